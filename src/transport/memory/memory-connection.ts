@@ -124,9 +124,9 @@ export class MemoryConnection implements Connection {
     server.#peer = client;
   }
 
-  /** Gives a new connection to its owner; one that throws ends it. */
+  /** Gives a new connection to its owner, unless the peer has closed it already. */
   handOut(onConnection: (connection: Connection) => void): void {
-    this.#call(() => onConnection(this));
+    if (!this.#closed) this.#call(() => onConnection(this));
   }
 
   get maxDatagramBytes(): number {

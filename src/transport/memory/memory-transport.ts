@@ -72,6 +72,7 @@ class MemoryListener implements Listener {
   readonly #connections = new Set<MemoryConnection>();
   #identity: TlsIdentity;
   #paused = false;
+  #closing: Promise<void> | undefined;
   #onAllGone: (() => void) | undefined;
 
   constructor(
@@ -100,16 +101,9 @@ class MemoryListener implements Listener {
     this.#paused = true;
   }
 
-  async close(): Promise<void> {
-    this.#paused = true;
-    this.#unbind();
-    if (this.#connections.size === 0) return;
-    const allGone = new Promise<void>((resolve) => {
-      this.#onAllGone = resolve;
-    });
-    for (const connection of this.#connections)
-      connection.close(ERRORS.CLOSED.wire, 'the listener is closed');
-    await allGone;
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
   /**
@@ -146,6 +140,18 @@ class MemoryListener implements Listener {
     // Two turns later, so that whoever awaits `connect` has set its callbacks.
     link.schedule(() => link.schedule(() => link.schedule(() => serverEnd.handOut(this.#onConnection))));
     return clientEnd;
+  }
+
+  async #close(): Promise<void> {
+    this.#paused = true;
+    this.#unbind();
+    if (this.#connections.size === 0) return;
+    const allGone = new Promise<void>((resolve) => {
+      this.#onAllGone = resolve;
+    });
+    for (const connection of this.#connections)
+      connection.close(ERRORS.CLOSED.wire, 'the listener is closed');
+    await allGone;
   }
 
   #admit(client: ConnectOptions): void {
