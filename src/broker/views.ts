@@ -1,0 +1,83 @@
+import type { TopicSettings } from '../coordination/coordinator.ts';
+import type { ErrorCode } from '../kernel/errors.ts';
+import type { SubscriberInfo } from './ports.ts';
+
+/** A place in a partition. */
+export interface Position {
+  readonly topic: string;
+  readonly partition: number;
+  /** Next offset wanted. */
+  readonly offset: number;
+}
+
+/** A partition as `describeTopic` shows it; ends are exclusive. */
+export interface PartitionDescription {
+  readonly partition: number;
+  readonly leaderNodeId: string;
+  readonly leaderEpoch: number;
+  readonly logStart: number;
+  readonly highWatermark: number;
+  readonly logEnd: number;
+  readonly retainedBytes: number;
+  /** Readers open now. */
+  readonly subscribers: number;
+}
+
+/** A topic as `describeTopic` shows it. */
+export interface TopicDescription {
+  readonly name: string;
+  readonly id: string;
+  readonly settings: TopicSettings;
+  readonly partitions: readonly PartitionDescription[];
+  readonly createdMs: number;
+}
+
+/** Where a topic's partitions are led, or why that cannot be said. */
+export interface TopicMetadata {
+  readonly name: string;
+  readonly error: { readonly code: ErrorCode; readonly message: string } | undefined;
+  readonly partitions: readonly Pick<PartitionDescription, 'partition' | 'leaderNodeId' | 'leaderEpoch'>[];
+}
+
+/** One subscription and partition. */
+export interface SubscriptionStatus extends Omit<SubscriberInfo, 'blockedMs'> {
+  readonly principal: string;
+  readonly filter: string;
+  readonly topic: string;
+  readonly partition: number;
+  readonly nextOffset: number;
+  readonly lagRecords: number;
+  readonly lagBytes: number;
+  /** Age of the oldest record not yet sent; 0 when there is none. */
+  readonly lagMs: number;
+  readonly blockedMs: number;
+  readonly gapRecords: number;
+}
+
+/** The node in numbers, as far as the broker knows them; connections and bytes out are the gateway's. */
+export interface BrokerStatus {
+  readonly nodeId: string;
+  readonly clusterId: string;
+  readonly uptimeMs: number;
+  readonly subscriptions: number;
+  readonly topics: number;
+  readonly partitions: number;
+  readonly retainedBytes: number;
+  readonly recordsIn: number;
+  readonly bytesIn: number;
+  readonly draining: boolean;
+}
+
+/** Topic settings as a request names them; what is left out takes the default (create) or stays (alter). */
+export type TopicSettingsChange = { readonly [K in keyof TopicSettings]?: TopicSettings[K] | undefined };
+
+/** Bounds of what may exist on this broker. */
+export interface TopicDefaults {
+  readonly autoCreate: boolean;
+  readonly partitions: number;
+  readonly settings: TopicSettings;
+  /** Topics in all; more is OVERLOADED. */
+  readonly maxTopics: number;
+  /** Partitions of all topics together; more is OVERLOADED. */
+  readonly maxPartitions: number;
+}

@@ -1,0 +1,117 @@
+/** How a topic keeps its records. */
+export interface TopicSettings {
+  readonly storage: 'memory' | 'disk';
+  /** Per partition; 0 = no bound. */
+  readonly retentionBytes: number;
+  /** Milliseconds since the append; 0 = no bound. */
+  readonly retentionMs: number;
+  /** Per partition; 0 = no bound. */
+  readonly retentionRecords: number;
+  readonly batchMaxBytes: number;
+  /** `create`: records keep the producer's time; `append`: the broker stamps its own. */
+  readonly timestamps: 'create' | 'append';
+}
+
+/** A topic as all nodes know it. */
+export interface TopicDefinition {
+  readonly name: string;
+  /** Unique for ever: a topic deleted and created again has another one. */
+  readonly id: string;
+  /** Partitions are numbered from 0. */
+  readonly partitions: number;
+  readonly settings: TopicSettings;
+  /** Milliseconds since 1970. */
+  readonly createdMs: number;
+}
+
+/** What `createTopic` needs; the coordinator adds id and time. */
+export type NewTopic = Pick<TopicDefinition, 'name' | 'partitions' | 'settings'>;
+
+/** What happened to a topic. */
+export type TopicChange =
+  | { readonly kind: 'created' | 'altered'; readonly topic: TopicDefinition }
+  | { readonly kind: 'deleted'; readonly topic: TopicDefinition };
+
+/** What a token's holder may do on the topics that match `topics` (`*` is any run of characters). */
+export interface TokenGrant {
+  readonly topics: string;
+  readonly operations: readonly ('publish' | 'subscribe' | 'admin')[];
+}
+
+/** A token as it is kept: never the token itself. */
+export interface TokenRecord {
+  readonly id: string;
+  /** Hash of the token; the security layer decides which. */
+  readonly hash: string;
+  readonly principal: string;
+  readonly grants: readonly TokenGrant[];
+  readonly createdMs: number;
+  /** Milliseconds since 1970; 0 = never. */
+  readonly expiresMs: number;
+}
+
+/** Leadership of a partition, as given to this node. */
+export interface PartitionClaim {
+  /** Larger than that of any claim of this partition before. */
+  readonly leaderEpoch: number;
+  /** At or above every offset that an earlier claim may have handed out; 0 for the first claim. */
+  readonly firstOffset: number;
+  /** Offsets below it may be handed out; more after {@link Coordinator.reserveOffsets}. */
+  readonly offsetCeiling: number;
+}
+
+/** Ends a watch; idempotent. */
+export type Unwatch = () => void;
+
+/**
+ * What nodes must agree on: topics, leadership, producer ids, tokens.
+ *
+ * Two implementations: embedded (one node, files in the data directory) and etcd (a cluster). Reads are from a local view and
+ * synchronous; a change is durable when its promise resolves, and watchers have been told by then. A change that fails has
+ * changed nothing.
+ *
+ * Every method that changes something `@throws` STORAGE_FULL or STORAGE_FAILED when it could not be made durable; the process
+ * goes on and the call may be repeated. UNAVAILABLE after disposal.
+ */
+export interface Coordinator extends AsyncDisposable {
+  readonly clusterId: string;
+  readonly nodeId: string;
+
+  /** All topics, in order of name. */
+  topics(): readonly TopicDefinition[];
+  /** @throws TOPIC_EXISTS */
+  createTopic(topic: NewTopic): Promise<TopicDefinition>;
+  /**
+   * Changes settings and adds partitions; what is left out stays.
+   * @throws TOPIC_NOT_FOUND; INVALID_ARGUMENT when there would be fewer partitions
+   */
+  alterTopic(
+    name: string,
+    change: { readonly partitions?: number; readonly settings?: Partial<TopicSettings> },
+  ): Promise<TopicDefinition>;
+  /** @throws TOPIC_NOT_FOUND */
+  deleteTopic(name: string): Promise<void>;
+  /** Calls `listener` for each change from now on, in order; it must not throw. */
+  watchTopics(listener: (change: TopicChange) => void): Unwatch;
+
+  /**
+   * Takes leadership of a partition for this node.
+   * @throws TOPIC_NOT_FOUND; NOT_LEADER when another node holds it
+   */
+  claimPartition(topicId: string, partition: number): Promise<PartitionClaim>;
+  /**
+   * Lets this node hand out offsets of a memory partition up to `ceiling` (exclusive), so that the next claim begins above
+   * them. Lowering it to the log end on an orderly stop keeps offsets without a hole.
+   * @throws TOPIC_NOT_FOUND
+   */
+  reserveOffsets(topicId: string, partition: number, ceiling: number): Promise<void>;
+
+  /** A producer id that nobody was ever given before; from 1. */
+  allocateProducerId(): Promise<number>;
+
+  tokens(): readonly TokenRecord[];
+  /** Adds a token. @throws INVALID_ARGUMENT when its id is taken */
+  putToken(token: TokenRecord): Promise<void>;
+  /** @throws TOKEN_NOT_FOUND */
+  deleteToken(id: string): Promise<void>;
+}

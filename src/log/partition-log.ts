@@ -1,0 +1,71 @@
+import type { SluiceError } from '../kernel/errors.ts';
+
+/** What a log keeps, per partition; 0 is no bound. */
+export interface RetentionLimits {
+  /** Bytes the retained batches cost; whole batches go, the newest never. */
+  readonly retentionBytes: number;
+  /** Milliseconds since a batch was appended, whatever timestamps its records carry. */
+  readonly retentionMs: number;
+  /** Records (offsets); whole batches go, the newest never. */
+  readonly retentionRecords: number;
+}
+
+/**
+ * The retained buffer of one partition: record batches in offset order, oldest dropped as {@link RetentionLimits} say.
+ *
+ *     logStart                                   logEnd
+ *        │ batch │ batch │ batch │ … │ newest batch │
+ *
+ * Batches are stored as they arrive and handed out as the same bytes: whoever gets one must not change it. Dropping a batch
+ * only drops the log's reference, so a reader that is in the middle of writing one out keeps it alive and nothing else.
+ *
+ * Memory answers every read at once; a log on disk may answer with a promise, and makes appends durable later
+ * ({@link PartitionLog.whenDurable}). State changes only in `append`, `enforceRetention`, `configure` and `close`.
+ */
+export interface PartitionLog {
+  /** Offset of the oldest retained record; equals `logEnd` when nothing is retained. Never falls. */
+  readonly logStart: number;
+  /** Offset the next record will get. Never falls. */
+  readonly logEnd: number;
+  /** Everything below this offset survives a crash of this process as far as the topic promises it; memory: `logEnd`. */
+  readonly durableEnd: number;
+  /** Bytes that the retained batches cost, including what the log keeps about each of them. */
+  readonly retainedBytes: number;
+
+  /**
+   * Appends one stamped batch whose base offset is `logEnd`, then drops what retention no longer keeps.
+   *
+   * @param batch ownership passes to the log
+   * @throws STORAGE_FULL or STORAGE_FAILED when the log cannot take it; nothing was appended then
+   */
+  append(batch: Buffer): void;
+  /**
+   * Calls back once everything below `offset` is durable, or with the error that will keep it from becoming so.
+   * At once, inside this call, when it is already.
+   */
+  whenDurable(offset: number, callback: (error: SluiceError | undefined) => void): void;
+  /**
+   * Whole batches from the one that holds `offset` (or the next one after a hole) on, in order.
+   *
+   * @param offset at or above `logStart`, else nothing is promised about the first batch
+   * @param upTo exclusive; batches that begin at or above it are left out
+   * @param maxBytes sum of batch sizes; the first batch comes even when it alone is larger
+   * @returns batches, empty when there is none
+   */
+  read(offset: number, upTo: number, maxBytes: number): readonly Buffer[] | Promise<readonly Buffer[]>;
+  /**
+   * The first retained batch below `upTo` whose largest record timestamp is `timestampMs` or later.
+   * @returns undefined when there is none
+   */
+  findTimestamp(timestampMs: number, upTo: number): Buffer | undefined | Promise<Buffer | undefined>;
+  /** Bytes of the batches from the one that holds `offset` on. */
+  bytesFrom(offset: number): number;
+  /** Milliseconds since the batch that holds `offset` was appended; 0 when there is none. */
+  ageMsAt(offset: number): number;
+  /** Drops what has become too old; called now and then by the broker, because an idle partition gets no appends. */
+  enforceRetention(): void;
+  /** Changes what is kept, at once. */
+  configure(limits: RetentionLimits): void;
+  /** Lets go of everything; nothing may be called after it. */
+  close(): void;
+}
