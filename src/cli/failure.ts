@@ -1,0 +1,41 @@
+import { asSluiceError } from '../kernel/errors.ts';
+import type { ErrorCode } from '../kernel/errors.ts';
+import { exitCodeFor } from './exit-codes.ts';
+import type { ExitCode } from './exit-codes.ts';
+
+/** What to do next, for codes whose remedy is a command; the message of the error itself says the rest. */
+const NEXT_STEP: Partial<Record<ErrorCode, string>> = {
+  CONNECT_FAILED: 'Is a node running there? Start one with: sluice serve',
+  CERTIFICATE_REJECTED: 'Name the authority that signed the server with --ca FILE or SLUICE_CA.',
+  UNAUTHENTICATED: 'Give a token with --token or SLUICE_TOKEN, or a certificate with --cert and --key.',
+  FORBIDDEN: 'Ask for a token with that right: sluice token create --help',
+  TOPIC_NOT_FOUND: 'See what exists with: sluice topic list',
+  TOPIC_EXISTS: 'Change it with sluice topic alter, or use --if-not-exists.',
+  TOKEN_NOT_FOUND: 'See what exists with: sluice token list',
+  DATA_DIR_LOCKED: 'Stop the other node, or give this one its own --data directory.',
+  ADDRESS_IN_USE: 'Choose another port with --quic and --http, or stop what listens there.',
+  DRAINING: 'Try again when it is back.',
+};
+
+/** An error as the command line shows it. */
+export interface Failure {
+  readonly exitCode: ExitCode;
+  /** One line without a line end: `sluice: CODE: what happened. What to do next.` */
+  readonly line: string;
+}
+
+/** Turns anything thrown into one line for stderr and an exit code; foreign errors are INTERNAL. */
+export function describeFailure(error: unknown): Failure {
+  const known = asSluiceError(error);
+  const next = NEXT_STEP[known.code];
+  const what = sentence(known.message);
+  return {
+    exitCode: exitCodeFor(known.code),
+    line: `sluice: ${known.code}: ${next === undefined || what.includes(next) ? what : `${what} ${next}`}`,
+  };
+}
+
+function sentence(text: string): string {
+  const oneLine = text.replace(/\s*[\r\n]+\s*/g, '; ').trim();
+  return /[.!?)]$/.test(oneLine) ? oneLine : `${oneLine}.`;
+}
