@@ -14,3 +14,11 @@ export const systemClock: Clock = {
     };
   },
 };
+
+/** Keeps the process alive, which timers of {@link systemClock} do not. @returns ends it; idempotent */
+export function holdProcess(): () => void {
+  const handle = setInterval(() => undefined, 0x7fff_ffff);
+  return () => {
+    clearInterval(handle);
+  };
+}

@@ -251,6 +251,25 @@ export function stampBatch(
   writeCrc(bytes);
 }
 
+/** Who made an idempotent batch, and its place among that producer's batches of the partition. */
+export interface BatchProducer {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  readonly baseSequence: number;
+}
+
+/**
+ * Gives a batch that is not sent yet another producer or sequence, in place, and computes the CRC anew.
+ *
+ * @param bytes one whole batch that nobody else reads
+ */
+export function stampProducer(bytes: Buffer, producer: BatchProducer): void {
+  writeSafe64(bytes, producer.producerId, BATCH_FIELD.PRODUCER_ID);
+  bytes.writeInt16BE(producer.producerEpoch, BATCH_FIELD.PRODUCER_EPOCH);
+  bytes.writeInt32BE(producer.baseSequence, BATCH_FIELD.BASE_SEQUENCE);
+  writeCrc(bytes);
+}
+
 /** The fields of a header that a writer chooses; length, magic and CRC follow from the bytes. */
 export type NewBatchHeader = Omit<BatchHeader, 'batchBytes' | 'crc' | 'attributes'>;
 
