@@ -72,6 +72,14 @@ describe('tokens', () => {
     await expect(authenticateToken(store, token, clock)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
   });
 
+  it('takes the configured administrator’s token, and nothing near it', async () => {
+    const configured = 'x'.repeat(32);
+    const admin = await authenticateToken(store, configured, clock, configured);
+    expect(admin).toMatchObject({ name: 'admin', admin: true });
+    const near = authenticateToken(store, 'x'.repeat(31), clock, configured);
+    await expect(near).rejects.toMatchObject({ code: 'UNAUTHENTICATED' });
+  });
+
   it('makes no token for a right without operations', () => {
     const request = { name: 'billing', rights: [{ topic: 'orders', operations: [] }] };
     expect(() => createToken(request, clock, systemRandom)).toThrow(

@@ -1,0 +1,69 @@
+import type { ListenAddress } from './kinds.ts';
+import type { ParsedConfig } from './schema/schema.ts';
+import { tlsListen } from './settings.ts';
+
+/** Something wrong with a setting. */
+export interface ConfigFault {
+  /** `limits.keepAlive`; a name of an environment variable where no setting has it. */
+  readonly path: string;
+  /** For people: what is wrong, and what is allowed. */
+  readonly message: string;
+}
+
+/** What is wrong between settings that are each right. */
+export function crossFaults(config: ParsedConfig): ConfigFault[] {
+  return [...accessFaults(config), ...certificateFaults(config), ...limitFaults(config)];
+}
+
+/** Whether only this machine can reach the address. */
+export function isLoopback({ host }: ListenAddress): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+function* accessFaults(config: ParsedConfig): Generator<ConfigFault> {
+  if (config.auth.mode !== 'none' || config.auth.allowAnonymous) return;
+  const listens = {
+    'quic.listen': config.quic.listen,
+    'tls.listen': tlsListen(config),
+    'http.listen': config.http.listen,
+  };
+  const open = Object.entries(listens).filter(([, address]) => address !== null && !isLoopback(address));
+  if (open.length === 0) return;
+  const where = open.map(([path, address]) => `${path} ${address!.host}`).join(', ');
+  yield {
+    path: 'auth.mode',
+    message:
+      `everybody who reaches ${where} could do everything: set auth.mode to required, listen on 127.0.0.1, ` +
+      'or set auth.allowAnonymous (--allow-anonymous) if that is intended',
+  };
+}
+
+function* certificateFaults({ tls }: ParsedConfig): Generator<ConfigFault> {
+  if ((tls.certificate === null) !== (tls.key === null)) {
+    yield { path: 'tls.key', message: 'tls.certificate and tls.key belong together: set both, or neither' };
+  }
+  if (tls.requireClientCertificate && tls.clientCa === null) {
+    yield { path: 'tls.clientCa', message: 'is needed where tls.requireClientCertificate is true' };
+  }
+}
+
+function* limitFaults({ limits, topics }: ParsedConfig): Generator<ConfigFault> {
+  if (limits.maxFrameBytes <= limits.batchMaxBytes) {
+    yield {
+      path: 'limits.maxFrameBytes',
+      message: 'must be larger than limits.batchMaxBytes: a frame holds a whole batch',
+    };
+  }
+  if (limits.keepAlive !== null && limits.keepAlive * 2 > limits.idleTimeout) {
+    yield {
+      path: 'limits.keepAlive',
+      message: 'must be at most half of limits.idleTimeout, or connections die of silence',
+    };
+  }
+  if (topics.defaults.retentionBytes < limits.batchMaxBytes) {
+    yield {
+      path: 'topics.defaults.retentionBytes',
+      message: 'must hold one batch: at least limits.batchMaxBytes',
+    };
+  }
+}

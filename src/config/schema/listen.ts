@@ -1,0 +1,72 @@
+import { z } from 'zod';
+import { listenAddress, orOff, orWord, path, text, yesOrNo } from '../kinds.ts';
+import { setting } from '../setting.ts';
+
+/** Who this node is. */
+export const nodeSchema = z.strictObject({
+  id: setting(text('1 to 64 characters of A-Z a-z 0-9 . _ -', /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/), {
+    description: 'Name of this node, unique in its cluster.',
+    default: 'node-1',
+    flag: 'node-id',
+  }),
+});
+
+/** The native protocol over QUIC. */
+export const quicSchema = z.strictObject({
+  listen: setting(listenAddress(), {
+    description: 'UDP address of the native protocol. Port 0 picks a free one.',
+    default: '127.0.0.1:7450',
+    flag: 'quic',
+  }),
+});
+
+/** The native protocol over HTTP/2, and the certificates that both use. */
+export const tlsSchema = z.strictObject({
+  listen: setting(orOff(orWord(listenAddress(), 'same', 'same')), {
+    description:
+      'TCP address of the native protocol over HTTP/2, for networks that block UDP. `same`: host and port number of `quic.listen`.',
+    default: 'same',
+    flag: 'tls',
+  }),
+  certificate: setting(orWord(path(), 'own', null), {
+    description:
+      'PEM file with the certificate chain. `own`: the node makes an authority and a certificate under `dataDir`.',
+    default: 'own',
+  }),
+  key: setting(orWord(path(), 'own', null), {
+    description: 'PEM file with the private key that belongs to `tls.certificate`.',
+    default: 'own',
+  }),
+  names: setting(
+    {
+      expects: 'a list of DNS names and IP addresses',
+      schema: z.preprocess(
+        (value) => (typeof value === 'string' ? value.split(',').map((name) => name.trim()) : value),
+        z.array(z.string().regex(/^[A-Za-z0-9*][A-Za-z0-9.:_-]*$|^::[0-9a-fA-F:.]*$/)),
+      ),
+    },
+    {
+      description:
+        'Names and addresses for the certificate that the node makes itself, besides localhost, 127.0.0.1, ::1 and the listen hosts. In the environment: separated by commas.',
+      default: [],
+    },
+  ),
+  clientCa: setting(orOff(path()), {
+    description:
+      'PEM file with the authorities of client certificates. `off`: client certificates are not asked for.',
+    default: 'off',
+  }),
+  requireClientCertificate: setting(yesOrNo(), {
+    description: 'Refuse clients without a certificate.',
+    default: false,
+  }),
+});
+
+/** Health, readiness and metrics over plain HTTP. */
+export const httpSchema = z.strictObject({
+  listen: setting(orOff(listenAddress()), {
+    description: 'TCP address of health, readiness and metrics, plain HTTP.',
+    default: '127.0.0.1:7451',
+    flag: 'http',
+  }),
+});

@@ -1,0 +1,120 @@
+import type { ListenAddress } from './kinds.ts';
+import type { ParsedConfig } from './schema/schema.ts';
+
+/** A rule of the access control list, as configured. */
+export type ConfiguredRule = ParsedConfig['acl']['rules'][number];
+
+/** PEM files of certificate and key. */
+export interface CertificateFiles {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/**
+ * All settings of one node, ready to use: addresses taken apart, durations in milliseconds, sizes in bytes, null for what is
+ * off. Frozen through and through.
+ */
+export interface Settings {
+  readonly node: { readonly id: string };
+  readonly dataDir: string;
+  readonly quic: { readonly listen: ListenAddress };
+  readonly tls: {
+    /** HTTP/2 fallback; null: not offered. */
+    readonly listen: ListenAddress | null;
+    /** Null: the node makes its own. */
+    readonly certificateFiles: CertificateFiles | null;
+    /** Names for the certificate the node makes itself: the configured ones and those of this machine. */
+    readonly names: readonly string[];
+    readonly clientCaFile: string | null;
+    readonly requireClientCertificate: boolean;
+  };
+  readonly http: { readonly listen: ListenAddress | null };
+  readonly auth: {
+    readonly mode: 'none' | 'required';
+    readonly allowAnonymous: boolean;
+    /** Secret. */
+    readonly adminToken: string | null;
+  };
+  readonly acl: { readonly rules: readonly ConfiguredRule[] };
+  readonly topics: {
+    readonly autoCreate: boolean;
+    readonly defaults: {
+      readonly partitions: number;
+      readonly retentionBytes: number;
+      readonly retentionAgeMs: number | null;
+      readonly retentionRecords: number | null;
+      readonly storage: 'memory' | 'disk';
+    };
+  };
+  readonly limits: {
+    readonly maxFrameBytes: number;
+    readonly batchMaxBytes: number;
+    readonly inflatedMaxBytes: number;
+    readonly keyMaxBytes: number;
+    readonly maxConnections: number;
+    readonly maxStreams: number;
+    readonly streamWindowBytes: number;
+    readonly idleTimeoutMs: number;
+    /** 0: no keep-alive. */
+    readonly keepAliveMs: number;
+    readonly handshakeTimeoutMs: number;
+  };
+  readonly drain: { readonly timeoutMs: number };
+  readonly log: {
+    readonly level: ParsedConfig['log']['level'];
+    readonly format: ParsedConfig['log']['format'];
+  };
+}
+
+/** Turns what the file says into what the code uses. */
+export function toSettings(parsed: ParsedConfig): Settings {
+  const { tls, limits, topics } = parsed;
+  const { idleTimeout, keepAlive, handshakeTimeout, ...counts } = limits;
+  const { retentionAge, ...topicDefaults } = topics.defaults;
+  const listen = tlsListen(parsed);
+  return deepFreeze({
+    node: parsed.node,
+    dataDir: parsed.dataDir,
+    quic: parsed.quic,
+    tls: {
+      listen,
+      certificateFiles:
+        tls.certificate === null || tls.key === null ? null : { certificate: tls.certificate, key: tls.key },
+      names: certificateNames([parsed.quic.listen.host, listen?.host, ...tls.names]),
+      clientCaFile: tls.clientCa,
+      requireClientCertificate: tls.requireClientCertificate,
+    },
+    http: parsed.http,
+    auth: parsed.auth,
+    acl: parsed.acl,
+    topics: { autoCreate: topics.autoCreate, defaults: { ...topicDefaults, retentionAgeMs: retentionAge } },
+    limits: {
+      ...counts,
+      idleTimeoutMs: idleTimeout,
+      keepAliveMs: keepAlive ?? 0,
+      handshakeTimeoutMs: handshakeTimeout,
+    },
+    drain: { timeoutMs: parsed.drain.timeout },
+    log: parsed.log,
+  });
+}
+
+/** Where the HTTP/2 fallback listens. */
+export function tlsListen(parsed: Pick<ParsedConfig, 'tls' | 'quic'>): ListenAddress | null {
+  return parsed.tls.listen === 'same' ? { ...parsed.quic.listen } : parsed.tls.listen;
+}
+
+/** Addresses that stand for "every interface" name nobody and are left out. */
+function certificateNames(more: readonly (string | undefined)[]): string[] {
+  const names = new Set(['localhost', '127.0.0.1', '::1']);
+  for (const name of more) if (name !== undefined && name !== '0.0.0.0' && name !== '::') names.add(name);
+  return [...names];
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const child of Object.values(value)) deepFreeze(child);
+  }
+  return value;
+}

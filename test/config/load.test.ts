@@ -1,0 +1,189 @@
+import { describe, expect, it } from 'vitest';
+import { SluiceError } from '../../src/kernel/errors.ts';
+import type { ConfigSources, LoadedConfig } from '../../src/config/load.ts';
+import { loadConfig, loadConfigFile } from '../../src/config/load.ts';
+import type { ConfigFault } from '../../src/config/rules.ts';
+import { SETTINGS } from '../../src/config/setting-list.ts';
+
+function load(text?: string, sources: Partial<ConfigSources> = {}): LoadedConfig {
+  return loadConfig({
+    file: text === undefined ? undefined : { name: 'sluice.yaml', text },
+    env: {},
+    flags: {},
+    ...sources,
+  });
+}
+
+/** Paths of the faults that loading reports. */
+function faults(text?: string, sources: Partial<ConfigSources> = {}): string[] {
+  try {
+    load(text, sources);
+    return [];
+  } catch (error) {
+    if (!(error instanceof SluiceError) || error.code !== 'INVALID_CONFIG') throw error;
+    return (error.cause as ConfigFault[]).map((fault) => fault.path);
+  }
+}
+
+describe('configuration', () => {
+  it('has a default for everything', () => {
+    const { settings } = load();
+    expect(settings).toMatchObject({
+      node: { id: 'node-1' },
+      quic: { listen: { host: '127.0.0.1', port: 7450 } },
+      tls: { listen: { host: '127.0.0.1', port: 7450 }, certificateFiles: null, clientCaFile: null },
+      http: { listen: { host: '127.0.0.1', port: 7451 } },
+      topics: {
+        autoCreate: true,
+        defaults: { partitions: 1, retentionBytes: 67_108_864, retentionAgeMs: null },
+      },
+      limits: { idleTimeoutMs: 30_000, keepAliveMs: 10_000, streamWindowBytes: 524_288 },
+      drain: { timeoutMs: 10_000 },
+    });
+  });
+
+  it('takes a flag before the environment, the environment before the file, the file before the default', () => {
+    const text = 'node: { id: file }\nlog: { level: warn, format: text }\ndataDir: /file\n';
+    const env = { SLUICE_NODE_ID: 'env', SLUICE_LOG_LEVEL: 'debug' };
+    const { settings } = load(text, { env, flags: { 'node.id': 'flag' } });
+    expect([settings.node.id, settings.log.level, settings.log.format, settings.drain.timeoutMs]).toEqual([
+      'flag',
+      'debug',
+      'text',
+      10_000,
+    ]);
+  });
+
+  it('reads JSON as well as YAML', () => {
+    expect(load('{"quic": {"listen": "[::1]:9000"}}').settings.quic.listen).toEqual({
+      host: '::1',
+      port: 9000,
+    });
+  });
+
+  it('accepts an empty file and sections whose keys are commented out', () => {
+    expect([faults(''), faults('quic:\n  # listen: 127.0.0.1:1\n')]).toEqual([[], []]);
+  });
+
+  it('reports all faults at once, each with its path', () => {
+    const text = [
+      'quic: { listen: nowhere }',
+      'limits: { idleTimeout: 10, maxFrames: 3 }',
+      'colour: green',
+      'acl: { rules: [{ principal: a, topic: b, operations: [fly] }] }',
+    ].join('\n');
+    expect(faults(text, { env: { SLUICE_LOG_LEVEL: 'loud', SLUICE_COLOUR: 'x' } }).sort()).toEqual([
+      'SLUICE_COLOUR',
+      'acl.rules[0].operations[0]',
+      'colour',
+      'limits.idleTimeout',
+      'limits.maxFrames',
+      'log.level',
+      'quic.listen',
+    ]);
+  });
+
+  it('refuses a section that is no mapping', () => {
+    expect(faults('quic: 127.0.0.1:7450')).toEqual(['quic']);
+  });
+
+  it('refuses a file that is no mapping, and one that is no YAML', () => {
+    expect([faults('- a'), faults('a: [')]).toEqual([['sluice.yaml'], ['sluice.yaml']]);
+  });
+
+  it('refuses a file that defines a key twice', () => {
+    expect(faults('dataDir: a\ndataDir: b')).toEqual(['sluice.yaml']);
+  });
+
+  it('refuses an alias bomb', () => {
+    const lines = Array.from(
+      { length: 12 },
+      (_, i) => `k${i + 1}: &k${i + 1} [${Array(9).fill(`*k${i}`).join(', ')}]`,
+    );
+    expect(faults(`k0: &k0 x\n${lines.join('\n')}`)).toEqual(['sluice.yaml']);
+  });
+
+  it('ignores what an orchestrator sets for a service of the same name', () => {
+    const env = {
+      SLUICE_SERVICE_HOST: '10.0.0.1',
+      SLUICE_PORT: 'tcp://10.0.0.1:7450',
+      SLUICE_PORT_7450_TCP_ADDR: '10.0.0.1',
+      SLUICE_HEADLESS_SERVICE_PORT_QUIC: '7450',
+    };
+    expect(faults(undefined, { env })).toEqual([]);
+  });
+
+  it('never shows a secret in a fault', () => {
+    expect(() => load(undefined, { env: { SLUICE_AUTH_ADMIN_TOKEN: 'hunter2' } })).toThrow(
+      expect.not.objectContaining({ message: expect.stringContaining('hunter2') as string }) as Error,
+    );
+  });
+
+  it('reads lists from the environment', () => {
+    const env = {
+      SLUICE_TLS_NAMES: 'broker.example, 10.0.0.1',
+      SLUICE_ACL_RULES: '[{"principal":"*","topic":"*","operations":["publish"]}]',
+    };
+    const { settings } = load(undefined, { env });
+    expect([settings.tls.names, settings.acl.rules.length]).toEqual([
+      ['localhost', '127.0.0.1', '::1', 'broker.example', '10.0.0.1'],
+      1,
+    ]);
+  });
+
+  it('turns off what is off', () => {
+    const { settings } = load('tls: { listen: off }\nhttp: { listen: "off" }\nlimits: { keepAlive: off }');
+    expect([settings.tls.listen, settings.http.listen, settings.limits.keepAliveMs]).toEqual([null, null, 0]);
+  });
+
+  it('cannot be changed afterwards', () => {
+    const { settings } = load();
+    expect(Object.isFrozen(settings.topics.defaults)).toBe(true);
+  });
+
+  it('reports a file that cannot be read', async () => {
+    await expect(loadConfigFile('/nowhere/sluice.yaml', {}, {})).rejects.toMatchObject({
+      code: 'INVALID_CONFIG',
+    });
+  });
+
+  it('gives every setting an environment variable and a flag of its own', () => {
+    const names = SETTINGS.flatMap((entry) => [entry.env, ...(entry.flag === undefined ? [] : [entry.flag])]);
+    expect(new Set(names).size).toBe(names.length);
+  });
+});
+
+describe('configuration, one setting against another', () => {
+  it('refuses to serve everybody beyond this machine', () => {
+    expect(faults(undefined, { flags: { 'quic.listen': '0.0.0.0:7450' } })).toEqual(['auth.mode']);
+  });
+
+  it.each([
+    ['anonymous clients are allowed explicitly', { 'auth.allowAnonymous': true }],
+    ['authentication is required', { 'auth.mode': 'required' }],
+  ])('serves beyond this machine where %s', (_why, flags) => {
+    expect(faults(undefined, { flags: { 'quic.listen': '0.0.0.0:7450', ...flags } })).toEqual([]);
+  });
+
+  it('counts the HTTP listener too', () => {
+    expect(faults('http: { listen: "0.0.0.0:7451" }')).toEqual(['auth.mode']);
+  });
+
+  it('needs certificate and key together', () => {
+    expect(faults('tls: { certificate: a.pem }')).toEqual(['tls.key']);
+  });
+
+  it('needs an authority where client certificates are required', () => {
+    expect(faults('tls: { requireClientCertificate: true }')).toEqual(['tls.clientCa']);
+  });
+
+  it('keeps limits that depend on each other in order', () => {
+    const text =
+      'limits: { maxFrameBytes: 1MiB, batchMaxBytes: 2MiB, keepAlive: 20s }\ntopics: { defaults: { retentionBytes: 1MiB } }';
+    expect(faults(text)).toEqual([
+      'limits.maxFrameBytes',
+      'limits.keepAlive',
+      'topics.defaults.retentionBytes',
+    ]);
+  });
+});
