@@ -8,9 +8,17 @@
  *
  * @see docs/protocol.md section 7
  */
+import { isUtf8 } from 'node:buffer';
 import type { ErrorCode } from '../kernel/errors.ts';
 import { ERRORS, SluiceError, errorCodeFromWire } from '../kernel/errors.ts';
-import { CONTROL_MAX_BYTES, FRAME, FRAME_HEADER_BYTES, encodeFrameHeader, frameName } from './frame.ts';
+import {
+  CONTROL_MAX_BYTES,
+  FRAME,
+  FRAME_HEADER_BYTES,
+  cutText,
+  encodeFrameHeader,
+  frameName,
+} from './frame.ts';
 import { readSafe64, writeSafe64 } from './offset.ts';
 
 const GAP_BYTES = 17;
@@ -79,7 +87,7 @@ export function decodeGap(payload: Buffer): GapFrame {
 
 /** A whole END frame. A text that does not fit a control frame is cut. */
 export function encodeEnd(end: EndFrame): Buffer {
-  const text = Buffer.from(end.message).subarray(0, CONTROL_MAX_BYTES - END_HEAD_BYTES);
+  const text = Buffer.from(cutText(end.message, CONTROL_MAX_BYTES - END_HEAD_BYTES));
   const frame = encodeFrameHeader(FRAME.END, '', END_HEAD_BYTES + text.length, END_HEAD_BYTES + text.length);
   frame.writeUInt16BE(end.error === undefined ? 0 : ERRORS[end.error].wire, FRAME_HEADER_BYTES);
   frame.set(text, FRAME_HEADER_BYTES + END_HEAD_BYTES);
@@ -116,7 +124,7 @@ export function encodeDatagram(datagram: DatagramFrame): Buffer {
  * Reads a datagram.
  *
  * @param datagram the whole datagram, frame header included; the result's batch is a view of it
- * @throws PROTOCOL_ERROR when it is not exactly one DATAGRAM frame
+ * @throws PROTOCOL_ERROR when it is not exactly one DATAGRAM frame, or its topic is not UTF-8
  */
 export function decodeDatagram(datagram: Buffer): DatagramFrame {
   if (datagram.length < FRAME_HEADER_BYTES || datagram[0] !== FRAME.DATAGRAM) {
@@ -130,8 +138,10 @@ export function decodeDatagram(datagram: Buffer): DatagramFrame {
       `a datagram of ${datagram.length} bytes announces ${at + payloadBytes}`,
     );
   }
+  const topic = datagram.subarray(FRAME_HEADER_BYTES, at);
+  if (!isUtf8(topic)) throw new SluiceError('PROTOCOL_ERROR', 'the topic of a datagram is not UTF-8');
   return {
-    topic: datagram.toString('utf8', FRAME_HEADER_BYTES, at),
+    topic: topic.toString('utf8'),
     subscription: datagram.readUInt32BE(at),
     partition: datagram.readUInt32BE(at + 4),
     batch: datagram.subarray(at + DATAGRAM_HEAD_BYTES),

@@ -2,10 +2,10 @@ import { isUtf8 } from 'node:buffer';
 import { SluiceError } from '../kernel/errors.ts';
 import type { FrameLimits } from './frame.ts';
 import {
+  FRAME,
   FRAME_HEADER_BYTES,
   TOPIC_MAX_BYTES,
   frameName,
-  isDataFrame,
   isFrameType,
   maxPayloadBytes,
 } from './frame.ts';
@@ -32,7 +32,7 @@ export class FrameReader {
   #topic = '';
   /** The bytes `#topic` was made of: most streams repeat one topic. */
   #topicBytes: Buffer = EMPTY;
-  #failure: unknown;
+  #failure: Error | undefined;
   #stopped = false;
 
   /**
@@ -64,7 +64,7 @@ export class FrameReader {
         at = this.#payload === undefined ? this.#takeHead(chunk, at) : this.#takePayload(chunk, at);
       }
     } catch (error) {
-      this.#failure = error;
+      this.#failure = error instanceof Error ? error : new Error(String(error));
       this.#release();
       throw error;
     }
@@ -153,10 +153,13 @@ export class FrameReader {
     return at;
   }
 
-  /** Records stay for long in logs and buffers: their payload gets memory of its own, or it would pin a whole pool slab. */
+  /** Batches stay for long in logs: they get memory of their own, or each would pin a whole slab (64 KiB) of Node's pool. */
   #allocate(bytes: number): Buffer {
     if (bytes === 0) return EMPTY;
-    return isDataFrame(this.#head[0]!) ? Buffer.allocUnsafeSlow(bytes) : Buffer.allocUnsafe(bytes);
+    const type = this.#head[0];
+    return type === FRAME.PRODUCE || type === FRAME.BATCH
+      ? Buffer.allocUnsafeSlow(bytes)
+      : Buffer.allocUnsafe(bytes);
   }
 
   #readTopic(): string {

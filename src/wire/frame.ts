@@ -130,12 +130,17 @@ export function encodeFrame(type: FrameType, topic: string, payload: Uint8Array)
   return frame;
 }
 
-/** `address` cut to the 255 bytes a frame can carry, never inside a character. */
-export function cutTopic(address: string): string {
-  if (address.length * 3 <= TOPIC_MAX_BYTES) return address;
-  const bytes = Buffer.from(address);
-  if (bytes.length <= TOPIC_MAX_BYTES) return address;
-  let end = TOPIC_MAX_BYTES;
+/** `text` cut to at most `maxBytes` of UTF-8, never inside a character. */
+export function cutText(text: string, maxBytes: number): string {
+  if (text.length * 3 <= maxBytes) return text;
+  const bytes = Buffer.from(text);
+  if (bytes.length <= maxBytes) return text;
+  let end = maxBytes;
   while ((bytes[end]! & 0xc0) === 0x80) end--;
   return bytes.toString('utf8', 0, end);
+}
+
+/** `address` cut to the 255 bytes a frame can carry. */
+export function cutTopic(address: string): string {
+  return cutText(address, TOPIC_MAX_BYTES);
 }

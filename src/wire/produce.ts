@@ -9,7 +9,7 @@
  */
 import type { ErrorCode } from '../kernel/errors.ts';
 import { ERRORS, SluiceError, errorCodeFromWire } from '../kernel/errors.ts';
-import { FRAME, encodeFrameHeader } from './frame.ts';
+import { CONTROL_MAX_BYTES, FRAME, cutText, encodeFrameHeader } from './frame.ts';
 import { readSafe64, writeSafe64 } from './offset.ts';
 
 /** Bytes of a PRODUCE payload before the record batch. */
@@ -97,9 +97,10 @@ export function decodeProduce(payload: Buffer): ProduceRequest {
   };
 }
 
-/** A whole PRODUCED frame. */
+/** A whole PRODUCED frame. A text that does not fit a control frame is cut. */
 export function encodeProduced(produced: Produced): Buffer {
-  const textBytes = produced.message === '' ? 0 : Buffer.byteLength(produced.message);
+  const text = cutText(produced.message, CONTROL_MAX_BYTES - PRODUCED_HEAD_BYTES);
+  const textBytes = text === '' ? 0 : Buffer.byteLength(text);
   const payloadBytes = PRODUCED_HEAD_BYTES + textBytes;
   const frame = encodeFrameHeader(FRAME.PRODUCED, '', payloadBytes, payloadBytes);
   const at = frame.length - payloadBytes;
@@ -110,7 +111,7 @@ export function encodeProduced(produced: Produced): Buffer {
   frame.writeUInt32BE(produced.partition, at + 8);
   writeSafe64(frame, produced.baseOffset, at + 12);
   writeSafe64(frame, produced.appendTimeMs ?? 0, at + 20);
-  if (textBytes > 0) frame.write(produced.message, at + PRODUCED_HEAD_BYTES, textBytes, 'utf8');
+  if (textBytes > 0) frame.write(text, at + PRODUCED_HEAD_BYTES, textBytes, 'utf8');
   return frame;
 }
 

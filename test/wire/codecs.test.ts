@@ -1,0 +1,88 @@
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Codec } from '../../src/wire/codecs.ts';
+import { CODECS, codecFromAttributes, compressRecords, inflateRecords } from '../../src/wire/codecs.ts';
+import { codeOf } from './craft.ts';
+
+const ALL = Object.keys(CODECS) as Codec[];
+const COMPRESSING = ['gzip', 'zstd'] as const;
+const text = Buffer.alloc(5000, 'all work and no play ');
+
+describe('codecs', () => {
+  it('gives back what was compressed', () => {
+    fc.assert(
+      fc.property(
+        fc.constantFrom(...ALL),
+        fc.uint8Array({ minLength: 1, maxLength: 300 }),
+        (codec, bytes) => {
+          const inflated = inflateRecords(codec, compressRecords(codec, Buffer.from(bytes)), 1000);
+          expect(inflated).toEqual(Buffer.from(bytes));
+        },
+      ),
+    );
+  });
+
+  it.each(ALL)('inflates %s to exactly the bound', (codec) => {
+    expect(inflateRecords(codec, compressRecords(codec, text), text.length)).toEqual(text);
+  });
+
+  it.each(ALL)('refuses %s that inflates to one byte more than the bound', (codec) => {
+    expect(codeOf(() => inflateRecords(codec, compressRecords(codec, text), text.length - 1))).toBe(
+      'BATCH_TOO_LARGE',
+    );
+  });
+
+  it.each(COMPRESSING)('stops at the bound of a %s bomb', (codec) => {
+    const bomb = compressRecords(codec, Buffer.alloc(64 * 1024 * 1024));
+    expect(codeOf(() => inflateRecords(codec, bomb, 1024 * 1024))).toBe('BATCH_TOO_LARGE');
+  });
+
+  it('refuses a zstd window beyond the bound before it is allocated', () => {
+    // A frame with a window of 2^27 bytes and one raw block with one byte.
+    const wide = Buffer.from('28b52ffd' + '00' + '88' + '090000' + '61', 'hex');
+    expect(codeOf(() => inflateRecords('zstd', wide, 1024 * 1024))).toBe('BATCH_TOO_LARGE');
+  });
+
+  it.each(COMPRESSING)('refuses %s cut anywhere', (codec) => {
+    const whole = compressRecords(codec, text.subarray(0, 60));
+    const codes = Array.from({ length: whole.length }, (_, end) =>
+      codeOf(() => inflateRecords(codec, whole.subarray(0, end), 1000)),
+    );
+    expect(new Set(codes)).toEqual(new Set(['CORRUPT_BATCH']));
+  });
+
+  it.each(COMPRESSING)('refuses garbage after %s', (codec) => {
+    const tail = Buffer.concat([compressRecords(codec, text), Buffer.from('tail')]);
+    expect(codeOf(() => inflateRecords(codec, tail, 10_000))).toBe('CORRUPT_BATCH');
+  });
+
+  it('refuses a second zstd frame', () => {
+    const frame = zstdCompressSync(text);
+    expect(codeOf(() => inflateRecords('zstd', Buffer.concat([frame, frame]), 100_000))).toBe(
+      'CORRUPT_BATCH',
+    );
+  });
+
+  it('inflates gzip of several members', () => {
+    const members = Buffer.concat([gzipSync(text), gzipSync(text)]);
+    expect(inflateRecords('gzip', members, 100_000)).toEqual(Buffer.concat([text, text]));
+  });
+
+  it.each(COMPRESSING)('refuses other bytes than %s', (codec) => {
+    expect(codeOf(() => inflateRecords(codec, Buffer.from('not compressed at all'), 1000))).toBe(
+      'CORRUPT_BATCH',
+    );
+  });
+
+  it('knows no other codec', () => {
+    const names = Array.from({ length: 8 }, (_, number) => {
+      try {
+        return codecFromAttributes(number);
+      } catch {
+        return undefined;
+      }
+    });
+    expect(names).toEqual(['none', 'gzip', undefined, undefined, 'zstd', undefined, undefined, undefined]);
+  });
+});
