@@ -1,0 +1,102 @@
+import type { Clock } from '../../kernel/clock.ts';
+import type { NativeConnection } from './native.ts';
+import type { PeerAddress } from './peer-address.ts';
+import type { UdpSocket } from './udp-socket.ts';
+
+/**
+ * Packets of one connection per turn. There is no pacing (the binding does not show quiche's send times), and whole windows
+ * at once overflow socket buffers; this many at a time do not, and other connections get their turn in between.
+ */
+const PACKETS_PER_TURN = 64;
+/** Packets that a repeated CONNECTION_CLOSE must wait for: 1, 2, 4, …; see RFC 9000 section 10.2.1. */
+const CLOSE_BACKOFF = 2;
+
+/** Takes packets out of quiche and puts them on the wire. */
+export class PacketSender {
+  /** When the last packet went out, monotonic milliseconds. */
+  lastSentMs: number;
+  readonly #socket: UdpSocket;
+  readonly #peer: PeerAddress;
+  readonly #clock: Clock;
+  readonly #packetBytes: number;
+  #closePacket: Buffer | undefined;
+  #packetsSinceClose = 0;
+  #closeAfter = 1;
+  #burstOpen = false;
+
+  constructor(socket: UdpSocket, peer: PeerAddress, clock: Clock, packetBytes: number) {
+    this.#socket = socket;
+    this.#peer = peer;
+    this.#clock = clock;
+    this.#packetBytes = packetBytes;
+    this.lastSentMs = clock.monotonicMs();
+  }
+
+  /** Bytes that one turn's packets can carry. */
+  get budgetBytes(): number {
+    return PACKETS_PER_TURN * this.#packetBytes;
+  }
+
+  /** Sends what quiche has, up to a turn's worth. @returns whether there may be more */
+  send(native: NativeConnection): boolean {
+    let packets = 0;
+    while (packets < PACKETS_PER_TURN && !this.#socket.congested) {
+      if (this.#sendOne(native) === 0) break;
+      packets += 1;
+    }
+    if (packets > 0) this.lastSentMs = this.#clock.monotonicMs();
+    return packets === PACKETS_PER_TURN;
+  }
+
+  /** Sends the packet that closes the connection, and keeps it for peers that missed it. */
+  sendClose(native: NativeConnection): void {
+    for (let packets = 0; packets < PACKETS_PER_TURN; packets += 1) {
+      const buffer = this.#socket.buffer;
+      const length = this.#sendOne(native);
+      if (length === 0) return;
+      this.#closePacket = Buffer.from(buffer.subarray(0, length));
+    }
+  }
+
+  /** Answers a packet that came after the close, less and less often. */
+  repeatClose(): void {
+    if (this.#closePacket === undefined) return;
+    this.#packetsSinceClose += 1;
+    if (this.#packetsSinceClose < this.#closeAfter) return;
+    this.#packetsSinceClose = 0;
+    this.#closeAfter *= CLOSE_BACKOFF;
+    this.#closePacket.copy(this.#socket.buffer);
+    this.#socket.send(this.#closePacket.length, this.#peer.last);
+  }
+
+  /** Stream bytes are on their way: the last of them may need {@link takeEarlyAck}. */
+  openBurst(): void {
+    this.#burstOpen = true;
+  }
+
+  /** When a packet that provokes an acknowledgement is due after the last burst; Infinity when none is. */
+  earlyAckDueMs(earlyAckMs: number): number {
+    return earlyAckMs > 0 && this.#burstOpen ? this.lastSentMs + earlyAckMs : Infinity;
+  }
+
+  /** Whether such a packet is due; it is due once per burst. */
+  takeEarlyAck(earlyAckMs: number, nowMs: number): boolean {
+    if (nowMs < this.earlyAckDueMs(earlyAckMs)) return false;
+    this.#burstOpen = false;
+    return true;
+  }
+
+  /** @returns bytes sent, 0 when quiche has nothing */
+  #sendOne(native: NativeConnection): number {
+    let result;
+    try {
+      result = native.send(this.#socket.buffer);
+    } catch {
+      // Nothing can be sent in this state; quiche closes by its timer.
+      return 0;
+    }
+    if (result === null) return 0;
+    this.#socket.send(result[0], this.#peer.sendTo(result[1].to));
+    return result[0];
+  }
+}
