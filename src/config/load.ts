@@ -37,7 +37,14 @@ export interface LoadedConfig {
 }
 
 /** Variables with our prefix that are no settings: the file's name, and what the client commands read. */
-const OTHER_VARIABLES = new Set(['SLUICE_CONFIG', 'SLUICE_URL', 'SLUICE_TOKEN', 'SLUICE_CA']);
+const OTHER_VARIABLES = new Set([
+  'SLUICE_CONFIG',
+  'SLUICE_SERVER',
+  'SLUICE_CA',
+  'SLUICE_TOKEN',
+  'SLUICE_CERT',
+  'SLUICE_KEY',
+]);
 /** What Kubernetes and Docker set for a service called sluice, or sluice-something. */
 const SERVICE_VARIABLES = /^SLUICE_(.*_)?(SERVICE_HOST|SERVICE_PORT(_.*)?|PORT(_\d+_(TCP|UDP)(_.*)?)?)$/;
 

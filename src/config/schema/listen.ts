@@ -26,7 +26,7 @@ export const tlsSchema = z.strictObject({
     description:
       'TCP address of the native protocol over HTTP/2, for networks that block UDP. `same`: host and port number of `quic.listen`.',
     default: 'same',
-    flag: 'tls',
+    flag: 'tls-listen',
   }),
   certificate: setting(orWord(path(), 'own', null), {
     description:
