@@ -74,9 +74,9 @@ describe('RecordBatchEncoder', () => {
   it('says in a compressed header what the golden one says', () => {
     const encoder = new RecordBatchEncoder();
     appendNulls(encoder);
-    const { batchBytes: _bytes, crc: _crc, ...header } = readBatchHeader(encoder.finish({ codec: 'gzip' }));
-    const { batchBytes: _goldenBytes, crc: _goldenCrc, ...golden } = readBatchHeader(GOLDEN.gzip);
-    expect(header).toEqual(golden);
+    const header = readBatchHeader(encoder.finish({ codec: 'gzip' }));
+    const golden = readBatchHeader(GOLDEN.gzip);
+    expect({ ...header, batchBytes: 0, crc: 0 }).toEqual({ ...golden, batchBytes: 0, crc: 0 });
   });
 
   it('is read back as it was written, whatever the codec', () => {

@@ -40,13 +40,9 @@ describe('filterBatch', () => {
 
   it.each(['none', 'gzip', 'zstd'] as const)('keeps every field of the header but the count: %s', (codec) => {
     const batch = numbered(10, codec);
-    const { batchBytes: _a, crc: _b, ...before } = readBatchHeader(batch);
-    const {
-      batchBytes: _c,
-      crc: _d,
-      ...after
-    } = readBatchHeader(filterBatch(batch, (r) => r.offset === 1003));
-    expect(after).toEqual({ ...before, recordCount: 1 });
+    const before = readBatchHeader(batch);
+    const after = readBatchHeader(filterBatch(batch, (record) => record.offset === 1003));
+    expect({ ...after, batchBytes: 0, crc: 0 }).toEqual({ ...before, batchBytes: 0, crc: 0, recordCount: 1 });
   });
 
   it('keeps the append time', () => {
