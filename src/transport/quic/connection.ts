@@ -23,6 +23,9 @@ import type { TurnScheduler, TurnTaker } from './turn-scheduler.ts';
 import type { UdpSocket } from './udp-socket.ts';
 
 const MAX_REASON_BYTES = 256;
+/** QUIC transport error APPLICATION_ERROR. */
+const APPLICATION_ERROR = 0x0c;
+const NO_REASON = Buffer.alloc(0);
 /** A client takes itself for connected after this long, even if the server has given no sign that it accepted the client. */
 const CONFIRMATION_MS = 1_000;
 
@@ -304,7 +307,9 @@ export class QuicConnection implements Connection, TurnTaker {
   #sendClose(native: NativeConnection, reason: CloseReason): void {
     const text = Buffer.from(reason.reason).subarray(0, MAX_REASON_BYTES);
     try {
-      native.close(true, reason.errorCode, text);
+      // Before the handshake is complete the peer may read no application's code: RFC 9000 section 10.2.3.
+      if (native.isEstablished()) native.close(true, reason.errorCode, text);
+      else native.close(false, APPLICATION_ERROR, NO_REASON);
     } catch {
       // It has ended already, by itself or by the peer.
     }

@@ -19,6 +19,8 @@ const MIN_INITIAL_BYTES = 1200;
 const TICKET_KEY_BYTES = 48;
 /** QUIC transport error CONNECTION_REFUSED. */
 const CONNECTION_REFUSED = 2;
+/** Most packets of a server's first flight, certificates included. */
+const MAX_FLIGHT_PACKETS = 16;
 
 /** Settings of a listener beyond what every transport has. */
 export interface ListenerSettings extends TuningSettings {
@@ -175,11 +177,15 @@ class QuicListener implements Listener {
     }
   }
 
-  #reply(client: HostPort, write: (out: Buffer) => number): void {
+  /** Sends one packet that belongs to no connection. @returns whether there was one */
+  #reply(client: HostPort, write: (out: Buffer) => number): boolean {
     try {
-      this.#socket.send(write(this.#socket.buffer), client);
+      const length = write(this.#socket.buffer);
+      if (length > 0) this.#socket.send(length, client);
+      return length > 0;
     } catch {
       // Ids that quiche cannot answer to: the packet is as good as random bytes.
+      return false;
     }
   }
 
@@ -231,6 +237,10 @@ class QuicListener implements Listener {
   ): void {
     try {
       native.recv(packet, info);
+      // The client can read the refusal only with keys from the server's first flight.
+      for (let packets = 0; packets < MAX_FLIGHT_PACKETS; packets += 1) {
+        if (!this.#reply(client, (out) => native.send(out)?.[0] ?? 0)) break;
+      }
       native.close(
         false,
         CONNECTION_REFUSED,
