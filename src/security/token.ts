@@ -35,10 +35,10 @@ export const tokenRecordSchema = z.strictObject({
 
 export type TokenRecord = z.infer<typeof tokenRecordSchema>;
 
-/** Keeps token records; somebody above makes them durable. */
+/** Keeps token records; somebody above makes them durable. Reads are from a local view, so that authentication never waits. */
 export interface TokenStore {
-  list(): Promise<readonly TokenRecord[]>;
-  get(id: string): Promise<TokenRecord | undefined>;
+  list(): readonly TokenRecord[];
+  get(id: string): TokenRecord | undefined;
   put(record: TokenRecord): Promise<void>;
   /** @returns whether there was one */
   delete(id: string): Promise<boolean>;
@@ -84,15 +84,15 @@ export function createToken(
  * @param adminToken the token from the configuration that may do everything, if there is one
  * @throws UNAUTHENTICATED when it is malformed, unknown, wrong or expired; the error does not say which to the outside
  */
-export async function authenticateToken(
+export function authenticateToken(
   store: TokenStore,
   token: string,
   clock: Clock,
   adminToken?: string | null,
-): Promise<Principal> {
+): Principal {
   if (isAdminToken(token, adminToken)) return { name: 'admin', kind: 'token', admin: true, rights: [] };
   const parts = TOKEN.exec(token);
-  const record = parts ? await store.get(parts[1]!) : undefined;
+  const record = parts ? store.get(parts[1]!) : undefined;
   if (!isSecretOf(record, parts?.[2] ?? '') || !record || isExpired(record, clock)) {
     throw new SluiceError(
       'UNAUTHENTICATED',
@@ -120,8 +120,8 @@ function isExpired(record: TokenRecord, clock: Clock): boolean {
 export function createMemoryTokenStore(): TokenStore {
   const records = new Map<string, TokenRecord>();
   return {
-    list: () => Promise.resolve([...records.values()]),
-    get: (id) => Promise.resolve(records.get(id)),
+    list: () => [...records.values()],
+    get: (id) => records.get(id),
     put: (record) => {
       records.set(record.id, record);
       return Promise.resolve();
