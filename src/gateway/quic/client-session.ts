@@ -1,0 +1,55 @@
+import type { Principal } from '../../broker/ports.ts';
+import type { ErrorCode, SluiceError } from '../../kernel/errors.ts';
+import type { Connection } from '../../transport/transport.ts';
+import type { GatewayContext } from './gateway-context.ts';
+import type { SubscriptionTable } from './subscription-table.ts';
+
+/** What the streams and subscriptions of a connection see of its session. */
+export interface ClientSession {
+  readonly id: string;
+  readonly context: GatewayContext;
+  readonly connection: Connection;
+  readonly subscriptions: SubscriptionTable;
+  /** As the client calls itself; not trusted. */
+  clientId: string;
+  /** Bytes of frames that have begun to arrive on this connection's streams. */
+  partialBytes: number;
+  /** Batch bytes delivered. */
+  deliveredBytes: number;
+  /** Whether it is known who the client is, anonymous included. */
+  readonly authenticated: boolean;
+  /**
+   * The client, for something it wants the broker to do.
+   * @throws UNAUTHENTICATED when it has not said who it is; DRAINING
+   */
+  requirePrincipal(): Principal;
+  /** The same for what a draining node still answers. @throws UNAUTHENTICATED */
+  requireIdentity(): Principal;
+  /** The client said HELLO. @throws UNAUTHENTICATED */
+  authenticate(token: string): Principal;
+  /** Counts a refusal, or a stream that ended with an error. */
+  countError(code: ErrorCode): void;
+  /** Ends the connection because of an error. */
+  fail(error: SluiceError): void;
+  /** Something that a drain may wait for has changed. */
+  progressed(): void;
+  publishStreamOver(stream: Settling): void;
+}
+
+/** A stream that a drain waits for. */
+export interface Settling {
+  /** Whether everything that was received is answered, as far as this end can know. */
+  readonly settled: boolean;
+}
+
+/** What the handlers of control frames see of the control stream. */
+export interface ControlChannel {
+  readonly session: ClientSession;
+  /** Whether this is batch mode. */
+  readonly helloSeen: boolean;
+  /** Writes a whole frame. */
+  write(frame: Buffer): void;
+  /** Something begins that may take time and will write an answer; {@link answered} says that it has. */
+  asked(): void;
+  answered(): void;
+}

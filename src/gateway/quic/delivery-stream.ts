@@ -1,0 +1,65 @@
+import type { ErrorCode } from '../../kernel/errors.ts';
+import { StreamOpenSchema } from '../../gen/sluice/client/v1/subscription_pb.ts';
+import type { PartitionReader } from '../../partition/reader.ts';
+import type { SendStream } from '../../transport/transport.ts';
+import { encodeControl } from '../../wire/control.ts';
+import type { GapReason } from '../../wire/delivery.ts';
+import { encodeEnd, encodeGap } from '../../wire/delivery.ts';
+import { FRAME } from '../../wire/frame.ts';
+import { offsetToWire } from '../../wire/offset.ts';
+import { writeBatches } from './batch-frames.ts';
+import type { DeliverySink, SinkHost, SinkPump } from './delivery.ts';
+import { deliveryUrgency, READ_BYTES } from './limits.ts';
+
+/** A delivery stream with its STREAM_OPEN written. @throws CLOSED when the connection is closed */
+export function openDeliveryStream(host: SinkHost, reader: PartitionReader, firstOffset: number): SendStream {
+  const send = host.session.connection.openUni();
+  send.setPriority(deliveryUrgency(host.urgency), true);
+  send.write(
+    encodeControl(
+      FRAME.STREAM_OPEN,
+      StreamOpenSchema,
+      {
+        subscriptionId: host.subscriptionId,
+        partition: reader.partition,
+        firstOffset: offsetToWire(firstOffset),
+        leaderEpoch: reader.leaderEpoch,
+      },
+      reader.topic,
+    ),
+  );
+  return send;
+}
+
+/** Ordered delivery: one stream, every batch in order; the client's window of that stream is the pace. */
+export class DeliveryStream implements DeliverySink {
+  readonly readBytes = READ_BYTES;
+  readonly #send: SendStream;
+
+  constructor(host: SinkHost, reader: PartitionReader, pump: SinkPump) {
+    this.#send = openDeliveryStream(host, reader, reader.nextOffset);
+    this.#send.onWritable = () => pump.wake();
+    this.#send.onStopped = () => pump.abandon();
+  }
+
+  get writable(): boolean {
+    return this.#send.writable;
+  }
+
+  get blockedMs(): number {
+    return this.#send.blockedMs;
+  }
+
+  takeBatches(batches: readonly Buffer[]): number {
+    return writeBatches(this.#send, batches);
+  }
+
+  takeGap(from: number, to: number, reason: GapReason): void {
+    this.#send.write(encodeGap({ from, to, reason }));
+  }
+
+  finish(code: ErrorCode | undefined, text: string): void {
+    this.#send.write(encodeEnd({ error: code, message: text }));
+    this.#send.end();
+  }
+}

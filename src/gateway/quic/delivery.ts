@@ -1,0 +1,57 @@
+import type { ErrorCode } from '../../kernel/errors.ts';
+import type { PartitionReader } from '../../partition/reader.ts';
+import type { GapReason } from '../../wire/delivery.ts';
+import type { ClientSession } from './client-session.ts';
+import type { StreamCredit } from './stream-credit.ts';
+
+/** Where what was read goes: one of the delivery modes. */
+export interface DeliverySink {
+  /** Whether it takes more now. Once false, the sink wakes its pump when that changes. */
+  readonly writable: boolean;
+  /** Total milliseconds it waited for the client's window. */
+  readonly blockedMs: number;
+  /** What to read from the log at once. */
+  readonly readBytes: number;
+  /**
+   * Takes all of `batches`, which stay shared with the log: read-only.
+   * @returns bytes of them
+   * @throws SluiceError when one cannot be delivered in this mode; the delivery ends with its code
+   */
+  takeBatches(batches: readonly Buffer[]): number;
+  /** The offsets in [from, to) are gone. @throws CLOSED */
+  takeGap(from: number, to: number, reason: GapReason): void;
+  /**
+   * Nothing comes any more: says why, if the mode can, and closes. `code` is undefined when there is no error.
+   * @throws CLOSED
+   */
+  finish(code: ErrorCode | undefined, text: string): void;
+}
+
+/** What a sink may ask of the pump that feeds it. */
+export interface SinkPump {
+  /** The sink has room again. */
+  wake(): void;
+  /** The client does not want this delivery any more. */
+  abandon(): void;
+  /** It cannot go on: finishes the sink with `code`. */
+  end(code: ErrorCode | undefined, text: string): void;
+}
+
+/** What a sink can ask of its subscription. */
+export interface SinkHost {
+  readonly session: ClientSession;
+  readonly subscriptionId: number;
+  /** 0 (first) to 7 (last). */
+  readonly urgency: number;
+  readonly credit: StreamCredit;
+}
+
+/** What a pump tells its subscription. */
+export interface DeliveryOwner {
+  readonly paused: boolean;
+  readonly endAtGap: boolean;
+  /** `bytes` of batches were written. */
+  delivered(bytes: number): void;
+  /** A delivery is over, for whatever reason; called once for each. */
+  deliveryOver(reader: PartitionReader, code: ErrorCode | undefined): void;
+}

@@ -1,0 +1,40 @@
+import type { Broker } from '../../broker/broker.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import type { Logger } from '../../telemetry/logger.ts';
+import type { RecordBatchEncoder } from '../../wire/record-batch-encoder.ts';
+import type { GatewayCounters } from './counters.ts';
+import type { GatewayLimits } from './limits.ts';
+import type { PumpScheduler } from './pump-scheduler.ts';
+
+/** A node as clients are told of it. */
+export interface NodeUrls {
+  readonly nodeId: string;
+  /** `quic://host:port`, `tls://host:port`. */
+  readonly urls: readonly string[];
+  readonly zone: string;
+}
+
+/** What clients are told about this node. */
+export interface NodeFacts {
+  readonly nodeId: string;
+  readonly clusterId: string;
+  /** Name and version. */
+  readonly software: string;
+  /** The nodes clients may connect to, this one included; asked at each WELCOME. */
+  nodes(): readonly NodeUrls[];
+}
+
+/** What all sessions of a gateway share. */
+export interface GatewayContext {
+  readonly broker: Broker;
+  readonly clock: Clock;
+  readonly limits: GatewayLimits;
+  readonly node: NodeFacts;
+  readonly log: Logger;
+  readonly scheduler: PumpScheduler;
+  readonly counters: GatewayCounters;
+  /** Empty between uses, which are synchronous. */
+  readonly encoder: RecordBatchEncoder;
+  /** Connections open now, of every transport. */
+  connectionCount(): number;
+}

@@ -1,0 +1,65 @@
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/** Bounds of the native gateway. Sizes in bytes, times in milliseconds. */
+export interface GatewayLimits {
+  /** Largest payload of PUBLISH and PRODUCE; every other type has `maxControlBytes`. */
+  readonly maxFrameBytes: number;
+  readonly maxControlBytes: number;
+  /** Largest batch any topic may allow; told to clients. */
+  readonly maxBatchBytes: number;
+  /** What a batch may inflate to where the gateway has to look into it (raw mode, datagrams). */
+  readonly maxInflatedBytes: number;
+  /** Told to clients. */
+  readonly maxKeyBytes: number;
+  /** Subscriptions of one connection, raw ones included; more are OVERLOADED. */
+  readonly maxSubscriptions: number;
+  /** Delivery streams (subscription × partition) of one connection; more end the subscription with OVERLOADED. */
+  readonly maxDeliveryStreams: number;
+  /** Bytes of frames that have not arrived completely, per connection; the stream that goes beyond is OVERLOADED. */
+  readonly maxPartialBytes: number;
+  /** The same for all connections of the node together. */
+  readonly maxPartialBytesTotal: number;
+  /** A stream whose unread answers take more than this is not read until the client has read some. */
+  readonly maxAnswerBytes: number;
+  /** Requests or publishes of one stream that wait for their outcome; beyond it the stream is not read. */
+  readonly maxInFlight: number;
+  /** A connection that must authenticate and has not is closed after this time. */
+  readonly authenticationTimeoutMs: number;
+  /** How long a drained connection may take to go. */
+  readonly drainTimeoutMs: number;
+}
+
+/** Bounds that hold unless configured otherwise. */
+export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
+  maxFrameBytes: 17 * MiB,
+  maxControlBytes: 64 * KiB,
+  maxBatchBytes: 16 * MiB,
+  maxInflatedBytes: 16 * MiB,
+  maxKeyBytes: 64 * KiB,
+  maxSubscriptions: 1024,
+  maxDeliveryStreams: 16_384,
+  maxPartialBytes: 64 * MiB,
+  maxPartialBytesTotal: 1024 * MiB,
+  maxAnswerBytes: 256 * KiB,
+  maxInFlight: 1024,
+  authenticationTimeoutMs: 10_000,
+  drainTimeoutMs: 10_000,
+};
+
+/** What a delivery may write in one turn before others have theirs. */
+export const TURN_BYTES = 256 * KiB;
+
+/** What a delivery takes from the log at once; also what it may hold beyond its stream's window. */
+export const READ_BYTES = 128 * KiB;
+
+/** Batch streams that an unordered subscription may have open before the client grants more. */
+export const INITIAL_CREDIT_STREAMS = 64;
+
+/** Urgency of streams, 0 first to 255 last; see {@link deliveryUrgency} for deliveries. */
+export const URGENCY = { CONTROL: 0, ANSWERS: 16 } as const;
+
+/** Transport urgency of a delivery. @param urgency of the subscription, 0 to 7 */
+export function deliveryUrgency(urgency: number): number {
+  return 32 + urgency * 28;
+}

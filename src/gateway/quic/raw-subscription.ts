@@ -1,0 +1,131 @@
+import type { ErrorCode } from '../../kernel/errors.ts';
+import { asSluiceError, ERRORS } from '../../kernel/errors.ts';
+import type { PartitionReader } from '../../partition/reader.ts';
+import type { SendStream } from '../../transport/transport.ts';
+import { cutTopic, encodeFrameHeader, FRAME } from '../../wire/frame.ts';
+import { RecordBatch } from '../../wire/record-batch-decoder.ts';
+import type { RecordCursor } from '../../wire/record-cursor.ts';
+import type { DeliverySink, SinkHost, SinkPump } from './delivery.ts';
+import { deliveryUrgency } from './limits.ts';
+
+/** Read from the log at once; less than for batches, because a compressed batch grows when it is taken apart. */
+const READ_BYTES = 64 * 1024;
+
+/** Frames gathered before they are written. */
+const CHUNK_BYTES = 32 * 1024;
+
+const EMPTY = Buffer.alloc(0);
+
+/**
+ * A partition of a raw subscription: one unidirectional stream of MESSAGE frames.
+ *
+ * Records are taken out of their batch only while the client reads: at most one read's batches wait, one of them inflated.
+ *
+ * @see docs/protocol.md section 4
+ */
+export class RawSubscription implements DeliverySink {
+  readonly readBytes = READ_BYTES;
+  readonly #send: SendStream;
+  readonly #pump: SinkPump;
+  readonly #topic: string;
+  readonly #maxInflatedBytes: number;
+  /** Records below it belong to the batch the subscription began in, but were not asked for. */
+  readonly #firstOffset: number;
+  #waiting: readonly Buffer[] = [];
+  #next = 0;
+  #cursor: RecordCursor | undefined;
+
+  constructor(host: SinkHost, reader: PartitionReader, pump: SinkPump) {
+    this.#pump = pump;
+    this.#topic = reader.topic;
+    this.#firstOffset = reader.nextOffset;
+    this.#maxInflatedBytes = host.session.context.limits.maxInflatedBytes;
+    this.#send = host.session.connection.openUni();
+    this.#send.setPriority(deliveryUrgency(host.urgency), true);
+    this.#send.onWritable = () => this.#goOn();
+    this.#send.onStopped = () => pump.abandon();
+  }
+
+  get writable(): boolean {
+    return this.#send.writable && !this.#hasWaiting;
+  }
+
+  get blockedMs(): number {
+    return this.#send.blockedMs;
+  }
+
+  takeBatches(batches: readonly Buffer[]): number {
+    this.#waiting = batches;
+    this.#next = 0;
+    this.#writeOut();
+    let total = 0;
+    for (const batch of batches) total += batch.length;
+    return total;
+  }
+
+  takeGap(): void {
+    // A raw subscription ends at a gap, and its reset says so.
+  }
+
+  finish(code: ErrorCode | undefined): void {
+    this.#waiting = [];
+    this.#cursor = undefined;
+    if (code === undefined) this.#send.end();
+    else this.#send.reset(ERRORS[code].wire);
+  }
+
+  get #hasWaiting(): boolean {
+    return this.#cursor !== undefined || this.#next < this.#waiting.length;
+  }
+
+  #goOn(): void {
+    try {
+      this.#writeOut();
+    } catch (error) {
+      const known = asSluiceError(error);
+      this.#pump.end(known.code, known.message);
+      return;
+    }
+    if (this.writable) this.#pump.wake();
+  }
+
+  /** @throws CORRUPT_BATCH, BATCH_TOO_LARGE, UNKNOWN_CODEC when a batch is not what its producer claimed */
+  #writeOut(): void {
+    while (this.#hasWaiting && this.#send.writable) this.#writeChunk();
+    if (!this.#hasWaiting) this.#waiting = [];
+  }
+
+  #writeChunk(): void {
+    const frames: Buffer[] = [];
+    let bytes = 0;
+    while (bytes < CHUNK_BYTES && this.#nextRecord()) bytes += this.#appendMessage(frames, this.#cursor!);
+    if (frames.length > 0) this.#send.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames, bytes));
+  }
+
+  /** Moves the cursor to the next record wanted, of the batch at hand or the next ones. */
+  #nextRecord(): boolean {
+    while (this.#hasWaiting) {
+      this.#cursor ??= this.#openBatch();
+      while (this.#cursor.next()) if (this.#cursor.offset >= this.#firstOffset) return true;
+      this.#cursor = undefined;
+    }
+    return false;
+  }
+
+  #openBatch(): RecordCursor {
+    const batch = new RecordBatch(this.#waiting[this.#next++]!, {
+      inflatedMaxBytes: this.#maxInflatedBytes,
+      verifyCrc: false,
+    });
+    return batch.cursor();
+  }
+
+  #appendMessage(frames: Buffer[], record: RecordCursor): number {
+    const { key } = record;
+    const value = record.value ?? EMPTY;
+    const address = key === null ? this.#topic : cutTopic(`${this.#topic}/${key.toString()}`);
+    const head = encodeFrameHeader(FRAME.MESSAGE, address, value.length);
+    frames.push(head, value);
+    return head.length + value.length;
+  }
+}

@@ -1,0 +1,46 @@
+import type { NewToken, TokenDescription } from '../../../broker/ports.ts';
+import type { Grant } from '../../../gen/sluice/client/v1/administration_pb.ts';
+import { SluiceError } from '../../../kernel/errors.ts';
+import { numberFromWire, numberToWire } from './convert.ts';
+import type { RequestHandlers } from './handler.ts';
+
+type TokenGrant = NewToken['grants'][number];
+type Operation = TokenGrant['operations'][number];
+
+const OPERATIONS: ReadonlySet<string> = new Set<Operation>(['publish', 'subscribe', 'admin']);
+
+/** Requests about tokens. */
+export const tokenHandlers: RequestHandlers<'createToken' | 'listTokens' | 'revokeToken'> = {
+  async createToken(session, { principal, grants, expiresMs }) {
+    return session.context.broker.createToken(session.requirePrincipal(), {
+      principal,
+      grants: grants.map(grantFromWire),
+      expiresMs: numberFromWire('expires_ms', expiresMs),
+    });
+  },
+  listTokens(session) {
+    return { tokens: session.context.broker.listTokens(session.requireIdentity()).map(tokenToWire) };
+  },
+  async revokeToken(session, { id }) {
+    await session.context.broker.revokeToken(session.requirePrincipal(), id);
+    return {};
+  },
+};
+
+function grantFromWire({ topics, operations }: Grant): TokenGrant {
+  const unknown = operations.find((operation) => !OPERATIONS.has(operation));
+  if (unknown !== undefined) {
+    throw new SluiceError('INVALID_ARGUMENT', 'operations are publish, subscribe and admin');
+  }
+  return { topics, operations: operations as Operation[] };
+}
+
+function tokenToWire(token: TokenDescription) {
+  return {
+    id: token.id,
+    principal: token.principal,
+    grants: token.grants.map(({ topics, operations }) => ({ topics, operations: [...operations] })),
+    createdMs: numberToWire(token.createdMs),
+    expiresMs: numberToWire(token.expiresMs),
+  };
+}

@@ -1,0 +1,151 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Broker } from '../../../src/broker/broker.ts';
+import { memoryLogs } from '../../../src/broker/log-factory.ts';
+import type { Principal } from '../../../src/broker/ports.ts';
+import { EmbeddedCoordinator } from '../../../src/coordination/embedded.ts';
+import type { TopicSettings } from '../../../src/coordination/coordinator.ts';
+import { NativeGateway } from '../../../src/gateway/quic/gateway.ts';
+import type { GatewayLimits } from '../../../src/gateway/quic/limits.ts';
+import { SluiceError } from '../../../src/kernel/errors.ts';
+import { systemRandom } from '../../../src/kernel/random.ts';
+import { ByteBudget } from '../../../src/log/byte-budget.ts';
+import { ANONYMOUS } from '../../../src/security/principal.ts';
+import { silentLogger } from '../../../src/telemetry/logger.ts';
+import { DEFAULT_LIMITS } from '../../../src/transport/limits.ts';
+import type { MemoryTransportOptions } from '../../../src/transport/memory/memory-transport.ts';
+import { createMemoryTransport } from '../../../src/transport/memory/memory-transport.ts';
+import type { Connection, Listener, Transport, TransportLimits } from '../../../src/transport/transport.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { NativeClient } from './native-client.ts';
+
+const MiB = 1024 * 1024;
+
+/** What a test may want different. */
+export interface StageOptions {
+  readonly limits?: Partial<GatewayLimits>;
+  readonly transport?: MemoryTransportOptions;
+  readonly transportLimits?: Partial<TransportLimits>;
+  readonly settings?: Partial<TopicSettings>;
+  readonly partitions?: number;
+  /** Tokens that are let in, by the principal's name; without it everybody is. */
+  readonly tokens?: Readonly<Record<string, string>>;
+}
+
+const SETTINGS: TopicSettings = {
+  storage: 'memory',
+  retentionBytes: 64 * MiB,
+  retentionMs: 0,
+  retentionRecords: 0,
+  batchMaxBytes: MiB,
+  timestamps: 'create',
+};
+
+/** A broker behind the native gateway on a transport in memory, with a clock that stands still. */
+export class GatewayStage implements AsyncDisposable {
+  readonly clock = new FakeClock();
+  broker!: Broker;
+  gateway!: NativeGateway;
+  /** The broker's end of each connection. */
+  readonly serverEnds: Connection[] = [];
+  readonly #options: StageOptions;
+  #dataDir!: string;
+  #coordinator!: EmbeddedCoordinator;
+  #transport!: Transport;
+  #listener!: Listener;
+
+  private constructor(options: StageOptions) {
+    this.#options = options;
+  }
+
+  static async open(options: StageOptions = {}): Promise<GatewayStage> {
+    const stage = new GatewayStage(options);
+    await stage.#open();
+    return stage;
+  }
+
+  /** A connected client that has not said anything. */
+  async connect(limits: Partial<TransportLimits> = {}): Promise<NativeClient> {
+    const connection = await this.#transport.connect({
+      host: '127.0.0.1',
+      port: this.#listener.port,
+      serverName: undefined,
+      authoritiesPem: '',
+      identity: undefined,
+      limits: { ...DEFAULT_LIMITS, ...limits },
+      signal: undefined,
+    });
+    return new NativeClient(connection);
+  }
+
+  /** A client that has said HELLO. */
+  async client(limits: Partial<TransportLimits> = {}): Promise<NativeClient> {
+    const client = await this.connect(limits);
+    await client.hello();
+    return client;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#listener.close();
+    await this.broker[Symbol.asyncDispose]();
+    await this.#coordinator[Symbol.asyncDispose]();
+    await rm(this.#dataDir, { recursive: true });
+  }
+
+  async #open(): Promise<void> {
+    const { clock } = this;
+    const options = this.#options;
+    this.#dataDir = await mkdtemp(join(tmpdir(), 'sluice-gateway-'));
+    this.#coordinator = await EmbeddedCoordinator.open({
+      dataDir: this.#dataDir,
+      clock,
+      random: systemRandom,
+    });
+    this.broker = await Broker.open({
+      coordinator: this.#coordinator,
+      clock,
+      random: systemRandom,
+      authorizer: { allows: () => true },
+      authenticator: { authenticate: ({ token }) => principalOf(options.tokens, token) },
+      logs: memoryLogs(clock, new ByteBudget(512 * MiB)),
+      topics: {
+        autoCreate: true,
+        partitions: options.partitions ?? 1,
+        settings: { ...SETTINGS, ...options.settings },
+        maxTopics: 10_000,
+        maxPartitions: 10_000,
+      },
+      inflatedMaxBytes: 16 * MiB,
+    });
+    this.gateway = new NativeGateway({
+      broker: this.broker,
+      clock,
+      log: silentLogger,
+      node: { nodeId: 'n', clusterId: 'c', software: 'test', nodes: () => [] },
+      ...(options.limits && { limits: options.limits }),
+    });
+    this.#transport = createMemoryTransport(options.transport);
+    this.#listener = await this.#transport.listen(
+      {
+        host: '127.0.0.1',
+        port: 0,
+        identity: { certificatePem: '', privateKeyPem: '' },
+        clientAuthoritiesPem: undefined,
+        requireClientCertificate: false,
+        limits: { ...DEFAULT_LIMITS, ...options.transportLimits },
+      },
+      (connection) => {
+        this.serverEnds.push(connection);
+        this.gateway.accept(connection);
+      },
+    );
+  }
+}
+
+function principalOf(tokens: StageOptions['tokens'], token: string | undefined): Principal {
+  if (!tokens) return ANONYMOUS;
+  const name = Object.keys(tokens).find((candidate) => tokens[candidate] === token);
+  if (name === undefined) throw new SluiceError('UNAUTHENTICATED', 'no such token');
+  return { name, kind: 'token', admin: false, rights: [] };
+}
