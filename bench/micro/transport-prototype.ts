@@ -42,7 +42,16 @@ async function runPair(folder: string, clientArguments: readonly string[]): Prom
   try {
     const { port } = await jsonLine(server);
     return await jsonLine(
-      start(folder, ['nat-client.mjs', '--udp', '1350', '--cc', 'bbr', '--port', String(port), ...clientArguments]),
+      start(folder, [
+        'nat-client.mjs',
+        '--udp',
+        '1350',
+        '--cc',
+        'bbr',
+        '--port',
+        String(port),
+        ...clientArguments,
+      ]),
     );
   } finally {
     server.stdin!.end();

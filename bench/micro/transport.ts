@@ -50,7 +50,8 @@ else await main(Number(values.seconds), Number(values.runs));
 async function main(seconds: number, runs: number): Promise<void> {
   const authority = await makeAuthority();
   const identity = await authority.issue({ names: ['localhost'], ips: ['127.0.0.1'] });
-  const staged = values.prototype === undefined ? undefined : await stagePrototype(values.prototype, identity);
+  const staged =
+    values.prototype === undefined ? undefined : await stagePrototype(values.prototype, identity);
   const loopback: Sample[] = [];
   const path: Sample[] = [];
   const prototype: Sample[] = [];
@@ -79,7 +80,9 @@ async function main(seconds: number, runs: number): Promise<void> {
 }
 
 async function measure(order: ServerOrder, authoritiesPem: string, seconds: number): Promise<Sample> {
-  const child = spawn(process.execPath, [import.meta.filename, '--serve'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, [import.meta.filename, '--serve'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   try {
     child.stdin.write(`${JSON.stringify(order)}\n`);
     const port = Number(await firstLine(child));

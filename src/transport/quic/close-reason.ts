@@ -6,8 +6,11 @@ import type { NativeConnection } from './native.ts';
 /** Range of transport error codes that carry a TLS alert; see RFC 9001 section 4.8. */
 const TLS_ALERT_FIRST = 0x100;
 const TLS_ALERT_LAST = 0x1ff;
-/** TLS alerts about certificates: bad_certificate to unknown_ca, access_denied, certificate_required; RFC 8446 section 6. */
-const CERTIFICATE_ALERTS: ReadonlySet<number> = new Set([42, 43, 44, 45, 46, 48, 49, 116]);
+/**
+ * TLS alerts about certificates: bad_certificate to unknown_ca, access_denied, decrypt_error (a signature that is wrong),
+ * certificate_required; RFC 8446 section 6.
+ */
+const CERTIFICATE_ALERTS: ReadonlySet<number> = new Set([42, 43, 44, 45, 46, 48, 49, 51, 116]);
 const NO_APPLICATION_PROTOCOL = 120;
 const CONNECTION_REFUSED = 2;
 

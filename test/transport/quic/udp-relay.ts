@@ -1,0 +1,94 @@
+import { createSocket } from 'node:dgram';
+import type { Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+/** What passes a relay. */
+export type Direction = 'to-server' | 'to-client';
+
+/** A hop between one client and a server, as a NAT is one: it can change its address, lose packets, and listen in. */
+export class UdpRelay {
+  /** Every packet that passed; switch with {@link recording}. */
+  readonly packets: { readonly direction: Direction; readonly bytes: Buffer }[] = [];
+  recording = false;
+  /** Returns true for packets to lose. */
+  drop: (direction: Direction, bytes: Buffer) => boolean = () => false;
+  readonly #front: Socket;
+  readonly #serverPort: number;
+  #back!: Socket;
+  #clientPort = 0;
+
+  private constructor(front: Socket, serverPort: number) {
+    this.#front = front;
+    this.#serverPort = serverPort;
+    front.on('message', (bytes, from) => {
+      this.#clientPort = from.port;
+      if (this.#passes('to-server', bytes)) this.#back.send(bytes, serverPort, '127.0.0.1');
+    });
+  }
+
+  /** Opens a relay to the server on `serverPort` of 127.0.0.1. */
+  static async open(serverPort: number): Promise<UdpRelay> {
+    const relay = new UdpRelay(await bound(), serverPort);
+    await relay.rebind();
+    return relay;
+  }
+
+  /** Where the client must connect to. */
+  get port(): number {
+    return this.#front.address().port;
+  }
+
+  /** Where the server sees the client. */
+  get outerPort(): number {
+    return this.#back.address().port;
+  }
+
+  /** Goes on from another port, as a NAT does that forgot its binding. */
+  async rebind(): Promise<void> {
+    const back = await bound();
+    back.on('message', (bytes) => {
+      if (this.#passes('to-client', bytes)) this.#front.send(bytes, this.#clientPort, '127.0.0.1');
+    });
+    const before = this.#back as Socket | undefined;
+    this.#back = back;
+    before?.close();
+  }
+
+  /** Sends bytes of an attacker to the server, from the address that the server knows as the client's. */
+  inject(bytes: Buffer): void {
+    this.#back.send(bytes, this.#serverPort, '127.0.0.1');
+  }
+
+  /** Sends bytes of an attacker to the client, from the server's address as the client knows it. */
+  injectToClient(bytes: Buffer): void {
+    this.#front.send(bytes, this.#clientPort, '127.0.0.1');
+  }
+
+  close(): void {
+    this.#front.close();
+    this.#back.close();
+  }
+
+  #passes(direction: Direction, bytes: Buffer): boolean {
+    if (this.recording) this.packets.push({ direction, bytes: Buffer.from(bytes) });
+    return !this.drop(direction, bytes);
+  }
+}
+
+/** A bound socket on 127.0.0.1. */
+export async function bound(): Promise<Socket> {
+  const socket = createSocket('udp4');
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  return socket;
+}
+
+/** Calls `send` `count` times, in portions that no socket buffer is too small for. */
+export async function inPortions(count: number, send: (index: number) => void): Promise<void> {
+  for (let i = 0; i < count; i += 1) {
+    send(i);
+    if (i % 64 === 63) await nextTurn();
+  }
+  await nextTurn();
+}
