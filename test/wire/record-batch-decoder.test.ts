@@ -116,7 +116,7 @@ describe('RecordBatch', () => {
     ['more headers than there are', '1a000000026b0676616c04026b00'],
     ['a negative header count', '1a000000026b0676616c01026b00'],
     ['a header count of 2^31 − 1', '20000000026b0676616cfeffffff0f6b00'],
-    ['a header without key', '1a000000026b0676616c02016b00'],
+    ['a header without key', '14000000010104' + '01026b00'],
     ['a header key longer than the record', '1a000000026b0676616c02406b00'],
     ['a header key that is not UTF-8', '1a000000026b0676616c0202ff00'],
     ['a header value longer than the record', '1a000000026b0676616c02026b40'],
@@ -147,6 +147,13 @@ describe('RecordBatch', () => {
     const record = Buffer.from('1a' + '00' + 'fcffffffffffff1f' + '000101' + '00', 'hex');
     const [read] = recordsOf(craftBatch(record, { baseTimestampMs: 0 }));
     expect(read?.timestampMs).toBe(Number.MAX_SAFE_INTEGER - 1);
+  });
+
+  it('refuses a record that hides another inside its length', () => {
+    const hidden = '0c' + '00' + '00' + '02' + '01' + '01' + '00';
+    const outer = '1a' + '00' + '00' + '00' + '01' + '01' + '00' + hidden;
+    const batch = craftBatch(Buffer.from(outer, 'hex'), { recordCount: 2 });
+    expect(codeOf(() => readAll(batch))).toBe('CORRUPT_BATCH');
   });
 
   it('refuses offset deltas that do not rise', () => {

@@ -122,6 +122,13 @@ describe('RecordBatchEncoder', () => {
     expect(recordsOf(encoder.finish({ codec: 'none' }))[0]?.value).toHaveLength(20_000_000);
   });
 
+  it('keeps the records it has when its buffer grows', () => {
+    const encoder = new RecordBatchEncoder();
+    for (let i = 0; i < 50; i++) encoder.append(null, Buffer.alloc(5000, i), [], i);
+    const first = recordsOf(encoder.finish({ codec: 'none' })).map((record) => record.value?.slice(0, 2));
+    expect(first).toEqual(Array.from({ length: 50 }, (_, i) => i.toString(16).padStart(2, '0')));
+  });
+
   it('never needs more for a record than it says beforehand', () => {
     const encoder = new RecordBatchEncoder();
     fc.assert(
