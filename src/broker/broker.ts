@@ -1,102 +1,325 @@
-import type { SluiceError } from '../kernel/errors.ts';
+import { parseFilter } from '../catalog/topic-filter.ts';
+import type { Coordinator } from '../coordination/coordinator.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { SluiceError } from '../kernel/errors.ts';
+import type { ErrorCode } from '../kernel/errors.ts';
+import type { Random } from '../kernel/random.ts';
 import type { PartitionReader, Start } from '../partition/reader.ts';
-import type { Credentials, NewToken, Principal, SubscriberInfo, TokenDescription } from './ports.ts';
+import type { PartitionCounters } from '../partition/reader-source.ts';
+import { AccessControl } from './access-control.ts';
+import type { LogFactory } from './log-factory.ts';
+import { PartitionOpener } from './partition-opener.ts';
+import type {
+  Authenticator,
+  Authorizer,
+  Credentials,
+  NewToken,
+  Principal,
+  SubscriberInfo,
+  TokenDescription,
+} from './ports.ts';
+import type { Acks, PublishCallback } from './publisher.ts';
+import { Publisher } from './publisher.ts';
+import type { Subscription } from './subscriptions.ts';
+import { Subscriptions } from './subscriptions.ts';
+import { Tokens } from './tokens.ts';
+import type { AlterTopic, NewTopicRequest } from './topic-administration.ts';
+import { TopicAdministration } from './topic-administration.ts';
+import { TopicDirectory } from './topic-directory.ts';
 import type {
   BrokerStatus,
   Position,
   SubscriptionStatus,
+  TopicDefaults,
   TopicDescription,
   TopicMetadata,
-  TopicSettingsChange,
 } from './views.ts';
 
-/** Answer to a publish. */
-export interface PublishOutcome {
-  /** `duplicate`: this idempotent batch had been stored before; the offsets are those of then. */
-  readonly kind: 'appended' | 'duplicate';
-  readonly partition: number;
-  readonly baseOffset: number;
-  /** Milliseconds since 1970 where the topic stamps append time, else 0. */
-  readonly appendTimeMs: number;
-}
+export type { Acks, PublishCallback, PublishOutcome } from './publisher.ts';
+export type { Subscription } from './subscriptions.ts';
 
 /** What a subscription wants. */
 export interface SubscribeOptions {
   /** Filter, docs/protocol.md section 3. */
   readonly filter: string;
+  /** Where partitions that exist now begin; what is created later is read from its beginning. */
   readonly start: Start;
   /** Explicit positions; partitions not named use `start`. */
   readonly resume?: readonly Position[] | undefined;
   readonly subscriber: SubscriberInfo;
 }
 
-/** A live subscription. */
-export interface Subscription {
-  readonly filter: string;
-  /** Where each partition that is open now goes on. */
-  positions(): readonly Position[];
-  /** Closes its readers and takes no new partitions. Idempotent. */
-  close(): void;
+/** What the broker counts. Plain fields: metrics read them on scrape. Bytes out are counted by the gateways. */
+export interface BrokerCounters extends PartitionCounters {
+  readonly refusedPublishes: Readonly<Partial<Record<ErrorCode, number>>>;
 }
 
-export declare class Broker {
-  authenticate(credentials: Credentials): Principal;
+/** What a broker is made of. */
+export interface BrokerOptions {
+  /** Stays the caller's to dispose of, after the broker. */
+  readonly coordinator: Coordinator;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly authorizer: Authorizer;
+  readonly authenticator: Authenticator;
+  readonly logs: LogFactory;
+  readonly topics: TopicDefaults;
+  /** Bound for what a batch may inflate to where records are looked at. */
+  readonly inflatedMaxBytes: number;
+}
+
+/**
+ * The use cases, the same for every gateway: publish, subscribe, administer. Principals are checked here.
+ *
+ * A principal's rights are asked for at every publish and request, and for a subscription when it is made and for each topic that
+ * appears later. A subscription that is open is not cut when rights are taken away: close the connection for that.
+ */
+export class Broker {
+  readonly #options: BrokerOptions;
+  readonly #access: AccessControl;
+  readonly #directory: TopicDirectory;
+  readonly #administration: TopicAdministration;
+  readonly #publisher: Publisher;
+  readonly #subscriptions: Subscriptions;
+  readonly #tokens: Tokens;
+  readonly #startedMs: number;
+  /** Live; do not keep a copy. */
+  readonly counters: BrokerCounters;
+  #draining = false;
+
+  private constructor(
+    options: BrokerOptions,
+    directory: TopicDirectory,
+    subscriptions: Subscriptions,
+    counters: PartitionCounters,
+  ) {
+    this.#options = options;
+    this.#directory = directory;
+    this.#subscriptions = subscriptions;
+    this.#access = new AccessControl(options.authorizer);
+    this.#administration = new TopicAdministration(
+      directory,
+      this.#access,
+      options.topics,
+      options.coordinator,
+    );
+    this.#publisher = new Publisher(
+      (name) => this.#administration.findOrCreate(name),
+      options.inflatedMaxBytes,
+    );
+    this.#tokens = new Tokens(options.coordinator.tokens, this.#access, options.clock, options.random);
+    this.#startedMs = options.clock.monotonicMs();
+    this.counters = Object.assign(counters, { refusedPublishes: this.#publisher.refused });
+  }
+
+  /**
+   * Opens every topic there is.
+   * @throws STORAGE_FULL, STORAGE_FAILED, UNSUPPORTED (a topic's storage)
+   */
+  static async open(options: BrokerOptions): Promise<Broker> {
+    const { coordinator, clock, logs, inflatedMaxBytes } = options;
+    const counters: PartitionCounters = {
+      recordsIn: 0,
+      bytesIn: 0,
+      batchesIn: 0,
+      duplicates: 0,
+      gapRecords: 0,
+    };
+    const subscriptions = new Subscriptions();
+    const opener = new PartitionOpener({ coordinator, clock, logs, counters, inflatedMaxBytes });
+    const directory = await TopicDirectory.open(coordinator, opener, options.topics, subscriptions);
+    return new Broker(options, directory, subscriptions, counters);
+  }
+
+  /** @throws UNAUTHENTICATED */
+  authenticate(credentials: Credentials): Principal {
+    return this.#options.authenticator.authenticate(credentials);
+  }
+
+  /**
+   * Stores one batch. Where the topic is open and in memory the answer comes inside this call.
+   *
+   * @param partition undefined: by the hash of the first record's key, or in turn where it has none
+   * @param batch exactly one batch as a client sent it; ownership passes: it is stamped in place and kept
+   * @param acks 2: when all in-sync replicas have it, which on one node is the same as 1
+   * @param done gets the outcome, or why not: FORBIDDEN, TOPIC_NOT_FOUND, INVALID_TOPIC, PARTITION_NOT_FOUND, OVERLOADED,
+   *   DRAINING, and what `Partition.append` throws. Called exactly once; publishes of one topic are answered in order
+   */
   publish(
     principal: Principal,
     topic: string,
     partition: number | undefined,
     batch: Buffer,
-    acks: 0 | 1 | 2,
-    done: (outcome: PublishOutcome | SluiceError) => void,
-  ): void;
-  subscribe(
+    acks: Acks,
+    done: PublishCallback,
+  ): void {
+    try {
+      this.#checkNotDraining();
+      this.#access.check(principal, 'publish', topic);
+    } catch (error) {
+      this.#publisher.refuse(error, done);
+      return;
+    }
+    this.#publisher.publish(topic, { partition, batch, acks, done });
+  }
+
+  /**
+   * Subscribes to what a filter matches: one reader for each partition, now and whenever one is created.
+   *
+   * A wildcard leaves out topics that the principal may not read; a literal topic that does not exist is created where that is
+   * allowed. Nothing waits when the topics exist and are in memory: `onPartition` runs inside this call.
+   *
+   * @param onPartition takes a reader over; it is closed with the subscription. When the topic is deleted it says `ended`
+   * @throws INVALID_FILTER; FORBIDDEN, TOPIC_NOT_FOUND for a literal topic; OFFSET_OUT_OF_RANGE when a start is above a log end;
+   *   DRAINING
+   */
+  async subscribe(
     principal: Principal,
     options: SubscribeOptions,
     onPartition: (reader: PartitionReader) => void,
-  ): Promise<Subscription>;
+  ): Promise<Subscription> {
+    this.#checkNotDraining();
+    const filter = parseFilter(options.filter);
+    if (filter.topic !== undefined) {
+      this.#access.check(principal, 'subscribe', filter.topic);
+      const found = this.#administration.findOrCreate(filter.topic);
+      if (found instanceof Promise) await found;
+    }
+    const mayRead = (topic: string) => this.#access.allows(principal, 'subscribe', topic);
+    const { start, resume = [], subscriber } = options;
+    const parts = { principal, filter, start, resume, subscriber, mayRead, onPartition };
+    return this.#subscriptions.open(parts, this.#directory.all());
+  }
+
+  /** Where topics are led. @param topics names; empty: all that the principal may see */
   metadata(
     principal: Principal,
     topics: readonly string[],
     autoCreate: boolean,
-  ): Promise<readonly TopicMetadata[]>;
-  createTopic(
-    principal: Principal,
-    request: {
-      readonly name: string;
-      readonly partitions?: number | undefined;
-      readonly settings?: TopicSettingsChange | undefined;
-      readonly ifNotExists?: boolean | undefined;
-    },
-  ): Promise<TopicDescription>;
-  alterTopic(
-    principal: Principal,
-    request: {
-      readonly name: string;
-      readonly partitions?: number | undefined;
-      readonly settings?: TopicSettingsChange | undefined;
-    },
-  ): Promise<TopicDescription>;
-  deleteTopic(principal: Principal, name: string): Promise<void>;
-  listTopics(principal: Principal, options: { readonly internal: boolean }): readonly TopicDescription[];
-  describeTopic(principal: Principal, name: string): TopicDescription;
-  listOffsets(
+  ): Promise<readonly TopicMetadata[]> {
+    return this.#administration.metadata(principal, topics, autoCreate && !this.#draining);
+  }
+
+  /** @throws INVALID_TOPIC, INVALID_ARGUMENT, TOPIC_EXISTS, FORBIDDEN, OVERLOADED, UNSUPPORTED, DRAINING, STORAGE_FULL, STORAGE_FAILED */
+  async createTopic(principal: Principal, request: NewTopicRequest): Promise<TopicDescription> {
+    this.#checkNotDraining();
+    return this.#administration.create(principal, request);
+  }
+
+  /** Changes a topic while it is used. @throws as {@link createTopic}; TOPIC_NOT_FOUND */
+  async alterTopic(principal: Principal, request: AlterTopic): Promise<TopicDescription> {
+    this.#checkNotDraining();
+    return this.#administration.alter(principal, request);
+  }
+
+  /** Deletes a topic and its records; its readers end. @throws FORBIDDEN, TOPIC_NOT_FOUND, DRAINING, STORAGE_FULL, STORAGE_FAILED */
+  async deleteTopic(principal: Principal, name: string): Promise<void> {
+    this.#checkNotDraining();
+    await this.#administration.delete(principal, name);
+  }
+
+  /** Topics that the principal may see, by name. */
+  listTopics(principal: Principal, options: { readonly internal: boolean }): readonly TopicDescription[] {
+    return this.#administration.list(principal, options.internal);
+  }
+
+  /** @throws FORBIDDEN, TOPIC_NOT_FOUND */
+  describeTopic(principal: Principal, name: string): TopicDescription {
+    return this.#administration.describe(principal, name);
+  }
+
+  /**
+   * The offsets that a place means now.
+   * @param partitions empty: all
+   * @throws FORBIDDEN, TOPIC_NOT_FOUND, PARTITION_NOT_FOUND, OFFSET_OUT_OF_RANGE; INVALID_ARGUMENT for last-per-key
+   */
+  async listOffsets(
     principal: Principal,
     topic: string,
     partitions: readonly number[],
     at: Start,
-  ): Promise<readonly Position[]>;
-  listSubscriptions(principal: Principal): readonly SubscriptionStatus[];
-  initProducer(
-    principal: Principal,
-  ): Promise<{ readonly producerId: number; readonly producerEpoch: number }>;
-  createToken(
+  ): Promise<readonly Position[]> {
+    this.#access.check(principal, 'subscribe', topic);
+    if (at.at === 'last-per-key') throw new SluiceError('INVALID_ARGUMENT', 'last-per-key is not one offset');
+    const open = this.#administration.require(topic);
+    const wanted = partitions.length > 0 ? partitions.map((index) => open.partition(index)) : open.partitions;
+    return Promise.all(
+      wanted.map(async (one) => ({ topic, partition: one.partition, offset: await one.offsetAt(at) })),
+    );
+  }
+
+  /** Subscriptions with their lag: the principal's own, or everybody's for who administers the node. */
+  listSubscriptions(principal: Principal): readonly SubscriptionStatus[] {
+    const all = this.#access.allows(principal, 'admin', undefined);
+    return this.#subscriptions.status((owner) => all || owner.name === principal.name);
+  }
+
+  /** A producer id that nobody else has; for every client that is authenticated. @throws DRAINING, STORAGE_FULL, STORAGE_FAILED */
+  async initProducer(): Promise<{ readonly producerId: number; readonly producerEpoch: number }> {
+    this.#checkNotDraining();
+    return { producerId: await this.#options.coordinator.allocateProducerId(), producerEpoch: 0 };
+  }
+
+  /**
+   * Makes a token; it is in the answer and nowhere else.
+   * @throws FORBIDDEN unless the principal administers the node; INVALID_ARGUMENT; DRAINING, STORAGE_FULL, STORAGE_FAILED
+   */
+  async createToken(
     principal: Principal,
     token: NewToken,
-  ): Promise<{ readonly id: string; readonly token: string }>;
-  listTokens(principal: Principal): readonly TokenDescription[];
-  revokeToken(principal: Principal, id: string): Promise<void>;
-  status(principal: Principal): BrokerStatus;
-  /** From now on publishes, subscriptions and changes are refused with DRAINING. */
-  drain(): void;
-  [Symbol.asyncDispose](): Promise<void>;
+  ): Promise<{ readonly id: string; readonly token: string }> {
+    this.#checkNotDraining();
+    return this.#tokens.create(principal, token);
+  }
+
+  /** @throws FORBIDDEN unless the principal administers the node */
+  listTokens(principal: Principal): readonly TokenDescription[] {
+    return this.#tokens.list(principal);
+  }
+
+  /** Refuses a token from now on; connections that have shown it stay. @throws FORBIDDEN, TOKEN_NOT_FOUND, STORAGE_FULL, STORAGE_FAILED */
+  async revokeToken(principal: Principal, id: string): Promise<void> {
+    await this.#tokens.revoke(principal, id);
+  }
+
+  /** @throws FORBIDDEN unless the principal administers the node */
+  status(principal: Principal): BrokerStatus {
+    this.#access.check(principal, 'admin', undefined);
+    return this.snapshot();
+  }
+
+  /** The node in numbers, for who runs in the same process and needs no permission: metrics, health. */
+  snapshot(): BrokerStatus {
+    const { coordinator, clock } = this.#options;
+    let retainedBytes = 0;
+    for (const topic of this.#directory.all())
+      for (const one of topic.partitions) retainedBytes += one.retainedBytes;
+    return {
+      nodeId: coordinator.nodeId,
+      clusterId: coordinator.clusterId,
+      uptimeMs: Math.floor(clock.monotonicMs() - this.#startedMs),
+      subscriptions: this.#subscriptions.size,
+      topics: this.#directory.topicCount,
+      partitions: this.#directory.partitionCount,
+      retainedBytes,
+      recordsIn: this.counters.recordsIn,
+      bytesIn: this.counters.bytesIn,
+      draining: this.#draining,
+    };
+  }
+
+  /** From now on publishes, subscriptions and changes are refused with DRAINING; readers that are open go on. Idempotent. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  /** Drains and closes all topics: readers end. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.drain();
+    await this.#directory.close();
+  }
+
+  #checkNotDraining(): void {
+    if (this.#draining) throw new SluiceError('DRAINING', 'this node is going; connect to another one');
+  }
 }

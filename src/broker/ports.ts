@@ -1,19 +1,11 @@
-import type { TokenGrant } from '../coordination/coordinator.ts';
+import type { Operation, Principal } from '../security/principal.ts';
 
-/** Who is asking, as authentication made it out. The broker only hands it to the {@link Authorizer} and names it in answers. */
-export interface Principal {
-  readonly name: string;
-}
-
-/** What a principal wants to do with a topic. */
-export type Operation = 'publish' | 'subscribe' | 'admin';
+export type { Operation, Principal };
 
 /** The access decision; pure and quick, because every publish asks it. */
 export interface Authorizer {
-  /** @param topic a topic's literal name */
-  allows(principal: Principal, operation: Operation, topic: string): boolean;
-  /** Whether the principal may administer the node itself: tokens, status, everybody's subscriptions. */
-  allowsNode(principal: Principal): boolean;
+  /** @param topic a topic's literal name; undefined for what concerns the whole node */
+  allows(principal: Principal, operation: Operation, topic: string | undefined): boolean;
 }
 
 /** What a client shows to say who it is; with neither it is anonymous. */
@@ -29,6 +21,12 @@ export interface Authenticator {
   authenticate(credentials: Credentials): Principal;
 }
 
+/** What the holder of a token may do to the topics that match `topics` (`*` is any run of characters). */
+export interface TokenGrant {
+  readonly topics: string;
+  readonly operations: readonly Operation[];
+}
+
 /** What a new token shall be. */
 export interface NewToken {
   /** Name of the principal that shows it. */
@@ -42,15 +40,6 @@ export interface NewToken {
 export interface TokenDescription extends NewToken {
   readonly id: string;
   readonly createdMs: number;
-}
-
-/** Where tokens are made, listed and revoked. */
-export interface TokenStore {
-  /** @returns the token itself, which is shown once and kept nowhere */
-  create(token: NewToken): Promise<{ readonly id: string; readonly token: string }>;
-  list(): readonly TokenDescription[];
-  /** @throws TOKEN_NOT_FOUND */
-  revoke(id: string): Promise<void>;
 }
 
 /** What a gateway knows about a subscription and the broker shows in `listSubscriptions`; asked only then. */

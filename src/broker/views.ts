@@ -68,16 +68,16 @@ export interface BrokerStatus {
   readonly draining: boolean;
 }
 
-/** Topic settings as a request names them; what is left out takes the default (create) or stays (alter). */
-export type TopicSettingsChange = { readonly [K in keyof TopicSettings]?: TopicSettings[K] | undefined };
+export type { TopicSettingsChange } from '../catalog/topic-settings.ts';
 
-/** Bounds of what may exist on this broker. */
+/** What topics are like unless somebody says otherwise, and how many there may be. */
 export interface TopicDefaults {
+  /** Create a topic when it is first published or subscribed to. */
   readonly autoCreate: boolean;
   readonly partitions: number;
   readonly settings: TopicSettings;
-  /** Topics in all; more is OVERLOADED. */
+  /** Topics in all; one more is OVERLOADED. Default of the configuration: 10,000. */
   readonly maxTopics: number;
-  /** Partitions of all topics together; more is OVERLOADED. */
+  /** Partitions of all topics together; one more is OVERLOADED. Default of the configuration: 4,096. */
   readonly maxPartitions: number;
 }

@@ -1,7 +1,9 @@
+import type { TokenStore } from '../security/token.ts';
+
 /** How a topic keeps its records. */
 export interface TopicSettings {
   readonly storage: 'memory' | 'disk';
-  /** Per partition; 0 = no bound. */
+  /** Per partition; a memory topic always has this bound, on disk 0 = none. */
   readonly retentionBytes: number;
   /** Milliseconds since the append; 0 = no bound. */
   readonly retentionMs: number;
@@ -32,23 +34,11 @@ export type TopicChange =
   | { readonly kind: 'created' | 'altered'; readonly topic: TopicDefinition }
   | { readonly kind: 'deleted'; readonly topic: TopicDefinition };
 
-/** What a token's holder may do on the topics that match `topics` (`*` is any run of characters). */
-export interface TokenGrant {
-  readonly topics: string;
-  readonly operations: readonly ('publish' | 'subscribe' | 'admin')[];
-}
-
-/** A token as it is kept: never the token itself. */
-export interface TokenRecord {
-  readonly id: string;
-  /** Hash of the token; the security layer decides which. */
-  readonly hash: string;
-  readonly principal: string;
-  readonly grants: readonly TokenGrant[];
-  readonly createdMs: number;
-  /** Milliseconds since 1970; 0 = never. */
-  readonly expiresMs: number;
-}
+/**
+ * Offsets of a memory partition that are set aside with one write. After a crash the partition goes on at the ceiling, so this
+ * is also how far offsets jump then; 2^53 leaves room for 33 million crashes.
+ */
+export const OFFSET_BLOCK = 2 ** 28;
 
 /** Leadership of a partition, as given to this node. */
 export interface PartitionClaim {
@@ -79,6 +69,7 @@ export interface Coordinator extends AsyncDisposable {
 
   /** All topics, in order of name. */
   topics(): readonly TopicDefinition[];
+  topic(name: string): TopicDefinition | undefined;
   /** @throws TOPIC_EXISTS */
   createTopic(topic: NewTopic): Promise<TopicDefinition>;
   /**
@@ -109,9 +100,6 @@ export interface Coordinator extends AsyncDisposable {
   /** A producer id that nobody was ever given before; from 1. */
   allocateProducerId(): Promise<number>;
 
-  tokens(): readonly TokenRecord[];
-  /** Adds a token. @throws INVALID_ARGUMENT when its id is taken */
-  putToken(token: TokenRecord): Promise<void>;
-  /** @throws TOKEN_NOT_FOUND */
-  deleteToken(id: string): Promise<void>;
+  /** Token records, without secrets. */
+  readonly tokens: TokenStore;
 }

@@ -1,0 +1,41 @@
+import { isInternalTopic, quoted } from '../catalog/topic-name.ts';
+import { SluiceError } from '../kernel/errors.ts';
+import type { Authorizer, Operation, Principal } from './ports.ts';
+
+const OPERATIONS: readonly Operation[] = ['subscribe', 'publish', 'admin'];
+
+/** Puts the access decision into the broker's words: internal topics are for who administers them, and no is FORBIDDEN. */
+export class AccessControl {
+  readonly #authorizer: Authorizer;
+
+  constructor(authorizer: Authorizer) {
+    this.#authorizer = authorizer;
+  }
+
+  /** @param topic undefined for the node itself */
+  allows(principal: Principal, operation: Operation, topic: string | undefined): boolean {
+    if (!this.#authorizer.allows(principal, operation, topic)) return false;
+    if (topic === undefined || !isInternalTopic(topic)) return true;
+    return this.#authorizer.allows(principal, 'admin', topic);
+  }
+
+  /** Whether the principal may know that a topic exists: who may do anything to it. */
+  maySee(principal: Principal, topic: string): boolean {
+    return OPERATIONS.some((operation) => this.allows(principal, operation, topic));
+  }
+
+  /** @throws FORBIDDEN */
+  check(principal: Principal, operation: Operation, topic: string | undefined): void {
+    if (this.allows(principal, operation, topic)) return;
+    throw new SluiceError(
+      'FORBIDDEN',
+      `${quoted(principal.name)} may not ${operation} ${topic === undefined ? 'this node' : quoted(topic)}`,
+    );
+  }
+
+  /** @throws FORBIDDEN */
+  checkMaySee(principal: Principal, topic: string): void {
+    if (this.maySee(principal, topic)) return;
+    throw new SluiceError('FORBIDDEN', `${quoted(principal.name)} may do nothing with ${quoted(topic)}`);
+  }
+}

@@ -1,0 +1,65 @@
+import type { TopicDefinition } from '../coordination/coordinator.ts';
+import { SluiceError } from '../kernel/errors.ts';
+import type { Partition } from '../partition/partition.ts';
+import { partitionOfKey } from '../wire/partitioner.ts';
+import { RecordBatch } from '../wire/record-batch-decoder.ts';
+import type { PartitionDescription, TopicDescription } from './views.ts';
+
+/** A topic whose partitions are led by this node. */
+export class OpenTopic {
+  definition: TopicDefinition;
+  readonly partitions: Partition[] = [];
+  /** Set while partitions are being added; the next change waits for it. */
+  work: Promise<void> = Promise.resolve();
+  #turn = 0;
+
+  constructor(definition: TopicDefinition) {
+    this.definition = definition;
+  }
+
+  get name(): string {
+    return this.definition.name;
+  }
+
+  /** @throws PARTITION_NOT_FOUND */
+  partition(index: number): Partition {
+    const partition = this.partitions[index];
+    if (partition) return partition;
+    throw new SluiceError(
+      'PARTITION_NOT_FOUND',
+      `topic ${this.name} has no partition ${index}, only 0 to ${this.partitions.length - 1}`,
+    );
+  }
+
+  /**
+   * The partition for a batch whose producer leaves it to the broker: by the hash of its first record's key, in turn when that
+   * has none.
+   * @throws CORRUPT_BATCH, BATCH_TOO_LARGE, UNKNOWN_CODEC
+   */
+  choose(batch: Buffer, inflatedMaxBytes: number): Partition {
+    const count = this.partitions.length;
+    if (count === 1) return this.partitions[0]!;
+    const cursor = new RecordBatch(batch, { inflatedMaxBytes, verifyCrc: false }).cursor();
+    const key = cursor.next() ? cursor.key : null;
+    return this.partitions[key ? partitionOfKey(key, count) : this.#turn++ % count]!;
+  }
+
+  /** @param nodeId this node */
+  describe(nodeId: string): TopicDescription {
+    const { name, id, settings, createdMs } = this.definition;
+    return { name, id, settings, createdMs, partitions: this.partitions.map((one) => describe(one, nodeId)) };
+  }
+}
+
+function describe(partition: Partition, nodeId: string): PartitionDescription {
+  return {
+    partition: partition.partition,
+    leaderNodeId: nodeId,
+    leaderEpoch: partition.leaderEpoch,
+    logStart: partition.logStart,
+    highWatermark: partition.highWatermark,
+    logEnd: partition.logEnd,
+    retainedBytes: partition.retainedBytes,
+    subscribers: partition.readers,
+  };
+}

@@ -1,0 +1,82 @@
+import type { Coordinator, PartitionClaim, TopicDefinition } from '../coordination/coordinator.ts';
+import { OFFSET_BLOCK } from '../coordination/coordinator.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { ByteBudget } from '../log/byte-budget.ts';
+import { OffsetReserve } from '../partition/offset-reserve.ts';
+import { Partition } from '../partition/partition.ts';
+import type { ProducerBudget } from '../partition/producer-window.ts';
+import { ProducerWindow } from '../partition/producer-window.ts';
+import type { PartitionCounters } from '../partition/reader-source.ts';
+import type { LogFactory } from './log-factory.ts';
+
+/** Idempotent producers that one partition remembers. */
+const PRODUCERS_PER_PARTITION = 100_000;
+/** Idempotent producers that all partitions of a node remember together; a few hundred bytes each. */
+const PRODUCERS_PER_NODE = 1_000_000;
+/** What all last-per-key scans of a node may keep in memory together. */
+const SCAN_BUDGET_BYTES = 256 * 1024 * 1024;
+
+/** What opening partitions takes. */
+export interface PartitionOpenerOptions {
+  readonly coordinator: Coordinator;
+  readonly clock: Clock;
+  readonly logs: LogFactory;
+  readonly counters: PartitionCounters;
+  /** Bound for what a batch may inflate to where records are looked at. */
+  readonly inflatedMaxBytes: number;
+}
+
+/** Puts partitions together: claim, log, producer window, reserve of offsets; and takes them apart again. */
+export class PartitionOpener {
+  readonly clock: Clock;
+  readonly logs: LogFactory;
+  readonly #options: PartitionOpenerOptions;
+  readonly #producers: ProducerBudget = { producers: 0, maxProducers: PRODUCERS_PER_NODE };
+  readonly #scanBudget = new ByteBudget(SCAN_BUDGET_BYTES);
+
+  constructor(options: PartitionOpenerOptions) {
+    this.#options = options;
+    this.clock = options.clock;
+    this.logs = options.logs;
+  }
+
+  /** @throws TOPIC_NOT_FOUND, NOT_LEADER, STORAGE_FULL, STORAGE_FAILED, UNSUPPORTED */
+  async open(topic: TopicDefinition, index: number): Promise<Partition> {
+    const { coordinator, clock, counters, inflatedMaxBytes } = this.#options;
+    const claim = await coordinator.claimPartition(topic.id, index);
+    return new Partition({
+      topic: topic.name,
+      partition: index,
+      leaderEpoch: claim.leaderEpoch,
+      settings: topic.settings,
+      inflatedMaxBytes,
+      clock,
+      log: await this.logs.open(topic, index, claim.firstOffset),
+      producers: new ProducerWindow(clock, PRODUCERS_PER_PARTITION, this.#producers),
+      reserve: topic.settings.storage === 'memory' ? this.#reserve(topic.id, index, claim) : undefined,
+      counters,
+      scanBudget: this.#scanBudget,
+    });
+  }
+
+  /** Closes a partition; one in memory gives back the offsets it has not used, as far as that can be written. */
+  async release(topic: TopicDefinition, partition: Partition): Promise<void> {
+    const { logEnd } = partition;
+    partition.close();
+    if (topic.settings.storage !== 'memory') return;
+    // When it fails the next start begins at the ceiling, as after a crash.
+    await this.#options.coordinator
+      .reserveOffsets(topic.id, partition.partition, logEnd)
+      .catch(() => undefined);
+  }
+
+  #reserve(topicId: string, index: number, claim: PartitionClaim): OffsetReserve {
+    const { coordinator, clock } = this.#options;
+    return new OffsetReserve({
+      clock,
+      ceiling: claim.offsetCeiling,
+      block: OFFSET_BLOCK,
+      reserve: (ceiling) => coordinator.reserveOffsets(topicId, index, ceiling),
+    });
+  }
+}

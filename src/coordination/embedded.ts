@@ -1,0 +1,385 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import type { Clock } from '../kernel/clock.ts';
+import { SluiceError } from '../kernel/errors.ts';
+import type { Random } from '../kernel/random.ts';
+import type { TokenRecord, TokenStore } from '../security/token.ts';
+import { tokenRecordSchema } from '../security/token.ts';
+import type {
+  Coordinator,
+  NewTopic,
+  PartitionClaim,
+  TopicChange,
+  TopicDefinition,
+  TopicSettings,
+  Unwatch,
+} from './coordinator.ts';
+import { OFFSET_BLOCK } from './coordinator.ts';
+import { DataDirLock } from './data-dir-lock.ts';
+import { StateFile, listStateFiles, removeFile, storageError } from './state-file.ts';
+
+/*
+ * The data directory of an embedded coordinator:
+ *
+ *     lock                            held by the process that runs
+ *     coordination/node.json          ids, number of starts, ceiling of producer ids
+ *     coordination/tokens.json        token records
+ *     coordination/topics/NAME.json   definition and offset ceilings of one topic
+ */
+const nodeSchema = z.strictObject({
+  clusterId: z.string().min(1),
+  nodeId: z.string().min(1),
+  /** How often this directory has been opened: the leader epoch of all its partitions, so that every start has a larger one. */
+  starts: z.int().nonnegative(),
+  /** Producer ids below it may have been given out. */
+  producerIdCeiling: z.int().positive(),
+});
+
+const count = z.int().nonnegative();
+const topicSchema = z.strictObject({
+  definition: z.strictObject({
+    name: z.string().min(1),
+    id: z.string().min(1),
+    partitions: z.int().positive(),
+    settings: z.strictObject({
+      storage: z.enum(['memory', 'disk']),
+      retentionBytes: count,
+      retentionMs: count,
+      retentionRecords: count,
+      batchMaxBytes: z.int().positive(),
+      timestamps: z.enum(['create', 'append']),
+    }),
+    createdMs: count,
+  }),
+  /** By partition: offsets below it may have been handed out. */
+  offsetCeilings: z.array(count),
+});
+
+type NodeState = z.infer<typeof nodeSchema>;
+type TopicState = z.infer<typeof topicSchema>;
+
+/** Producer ids set aside with one write. */
+const PRODUCER_ID_BLOCK = 1000;
+/** What an embedded coordinator needs. */
+export interface EmbeddedOptions {
+  /** Created when it does not exist. */
+  readonly dataDir: string;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/**
+ * Coordination for a node on its own: files in the data directory, no other process.
+ *
+ * Topic definitions, tokens and ids survive restarts. Records of memory topics do not, but their offsets go on above every
+ * offset that was handed out before, so that a subscriber that resumes is told of a gap instead of reading other records
+ * under the old numbers: after an orderly stop at the old log end, after a crash at the next multiple of
+ * {@link OFFSET_BLOCK}.
+ */
+export class EmbeddedCoordinator implements Coordinator {
+  readonly clusterId: string;
+  readonly nodeId: string;
+  readonly tokens: TokenStore;
+  readonly #options: EmbeddedOptions;
+  readonly #lock: DataDirLock;
+  readonly #node: StateFile<NodeState>;
+  readonly #tokens: StateFile<readonly TokenRecord[]>;
+  readonly #topics = new Map<string, StateFile<TopicState>>();
+  readonly #topicsById = new Map<string, StateFile<TopicState>>();
+  /** Names that are being created or deleted. */
+  readonly #busy = new Map<string, Promise<unknown>>();
+  readonly #watchers = new Set<(change: TopicChange) => void>();
+  #nextProducerId: number;
+  #closed = false;
+
+  private constructor(
+    options: EmbeddedOptions,
+    lock: DataDirLock,
+    node: StateFile<NodeState>,
+    tokens: StateFile<readonly TokenRecord[]>,
+    topics: readonly StateFile<TopicState>[],
+  ) {
+    this.#options = options;
+    this.#lock = lock;
+    this.#node = node;
+    this.#tokens = tokens;
+    for (const file of topics) this.#keep(file);
+    this.#nextProducerId = node.state.producerIdCeiling;
+    this.clusterId = node.state.clusterId;
+    this.nodeId = node.state.nodeId;
+    this.tokens = tokenStore(tokens, () => this.#checkOpen());
+  }
+
+  /**
+   * Takes the data directory, reads what is there, and counts this start.
+   *
+   * @throws DATA_DIR_LOCKED; STORAGE_FAILED when something cannot be read, is damaged or is missing (its text names the file);
+   *   STORAGE_FULL. Nothing is ever started empty because a file is gone.
+   */
+  static async open(options: EmbeddedOptions): Promise<EmbeddedCoordinator> {
+    const directory = join(options.dataDir, 'coordination');
+    await makeDirectory(join(directory, 'topics'));
+    const lock = DataDirLock.take(options.dataDir);
+    try {
+      await listStateFiles(directory);
+      const topics = await openTopics(join(directory, 'topics'));
+      const { node, tokens } = await openNode(directory, topics.length, options.random);
+      await node.update((state) => ({ ...state, starts: state.starts + 1 }));
+      return new EmbeddedCoordinator(options, lock, node, tokens, topics);
+    } catch (error) {
+      lock[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  topics(): readonly TopicDefinition[] {
+    const definitions = [...this.#topics.values()].map((file) => file.state.definition);
+    return definitions.sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  topic(name: string): TopicDefinition | undefined {
+    return this.#topics.get(name)?.state.definition;
+  }
+
+  async createTopic(topic: NewTopic): Promise<TopicDefinition> {
+    return this.#exclusive(topic.name, async () => {
+      if (this.#topics.has(topic.name)) {
+        throw new SluiceError('TOPIC_EXISTS', `topic ${topic.name} exists already`);
+      }
+      const definition: TopicDefinition = {
+        name: topic.name,
+        id: this.#options.random.uuid(),
+        partitions: topic.partitions,
+        settings: topic.settings,
+        createdMs: Math.floor(this.#options.clock.now()),
+      };
+      const ceilings = new Array<number>(topic.partitions).fill(0);
+      const file = await StateFile.create<TopicState>(this.#topicPath(topic.name), {
+        definition,
+        offsetCeilings: ceilings,
+      });
+      this.#keep(file);
+      this.#tell({ kind: 'created', topic: definition });
+      return definition;
+    });
+  }
+
+  async alterTopic(
+    name: string,
+    change: { readonly partitions?: number; readonly settings?: Partial<TopicSettings> },
+  ): Promise<TopicDefinition> {
+    return this.#exclusive(name, async () => {
+      const { definition } = await this.#topic(name).update((state) => altered(state, change));
+      this.#tell({ kind: 'altered', topic: definition });
+      return definition;
+    });
+  }
+
+  async deleteTopic(name: string): Promise<void> {
+    await this.#exclusive(name, async () => {
+      const file = this.#topic(name);
+      const { definition } = file.state;
+      // First out of sight, so that nothing writes the file again after it is gone.
+      this.#forget(definition);
+      try {
+        await file.settled();
+        await removeFile(this.#topicPath(name));
+      } catch (error) {
+        this.#keep(file);
+        throw error;
+      }
+      this.#tell({ kind: 'deleted', topic: definition });
+    });
+  }
+
+  watchTopics(listener: (change: TopicChange) => void): Unwatch {
+    this.#watchers.add(listener);
+    return () => void this.#watchers.delete(listener);
+  }
+
+  async claimPartition(topicId: string, partition: number): Promise<PartitionClaim> {
+    let firstOffset = 0;
+    const { offsetCeilings } = await this.#topicById(topicId).update((state) => {
+      firstOffset = state.offsetCeilings[partition] ?? 0;
+      const next = (Math.floor(firstOffset / OFFSET_BLOCK) + 1) * OFFSET_BLOCK;
+      return { ...state, offsetCeilings: state.offsetCeilings.with(partition, next) };
+    });
+    return { leaderEpoch: this.#node.state.starts, firstOffset, offsetCeiling: offsetCeilings[partition]! };
+  }
+
+  async reserveOffsets(topicId: string, partition: number, ceiling: number): Promise<void> {
+    await this.#topicById(topicId).update((state) => ({
+      ...state,
+      offsetCeilings: state.offsetCeilings.with(partition, ceiling),
+    }));
+  }
+
+  async allocateProducerId(): Promise<number> {
+    this.#checkOpen();
+    // Ids of a block that was never finished are lost, which costs nothing.
+    while (this.#nextProducerId >= this.#node.state.producerIdCeiling) {
+      const wanted = this.#nextProducerId + PRODUCER_ID_BLOCK;
+      await this.#node.update((state) =>
+        state.producerIdCeiling >= wanted ? state : { ...state, producerIdCeiling: wanted },
+      );
+    }
+    return this.#nextProducerId++;
+  }
+
+  /** Waits for what is being written and lets go of the data directory. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await Promise.allSettled(this.#busy.values());
+    const files = [this.#node, this.#tokens, ...this.#topics.values()];
+    await Promise.all(files.map((file) => file.settled()));
+    this.#watchers.clear();
+    this.#lock[Symbol.dispose]();
+  }
+
+  /** One change of a topic after the other, so that none sees another's half. */
+  async #exclusive<T>(name: string, work: () => Promise<T>): Promise<T> {
+    this.#checkOpen();
+    const previous = this.#busy.get(name) ?? Promise.resolve();
+    const run = previous.then(work, work);
+    this.#busy.set(name, run);
+    try {
+      return await run;
+    } finally {
+      if (this.#busy.get(name) === run) this.#busy.delete(name);
+    }
+  }
+
+  #topic(name: string): StateFile<TopicState> {
+    const file = this.#topics.get(name);
+    if (!file) throw new SluiceError('TOPIC_NOT_FOUND', `there is no topic ${name}`);
+    return file;
+  }
+
+  #topicById(id: string): StateFile<TopicState> {
+    this.#checkOpen();
+    const file = this.#topicsById.get(id);
+    if (!file) throw new SluiceError('TOPIC_NOT_FOUND', `there is no topic with id ${id}`);
+    return file;
+  }
+
+  #keep(file: StateFile<TopicState>): void {
+    this.#topics.set(file.state.definition.name, file);
+    this.#topicsById.set(file.state.definition.id, file);
+  }
+
+  #forget(definition: TopicDefinition): void {
+    this.#topics.delete(definition.name);
+    this.#topicsById.delete(definition.id);
+  }
+
+  #topicPath(name: string): string {
+    return join(this.#options.dataDir, 'coordination', 'topics', `${name}.json`);
+  }
+
+  #tell(change: TopicChange): void {
+    for (const watcher of this.#watchers) watcher(change);
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new SluiceError('UNAVAILABLE', 'the coordinator is closed');
+  }
+}
+
+function altered(
+  state: TopicState,
+  change: { readonly partitions?: number; readonly settings?: Partial<TopicSettings> },
+): TopicState {
+  const { definition, offsetCeilings } = state;
+  const partitions = change.partitions ?? definition.partitions;
+  const added = partitions - definition.partitions;
+  if (added < 0) {
+    throw new SluiceError(
+      'INVALID_ARGUMENT',
+      `${definition.name} has ${definition.partitions} partitions; it cannot shrink`,
+    );
+  }
+  return {
+    definition: { ...definition, partitions, settings: { ...definition.settings, ...change.settings } },
+    offsetCeilings: [...offsetCeilings, ...new Array<number>(added).fill(0)],
+  };
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    throw storageError(cause, `cannot create ${path}`);
+  }
+}
+
+async function openTopics(directory: string): Promise<readonly StateFile<TopicState>[]> {
+  const topics: StateFile<TopicState>[] = [];
+  for (const entry of await listStateFiles(directory)) {
+    const path = join(directory, entry);
+    const file = await StateFile.open<TopicState>(path, topicSchema);
+    if (!file) continue;
+    const { definition, offsetCeilings } = file.state;
+    if (`${definition.name}.json` !== entry || offsetCeilings.length !== definition.partitions) {
+      throw new SluiceError(
+        'STORAGE_FAILED',
+        `${path} is damaged (it is about ${definition.name}); restore it from a backup`,
+      );
+    }
+    topics.push(file);
+  }
+  return topics;
+}
+
+/** `node.json` is written last on the first start: while it is missing nothing else may hold anything yet. */
+async function openNode(
+  directory: string,
+  topics: number,
+  random: Random,
+): Promise<{ node: StateFile<NodeState>; tokens: StateFile<readonly TokenRecord[]> }> {
+  const nodePath = join(directory, 'node.json');
+  const tokensPath = join(directory, 'tokens.json');
+  const node = await StateFile.open<NodeState>(nodePath, nodeSchema);
+  const tokens = await StateFile.open<readonly TokenRecord[]>(tokensPath, z.array(tokenRecordSchema));
+  if (node && tokens) return { node, tokens };
+  if (node) throw missing(tokensPath);
+  if (topics > 0 || (tokens?.state.length ?? 0) > 0) throw missing(nodePath);
+  return {
+    tokens: tokens ?? (await StateFile.create<readonly TokenRecord[]>(tokensPath, [])),
+    node: await StateFile.create<NodeState>(nodePath, {
+      clusterId: random.uuid(),
+      nodeId: random.uuid(),
+      starts: 0,
+      producerIdCeiling: 1,
+    }),
+  };
+}
+
+function missing(path: string): SluiceError {
+  return new SluiceError(
+    'STORAGE_FAILED',
+    `${path} is missing though others are there; restore it from a backup`,
+  );
+}
+
+function tokenStore(file: StateFile<readonly TokenRecord[]>, checkOpen: () => void): TokenStore {
+  return {
+    list: () => file.state,
+    get: (id) => file.state.find((token) => token.id === id),
+    put: async (token) => {
+      checkOpen();
+      await file.update((tokens) => [...tokens.filter(({ id }) => id !== token.id), token]);
+    },
+    delete: async (id) => {
+      checkOpen();
+      let found = false;
+      await file.update((tokens) => {
+        const rest = tokens.filter((token) => token.id !== id);
+        found = rest.length < tokens.length;
+        return rest;
+      });
+      return found;
+    },
+  };
+}

@@ -1,0 +1,157 @@
+import type { Clock } from '../kernel/clock.ts';
+import type { SluiceError } from '../kernel/errors.ts';
+import { batchBaseOffset, batchMaxTimestamp, batchNextOffset } from '../wire/record-batch.ts';
+import { BatchDeque } from './batch-deque.ts';
+import { BatchPacker } from './batch-packer.ts';
+import type { ByteBudget } from './byte-budget.ts';
+import type { PartitionLog, RetentionLimits } from './partition-log.ts';
+
+/**
+ * What a retained batch costs beside its own bytes: its Buffer, the numbers about it, its share of a slab's slack. Counted as
+ * retained, so that `retentionBytes` bounds memory also for tiny batches. See bench/micro/append.ts.
+ */
+export const BATCH_OVERHEAD_BYTES = 200;
+
+/** What a memory log needs. */
+export interface MemoryLogOptions {
+  readonly clock: Clock;
+  /** Where offsets begin; above every offset that was handed out before this log existed. */
+  readonly firstOffset: number;
+  readonly limits: RetentionLimits;
+  /** Bound over all memory logs of the node: when it is exceeded the log that is appended to drops its own oldest batches. */
+  readonly budget: ByteBudget;
+}
+
+/**
+ * A partition's log in memory: a bounded deque of batches.
+ *
+ * Age is counted from the append on the monotonic clock, so neither a producer's timestamps nor a jump of the wall clock empty
+ * the log or keep it for ever. Everything is synchronous, and gone when the process ends.
+ */
+export class MemoryLog implements PartitionLog {
+  readonly #clock: Clock;
+  readonly #budget: ByteBudget;
+  readonly #batches = new BatchDeque();
+  readonly #packer = new BatchPacker();
+  #limits: RetentionLimits;
+  #logStart: number;
+  #logEnd: number;
+  #appendedBytes = 0;
+  #retainedBytes = 0;
+
+  constructor(options: MemoryLogOptions) {
+    this.#clock = options.clock;
+    this.#budget = options.budget;
+    this.#limits = options.limits;
+    this.#logStart = options.firstOffset;
+    this.#logEnd = options.firstOffset;
+  }
+
+  get logStart(): number {
+    return this.#logStart;
+  }
+
+  get logEnd(): number {
+    return this.#logEnd;
+  }
+
+  get durableEnd(): number {
+    return this.#logEnd;
+  }
+
+  get retainedBytes(): number {
+    return this.#retainedBytes;
+  }
+
+  append(batch: Buffer): void {
+    const baseOffset = batchBaseOffset(batch);
+    if (baseOffset !== this.#logEnd) {
+      throw new TypeError(`batch begins at ${baseOffset}, the log ends at ${this.#logEnd}`);
+    }
+    const now = this.#clock.monotonicMs();
+    this.#batches.push(
+      this.#packer.pack(batch),
+      baseOffset,
+      this.#appendedBytes,
+      now,
+      batchMaxTimestamp(batch),
+    );
+    this.#logEnd = batchNextOffset(batch);
+    this.#appendedBytes += batch.length;
+    this.#retainedBytes += batch.length + BATCH_OVERHEAD_BYTES;
+    this.#budget.take(batch.length + BATCH_OVERHEAD_BYTES);
+    this.#enforce(now);
+  }
+
+  whenDurable(_offset: number, callback: (error: SluiceError | undefined) => void): void {
+    callback(undefined);
+  }
+
+  read(offset: number, upTo: number, maxBytes: number): readonly Buffer[] {
+    const found: Buffer[] = [];
+    let bytes = 0;
+    for (let index = Math.max(0, this.#batches.find(offset)); index < this.#batches.length; index++) {
+      if (this.#batches.baseOffset(index) >= upTo) break;
+      const batch = this.#batches.batch(index);
+      bytes += batch.length;
+      if (bytes > maxBytes && found.length > 0) break;
+      found.push(batch);
+    }
+    return found;
+  }
+
+  findTimestamp(timestampMs: number, upTo: number): Buffer | undefined {
+    const index = this.#batches.findTimestamp(timestampMs);
+    if (index < 0 || this.#batches.baseOffset(index) >= upTo) return undefined;
+    return this.#batches.batch(index);
+  }
+
+  bytesFrom(offset: number): number {
+    if (offset >= this.#logEnd) return 0;
+    const index = Math.max(0, this.#batches.find(offset));
+    return this.#appendedBytes - this.#batches.bytesBefore(index);
+  }
+
+  ageMsAt(offset: number): number {
+    if (offset >= this.#logEnd) return 0;
+    const index = Math.max(0, this.#batches.find(offset));
+    return this.#clock.monotonicMs() - this.#batches.appendedAtMs(index);
+  }
+
+  enforceRetention(): void {
+    this.#enforce(this.#clock.monotonicMs());
+  }
+
+  configure(limits: RetentionLimits): void {
+    this.#limits = limits;
+    this.enforceRetention();
+  }
+
+  close(): void {
+    this.#batches.clear();
+    this.#budget.give(this.#retainedBytes);
+    this.#retainedBytes = 0;
+    this.#logStart = this.#logEnd;
+  }
+
+  #enforce(nowMs: number): void {
+    while (this.#batches.length > 0 && this.#headGoes(nowMs)) this.#dropHead();
+  }
+
+  #headGoes(nowMs: number): boolean {
+    const { retentionBytes, retentionMs, retentionRecords } = this.#limits;
+    if (retentionMs > 0 && nowMs - this.#batches.appendedAtMs(0) >= retentionMs) return true;
+    if (this.#batches.length === 1) return false;
+    if (retentionBytes > 0 && this.#retainedBytes > retentionBytes) return true;
+    if (this.#budget.excessBytes > 0) return true;
+    return retentionRecords > 0 && this.#logEnd - this.#logStart > retentionRecords;
+  }
+
+  #dropHead(): void {
+    const costBytes = this.#batches.batch(0).length + BATCH_OVERHEAD_BYTES;
+    this.#batches.shift();
+    this.#retainedBytes -= costBytes;
+    this.#budget.give(costBytes);
+    this.#logStart = this.#batches.length > 0 ? this.#batches.baseOffset(0) : this.#logEnd;
+  }
+}

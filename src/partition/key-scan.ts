@@ -1,0 +1,117 @@
+import type { Clock } from '../kernel/clock.ts';
+import { SluiceError } from '../kernel/errors.ts';
+import type { ByteBudget } from '../log/byte-budget.ts';
+import { batchNextOffset } from '../wire/record-batch.ts';
+import { RecordBatch } from '../wire/record-batch-decoder.ts';
+import type { KeyPredicate } from './reader-source.ts';
+
+/** Keys that one scan remembers at most. */
+const MAX_KEYS = 1_000_000;
+/** What a key costs beside its bytes while it is remembered. */
+const KEY_OVERHEAD_BYTES = 64;
+
+/**
+ * Finds the latest record of each key in [start, end) of a log: first by remembering the newest offset of every key, batch by
+ * batch, then as the sorted list of those offsets, eight bytes each.
+ *
+ * Records without a key have no latest one and are not found.
+ */
+export class KeyScan {
+  /** Exclusive. What is appended later is newer than all of it. */
+  readonly end: number;
+  readonly #keep: KeyPredicate | undefined;
+  readonly #budget: ByteBudget;
+  #position: number;
+  #latest = new Map<string, number>();
+  #takenBytes = 0;
+  #wanted: Float64Array | undefined;
+
+  constructor(start: number, end: number, keep: KeyPredicate | undefined, budget: ByteBudget) {
+    this.#position = start;
+    this.end = end;
+    this.#keep = keep;
+    this.#budget = budget;
+    if (start >= end) this.#finish();
+  }
+
+  get done(): boolean {
+    return this.#wanted !== undefined;
+  }
+
+  /** Where scanning goes on. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** After the scan: the first wanted offset at or above `offset`, or `end`. */
+  nextWanted(offset: number): number {
+    const wanted = this.#wanted!;
+    return wanted[this.#indexOf(offset)] ?? this.end;
+  }
+
+  /** After the scan: whether the record at `offset`, below `end`, is the latest of its key. */
+  wants(offset: number): boolean {
+    return this.#wanted![this.#indexOf(offset)] === offset;
+  }
+
+  /**
+   * Looks at the batches that follow {@link position}, for about `maxMs` and at least at one.
+   * @param batches none when there is nothing left below `end`
+   * @throws OVERLOADED when there are too many keys; CORRUPT_BATCH, BATCH_TOO_LARGE when records cannot be read
+   */
+  take(batches: readonly Buffer[], inflatedMaxBytes: number, clock: Clock, maxMs: number): void {
+    const startedMs = clock.monotonicMs();
+    for (const batch of batches) {
+      const cursor = new RecordBatch(batch, { inflatedMaxBytes, verifyCrc: false }).cursor();
+      while (cursor.next()) {
+        if (cursor.offset < this.end) this.#remember(cursor.key, cursor.offset);
+      }
+      this.#position = batchNextOffset(batch);
+      if (clock.monotonicMs() - startedMs >= maxMs) break;
+    }
+    if (batches.length === 0 || this.#position >= this.end) this.#finish();
+  }
+
+  /** Gives back what it holds of the budget. Idempotent. */
+  close(): void {
+    this.#budget.give(this.#takenBytes);
+    this.#takenBytes = 0;
+    this.#latest = new Map();
+  }
+
+  #remember(key: Buffer | null, offset: number): void {
+    if (key === null || this.#keep?.(key) === false) return;
+    const name = key.toString('latin1');
+    if (!this.#latest.has(name)) {
+      const bytes = key.length + KEY_OVERHEAD_BYTES;
+      if (this.#latest.size >= MAX_KEYS || !this.#budget.tryTake(bytes)) {
+        throw new SluiceError(
+          'OVERLOADED',
+          'too many keys for last-per-key; filter keys, or read from earliest',
+        );
+      }
+      this.#takenBytes += bytes;
+    }
+    this.#latest.set(name, offset);
+  }
+
+  #finish(): void {
+    const wanted = Float64Array.from(this.#latest.values()).sort();
+    this.close();
+    this.#takenBytes = wanted.byteLength;
+    this.#budget.take(this.#takenBytes);
+    this.#wanted = wanted;
+  }
+
+  #indexOf(offset: number): number {
+    const wanted = this.#wanted!;
+    let low = 0;
+    let high = wanted.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (wanted[middle]! < offset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}

@@ -1,0 +1,206 @@
+import type { Timer } from '../kernel/clock.ts';
+import type { ErrorCode } from '../kernel/errors.ts';
+import { asSluiceError } from '../kernel/errors.ts';
+import { batchBaseOffset, batchNextOffset, batchRecordCount } from '../wire/record-batch.ts';
+import { filterBatch } from '../wire/record-batch-filter.ts';
+import type { KeyScan } from './key-scan.ts';
+import type { Lag, PartitionReader, ReadResult } from './reader.ts';
+import type { KeyPredicate, ReaderSource, Waiter } from './reader-source.ts';
+
+/**
+ * Bytes of batches looked at per read where records are picked out, so that no reader holds the others up; also how far a reader
+ * moves through records nobody wants before an empty batch tells its client.
+ */
+const SCAN_STEP_BYTES = 1024 * 1024;
+
+/** And for how long, because a small batch may inflate to a large one. */
+const SCAN_STEP_MS = 4;
+
+const IDLE: ReadResult = { kind: 'idle' };
+
+/** The cursor behind {@link PartitionReader}: two numbers, a filter, and where that is asked for a last-per-key scan. */
+export class LogReader implements PartitionReader, Waiter {
+  onReadable: (() => void) | undefined = undefined;
+  gapRecords = 0;
+  readonly #source: ReaderSource;
+  readonly #keep: KeyPredicate | undefined;
+  #scan: KeyScan | undefined;
+  #nextOffset: number;
+  /** Bytes passed over since a batch was handed out. */
+  #skippedBytes = 0;
+  #scanTimer: Timer | undefined;
+  #ended: ReadResult | undefined;
+
+  constructor(
+    source: ReaderSource,
+    offset: number,
+    keep: KeyPredicate | undefined,
+    scan: KeyScan | undefined,
+  ) {
+    this.#source = source;
+    this.#nextOffset = offset;
+    this.#keep = keep;
+    this.#scan = scan;
+  }
+
+  get topic(): string {
+    return this.#source.topic;
+  }
+
+  get partition(): number {
+    return this.#source.partition;
+  }
+
+  get leaderEpoch(): number {
+    return this.#source.leaderEpoch;
+  }
+
+  get nextOffset(): number {
+    return this.#nextOffset;
+  }
+
+  read(maxBytes: number): ReadResult | Promise<ReadResult> {
+    for (;;) {
+      const now = this.#withoutLog();
+      if (now) return now;
+      const scanning = this.#scan?.done === false;
+      const upTo = scanning ? this.#scan!.end : this.#source.highWatermark;
+      const found = this.#source.log.read(this.#readFrom(), upTo, this.#readBytes(maxBytes));
+      if (found instanceof Promise) {
+        return found.then(
+          (batches) => this.#take(batches, upTo) ?? this.read(maxBytes),
+          (error: unknown) => this.#fail(error),
+        );
+      }
+      const result = this.#take(found, upTo);
+      if (result) return result;
+    }
+  }
+
+  lag(): Lag {
+    const { log, highWatermark } = this.#source;
+    const from = Math.max(this.#nextOffset, log.logStart);
+    if (this.#ended || from >= highWatermark) return { records: 0, bytes: 0, ms: 0 };
+    return {
+      records: highWatermark - this.#nextOffset,
+      bytes: log.bytesFrom(from) - log.bytesFrom(highWatermark),
+      ms: log.ageMsAt(from),
+    };
+  }
+
+  close(): void {
+    this.#end(undefined);
+  }
+
+  /** Called by the partition once after it was told to wait. */
+  wake(): void {
+    if (!this.#ended) this.onReadable?.();
+  }
+
+  /** What can be said without looking at batches: the end, a gap, nothing new. */
+  #withoutLog(): ReadResult | undefined {
+    if (this.#ended) return this.#ended;
+    if (this.#source.closed) return this.#end(undefined);
+    if (this.#scan) {
+      if (!this.#scan.done) return undefined;
+      this.#skipUnwanted(this.#scan);
+    }
+    const from = this.#nextOffset;
+    const to = this.#source.log.logStart;
+    if (from < to) {
+      this.#nextOffset = to;
+      this.gapRecords += to - from;
+      this.#source.counters.gapRecords += to - from;
+      return { kind: 'gap', from, to, reason: 1 };
+    }
+    if (from < this.#source.highWatermark) return undefined;
+    this.#source.wait(this);
+    return IDLE;
+  }
+
+  /** What is no key's latest needs no look and, when it is gone, is no loss. Above the scan's end there is nothing to leave out. */
+  #skipUnwanted(scan: KeyScan): void {
+    if (this.#nextOffset < scan.end) this.#nextOffset = scan.nextWanted(this.#nextOffset);
+    if (this.#nextOffset < scan.end) return;
+    scan.close();
+    this.#scan = undefined;
+  }
+
+  #readFrom(): number {
+    if (this.#scan?.done === false) return Math.max(this.#scan.position, this.#source.log.logStart);
+    return this.#nextOffset;
+  }
+
+  #readBytes(maxBytes: number): number {
+    if (this.#scan?.done === false) return SCAN_STEP_BYTES;
+    return this.#keep ? Math.min(maxBytes, SCAN_STEP_BYTES - this.#skippedBytes) : maxBytes;
+  }
+
+  /** Makes a result of what the log gave below `upTo`; undefined when nothing of it is wanted and there may be more. */
+  #take(batches: readonly Buffer[], upTo: number): ReadResult | undefined {
+    if (this.#ended) return this.#ended;
+    try {
+      if (this.#scan?.done === false) return this.#stepScan(this.#scan, batches);
+      const last = batches.at(-1);
+      if (!last) this.#nextOffset = Math.max(this.#nextOffset, upTo);
+      else if (this.#keep || this.#scan) return this.#pick(batches);
+      else this.#nextOffset = batchNextOffset(last);
+      return last && { kind: 'batches', batches };
+    } catch (error) {
+      return this.#fail(error);
+    }
+  }
+
+  /** One step of finding the latest record of each key; the others get their turn before the next. */
+  #stepScan(scan: KeyScan, batches: readonly Buffer[]): ReadResult | undefined {
+    const { clock, inflatedMaxBytes } = this.#source;
+    scan.take(batches, inflatedMaxBytes, clock, SCAN_STEP_MS);
+    if (scan.done) return undefined;
+    this.#scanTimer = clock.setTimer(0, () => this.wake());
+    return IDLE;
+  }
+
+  #pick(batches: readonly Buffer[]): ReadResult | undefined {
+    const { clock, inflatedMaxBytes } = this.#source;
+    const picked: Buffer[] = [];
+    const startedMs = clock.monotonicMs();
+    let last: Buffer | undefined;
+    let late = false;
+    for (const batch of batches) {
+      const wanted = this.#wantedOf(batch);
+      if (batchRecordCount(wanted) > 0) picked.push(wanted);
+      this.#skippedBytes = picked.length > 0 ? 0 : this.#skippedBytes + batch.length;
+      last = batch;
+      late = clock.monotonicMs() - startedMs >= SCAN_STEP_MS;
+      if (late) break;
+    }
+    this.#nextOffset = batchNextOffset(last!);
+    if (picked.length > 0) return { kind: 'batches', batches: picked };
+    if (this.#skippedBytes < SCAN_STEP_BYTES && !late) return undefined;
+    this.#skippedBytes = 0;
+    return { kind: 'batches', batches: [filterBatch(last!, () => false, inflatedMaxBytes)] };
+  }
+
+  #wantedOf(batch: Buffer): Buffer {
+    const { inflatedMaxBytes } = this.#source;
+    const scan = this.#scan;
+    const keep = this.#keep;
+    if (scan && batchBaseOffset(batch) < scan.end) {
+      return filterBatch(batch, (record) => scan.wants(record.offset), inflatedMaxBytes);
+    }
+    return keep ? filterBatch(batch, (record) => keep(record.key), inflatedMaxBytes) : batch;
+  }
+
+  #fail(error: unknown): ReadResult {
+    return this.#end(asSluiceError(error).code);
+  }
+
+  #end(code: ErrorCode | undefined): ReadResult {
+    if (this.#ended) return this.#ended;
+    this.#ended = { kind: 'ended', code };
+    this.#scanTimer?.cancel();
+    this.#scan?.close();
+    this.#source.forget(this);
+    return this.#ended;
+  }
+}

@@ -1,0 +1,163 @@
+import type { Clock } from '../kernel/clock.ts';
+import { SluiceError } from '../kernel/errors.ts';
+
+const REMEMBERED_BATCHES = 5;
+/** Sequences wrap from 2^31 − 1 to 0. */
+const SEQUENCE_MASK = 0x7fff_ffff;
+const EXPIRY_MS = 7 * 24 * 60 * 60 * 1000;
+
+/** What identifies a batch of an idempotent producer. */
+export interface ProducerBatch {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  /** Sequence of the first record. */
+  readonly baseSequence: number;
+  readonly recordCount: number;
+}
+
+/** Where a remembered batch was stored. */
+export interface StoredBatch {
+  readonly baseSequence: number;
+  readonly recordCount: number;
+  readonly baseOffset: number;
+  readonly appendTimeMs: number;
+}
+
+/** A bound over the windows of all partitions. */
+export interface ProducerBudget {
+  /** Producers remembered now, in all partitions. */
+  producers: number;
+  readonly maxProducers: number;
+}
+
+interface Producer {
+  epoch: number;
+  nextSequence: number;
+  lastAppendMs: number;
+  /** Oldest first, at most five. */
+  readonly batches: StoredBatch[];
+}
+
+/**
+ * What one partition remembers of idempotent producers, so that a batch sent again is stored once.
+ *
+ * A producer is forgotten after seven days without a batch, or, when there are too many, the one that has been quiet longest: its
+ * last batch is the oldest in the log and the likeliest to be gone from it already. One that comes back after that gets
+ * UNKNOWN_PRODUCER and begins again with a new id; only what it had in flight can then be stored twice.
+ *
+ * @see KIP-98; Kafka's ProducerStateManager, which expires in the same way
+ */
+export class ProducerWindow {
+  readonly #clock: Clock;
+  readonly #maxProducers: number;
+  readonly #budget: ProducerBudget;
+  /** In order of the last append: the first has been quiet longest. */
+  readonly #producers = new Map<number, Producer>();
+
+  /**
+   * @param maxProducers of this partition
+   * @param budget shared with other partitions; over it each forgets its own
+   */
+  constructor(clock: Clock, maxProducers: number, budget: ProducerBudget) {
+    this.#clock = clock;
+    this.#maxProducers = maxProducers;
+    this.#budget = budget;
+  }
+
+  /** Producers remembered. */
+  get size(): number {
+    return this.#producers.size;
+  }
+
+  /**
+   * Whether a batch may be appended. Changes nothing; {@link record} it once it is stored.
+   *
+   * @returns where it was stored when it is one of the producer's last five, else undefined: append it
+   * @throws PRODUCER_FENCED when its epoch is older than the producer's; UNKNOWN_PRODUCER when the producer is not known and the
+   *   sequence is not 0; OUT_OF_ORDER_SEQUENCE when a sequence is missing before it, it is too old to be told from another, or
+   *   a new epoch does not begin with 0
+   */
+  check(batch: ProducerBatch): StoredBatch | undefined {
+    const producer = this.#producers.get(batch.producerId);
+    if (!producer || this.#isExpired(producer)) {
+      if (batch.baseSequence === 0) return undefined;
+      throw new SluiceError(
+        'UNKNOWN_PRODUCER',
+        `producer ${batch.producerId} is not known here (any more) and does not begin with sequence 0; take a new producer id`,
+      );
+    }
+    if (batch.producerEpoch < producer.epoch) {
+      throw new SluiceError(
+        'PRODUCER_FENCED',
+        `epoch ${batch.producerEpoch} of producer ${batch.producerId} is over: ${producer.epoch} has begun`,
+      );
+    }
+    if (batch.producerEpoch > producer.epoch) {
+      if (batch.baseSequence === 0) return undefined;
+      throw outOfOrder(batch, 0);
+    }
+    const stored = producer.batches.find(
+      (one) => one.baseSequence === batch.baseSequence && one.recordCount === batch.recordCount,
+    );
+    if (stored) return stored;
+    if (batch.baseSequence !== producer.nextSequence) throw outOfOrder(batch, producer.nextSequence);
+    return undefined;
+  }
+
+  /** Remembers a batch that {@link check} let through and that has been stored. */
+  record(batch: ProducerBatch, baseOffset: number, appendTimeMs: number): void {
+    const { producerId, producerEpoch, baseSequence, recordCount } = batch;
+    let producer = this.#producers.get(producerId);
+    if (producer?.epoch === producerEpoch && !this.#isExpired(producer)) {
+      if (producer.batches.length === REMEMBERED_BATCHES) producer.batches.shift();
+      this.#producers.delete(producerId);
+    } else {
+      if (producer) this.#forget(producerId);
+      this.#makeRoom();
+      producer = { epoch: producerEpoch, nextSequence: 0, lastAppendMs: 0, batches: [] };
+      this.#budget.producers++;
+    }
+    producer.batches.push({ baseSequence, recordCount, baseOffset, appendTimeMs });
+    producer.nextSequence = (baseSequence + recordCount) & SEQUENCE_MASK;
+    producer.lastAppendMs = this.#clock.monotonicMs();
+    this.#producers.set(producerId, producer);
+  }
+
+  /** Forgets producers that have been quiet for too long. */
+  expire(): void {
+    for (const [id, producer] of this.#producers) {
+      if (!this.#isExpired(producer)) return;
+      this.#forget(id);
+    }
+  }
+
+  /** Forgets all. */
+  clear(): void {
+    this.#budget.producers -= this.#producers.size;
+    this.#producers.clear();
+  }
+
+  #makeRoom(): void {
+    if (this.#producers.size < this.#maxProducers && this.#budget.producers < this.#budget.maxProducers)
+      return;
+    for (const id of this.#producers.keys()) {
+      this.#forget(id);
+      return;
+    }
+  }
+
+  #forget(id: number): void {
+    if (this.#producers.delete(id)) this.#budget.producers--;
+  }
+
+  #isExpired(producer: Producer): boolean {
+    return this.#clock.monotonicMs() - producer.lastAppendMs >= EXPIRY_MS;
+  }
+}
+
+function outOfOrder(batch: ProducerBatch, expected: number): SluiceError {
+  return new SluiceError(
+    'OUT_OF_ORDER_SEQUENCE',
+    `producer ${batch.producerId} sent sequence ${batch.baseSequence} where ${expected} is next`,
+  );
+}

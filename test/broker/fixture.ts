@@ -1,0 +1,120 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Broker } from '../../src/broker/broker.ts';
+import type { BrokerOptions, PublishOutcome, SubscribeOptions } from '../../src/broker/broker.ts';
+import { memoryLogs } from '../../src/broker/log-factory.ts';
+import type { Authorizer } from '../../src/broker/ports.ts';
+import type { TopicDefaults } from '../../src/broker/views.ts';
+import { EmbeddedCoordinator } from '../../src/coordination/embedded.ts';
+import { SluiceError } from '../../src/kernel/errors.ts';
+import { systemRandom } from '../../src/kernel/random.ts';
+import { ByteBudget } from '../../src/log/byte-budget.ts';
+import type { PartitionReader } from '../../src/partition/reader.ts';
+import type { Principal } from '../../src/security/principal.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+
+export const ALICE: Principal = { name: 'alice', kind: 'token', admin: false, rights: [] };
+export const BOB: Principal = { name: 'bob', kind: 'token', admin: false, rights: [] };
+
+export const SUBSCRIBER: SubscribeOptions['subscriber'] = {
+  connection: '127.0.0.1:1',
+  clientId: 'test',
+  subscriptionId: 1,
+  name: '',
+  delivery: 'ordered',
+  paused: false,
+  blockedMs: () => 0,
+};
+
+/** A broker on a data directory of its own, with a clock that stands still. */
+export class TestBroker implements AsyncDisposable {
+  readonly clock = new FakeClock();
+  readonly dataDir: string;
+  broker!: Broker;
+  coordinator!: EmbeddedCoordinator;
+  readonly #topics: Partial<TopicDefaults>;
+  readonly #authorizer: Authorizer;
+
+  private constructor(dataDir: string, topics: Partial<TopicDefaults>, authorizer: Authorizer) {
+    this.dataDir = dataDir;
+    this.#topics = topics;
+    this.#authorizer = authorizer;
+  }
+
+  static async open(
+    topics: Partial<TopicDefaults> = {},
+    authorizer: Authorizer = { allows: () => true },
+  ): Promise<TestBroker> {
+    const test = new TestBroker(await mkdtemp(join(tmpdir(), 'sluice-broker-')), topics, authorizer);
+    await test.start();
+    return test;
+  }
+
+  async start(): Promise<void> {
+    const { clock, dataDir } = this;
+    this.coordinator = await EmbeddedCoordinator.open({ dataDir, clock, random: systemRandom });
+    const options: BrokerOptions = {
+      coordinator: this.coordinator,
+      clock,
+      random: systemRandom,
+      authorizer: this.#authorizer,
+      authenticator: { authenticate: () => ALICE },
+      logs: memoryLogs(clock, new ByteBudget(Infinity)),
+      topics: { ...DEFAULTS, ...this.#topics },
+      inflatedMaxBytes: 1024 * 1024,
+    };
+    this.broker = await Broker.open(options);
+  }
+
+  /** Stops in good order. */
+  async stop(): Promise<void> {
+    await this.broker[Symbol.asyncDispose]();
+    await this.coordinator[Symbol.asyncDispose]();
+  }
+
+  /** Stops as far as the data directory can tell without closing any partition. */
+  async crash(): Promise<void> {
+    await this.coordinator[Symbol.asyncDispose]();
+  }
+
+  /** Publishes and waits; refusals are thrown. */
+  publish(topic: string, batch: Buffer, partition?: number, principal = ALICE): Promise<PublishOutcome> {
+    return new Promise((resolve, reject) =>
+      this.broker.publish(principal, topic, partition, batch, 1, (outcome) =>
+        outcome instanceof SluiceError ? reject(outcome) : resolve(outcome),
+      ),
+    );
+  }
+
+  /** Subscribes and gathers the readers. */
+  async subscribe(filter: string, options: Partial<SubscribeOptions> = {}, principal = ALICE) {
+    const readers: PartitionReader[] = [];
+    const subscription = await this.broker.subscribe(
+      principal,
+      { filter, start: { at: 'latest' }, subscriber: SUBSCRIBER, ...options },
+      (reader) => readers.push(reader),
+    );
+    return { subscription, readers };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await rm(this.dataDir, { recursive: true, force: true });
+  }
+}
+
+const DEFAULTS: TopicDefaults = {
+  autoCreate: true,
+  partitions: 1,
+  settings: {
+    storage: 'memory',
+    retentionBytes: 1024 * 1024,
+    retentionMs: 0,
+    retentionRecords: 0,
+    batchMaxBytes: 1024 * 1024,
+    timestamps: 'create',
+  },
+  maxTopics: 100,
+  maxPartitions: 200,
+};
