@@ -14,7 +14,8 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   CLOSED: 'The connection, stream or object is closed.',
   DRAINING: 'The node is shutting down and takes nothing new; connect to another one, or to this one later.',
   OVERLOADED: 'A bound was reached (connections, subscriptions, buffers); slow down and try again.',
-  UNSUPPORTED: 'Understood but not offered: a request, a storage or a kind of batch that this node does not have.',
+  UNSUPPORTED:
+    'Understood but not offered: a request, a storage or a kind of batch that this node does not have.',
   NOT_LEADER: 'This node does not lead the partition; ask for metadata and go to the leader.',
   FENCED_EPOCH: 'The leader epoch given is not the current one; ask for metadata.',
   NOT_ENOUGH_REPLICAS: 'Fewer in-sync replicas than the topic asks for; nothing was stored.',
