@@ -43,7 +43,10 @@ export const FRAME_HEADER_BYTES = 6;
 /** Longest topic (or address, or filter) a frame can carry, in UTF-8 bytes. */
 export const TOPIC_MAX_BYTES = 255;
 
-/** Bound of a payload of every type but PUBLISH, MESSAGE, PRODUCE and BATCH, bytes. */
+/** Default bound of a payload of PUBLISH, MESSAGE, PRODUCE and BATCH, bytes. */
+export const FRAME_MAX_BYTES = 17 * 1024 * 1024;
+
+/** Bound of a payload of every other type, bytes. */
 export const CONTROL_MAX_BYTES = 64 * 1024;
 
 /** Bound of the payload of PING and PONG, bytes. */
