@@ -2,7 +2,7 @@ import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/prot
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { SluiceError } from '../kernel/errors.ts';
 import type { FrameType } from './frame.ts';
-import { CONTROL_MAX_BYTES, encodeFrame, frameName } from './frame.ts';
+import { CONTROL_MAX_BYTES, encodeFrame, FRAME, frameName, RESPONSE_MAX_BYTES } from './frame.ts';
 
 /** Fields of newer versions are dropped, not kept: nobody here forwards messages. */
 const READ_OPTIONS = { readUnknownFields: false } as const;
@@ -11,7 +11,7 @@ const READ_OPTIONS = { readUnknownFields: false } as const;
  * A whole frame that carries a protobuf message.
  *
  * @param topic only STREAM_OPEN has one
- * @throws FRAME_TOO_LARGE when the message is larger than a control frame may be (64 KiB): the caller answers with that
+ * @throws FRAME_TOO_LARGE when the message is larger than a control frame may be (64 KiB; 4 MiB for RESPONSE): the caller answers with that
  *   error instead; INVALID_ARGUMENT when a field does not fit its protobuf type
  */
 export function encodeControl<Desc extends DescMessage>(
@@ -28,10 +28,11 @@ export function encodeControl<Desc extends DescMessage>(
       cause: error,
     });
   }
-  if (payload.length > CONTROL_MAX_BYTES) {
+  const limit = type === FRAME.RESPONSE ? RESPONSE_MAX_BYTES : CONTROL_MAX_BYTES;
+  if (payload.length > limit) {
     throw new SluiceError(
       'FRAME_TOO_LARGE',
-      `a ${frameName(type)} of ${payload.length} bytes does not fit a control frame (${CONTROL_MAX_BYTES}); ask for less at a time`,
+      `a ${frameName(type)} of ${payload.length} bytes does not fit a control frame (${limit}); ask for less at a time`,
     );
   }
   return encodeFrame(type, topic, payload);

@@ -48,6 +48,8 @@ export const FRAME_MAX_BYTES = 17 * 1024 * 1024;
 
 /** Bound of a payload of every other type, bytes. */
 export const CONTROL_MAX_BYTES = 64 * 1024;
+/** Bound of a RESPONSE: thousands of topics or subscriptions are listed in one. */
+export const RESPONSE_MAX_BYTES = 4 * 1024 * 1024;
 
 /** Bound of the payload of PING and PONG, bytes. */
 export const PING_MAX_BYTES = 64;
@@ -82,6 +84,7 @@ export function isDataFrame(type: number): boolean {
 export function maxPayloadBytes(type: number, limits: FrameLimits): number {
   if (isDataFrame(type)) return limits.maxFrameBytes;
   if (type === FRAME.PING || type === FRAME.PONG) return PING_MAX_BYTES;
+  if (type === FRAME.RESPONSE) return RESPONSE_MAX_BYTES;
   return limits.maxControlBytes;
 }
 

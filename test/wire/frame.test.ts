@@ -72,6 +72,7 @@ describe('frame', () => {
     ['BATCH', 1000],
     ['REQUEST', 100],
     ['DATAGRAM', 100],
+    ['RESPONSE', 4 * 1024 * 1024],
     ['PING', 64],
     ['PONG', 64],
   ] as const)('bounds the payload of %s', (name, bytes) => {

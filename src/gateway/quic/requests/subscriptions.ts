@@ -2,7 +2,7 @@ import type { Position, SubscriptionStatus } from '../../../broker/views.ts';
 import { DeliveryMode, GapPolicy } from '../../../gen/sluice/client/v1/subscription_pb.ts';
 import type { SubscribeRequest } from '../../../gen/sluice/client/v1/subscription_pb.ts';
 import { SluiceError } from '../../../kernel/errors.ts';
-import { CONTROL_MAX_BYTES } from '../../../wire/frame.ts';
+import { RESPONSE_MAX_BYTES } from '../../../wire/frame.ts';
 import { offsetToWire } from '../../../wire/offset.ts';
 import type { SubscriptionOptions } from '../subscription.ts';
 import { ClientSubscription } from '../subscription.ts';
@@ -111,7 +111,7 @@ function asManyAsFit(positions: readonly Position[]): readonly Position[] {
   let bytes = 0;
   const end = positions.findIndex(({ topic }) => {
     bytes += topic.length + POSITION_OVERHEAD_BYTES;
-    return bytes > CONTROL_MAX_BYTES - 1024;
+    return bytes > RESPONSE_MAX_BYTES - 1024;
   });
   return end < 0 ? positions : positions.slice(0, end);
 }
