@@ -3,6 +3,7 @@ import { ALPN } from '../transport.ts';
 import type { TlsIdentity, TransportLimits } from '../transport.ts';
 import { quiche } from './native.ts';
 import type { NativeConfig } from './native.ts';
+import type { Side } from './stream.ts';
 
 /** Bytes of a UDP payload that pass every usual network path. */
 export const PATH_PACKET_BYTES = 1350;
@@ -11,6 +12,11 @@ export const LOOPBACK_PACKET_BYTES = 16_384;
 
 const MAX_UDP_PAYLOAD_BYTES = 65_527;
 const ACTIVE_CID_LIMIT = 4;
+/**
+ * quiche keeps as many paths as this limit says and never gives one back: it is how often the address of a client may change.
+ * (How many ids there really are is the smaller of both ends' limits.)
+ */
+const MAX_CLIENT_PATHS = 64;
 const DATAGRAM_QUEUE_LENGTH = 1024;
 /**
  * Connection credit: as good as infinite. quiche 0.18 renews it with a window that starts at 48 KiB, whatever was granted at
@@ -22,6 +28,7 @@ const CONNECTION_CREDIT_BYTES = Number.MAX_SAFE_INTEGER;
 
 /** What a configuration of quiche says about TLS. */
 export interface TlsSetup {
+  readonly side: Side;
   /** PEM of the authorities for the peer's certificate; undefined: the peer is not asked for one. */
   readonly authoritiesPem: string | undefined;
   /** Refuse a peer without certificate. */
@@ -65,7 +72,7 @@ export function makeConfig(
   config.setMaxStreamWindow(limits.streamWindowBytes);
   config.setInitialMaxStreamsBidi(limits.maxStreams);
   config.setInitialMaxStreamsUni(limits.maxStreams);
-  config.setActiveConnectionIdLimit(ACTIVE_CID_LIMIT);
+  config.setActiveConnectionIdLimit(tls.side === 'server' ? MAX_CLIENT_PATHS : ACTIVE_CID_LIMIT);
   config.setDisableActiveMigration(false);
   config.enableDgram(true, DATAGRAM_QUEUE_LENGTH, DATAGRAM_QUEUE_LENGTH);
   return config;

@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { SluiceError, errorCodeFromWire } from '../../kernel/errors.ts';
 import type { CloseReason, Connection, ConnectOptions } from '../transport.ts';
 import { LOOPBACK_PACKET_BYTES, PATH_PACKET_BYTES, isLoopback, makeConfig } from './config.ts';
+import type { TlsSetup } from './config.ts';
 import { QuicConnection } from './connection.ts';
 import type { ConnectionContext } from './connection.ts';
 import type { ListenerSettings } from './listener.ts';
@@ -91,7 +92,13 @@ class Attempt {
     const serverName = this.#options.serverName ?? host;
     const packetBytes =
       this.#settings.packetBytes ?? (isLoopback(this.#peer.host) ? LOOPBACK_PACKET_BYTES : PATH_PACKET_BYTES);
-    const tls = { authoritiesPem, requireCertificate: true, identity, ticketKey: undefined };
+    const tls: TlsSetup = {
+      side: 'client',
+      authoritiesPem,
+      requireCertificate: true,
+      identity,
+      ticketKey: undefined,
+    };
     const config = makeConfig(limits, tls, packetBytes, this.#settings);
     const firstId = this.#context.random.bytes(CID_BYTES);
     // BoringSSL verifies DNS names; an IP address is no name to it, and is verified by verifyServer.

@@ -2,7 +2,7 @@ import type { RemoteInfo } from 'node:dgram';
 import { ERRORS, SluiceError } from '../../kernel/errors.ts';
 import type { Connection, Listener, ListenOptions, TlsIdentity } from '../transport.ts';
 import { LOOPBACK_PACKET_BYTES, PATH_PACKET_BYTES, isLoopback, makeConfig } from './config.ts';
-import type { TuningSettings } from './config.ts';
+import type { TlsSetup, TuningSettings } from './config.ts';
 import { QuicConnection } from './connection.ts';
 import type { ConnectionContext } from './connection.ts';
 import { CID_BYTES, quiche } from './native.ts';
@@ -127,7 +127,8 @@ class QuicListener implements Listener {
     }
     checkIdentity(identity);
     // A new key with every identity: sessions of the old one are not resumed, so clients see the new certificate.
-    const tls = {
+    const tls: TlsSetup = {
+      side: 'server',
       authoritiesPem: clientAuthoritiesPem,
       requireCertificate: requireClientCertificate,
       identity,
