@@ -1,0 +1,120 @@
+import type { Broker } from '../broker/broker.ts';
+import type { NativeGateway } from '../gateway/quic/gateway.ts';
+import type { TopicLag } from '../gateway/quic/counters.ts';
+import type { Metrics, Sample } from '../telemetry/metrics.ts';
+import type { Listener } from '../transport/transport.ts';
+
+/** Topics whose lag is shown, those furthest behind first: labels must stay few. */
+const MAX_LAG_TOPICS = 100;
+
+/** What metrics are read from. */
+export interface MetricSources {
+  readonly broker: Broker;
+  readonly gateway: NativeGateway;
+  /** By scheme of the transport. */
+  readonly listeners: ReadonlyMap<string, Listener>;
+}
+
+/** Registers everything a node shows; the values are read when somebody scrapes. */
+export function registerNodeMetrics(metrics: Metrics, sources: MetricSources): void {
+  registerBroker(metrics, sources.broker);
+  registerGateway(metrics, sources);
+  registerLag(metrics, sources.gateway);
+}
+
+function registerBroker(metrics: Metrics, broker: Broker): void {
+  const { counters } = broker;
+  metrics.counterFrom('sluice_records_in_total', 'Records stored.', () => counters.recordsIn);
+  metrics.counterFrom('sluice_batches_in_total', 'Batches stored.', () => counters.batchesIn);
+  metrics.counterFrom('sluice_batch_bytes_in_total', 'Bytes of batches stored.', () => counters.bytesIn);
+  metrics.counterFrom(
+    'sluice_duplicate_batches_total',
+    'Batches that had been stored before.',
+    () => counters.duplicates,
+  );
+  metrics.counterFrom(
+    'sluice_gap_records_total',
+    'Records that subscribers missed.',
+    () => counters.gapRecords,
+  );
+  metrics.countersFrom('sluice_publishes_refused_total', 'Publishes refused, by error code.', ['code'], () =>
+    Object.entries(counters.refusedPublishes).map(([code, value]) => ({ labels: { code }, value })),
+  );
+  metrics.gaugeFrom('sluice_topics', 'Topics open.', () => broker.snapshot().topics);
+  metrics.gaugeFrom('sluice_partitions', 'Partitions open.', () => broker.snapshot().partitions);
+  metrics.gaugeFrom(
+    'sluice_retained_bytes',
+    'Bytes of all retained batches.',
+    () => broker.snapshot().retainedBytes,
+  );
+  metrics.gaugeFrom('sluice_draining', '1 while the node lets its clients go.', () =>
+    Number(broker.snapshot().draining),
+  );
+  metrics.gaugeFrom(
+    'sluice_uptime_seconds',
+    'Time since the start.',
+    () => broker.snapshot().uptimeMs / 1000,
+  );
+}
+
+function registerGateway(metrics: Metrics, { gateway, listeners }: MetricSources): void {
+  const { counters } = gateway;
+  metrics.gaugesFrom('sluice_connections', 'Connections open.', ['transport'], () =>
+    [...listeners].map(([transport, { connectionCount }]) => ({
+      labels: { transport },
+      value: connectionCount,
+    })),
+  );
+  metrics.counterFrom('sluice_connections_total', 'Connections taken.', () => counters.connectionsAccepted);
+  metrics.gaugeFrom('sluice_subscriptions', 'Subscriptions open.', () => gateway.gauges().subscriptions);
+  metrics.gaugeFrom(
+    'sluice_delivery_streams',
+    'Subscriptions × partitions.',
+    () => gateway.gauges().deliveryStreams,
+  );
+  metrics.gaugeFrom('sluice_publish_streams', 'Publish streams open.', () => gateway.gauges().publishStreams);
+  metrics.gaugeFrom(
+    'sluice_blocked_delivery_streams',
+    'Deliveries whose client has no room now.',
+    () => gateway.gauges().blockedDeliveries,
+  );
+  metrics.counterFrom('sluice_streams_total', 'Streams that clients opened.', () => counters.streamsOpened);
+  metrics.counterFrom(
+    'sluice_stream_bytes_in_total',
+    'Bytes received on streams.',
+    () => counters.streamBytesIn,
+  );
+  metrics.counterFrom(
+    'sluice_delivered_bytes_total',
+    'Bytes of batches delivered.',
+    () => counters.deliveredBytes,
+  );
+  metrics.counterFrom(
+    'sluice_produce_frames_total',
+    'PRODUCE frames received.',
+    () => counters.produceFrames,
+  );
+  metrics.counterFrom('sluice_raw_publishes_total', 'PUBLISH frames received.', () => counters.rawPublishes);
+  metrics.counterFrom('sluice_requests_total', 'Requests received.', () => counters.requests);
+  metrics.gaugeFrom(
+    'sluice_partial_frame_bytes',
+    'Bytes of frames not yet complete.',
+    () => counters.partialBytes,
+  );
+  metrics.countersFrom('sluice_errors_total', 'What was refused or ended with an error.', ['code'], () =>
+    [...counters.errors].map(([code, value]) => ({ labels: { code }, value })),
+  );
+}
+
+function registerLag(metrics: Metrics, gateway: NativeGateway): void {
+  const samples = (read: (lag: TopicLag) => number): Sample[] =>
+    [...gateway.lagByTopic()]
+      .map(([topic, lag]) => ({ labels: { topic }, value: read(lag) }))
+      .sort((a, b) => b.value - a.value)
+      .slice(0, MAX_LAG_TOPICS);
+  const gauge = (name: string, help: string, read: (lag: TopicLag) => number): void =>
+    metrics.gaugesFrom(name, `${help}, of the subscriber furthest behind.`, ['topic'], () => samples(read));
+  gauge('sluice_subscription_lag_records', 'Records not yet sent', (lag) => lag.records);
+  gauge('sluice_subscription_lag_bytes', 'Bytes not yet sent', (lag) => lag.bytes);
+  gauge('sluice_subscription_lag_seconds', 'Age of the oldest record not yet sent', (lag) => lag.ms / 1000);
+}

@@ -1,0 +1,67 @@
+import { readFile } from 'node:fs/promises';
+import type { Settings } from '../config/settings.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { SluiceError } from '../kernel/errors.ts';
+import type { Random } from '../kernel/random.ts';
+import { auditRecord } from '../security/audit.ts';
+import { summarizeCertificate } from '../security/certificates.ts';
+import { ensureServerIdentity, serverIdentityFiles } from '../security/server-identity.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { TlsIdentity } from '../transport/transport.ts';
+
+/** Certificates of a node. */
+export interface TlsMaterial {
+  readonly identity: TlsIdentity;
+  /** Authorities of client certificates, PEM; undefined: none are asked for. */
+  readonly clientAuthoritiesPem: string | undefined;
+  /** File with the node's own authority, for clients to trust; undefined where the certificate was configured. */
+  readonly authorityFile: string | undefined;
+}
+
+/** What loading certificates takes. */
+export interface TlsPorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/**
+ * Reads the configured certificates, or makes the node its own.
+ * @throws INVALID_CONFIG when a file cannot be read; STORAGE_FAILED when the node's own cannot be kept
+ */
+export async function loadTlsMaterial(
+  settings: Pick<Settings, 'tls' | 'dataDir'>,
+  ports: TlsPorts,
+): Promise<TlsMaterial> {
+  const { certificateFiles, clientCaFile } = settings.tls;
+  const clientAuthoritiesPem =
+    clientCaFile === null ? undefined : await readPem('tls.clientCa', clientCaFile);
+  if (certificateFiles === null) return { ...(await ownIdentity(settings, ports)), clientAuthoritiesPem };
+  const identity = {
+    certificatePem: await readPem('tls.certificate', certificateFiles.certificate),
+    privateKeyPem: await readPem('tls.key', certificateFiles.key),
+  };
+  return { identity, clientAuthoritiesPem, authorityFile: undefined };
+}
+
+async function ownIdentity(
+  { tls, dataDir }: Pick<Settings, 'tls' | 'dataDir'>,
+  { clock, random, log }: TlsPorts,
+): Promise<Pick<TlsMaterial, 'identity' | 'authorityFile'>> {
+  const { server, created } = await ensureServerIdentity(dataDir, tls.names, clock, random);
+  if (created !== 'nothing') {
+    const { names, notAfterMs } = summarizeCertificate(server.certificatePem);
+    const { level, record } = auditRecord({ kind: 'certificate_issued', names, notAfterMs });
+    const { evt, ...fields } = record;
+    log[level](evt, fields);
+  }
+  return { identity: server, authorityFile: serverIdentityFiles(dataDir).authorityCertificate };
+}
+
+async function readPem(setting: string, path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    throw new SluiceError('INVALID_CONFIG', `${setting}: ${path} cannot be read`, { cause: error });
+  }
+}
