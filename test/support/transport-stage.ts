@@ -8,6 +8,7 @@ import type {
   Transport,
   TransportLimits,
 } from '../../src/transport/transport.ts';
+import { makeAuthority } from './certificates.ts';
 
 /** Stream window of the contract's connections: small, so that tests reach it. */
 export const WINDOW_BYTES = 64 * 1024;
@@ -46,6 +47,24 @@ export function paperCredentials(): Promise<ContractCredentials> {
     client: paper('client'),
     strangerPem: '',
   });
+}
+
+/** Real certificates of a test authority. */
+export async function tlsCredentials(): Promise<ContractCredentials> {
+  const [authority, stranger] = await Promise.all([makeAuthority(), makeAuthority('stranger')]);
+  const subject = { names: ['localhost'], ips: ['127.0.0.1'] };
+  const [server, otherServer, client] = await Promise.all([
+    authority.issue(subject),
+    authority.issue(subject),
+    authority.issue({ commonName: 'client', client: true }),
+  ]);
+  return {
+    authorityPem: authority.certificatePem,
+    server,
+    otherServer,
+    client,
+    strangerPem: stranger.certificatePem,
+  };
 }
 
 /** A transport with what a test opens on it. */

@@ -1,0 +1,184 @@
+import type { Http2SecureServer, SecureServerOptions, ServerHttp2Session } from 'node:http2';
+import { createSecureServer } from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
+import type { TLSSocket } from 'node:tls';
+import type { Clock } from '../../kernel/clock.ts';
+import { ERRORS, SluiceError } from '../../kernel/errors.ts';
+import type { Connection, Listener, ListenOptions, TlsIdentity } from '../transport.ts';
+import type { Http2Connection } from './http2-connection.ts';
+import { greet } from './http2-server.ts';
+import { MAX_PARKED_REQUESTS } from './http2-wire.ts';
+
+/** Bound on what one session queues, megabytes. New streams of a session above it are refused. */
+const SESSION_MEMORY_MB = 1024;
+/** Streams a peer may reset in a burst, and per second after that, before its session is ended (rapid reset). */
+const RESET_BURST = 4096;
+const RESETS_PER_SECOND = 256;
+
+/** Listens on TCP for the native protocol over HTTP/2. */
+export class Http2Listener implements Listener {
+  readonly #server: Http2SecureServer;
+  readonly #options: ListenOptions;
+  readonly #clock: Clock;
+  readonly #onConnection: (connection: Connection) => void;
+  readonly #connections = new Set<Http2Connection>();
+  readonly #sockets = new Set<Socket>();
+  #address: AddressInfo | undefined;
+  #paused = false;
+  #closing: Promise<void> | undefined;
+
+  private constructor(options: ListenOptions, clock: Clock, onConnection: (connection: Connection) => void) {
+    this.#options = options;
+    this.#clock = clock;
+    this.#onConnection = onConnection;
+    this.#server = createServer(options);
+    this.#server.maxConnections = options.limits.maxConnections;
+    this.#watch();
+  }
+
+  /** @throws ADDRESS_IN_USE, INVALID_CONFIG */
+  static async open(
+    options: ListenOptions,
+    clock: Clock,
+    onConnection: (connection: Connection) => void,
+  ): Promise<Http2Listener> {
+    const listener = new Http2Listener(options, clock, onConnection);
+    await listener.#bind();
+    return listener;
+  }
+
+  get host(): string {
+    return this.#address?.address ?? this.#options.host;
+  }
+
+  get port(): number {
+    return this.#address?.port ?? this.#options.port;
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  setIdentity(identity: TlsIdentity): void {
+    try {
+      this.#server.setSecureContext(secureContext({ ...this.#options, identity }));
+    } catch (error) {
+      throw unusable(error);
+    }
+  }
+
+  pause(): void {
+    this.#paused = true;
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#paused = true;
+    const connections = [...this.#connections];
+    for (const connection of connections) connection.close(ERRORS.CLOSED.wire, 'the listener is closed');
+    await Promise.all(connections.map((connection) => connection.ended));
+    for (const socket of this.#sockets) socket.destroy(); // handshakes under way
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  async #bind(): Promise<void> {
+    const { host, port } = this.#options;
+    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+    this.#server.once('error', reject);
+    this.#server.listen(port, host, () => resolve(undefined));
+    try {
+      await promise;
+    } catch (error) {
+      const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+      if (inUse)
+        throw new SluiceError('ADDRESS_IN_USE', `${host}:${port}/tcp is taken: set tls.listen`, {
+          cause: error,
+        });
+      throw new SluiceError('INVALID_CONFIG', `${host}:${port}/tcp cannot be bound`, { cause: error });
+    }
+    this.#server.off('error', reject);
+    this.#server.on('error', () => undefined); // a connection that could not be accepted
+    this.#address = this.#server.address() as AddressInfo;
+  }
+
+  #watch(): void {
+    this.#server.prependListener('connection', (socket: Socket) => {
+      if (this.#paused) {
+        socket.destroy();
+        return;
+      }
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+    // `session.socket` stands in front of the socket and cannot destroy it; the session is made right after this event.
+    let secured: TLSSocket;
+    this.#server.prependListener('secureConnection', (socket: TLSSocket) => {
+      socket.setNoDelay(true);
+      secured = socket;
+    });
+    this.#server.on('unknownProtocol', (socket: TLSSocket) => socket.destroy());
+    this.#server.on('session', (session) => this.#accept(session, secured));
+  }
+
+  #accept(session: ServerHttp2Session, socket: TLSSocket): void {
+    // A certificate is optional unless required, but a false one never passes.
+    if (socket.getPeerX509Certificate() && !socket.authorized) {
+      session.on('error', () => undefined);
+      socket.destroy();
+      return;
+    }
+    greet({ session, socket, clock: this.#clock, limits: this.#options.limits }, (connection) => {
+      this.#connections.add(connection);
+      void connection.ended.then(() => this.#connections.delete(connection));
+      connection.handOut(this.#onConnection);
+    });
+  }
+}
+
+function createServer(options: ListenOptions): Http2SecureServer {
+  const { limits } = options;
+  const serverOptions: SecureServerOptions & { streamResetBurst: number; streamResetRate: number } = {
+    ...secureContext(options),
+    requestCert: options.clientAuthoritiesPem !== undefined,
+    rejectUnauthorized: options.requireClientCertificate,
+    ALPNProtocols: ['h2'],
+    minVersion: 'TLSv1.3',
+    handshakeTimeout: limits.handshakeTimeoutMs,
+    settings: {
+      enablePush: false,
+      initialWindowSize: limits.streamWindowBytes,
+      // Both kinds in both directions are requests, and the parked ones too.
+      maxConcurrentStreams: 4 * limits.maxStreams + MAX_PARKED_REQUESTS,
+      maxHeaderListSize: 16_384,
+    },
+    maxHeaderListPairs: 32,
+    maxSessionMemory: SESSION_MEMORY_MB,
+    streamResetBurst: RESET_BURST,
+    streamResetRate: RESETS_PER_SECOND,
+  };
+  try {
+    return createSecureServer(serverOptions);
+  } catch (error) {
+    throw unusable(error);
+  }
+}
+
+function secureContext(options: ListenOptions): { cert: string; key: string; ca?: string } {
+  const { identity, clientAuthoritiesPem } = options;
+  return {
+    cert: identity.certificatePem,
+    key: identity.privateKeyPem,
+    ...(clientAuthoritiesPem === undefined ? {} : { ca: clientAuthoritiesPem }),
+  };
+}
+
+function unusable(error: unknown): SluiceError {
+  const advice = 'check that both are PEM and belong together';
+  return new SluiceError('INVALID_CONFIG', `certificate or key of the server cannot be used: ${advice}`, {
+    cause: error,
+  });
+}
