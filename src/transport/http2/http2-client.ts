@@ -171,7 +171,8 @@ function greetServer(
     ':path': PATHS.greeting,
     [MAX_STREAMS_HEADER]: String(limits.maxStreams),
   };
-  const http = session.request(headers, { endStream: true });
+  // Never ended: while a stream is open HTTP/2 goes on reading after GOAWAY, so that this end sees the peer hang up.
+  const http = session.request(headers);
   http.on('error', () => undefined); // the session's end says why
   http.once('response', (response) => {
     http.resume();

@@ -117,12 +117,8 @@ export abstract class Http2Connection implements Connection {
     if (this.closed) return;
     this.closed = true;
     this.#liveness.stop();
-    if (!this.session.destroyed) {
-      // The largest number of the peer's streams: a smaller one lets HTTP/2 stop reading at once when no stream is active, and
-      // then this end would not see that the peer hangs up.
-      const lastStream = this.side === 'server' ? 0x7fff_ffff : 0x7fff_fffe;
-      this.session.goaway(constants.NGHTTP2_NO_ERROR, lastStream, encodeGoaway(errorCode, reason));
-    }
+    if (!this.session.destroyed)
+      this.session.goaway(constants.NGHTTP2_NO_ERROR, 0, encodeGoaway(errorCode, reason));
     this.#hangUpLater(); // the peer hangs up when it has read that; the timer is for one that does not
     queueMicrotask(() => this.#tell({ errorCode, reason, by: 'local' }));
   }

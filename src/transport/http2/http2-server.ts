@@ -114,7 +114,7 @@ export function greet(parts: Greeting, onConnection: (connection: Http2ServerCon
       return;
     }
     deadline.cancel();
-    http.respond({ ':status': 200, [MAX_STREAMS_HEADER]: String(limits.maxStreams) }, { endStream: true });
+    http.respond({ ':status': 200, [MAX_STREAMS_HEADER]: String(limits.maxStreams) });
     http.resume();
     session.setLocalWindowSize(limits.connectionWindowBytes);
     connection = new Http2ServerConnection({

@@ -5,7 +5,7 @@ import { ERRORS } from '../../kernel/errors.ts';
  * How the native protocol's streams are laid on HTTP/2 (docs/http2-transport.md). Every stream is one request:
  *
  *     :path                opened by   bytes flow in
- *     /sluice/1            client      – greeting, first request of a connection; tells the limits of both ends
+ *     /sluice/1            client      – greeting: first request, tells the limits of both ends, stays open
  *     /sluice/1/bidi       client      request and response
  *     /sluice/1/uni        client      the request
  *     /sluice/1/parked     client      nothing until the server takes it for a stream that it opens itself; the response's
