@@ -1,0 +1,141 @@
+import { offsetFromWire } from '../wire/offset.ts';
+import type {
+  Grant,
+  NodeStatus,
+  SubscriptionStatus,
+  TokenDescription,
+  TopicDescription,
+  TopicSettingsChange,
+} from './admin-views.ts';
+import {
+  nodeFromWire,
+  settingsToWire,
+  subscriptionFromWire,
+  tokenFromWire,
+  topicFromWire,
+} from './admin-views.ts';
+import type { Position, StartPosition } from './subscribe-options.ts';
+import { startMessage } from './subscribe-options.ts';
+import type { SendRequest } from './topic-directory.ts';
+
+/** A topic to be made. */
+export interface NewTopic {
+  readonly name: string;
+  /** Default: the broker's. */
+  readonly partitions?: number | undefined;
+  readonly settings?: TopicSettingsChange | undefined;
+  /** No error when it exists already, whatever its settings. */
+  readonly ifNotExists?: boolean | undefined;
+}
+
+/** What of a topic shall change. */
+export interface TopicChange {
+  readonly name: string;
+  /** Can only grow. Keys move to other partitions then. */
+  readonly partitions?: number | undefined;
+  readonly settings?: TopicSettingsChange | undefined;
+}
+
+/** A token to be made. */
+export interface NewToken {
+  /** Name of whoever shows it. */
+  readonly principal: string;
+  readonly grants: readonly Grant[];
+  /** Milliseconds since 1970. Default 0: never. */
+  readonly expiresMs?: number;
+}
+
+/**
+ * Administration. Every call `@throws` FORBIDDEN without the right to it, TIMEOUT, and CLOSED when the connection went before the
+ * answer: then a change may have been made or not; questions are asked again by themselves.
+ */
+export class Admin {
+  readonly #ask: SendRequest;
+  readonly #change: SendRequest;
+
+  /**
+   * @param ask sends what may be sent twice
+   * @param change sends what may not
+   */
+  constructor(ask: SendRequest, change: SendRequest) {
+    this.#ask = ask;
+    this.#change = change;
+  }
+
+  /** @throws TOPIC_EXISTS, INVALID_TOPIC, INVALID_ARGUMENT */
+  async createTopic({
+    name,
+    partitions = 0,
+    settings = {},
+    ifNotExists = false,
+  }: NewTopic): Promise<TopicDescription> {
+    const request = { name, partitions, settings: settingsToWire(settings), ifNotExists };
+    return topicFromWire((await this.#change('createTopic', request)).topic);
+  }
+
+  /** @throws TOPIC_NOT_FOUND, INVALID_ARGUMENT */
+  async alterTopic({ name, partitions = 0, settings = {} }: TopicChange): Promise<TopicDescription> {
+    return topicFromWire(
+      (await this.#change('alterTopic', { name, partitions, settings: settingsToWire(settings) })).topic,
+    );
+  }
+
+  /** Deletes a topic with its records. @throws TOPIC_NOT_FOUND */
+  async deleteTopic(name: string): Promise<void> {
+    await this.#change('deleteTopic', { name });
+  }
+
+  /** The topics this principal may see. @param options `internal`: also those starting with `__` */
+  async listTopics(options: { readonly internal?: boolean } = {}): Promise<readonly TopicDescription[]> {
+    return (await this.#ask('listTopics', { internal: options.internal ?? false })).topics.map(topicFromWire);
+  }
+
+  /** @throws TOPIC_NOT_FOUND */
+  async describeTopic(name: string): Promise<TopicDescription> {
+    return topicFromWire((await this.#ask('describeTopic', { name })).topic);
+  }
+
+  /** Which offset a position is in each partition. @param partitions empty: all @throws TOPIC_NOT_FOUND, PARTITION_NOT_FOUND */
+  async listOffsets(
+    topic: string,
+    at: StartPosition,
+    partitions: readonly number[] = [],
+  ): Promise<readonly Position[]> {
+    const response = await this.#ask('listOffsets', {
+      topic,
+      partitions: [...partitions],
+      at: startMessage(at),
+    });
+    return response.positions.map((position) => ({
+      topic: position.topic,
+      partition: position.partition,
+      offset: offsetFromWire(position.offset),
+    }));
+  }
+
+  /** Every subscription and partition of the node, with its lag. */
+  async listSubscriptions(): Promise<readonly SubscriptionStatus[]> {
+    return (await this.#ask('listSubscriptions', {})).subscriptions.map(subscriptionFromWire);
+  }
+
+  async nodeStatus(): Promise<NodeStatus> {
+    return nodeFromWire(await this.#ask('nodeStatus', {}));
+  }
+
+  /** @returns the token itself, which is shown only now */
+  async createToken(token: NewToken): Promise<{ readonly id: string; readonly token: string }> {
+    const grants = token.grants.map(({ topics, operations }) => ({ topics, operations: [...operations] }));
+    const request = { principal: token.principal, grants, expiresMs: BigInt(token.expiresMs ?? 0) };
+    const { id, token: secret } = await this.#change('createToken', request);
+    return { id, token: secret };
+  }
+
+  async listTokens(): Promise<readonly TokenDescription[]> {
+    return (await this.#ask('listTokens', {})).tokens.map(tokenFromWire);
+  }
+
+  /** @throws TOKEN_NOT_FOUND */
+  async revokeToken(id: string): Promise<void> {
+    await this.#change('revokeToken', { id });
+  }
+}

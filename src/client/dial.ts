@@ -1,0 +1,91 @@
+import { asSluiceError, SluiceError } from '../kernel/errors.ts';
+import { withDeadline } from './backoff.ts';
+import type { BrokerUrl } from './broker-url.ts';
+import type { ResolvedOptions } from './connect-options.ts';
+import type { Dial } from './connection-supervisor.ts';
+import type { ClientPorts } from './ports.ts';
+import { Session } from './session.ts';
+import type { Transports } from './transports.ts';
+
+/** Makes the function that opens a session at a URL: connection, certificate check, HELLO, WELCOME. */
+export function createDial(
+  options: ResolvedOptions,
+  ports: ClientPorts,
+  transports: Transports,
+  software: string,
+): Dial {
+  const { clock } = ports;
+  const { attemptTimeoutMs: timeoutMs, clientId, token } = options;
+  return async (url, stop) => {
+    const abort = new AbortController();
+    const signal = AbortSignal.any([stop, abort.signal]);
+    const onTimeout = (): SluiceError => {
+      abort.abort();
+      return new SluiceError(
+        'TIMEOUT',
+        `no answer from ${url.text} within ${timeoutMs} ms: is a broker running there?`,
+      );
+    };
+    try {
+      const transport = await transports.forScheme(url.scheme);
+      const connecting = transport.connect({
+        host: url.host,
+        port: url.port,
+        serverName: options.serverName,
+        authoritiesPem: options.authoritiesPem,
+        identity: options.identity,
+        limits: options.limits,
+        signal,
+      });
+      // The transport may hand out a connection in the very moment it was given up.
+      connecting.then(
+        (late) => (signal.aborted ? late.close(0, 'given up') : undefined),
+        () => undefined,
+      );
+      const connection = await withDeadline(clock, timeoutMs, connecting, onTimeout);
+      return await Session.open(
+        url.text,
+        connection,
+        { clientId, clientSoftware: software, token },
+        { clock, timeoutMs },
+      );
+    } catch (error) {
+      throw explain(asSluiceError(error, 'CONNECT_FAILED'), url, options);
+    }
+  };
+}
+
+/** Says what to do where the error itself cannot know. */
+function explain(error: SluiceError, url: BrokerUrl, options: ResolvedOptions): SluiceError {
+  switch (error.code) {
+    case 'CERTIFICATE_REJECTED':
+      return new SluiceError(error.code, `${url.text}: ${error.message}. ${certificateAdvice(options)}`, {
+        cause: error,
+      });
+    case 'UNAUTHENTICATED':
+      return new SluiceError(
+        error.code,
+        `${url.text} does not know who this is: ${error.message}. ${tokenAdvice(options)}`,
+        {
+          cause: error,
+        },
+      );
+    default:
+      return error.message.includes(url.text)
+        ? error
+        : new SluiceError(error.code, `${url.text}: ${error.message}`, { cause: error });
+  }
+}
+
+function certificateAdvice({ ownAuthorities, identity }: ResolvedOptions): string {
+  const own =
+    identity === undefined ? '' : " If it was the broker that refused, look at this client's certificate.";
+  return ownAuthorities
+    ? `The broker's certificate must be issued by the authority given as \`ca\` (or SLUICE_CA), for the host in the URL (or \`serverName\`).${own}`
+    : `Give the authority that issued the broker's certificate as option \`ca\` or in SLUICE_CA; a broker that made its own has it in <data directory>/tls/ca.pem.${own}`;
+}
+
+function tokenAdvice({ token, identity }: ResolvedOptions): string {
+  if (token !== '') return 'The token is wrong, expired or revoked.';
+  return identity === undefined ? 'Give a token (`token`, SLUICE_TOKEN) or a client certificate.' : '';
+}

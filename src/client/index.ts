@@ -1,0 +1,40 @@
+/**
+ * The SDK: `import { connect } from 'sluice'`. docs/sdk.md explains it, examples/ shows it.
+ */
+export type { ErrorCode } from '../kernel/errors.ts';
+export { ERRORS, SluiceError } from '../kernel/errors.ts';
+export type { TransportLimits } from '../transport/transport.ts';
+export type { Header, WireRecord } from '../wire/record-batch-decoder.ts';
+export type { NewToken, NewTopic, TopicChange } from './admin.ts';
+export { Admin } from './admin.ts';
+export type {
+  Grant,
+  NodeStatus,
+  PartitionDescription,
+  SubscriptionStatus,
+  TokenDescription,
+  TopicDescription,
+  TopicSettings,
+  TopicSettingsChange,
+} from './admin-views.ts';
+export type { ConnectionInfo } from './client.ts';
+export { Client } from './client.ts';
+export type { ConnectOptions, ReconnectOptions } from './connect-options.ts';
+export { connect } from './connect.ts';
+export type { ClientEvents } from './connection-supervisor.ts';
+export type { GapEvent } from './delivery-buffer.ts';
+export type { Unlisten } from './events.ts';
+export type { SendResult } from './outgoing-batch.ts';
+export type { ProducerOptions } from './producer-options.ts';
+export type { ProducerEvents, RejectedEvent } from './producer.ts';
+export { Producer } from './producer.ts';
+export { ReceivedBatch } from './received-batch.ts';
+export type { Bytes, HeadersToSend, RecordToSend } from './record.ts';
+export { ReceivedRecord } from './record.ts';
+export type { Position, StartPosition, SubscribeOptions } from './subscribe-options.ts';
+export type {
+  SubscriptionEvents,
+  SubscriptionStats,
+  SubscriptionStatusEvent,
+} from './subscription-events.ts';
+export { Subscription } from './subscription.ts';

@@ -1,0 +1,374 @@
+import type { Clock, Timer } from '../kernel/clock.ts';
+import type { ErrorCode } from '../kernel/errors.ts';
+import { SluiceError } from '../kernel/errors.ts';
+import type { Produced } from '../wire/produce.ts';
+import { BATCH_HEADER_BYTES } from '../wire/record-batch.ts';
+import type { HeaderInput } from '../wire/record-batch-encoder.ts';
+import { RecordBatchEncoder, recordBytesAtMost } from '../wire/record-batch-encoder.ts';
+import { Backoff } from './backoff.ts';
+import type { Delivery, ProducerIdentity } from './outgoing-batch.ts';
+import { nextSequence, OutgoingBatch } from './outgoing-batch.ts';
+import type { ClientPorts } from './ports.ts';
+import type { ProducerPlan } from './producer-options.ts';
+import type { BatchSender, ProducerStream } from './producer-stream.ts';
+import type { SendRoom } from './send-room.ts';
+
+/** What a partition's queue needs of its producer. */
+export interface QueueHost {
+  readonly plan: ProducerPlan;
+  readonly ports: ClientPorts;
+  readonly room: SendRoom;
+  /** Where batches go now; undefined while there is no connection. The producer pumps when that changes. */
+  readonly stream: ProducerStream | undefined;
+  /** Undefined while the broker has not given one. The producer pumps when that changes. */
+  readonly identity: ProducerIdentity | undefined;
+  /** The broker does not accept `old` any more: a new one is needed, unless there is one already. */
+  renewIdentity(old: ProducerIdentity): void;
+  /** Pumps `queue` at the end of this turn. */
+  pumpSoon(queue: PartitionQueue): void;
+  /** A batch was given up: `unheard` of its records have nobody who waits for them. */
+  batchRejected(queue: PartitionQueue, error: SluiceError, unheard: number): void;
+}
+
+/** Answers after which nobody knows whether the batch was stored. */
+const UNCLEAR: ReadonlySet<ErrorCode> = new Set([
+  'TIMEOUT',
+  'UNAVAILABLE',
+  'CLOSED',
+  'INTERNAL',
+  'STORAGE_FAILED',
+]);
+/** Identities a batch gets before it is given up. */
+const MAX_RENEWALS = 3;
+
+/**
+ * What a producer has for one partition, in order.
+ *
+ *     append ─> open batch ── full, or may be sent ──> sealed ── up to five in flight ──> answered
+ *
+ * Nagle's rule decides when a batch that is not full goes: at once when nothing is in flight, else when the answer comes or
+ * `lingerMs` is over. After any failure the queue sends nothing more until all in flight is answered (`settling`); then it goes
+ * on with the first batch that is not stored, after a pause where that helps (`resting`). So a batch never overtakes another.
+ *
+ * Sequences: a batch keeps identity and sequence over all attempts, as long as it may have been stored. Batches that the broker
+ * certainly did not store are numbered anew when one before them was given up, or when the broker wants another identity.
+ */
+export class PartitionQueue implements BatchSender {
+  readonly topic: string;
+  readonly partition: number;
+  readonly #host: QueueHost;
+  readonly #plan: ProducerPlan;
+  readonly #clock: Clock;
+  readonly #backoff: Backoff;
+  readonly #encoder = new RecordBatchEncoder();
+  #openDeliveries: Delivery[] = [];
+  #openDeadlineMs = 0;
+  #openNumber = 0;
+  #sealed: OutgoingBatch[] = [];
+  #inFlight = 0;
+  #state: 'flowing' | 'settling' | 'resting' = 'flowing';
+  #pause: Timer | undefined;
+  #pauseWanted = false;
+  #linger: Timer | undefined;
+  #lingerOver = false;
+  #identity: ProducerIdentity | undefined;
+  #sequence = 0;
+  #renewalWanted = false;
+  /** Where the numbers of batches that are certainly not stored begin again. */
+  #holeAt: number | undefined;
+  #flushBelow = 0;
+  readonly #flushes: { readonly below: number; resolve(): void }[] = [];
+
+  constructor(host: QueueHost, topic: string, partition: number) {
+    this.#host = host;
+    this.#plan = host.plan;
+    this.#clock = host.ports.clock;
+    this.#backoff = new Backoff({ minMs: 20, maxMs: 2000 }, host.ports.random);
+    this.topic = topic;
+    this.partition = partition;
+  }
+
+  /** Whether nothing waits here. */
+  get idle(): boolean {
+    return this.#sealed.length === 0 && this.#encoder.count === 0;
+  }
+
+  /**
+   * Takes a record; its bytes are copied.
+   * @returns whether a batch was completed by it, or before it
+   * @throws INVALID_ARGUMENT when its time is no whole number
+   */
+  append(
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+    headers: readonly HeaderInput[],
+    timestampMs: number,
+    delivery: Delivery | undefined,
+  ): boolean {
+    const encoder = this.#encoder;
+    let completed = false;
+    if (
+      encoder.count > 0 &&
+      encoder.sizeBytes + recordBytesAtMost(key, value, headers) > this.#plan.batchBytes
+    ) {
+      this.#seal();
+      completed = true;
+    }
+    const before = encoder.sizeBytes;
+    encoder.append(key, value, headers, timestampMs);
+    this.#host.room.take(encoder.sizeBytes - before);
+    if (delivery !== undefined) {
+      delivery.index = encoder.count - 1;
+      this.#openDeliveries.push(delivery);
+    }
+    if (encoder.count === 1) this.#begin();
+    if (encoder.sizeBytes >= this.#plan.batchBytes) {
+      this.#seal();
+      completed = true;
+    }
+    if (completed) this.pump();
+    return completed;
+  }
+
+  /** Resolves when everything taken so far is answered for. */
+  flush(): Promise<void> {
+    if (this.idle) return Promise.resolve();
+    const below = this.#openNumber + (this.#encoder.count > 0 ? 1 : 0);
+    this.#flushBelow = below;
+    this.#host.pumpSoon(this);
+    return new Promise((resolve) => this.#flushes.push({ below, resolve }));
+  }
+
+  /** Sends what may be sent now. */
+  pump(): void {
+    if (this.#state !== 'flowing') return;
+    const { stream } = this.#host;
+    if (stream === undefined || !this.#hasIdentity()) return;
+    for (let batch = this.#next(); batch !== undefined; batch = this.#next()) {
+      if (!stream.hasRoom) {
+        stream.pumpLater(this);
+        return;
+      }
+      this.#send(stream, batch);
+    }
+  }
+
+  answered(batch: OutgoingBatch, produced: Produced): void {
+    this.#inFlight -= 1;
+    batch.inFlight = false;
+    if (produced.error === undefined) this.#stored(batch, produced);
+    else
+      this.#refused(
+        batch,
+        new SluiceError(
+          produced.error,
+          produced.message || `the broker refused the batch: ${produced.error}`,
+        ),
+      );
+    if (this.#state === 'settling' && this.#inFlight === 0) this.#settle();
+    else this.pump();
+  }
+
+  /** The stream is gone with what was in flight. @param final sending it again would end the same way */
+  streamLost(error: SluiceError, final: boolean): void {
+    const lost = this.#sealed.filter((batch) => batch.inFlight);
+    this.#inFlight = 0;
+    for (const batch of lost) {
+      batch.inFlight = false;
+      batch.uncertain = true;
+      if (final || batch.attempts > this.#plan.retries) this.#giveUp(batch, error);
+    }
+    if (this.#state === 'settling') this.#settle();
+  }
+
+  /** Gives up what has waited too long. */
+  expire(nowMs: number): void {
+    if (this.#encoder.count > 0 && this.#openDeadlineMs <= nowMs) this.#seal();
+    for (const batch of this.#sealed.filter(({ deadlineMs }) => deadlineMs <= nowMs)) {
+      const text = `${this.topic}/${this.partition}: no answer within ${this.#plan.deliveryTimeoutMs} ms`;
+      this.#giveUp(batch, new SluiceError('TIMEOUT', text));
+    }
+    if (this.#state === 'settling' && this.#inFlight === 0) this.#settle();
+  }
+
+  /** Gives up everything. */
+  rejectAll(error: SluiceError): void {
+    this.#pause?.cancel();
+    this.#linger?.cancel();
+    if (this.#encoder.count > 0) this.#seal();
+    for (const batch of [...this.#sealed]) this.#giveUp(batch, error);
+  }
+
+  /** The first record of a batch came. */
+  #begin(): void {
+    this.#openDeadlineMs = this.#clock.monotonicMs() + this.#plan.deliveryTimeoutMs;
+    if (this.#inFlight === 0 && this.#sealed.length === 0) this.#host.pumpSoon(this);
+    else {
+      this.#linger ??= this.#clock.setTimer(this.#plan.lingerMs, () => {
+        this.#linger = undefined;
+        this.#lingerOver = true;
+        this.pump();
+      });
+    }
+  }
+
+  #seal(): void {
+    const encoder = this.#encoder;
+    const { count } = encoder;
+    const roomBytes = encoder.sizeBytes - BATCH_HEADER_BYTES;
+    const identity = this.#plan.idempotent && !this.#renewalWanted ? this.#identity : undefined;
+    const stamp = identity === undefined ? {} : { ...identity, baseSequence: this.#sequence };
+    const bytes = encoder.finish({ codec: this.#plan.codec, ...stamp });
+    const batch = new OutgoingBatch(
+      this.#openNumber++,
+      bytes,
+      count,
+      roomBytes,
+      this.#openDeadlineMs,
+      this.#openDeliveries,
+    );
+    if (identity !== undefined) {
+      batch.identity = identity;
+      batch.sequence = this.#sequence;
+      this.#sequence = nextSequence(this.#sequence, count);
+    }
+    this.#openDeliveries = [];
+    this.#sealed.push(batch);
+    this.#linger?.cancel();
+    this.#linger = undefined;
+    this.#lingerOver = false;
+  }
+
+  /** The batch to send now; seals the open one when its time has come. */
+  #next(): OutgoingBatch | undefined {
+    if (this.#inFlight >= this.#plan.maxInFlight) return undefined;
+    let batch = this.#sealed.find(({ inFlight }) => !inFlight);
+    if (batch === undefined) {
+      const due = this.#inFlight === 0 || this.#lingerOver || this.#openNumber < this.#flushBelow;
+      if (this.#encoder.count === 0 || !due) return undefined;
+      this.#seal();
+      batch = this.#sealed.at(-1)!;
+    }
+    // Another identity has no place in the order of this one: wait until all of this one is answered.
+    const ahead = this.#inFlight > 0 ? this.#sealed.find(({ inFlight }) => inFlight) : undefined;
+    return ahead !== undefined && ahead.identity !== batch.identity ? undefined : batch;
+  }
+
+  #send(stream: ProducerStream, batch: OutgoingBatch): void {
+    batch.attempts += 1;
+    stream.send(this, batch, this.#plan.acks);
+    if (this.#plan.acks === 0) {
+      this.#remove(batch);
+      batch.resolve(this.topic, this.partition, undefined);
+      return;
+    }
+    batch.inFlight = true;
+    this.#inFlight += 1;
+  }
+
+  #stored(batch: OutgoingBatch, produced: Produced): void {
+    this.#backoff.reset();
+    if (batch.abandoned) return;
+    this.#remove(batch);
+    batch.resolve(this.topic, this.partition, produced);
+  }
+
+  #refused(batch: OutgoingBatch, error: SluiceError): void {
+    const consequence = this.#state === 'settling' && error.code === 'OUT_OF_ORDER_SEQUENCE';
+    this.#state = 'settling';
+    if (UNCLEAR.has(error.code)) batch.uncertain = true;
+    if (batch.abandoned) return this.#leaveHole(batch);
+    if (consequence) return;
+    if (this.#plan.idempotent && isAboutSequences(error.code)) return this.#refusedByOrder(batch, error);
+    if (!error.retryable || batch.attempts > this.#plan.retries) return this.#giveUp(batch, error);
+    this.#pauseWanted = true;
+  }
+
+  /** The broker's memory of this producer does not fit the batch. */
+  #refusedByOrder(batch: OutgoingBatch, error: SluiceError): void {
+    // What a partition's log holds of a producer is what the broker knows of it: UNKNOWN_PRODUCER means that the log the broker
+    // has now holds nothing of it, so whatever was in flight is not there and can be sent again under another identity.
+    const certain = error.code === 'UNKNOWN_PRODUCER' || !batch.uncertain;
+    this.#renewalWanted = true;
+    batch.renewals += 1;
+    if (certain) for (const behind of this.#sealed) behind.uncertain = false;
+    if (!certain || batch.renewals > MAX_RENEWALS) this.#giveUp(batch, error);
+  }
+
+  /** Removes a batch that will not be stored, or of which nobody will know. */
+  #giveUp(batch: OutgoingBatch, error: SluiceError): void {
+    this.#remove(batch);
+    if (batch.inFlight) batch.abandoned = true;
+    else this.#leaveHole(batch);
+    batch.reject(error);
+    this.#host.batchRejected(this, error, batch.recordCount - batch.deliveries.length);
+  }
+
+  /** A sequence is missing now: those behind are numbered anew, or get another identity when it may have been stored. */
+  #leaveHole(batch: OutgoingBatch): void {
+    if (batch.identity === undefined || batch.identity !== this.#identity) return;
+    this.#state = 'settling';
+    if (batch.uncertain) this.#renewalWanted = true;
+    else {
+      for (const behind of this.#sealed) behind.uncertain = false;
+      this.#holeAt ??= batch.sequence;
+    }
+  }
+
+  /** Nothing is in flight after a failure: decide how to go on. */
+  #settle(): void {
+    if (this.#renewalWanted && this.#identity !== undefined) {
+      this.#host.renewIdentity(this.#identity);
+      this.#identity = undefined;
+    } else if (this.#holeAt !== undefined && this.#identity !== undefined) {
+      this.#number(this.#identity, this.#holeAt);
+    }
+    this.#renewalWanted = false;
+    this.#holeAt = undefined;
+    this.#state = 'flowing';
+    this.#pause?.cancel();
+    if (!this.#pauseWanted) return this.#host.pumpSoon(this);
+    this.#pauseWanted = false;
+    this.#state = 'resting';
+    this.#pause = this.#clock.setTimer(this.#backoff.nextMs(), () => {
+      this.#pause = undefined;
+      this.#state = 'flowing';
+      this.pump();
+    });
+  }
+
+  /** Whether batches can be numbered; takes the producer's identity where this queue has none. */
+  #hasIdentity(): boolean {
+    if (!this.#plan.idempotent || this.#identity !== undefined) return true;
+    const { identity } = this.#host;
+    if (identity === undefined) return false;
+    this.#identity = identity;
+    this.#number(identity, 0);
+    return true;
+  }
+
+  /** Numbers what is certainly not stored, in order; what may have been stored keeps its number. */
+  #number(identity: ProducerIdentity, from: number): void {
+    this.#sequence = from;
+    for (const batch of this.#sealed) {
+      if (batch.uncertain) continue;
+      batch.stamp(identity, this.#sequence);
+      this.#sequence = nextSequence(this.#sequence, batch.recordCount);
+    }
+  }
+
+  #remove(batch: OutgoingBatch): void {
+    const at = this.#sealed.indexOf(batch);
+    if (at === 0) this.#sealed.shift();
+    else if (at > 0) this.#sealed.splice(at, 1);
+    else return;
+    this.#host.room.free(batch.roomBytes);
+    const settledBelow = this.#sealed[0]?.number ?? this.#openNumber;
+    while (this.#flushes.length > 0 && this.#flushes[0]!.below <= settledBelow)
+      this.#flushes.shift()!.resolve();
+  }
+}
+
+function isAboutSequences(code: ErrorCode): boolean {
+  return code === 'OUT_OF_ORDER_SEQUENCE' || code === 'UNKNOWN_PRODUCER' || code === 'PRODUCER_FENCED';
+}

@@ -1,0 +1,139 @@
+import { asSluiceError, ERRORS, errorCodeFromWire, SluiceError } from '../kernel/errors.ts';
+import type { BidiStream } from '../transport/transport.ts';
+import { CONTROL_MAX_BYTES, FRAME, frameName } from '../wire/frame.ts';
+import { FrameReader } from '../wire/frame-reader.ts';
+import type { Acks, Produced } from '../wire/produce.ts';
+import { decodeProduced, encodeProduceHead } from '../wire/produce.ts';
+import type { OutgoingBatch } from './outgoing-batch.ts';
+
+/** Who sends batches on a producer stream: one partition's queue. */
+export interface BatchSender {
+  readonly topic: string;
+  readonly partition: number;
+  /** The broker answered one of its batches. */
+  answered(batch: OutgoingBatch, produced: Produced): void;
+  /** The stream has room again. */
+  pump(): void;
+}
+
+interface InFlight {
+  readonly correlation: number;
+  readonly sender: BatchSender;
+  readonly batch: OutgoingBatch;
+}
+
+/** Bytes that may wait in the stream for the network; more would only grow memory. */
+const MAX_WAITING_BYTES = 512 * 1024;
+
+/** A producer's stream on one connection: PRODUCE frames out, PRODUCED frames in, in the same order. */
+export class ProducerStream {
+  readonly #stream: BidiStream;
+  readonly #onIdle: () => void;
+  readonly #onOver: (error: SluiceError) => void;
+  readonly #reader: FrameReader;
+  readonly #blocked = new Set<BatchSender>();
+  #inFlight: InFlight[] = [];
+  #head = 0;
+  #correlation = 0;
+  #over = false;
+
+  /**
+   * @param onIdle called after an answer when nothing is in flight any more
+   * @param onOver called once when the stream is over, with the reason; what is in flight gets no answer then
+   */
+  constructor(stream: BidiStream, onIdle: () => void, onOver: (error: SluiceError) => void) {
+    this.#stream = stream;
+    this.#onIdle = onIdle;
+    this.#onOver = onOver;
+    const limits = { maxFrameBytes: CONTROL_MAX_BYTES, maxControlBytes: CONTROL_MAX_BYTES };
+    this.#reader = new FrameReader(limits, (type, _topic, payload) => this.#frame(type, payload));
+    stream.send.onWritable = () => this.#writable();
+    stream.send.onStopped = (code) => this.#ended(code, 'the broker stopped the publish stream');
+    stream.receive.onData = (chunk) => this.#data(chunk);
+    stream.receive.onEnd = () => this.#ended(0, 'the broker ended the publish stream');
+    stream.receive.onReset = (code) => this.#ended(code, 'the broker reset the publish stream');
+  }
+
+  /** Batches that wait for their answer. */
+  get inFlightCount(): number {
+    return this.#inFlight.length - this.#head;
+  }
+
+  /** Whether another batch may be sent now. */
+  get hasRoom(): boolean {
+    return !this.#over && this.#stream.send.bufferedBytes < MAX_WAITING_BYTES;
+  }
+
+  /** Calls `sender.pump` once when there is room again. */
+  pumpLater(sender: BatchSender): void {
+    this.#blocked.add(sender);
+  }
+
+  /** Sends a batch; the stream reads its bytes until it is answered. */
+  send(sender: BatchSender, batch: OutgoingBatch, acks: Acks): void {
+    const correlation = this.#correlation;
+    this.#correlation = (correlation + 1) >>> 0;
+    const head = { correlation, partition: sender.partition, acks };
+    this.#stream.send.write(encodeProduceHead(sender.topic, head, batch.bytes.length));
+    this.#stream.send.write(batch.bytes);
+    if (acks !== 0) this.#inFlight.push({ correlation, sender, batch });
+  }
+
+  /** Sends no more; answers still come. */
+  finish(): void {
+    this.#stream.send.end();
+  }
+
+  #writable(): void {
+    const senders = [...this.#blocked];
+    this.#blocked.clear();
+    for (const sender of senders) sender.pump();
+  }
+
+  #data(chunk: Buffer): void {
+    try {
+      this.#reader.push(chunk);
+    } catch (error) {
+      const known = asSluiceError(error, 'PROTOCOL_ERROR');
+      this.#stream.send.reset(known.wire);
+      this.#stream.receive.stop(known.wire);
+      this.#end(known);
+    }
+  }
+
+  #frame(type: number, payload: Buffer): void {
+    if (type !== FRAME.PRODUCED) {
+      throw new SluiceError('PROTOCOL_ERROR', `${frameName(type)} makes no sense on a publish stream`);
+    }
+    const produced = decodeProduced(payload);
+    const first = this.#inFlight[this.#head];
+    if (first?.correlation !== produced.correlation) {
+      throw new SluiceError(
+        'PROTOCOL_ERROR',
+        `an answer to ${produced.correlation}, which is not the next one awaited`,
+      );
+    }
+    this.#head += 1;
+    if (this.#head === this.#inFlight.length || this.#head > 1024) {
+      this.#inFlight = this.#inFlight.slice(this.#head);
+      this.#head = 0;
+    }
+    first.sender.answered(first.batch, produced);
+    if (this.inFlightCount === 0) this.#onIdle();
+  }
+
+  #ended(code: number, what: string): void {
+    const known = code === 0 || code === ERRORS.CLOSED.wire ? 'CLOSED' : errorCodeFromWire(code);
+    this.#end(new SluiceError(known, what));
+  }
+
+  #end(error: SluiceError): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#reader.stop();
+    this.#inFlight = [];
+    this.#head = 0;
+    this.#blocked.clear();
+    this.#onOver(error);
+  }
+}

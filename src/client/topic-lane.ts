@@ -1,0 +1,71 @@
+import { SluiceError } from '../kernel/errors.ts';
+import { partitionOfKey } from '../wire/partitioner.ts';
+import type { HeaderInput } from '../wire/record-batch-encoder.ts';
+import type { Delivery } from './outgoing-batch.ts';
+import type { QueueHost } from './partition-queue.ts';
+import { PartitionQueue } from './partition-queue.ts';
+
+/** A record in bytes, ready to be put into a batch. */
+export interface EncodedRecord {
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array | null;
+  readonly headers: readonly HeaderInput[];
+  readonly timestampMs: number;
+  readonly partition: number | undefined;
+  readonly delivery: Delivery | undefined;
+}
+
+/**
+ * What a producer has for one topic: the choice of the partition, and a queue for each.
+ *
+ * With a key, the key's hash decides. Without, records stay on one partition until its batch is complete and then move on to the
+ * next one, so that batches are full and partitions even.
+ */
+export class TopicLane {
+  readonly topic: string;
+  readonly #host: QueueHost;
+  readonly #queues: PartitionQueue[] = [];
+  #partitions: number;
+  #sticky: number;
+
+  /** @param firstSticky partition for the first record without key; any number */
+  constructor(host: QueueHost, topic: string, partitions: number, firstSticky: number) {
+    this.topic = topic;
+    this.#host = host;
+    this.#partitions = partitions;
+    this.#sticky = firstSticky % partitions;
+  }
+
+  /** Queues that were used so far. */
+  get queues(): readonly PartitionQueue[] {
+    return this.#queues.filter(Boolean);
+  }
+
+  /** The topic has another number of partitions now. What waits for one that is gone is refused by the broker. */
+  setPartitions(partitions: number): void {
+    this.#partitions = partitions;
+    this.#sticky %= partitions;
+  }
+
+  /** @throws PARTITION_NOT_FOUND when a partition is named that the topic does not have; INVALID_ARGUMENT for a wrong time */
+  append(record: EncodedRecord): void {
+    const { key, value, headers, timestampMs, delivery } = record;
+    const sticky = key === null && record.partition === undefined;
+    const partition =
+      record.partition ?? (key === null ? this.#sticky : partitionOfKey(key, this.#partitions));
+    const queue =
+      (partition < this.#partitions ? this.#queues[partition] : undefined) ?? this.#open(partition);
+    const completed = queue.append(key, value, headers, timestampMs, delivery);
+    if (completed && sticky) this.#sticky = (this.#sticky + 1) % this.#partitions;
+  }
+
+  #open(partition: number): PartitionQueue {
+    if (!Number.isInteger(partition) || partition < 0 || partition >= this.#partitions) {
+      const text = `topic '${this.topic}' has partitions 0 to ${this.#partitions - 1}, and no ${partition}`;
+      throw new SluiceError('PARTITION_NOT_FOUND', text);
+    }
+    const queue = new PartitionQueue(this.#host, this.topic, partition);
+    this.#queues[partition] = queue;
+    return queue;
+  }
+}
