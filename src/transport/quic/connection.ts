@@ -23,6 +23,7 @@ import type { TurnScheduler, TurnTaker } from './turn-scheduler.ts';
 import type { UdpSocket } from './udp-socket.ts';
 
 const MAX_REASON_BYTES = 256;
+const UNREACHABLE_MS = 5;
 /** QUIC transport error APPLICATION_ERROR. */
 const APPLICATION_ERROR = 0x0c;
 const NO_REASON = Buffer.alloc(0);
@@ -98,6 +99,8 @@ export class QuicConnection implements Connection, TurnTaker {
   #closing: CloseReason | undefined;
   #finished = false;
   #maxDatagramBytes = 0;
+  #unreachableMs = Infinity;
+  #unreachable = '';
   #lastStats: ConnectionStats = { sentBytes: 0, receivedBytes: 0 };
 
   constructor(context: ConnectionContext, setup: ConnectionSetup) {
@@ -190,6 +193,17 @@ export class QuicConnection implements Connection, TurnTaker {
     this.scheduleTurn();
   }
 
+  /**
+   * The network says that the peer cannot be reached (ICMP). Believed only if nothing arrives for a moment: the system
+   * reports it ahead of packets that wait in the socket, and among them may be the peer's last words.
+   */
+  unreachable(reason: string): void {
+    if (this.#unreachableMs !== Infinity) return;
+    this.#unreachable = reason;
+    this.#unreachableMs = this.#context.clock.monotonicMs() + UNREACHABLE_MS;
+    this.scheduleTurn();
+  }
+
   /** A datagram from the network for this connection. */
   receive(packet: Buffer, from: RemoteInfo): void {
     const native = this.#native;
@@ -198,6 +212,7 @@ export class QuicConnection implements Connection, TurnTaker {
       this.#sender.repeatClose();
       return;
     }
+    this.#unreachableMs = Infinity;
     try {
       native.recv(packet, this.#peer.receivedFrom(from));
     } catch {
@@ -341,11 +356,13 @@ export class QuicConnection implements Connection, TurnTaker {
         dueMs,
         this.#keepAliveDueMs(),
         this.#streams.dueMs,
+        this.#sender.resumeMs,
         this.#sender.earlyAckDueMs(this.#context.earlyAckMs),
       );
     } else {
       dueMs = Math.min(dueMs, this.#handshakeDueMs, (this.#establishedMs ?? Infinity) + CONFIRMATION_MS);
     }
+    if (!this.#finished) dueMs = Math.min(dueMs, this.#unreachableMs);
     this.#deadline.set(dueMs);
   }
 
@@ -358,14 +375,16 @@ export class QuicConnection implements Connection, TurnTaker {
     if (this.#finished) {
       if (timeoutMs === null) this.dispose();
     } else if (this.#ready) {
-      if (nowMs >= this.#keepAliveDueMs() || this.#sender.takeEarlyAck(this.#context.earlyAckMs, nowMs)) {
-        native.sendAckEliciting();
-      }
+      const keepAlive = nowMs >= this.#keepAliveDueMs();
+      // Counted from here even if nothing can be sent now, or the timer would come again at once.
+      if (keepAlive) this.#sender.lastSentMs = nowMs;
+      if (keepAlive || this.#sender.takeEarlyAck(this.#context.earlyAckMs, nowMs)) native.sendAckEliciting();
       this.#streams.timePassed(native);
     } else {
       this.#received = true;
       if (nowMs >= this.#handshakeDueMs) this.fail('TIMEOUT', 'the handshake took too long');
     }
+    if (nowMs >= this.#unreachableMs) this.fail('CONNECT_FAILED', this.#unreachable);
     this.scheduleTurn();
   }
 

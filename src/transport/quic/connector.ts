@@ -78,7 +78,7 @@ class Attempt {
     try {
       return await UdpSocket.connect(this.#peer, {
         onPacket: (packet, from) => this.#connection?.receive(packet, from),
-        onError: (error) => this.#connection?.fail('CONNECT_FAILED', this.#explain(error)),
+        onError: (error) => this.#connection?.unreachable(this.#explain(error)),
       });
     } catch (cause) {
       throw new SluiceError('CONNECT_FAILED', `cannot reach ${addressText(this.#peer)}: ${String(cause)}`, {

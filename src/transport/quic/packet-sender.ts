@@ -1,4 +1,5 @@
 import type { Clock } from '../../kernel/clock.ts';
+import { FlightLimit } from './flight-limit.ts';
 import type { NativeConnection } from './native.ts';
 import type { PeerAddress } from './peer-address.ts';
 import type { UdpSocket } from './udp-socket.ts';
@@ -19,16 +20,20 @@ export class PacketSender {
   readonly #peer: PeerAddress;
   readonly #clock: Clock;
   readonly #packetBytes: number;
+  readonly #flight: FlightLimit;
   #closePacket: Buffer | undefined;
   #packetsSinceClose = 0;
   #closeAfter = 1;
   #burstOpen = false;
+  /** When to look again whether the kernel takes packets. */
+  #heldMs = Infinity;
 
   constructor(socket: UdpSocket, peer: PeerAddress, clock: Clock, packetBytes: number) {
     this.#socket = socket;
     this.#peer = peer;
     this.#clock = clock;
     this.#packetBytes = packetBytes;
+    this.#flight = new FlightLimit(clock);
     this.lastSentMs = clock.monotonicMs();
   }
 
@@ -39,12 +44,24 @@ export class PacketSender {
 
   /** Sends what quiche has, up to a turn's worth. @returns whether there may be more */
   send(native: NativeConnection): boolean {
+    const allowance = this.#flight.allowance(native);
     let packets = 0;
-    while (packets < PACKETS_PER_TURN && !this.#socket.congested) {
-      if (this.#sendOne(native) === 0) break;
+    let bytes = 0;
+    this.#heldMs = Infinity;
+    while (packets < PACKETS_PER_TURN && bytes < allowance) {
+      if (this.#socket.congested) {
+        this.#heldMs = this.#clock.monotonicMs() + 1;
+        break;
+      }
+      const length = this.#sendOne(native);
+      if (length === 0) break;
       packets += 1;
+      bytes += length;
     }
-    if (packets > 0) this.lastSentMs = this.#clock.monotonicMs();
+    if (packets > 0) {
+      this.lastSentMs = this.#clock.monotonicMs();
+      this.#flight.sent(bytes);
+    }
     return packets === PACKETS_PER_TURN;
   }
 
@@ -67,6 +84,11 @@ export class PacketSender {
     this.#closeAfter *= CLOSE_BACKOFF;
     this.#closePacket.copy(this.#socket.buffer);
     this.#socket.send(this.#closePacket.length, this.#peer.last);
+  }
+
+  /** When packets that were held back may go out, monotonic milliseconds; see {@link FlightLimit}. */
+  get resumeMs(): number {
+    return Math.min(this.#heldMs, this.#flight.resumeMs);
   }
 
   /** Stream bytes are on their way: the last of them may need {@link takeEarlyAck}. */
