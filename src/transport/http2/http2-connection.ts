@@ -54,6 +54,7 @@ export abstract class Http2Connection implements Connection {
   readonly #clock: Clock;
   readonly #socket: TLSSocket;
   readonly #slots: Record<StreamKind, StreamSlots>;
+  readonly #peerStreams: Record<StreamKind, number> = { bidi: 0, uni: 0 };
   readonly #streams = new Map<number, Http2DuplexStream>();
   readonly #liveness: { readonly rttMs: number | undefined; stop(): void };
   #linger: Timer | undefined;
@@ -134,6 +135,7 @@ export abstract class Http2Connection implements Connection {
     }
     const stream = new Http2DuplexStream(id, this.host, { sends: kind === 'bidi', receives: true });
     this.#streams.set(id, stream);
+    this.#peerStreams[kind] += 1;
     stream.attach(http);
     stream.grant(() => http);
     this.#call(() => this.onStream?.(stream));
@@ -142,15 +144,12 @@ export abstract class Http2Connection implements Connection {
 
   /** Whether `id` is a number that the peer may give to a stream of this kind. Numbers are QUIC's. @see RFC 9000 section 2.1 */
   protected isPeerId(id: number | undefined, kind: StreamKind): id is number {
-    return id !== undefined && (id & 3) === lowBits(kind, this.side === 'server' ? 'client' : 'server');
+    return id !== undefined && id % 4 === lowBits(kind, this.side === 'server' ? 'client' : 'server');
   }
 
   /** Streams open now that the peer opened. */
   protected peerStreamCount(kind: StreamKind): number {
-    const bits = lowBits(kind, this.side === 'server' ? 'client' : 'server');
-    let count = 0;
-    for (const id of this.#streams.keys()) if ((id & 3) === bits) count += 1;
-    return count;
+    return this.#peerStreams[kind];
   }
 
   #openLocal(kind: StreamKind): Http2DuplexStream {
@@ -166,13 +165,17 @@ export abstract class Http2Connection implements Connection {
 
   #forget(stream: Http2DuplexStream): void {
     if (!this.#streams.delete(stream.id) || this.closed) return;
-    const kind = (stream.id & 2) === 0 ? 'bidi' : 'uni';
-    if ((stream.id & 1) === (this.side === 'client' ? 0 : 1)) this.#slots[kind].release();
-    else this.peerStreamEnded(kind);
+    const kind = stream.id % 4 < 2 ? 'bidi' : 'uni';
+    if (stream.id % 2 === (this.side === 'client' ? 0 : 1)) {
+      this.#slots[kind].release();
+    } else {
+      this.#peerStreams[kind] -= 1;
+      this.peerStreamEnded();
+    }
   }
 
   /** A stream of the peer is over. */
-  protected abstract peerStreamEnded(kind: StreamKind): void;
+  protected abstract peerStreamEnded(): void;
 
   #watchSession(): void {
     const { session } = this;

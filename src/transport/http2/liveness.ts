@@ -10,7 +10,7 @@ export interface Liveness {
 }
 
 /**
- * Sends a PING after `keepAliveMs` without hearing anything, and calls `onDead` once after `idleTimeoutMs` of silence.
+ * Sends a PING at least every `keepAliveMs`, and calls `onDead` once after `idleTimeoutMs` of silence.
  * Anything that arrives on the socket counts as heard.
  */
 export function watchLiveness(
