@@ -12,7 +12,7 @@ export interface TopicFilter {
   /** The one topic it names; undefined when the topic is a wildcard. */
   readonly topic: string | undefined;
   /** Whether it takes a topic of that name. Internal topics are taken only by their literal name. */
-  matchesTopic(name: string): boolean;
+  readonly matchesTopic: (name: string) => boolean;
   /** Whether it takes records with that key; undefined: all, also those without one. */
   readonly matchesKey: ((key: Buffer | null) => boolean) | undefined;
 }

@@ -89,6 +89,7 @@ export class MemoryLog implements PartitionLog {
 
   read(offset: number, upTo: number, maxBytes: number): readonly Buffer[] {
     const found: Buffer[] = [];
+    if (offset >= upTo || offset >= this.#logEnd) return found;
     let bytes = 0;
     for (let index = Math.max(0, this.#batches.find(offset)); index < this.#batches.length; index++) {
       if (this.#batches.baseOffset(index) >= upTo) break;

@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest';
+import type { TopicSettings } from '../../src/coordination/coordinator.ts';
+import { mergeSettings } from '../../src/catalog/topic-settings.ts';
+
+const BASE: TopicSettings = {
+  storage: 'memory',
+  retentionBytes: 1000,
+  retentionMs: 5,
+  retentionRecords: 7,
+  batchMaxBytes: 4096,
+  timestamps: 'create',
+};
+
+describe('topic settings', () => {
+  it('keep what is left out and take what is named, also 0', () => {
+    expect(
+      mergeSettings(BASE, { retentionMs: 0, timestamps: 'append', retentionRecords: undefined }),
+    ).toEqual({
+      ...BASE,
+      retentionMs: 0,
+      timestamps: 'append',
+    });
+  });
+
+  it.each([
+    [{ retentionBytes: 0 }],
+    [{ retentionBytes: -1 }],
+    [{ retentionMs: 1.5 }],
+    [{ retentionRecords: NaN }],
+    [{ batchMaxBytes: 100 }],
+    [{ batchMaxBytes: 17 * 1024 * 1024 }],
+    [{ timestamps: 'now' as 'append' }],
+    [{ storage: 'tape' as 'disk' }],
+  ])('refuse %j', (change) => {
+    expect(() => mergeSettings(BASE, change)).toThrow(
+      expect.objectContaining({ code: 'INVALID_ARGUMENT' }) as Error,
+    );
+  });
+
+  it('may leave a log on disk without a bound', () => {
+    expect(mergeSettings(BASE, { storage: 'disk', retentionBytes: 0 }).retentionBytes).toBe(0);
+  });
+});

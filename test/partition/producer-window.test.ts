@@ -1,0 +1,163 @@
+import fc from 'fast-check';
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { ErrorCode } from '../../src/kernel/errors.ts';
+import { SluiceError } from '../../src/kernel/errors.ts';
+import type { ProducerBatch, ProducerBudget } from '../../src/partition/producer-window.ts';
+import { ProducerWindow } from '../../src/partition/producer-window.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+
+const DAY_MS = 86_400_000;
+
+let clock: FakeClock;
+let budget: ProducerBudget;
+let window: ProducerWindow;
+let nextOffset: number;
+
+/** Does what a partition does; says what came of it. */
+function offer(batch: ProducerBatch, to = window): number | ErrorCode {
+  try {
+    const stored = to.check(batch);
+    if (stored) return stored.baseOffset;
+    to.record(batch, nextOffset, 0);
+    nextOffset += batch.recordCount;
+    return nextOffset - batch.recordCount;
+  } catch (error) {
+    if (error instanceof SluiceError) return error.code;
+    throw error;
+  }
+}
+
+const from = (
+  producerId: number,
+  baseSequence: number,
+  recordCount = 10,
+  producerEpoch = 0,
+): ProducerBatch => ({
+  producerId,
+  producerEpoch,
+  baseSequence,
+  recordCount,
+});
+
+beforeEach(() => {
+  clock = new FakeClock();
+  budget = { producers: 0, maxProducers: 1000 };
+  window = new ProducerWindow(clock, 100, budget);
+  nextOffset = 0;
+});
+
+describe('a producer window', () => {
+  it('lets consecutive sequences through', () => {
+    expect([offer(from(1, 0)), offer(from(1, 10)), offer(from(1, 20, 5)), offer(from(1, 25))]).toEqual([
+      0, 10, 20, 25,
+    ]);
+  });
+
+  it('answers each of the last five batches with its first answer', () => {
+    for (let batch = 0; batch < 7; batch++) offer(from(1, batch * 10));
+    expect([20, 30, 40, 50, 60].map((sequence) => offer(from(1, sequence)))).toEqual([20, 30, 40, 50, 60]);
+    expect(offer(from(1, 10))).toBe('OUT_OF_ORDER_SEQUENCE');
+  });
+
+  it('takes a batch with a known sequence and another count for a mistake', () => {
+    offer(from(1, 0));
+    expect(offer(from(1, 0, 9))).toBe('OUT_OF_ORDER_SEQUENCE');
+  });
+
+  it('refuses a batch after a hole', () => {
+    offer(from(1, 0));
+    expect(offer(from(1, 11))).toBe('OUT_OF_ORDER_SEQUENCE');
+  });
+
+  it('does not know a producer that begins in the middle', () => {
+    expect(offer(from(1, 10))).toBe('UNKNOWN_PRODUCER');
+  });
+
+  it('fences an older epoch once a newer one has begun, which it does with 0', () => {
+    offer(from(1, 0));
+    expect(offer(from(1, 10, 10, 1))).toBe('OUT_OF_ORDER_SEQUENCE');
+    expect(offer(from(1, 0, 10, 1))).toBe(10);
+    expect(offer(from(1, 10, 10, 0))).toBe('PRODUCER_FENCED');
+    expect(offer(from(1, 10, 10, 1))).toBe(20);
+  });
+
+  it('wraps sequences at 2^31', () => {
+    offer(from(1, 0, 2 ** 31 - 5));
+    expect(offer(from(1, 2 ** 31 - 5))).toBe(2 ** 31 - 5);
+    expect(offer(from(1, 5))).toBe(2 ** 31 + 5);
+  });
+
+  it('keeps producers apart', () => {
+    offer(from(1, 0));
+    expect(offer(from(2, 0))).toBe(10);
+  });
+
+  it('forgets a producer after seven days without a batch', () => {
+    offer(from(1, 0));
+    clock.advance(6 * DAY_MS);
+    offer(from(1, 10));
+    clock.advance(7 * DAY_MS - 1);
+    expect(offer(from(1, 20))).toBe(20);
+    clock.advance(7 * DAY_MS);
+    expect(offer(from(1, 30))).toBe('UNKNOWN_PRODUCER');
+  });
+
+  it('frees what has expired when it is swept', () => {
+    offer(from(1, 0));
+    clock.advance(DAY_MS);
+    offer(from(2, 0));
+    clock.advance(6 * DAY_MS);
+    window.expire();
+    expect([window.size, budget.producers]).toEqual([1, 1]);
+  });
+
+  it('forgets the one that has been quiet longest when there are too many', () => {
+    window = new ProducerWindow(clock, 2, budget);
+    [from(1, 0), from(2, 0), from(1, 10), from(3, 0)].forEach((batch) => offer(batch));
+    expect(offer(from(1, 20))).toBe(40);
+    expect(offer(from(2, 10))).toBe('UNKNOWN_PRODUCER');
+  });
+
+  it('keeps within a bound that it shares with others, and gives its part back', () => {
+    budget = { producers: 0, maxProducers: 3 };
+    window = new ProducerWindow(clock, 100, budget);
+    const other = new ProducerWindow(clock, 100, budget);
+    offer(from(9, 0), other);
+    for (let id = 1; id <= 50; id++) offer(from(id, 0));
+    expect([window.size, other.size, budget.producers]).toEqual([2, 1, 3]);
+    window.clear();
+    expect(budget.producers).toBe(1);
+  });
+
+  it('stores every batch of retrying producers exactly once and in order, whatever is lost, repeated or late', () => {
+    const attempt = fc.record({
+      producer: fc.integer({ min: 1, max: 3 }),
+      back: fc.nat(6),
+      records: fc.integer({ min: 1, max: 4 }),
+    });
+    fc.assert(
+      fc.property(fc.array(attempt, { maxLength: 200 }), (attempts) => {
+        window = new ProducerWindow(clock, 100, budget);
+        nextOffset = 0;
+        /** By producer: what it has sent for the first time, in order, with the answer. */
+        const sent = new Map<number, { batch: ProducerBatch; offset: number }[]>();
+        for (const { producer, back, records } of attempts) {
+          const history = sent.get(producer) ?? [];
+          sent.set(producer, history);
+          const again = back === 0 ? undefined : history[history.length - back];
+          if (again) {
+            const remembered = back <= 5;
+            expect(offer(again.batch)).toBe(remembered ? again.offset : 'OUT_OF_ORDER_SEQUENCE');
+          } else {
+            const last = history.at(-1)?.batch;
+            const batch = from(producer, last ? last.baseSequence + last.recordCount : 0, records);
+            history.push({ batch, offset: nextOffset });
+            expect(offer(batch)).toBe(nextOffset - records);
+          }
+        }
+        const stored = [...sent.values()].flat().reduce((sum, { batch }) => sum + batch.recordCount, 0);
+        expect(nextOffset).toBe(stored);
+      }),
+    );
+  });
+});
