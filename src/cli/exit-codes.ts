@@ -38,3 +38,8 @@ export function exitCodeFor(code: ErrorCode): ExitCode {
   if (ERRORS[code].http === 404) return EXIT.notFound;
   return code.startsWith('INVALID_') ? EXIT.usage : EXIT.error;
 }
+
+/** The exit code after Ctrl-C, or after SIGTERM. @param interrupted aborted with the signal's name as reason */
+export function exitInterrupted(interrupted: AbortSignal): ExitCode {
+  return interrupted.reason === 'SIGTERM' ? EXIT.terminated : EXIT.interrupted;
+}

@@ -36,6 +36,9 @@ export function describeFailure(error: unknown): Failure {
 }
 
 function sentence(text: string): string {
-  const oneLine = text.replace(/\s*[\r\n]+\s*/g, '; ').trim();
+  const oneLine = text
+    .trim()
+    .replace(/:\s*[\r\n]+\s*/g, ': ')
+    .replace(/\s*[\r\n]+\s*/g, '; ');
   return /[.!?)]$/.test(oneLine) ? oneLine : `${oneLine}.`;
 }

@@ -1,0 +1,108 @@
+import type { Command } from 'commander';
+import { Option } from 'commander';
+import { collect, integer, withConnection, withOutput } from './declare-options.ts';
+import type { AdminFlags } from './declare-options.ts';
+import type { Declare } from './program.ts';
+import type { StatusFlags } from './status.ts';
+import type { TokenCreateFlags } from './token.ts';
+import type { TopicCreateFlags, TopicFlags, TopicListFlags } from './topic.ts';
+
+const TOPIC_EXAMPLES = `
+Examples:
+  sluice topic create prices --partitions 8 --retention-bytes 256MiB --retention 1h
+  sluice topic list -o json
+  sluice topic alter prices --partitions 16`;
+
+const TOKEN_EXAMPLES = `
+Examples:
+  sluice token create ingest --grant 'sensors*:publish' --expires 30d
+  sluice token create dashboard --grant '*:subscribe' -o json
+  sluice token create admin --grant '*:publish,subscribe,admin'
+The token is shown once; the node keeps only its hash.`;
+
+/** Declares `topic …`, `status` and `token …`. */
+export const declareAdminCommands: Declare = (program, run, terminal) => {
+  const topic = program
+    .command('topic')
+    .description('Create, list, describe, alter and delete topics.')
+    .addHelpText('after', TOPIC_EXAMPLES);
+  const topics = () => import('./topic.ts');
+  topicSettings(topic.command('create').description('Create a topic.').argument('<name>'))
+    .option('--if-not-exists', 'no error when it exists already')
+    .action((name: string, flags: TopicCreateFlags) =>
+      run(async () => (await topics()).createTopic(name, flags, terminal)),
+    );
+  admin(topic.command('list').description('List topics.'))
+    .option('--internal', "also names that start with '__'")
+    .action((flags: TopicListFlags) => run(async () => (await topics()).listTopics(flags, terminal)));
+  admin(
+    topic.command('describe').description('Show settings and partitions of a topic.').argument('<name>'),
+  ).action((name: string, flags: AdminFlags) =>
+    run(async () => (await topics()).describeTopic(name, flags, terminal)),
+  );
+  topicSettings(
+    topic.command('alter').description('Change settings; partitions can only grow.').argument('<name>'),
+  ).action((name: string, flags: TopicFlags) =>
+    run(async () => (await topics()).alterTopic(name, flags, terminal)),
+  );
+  admin(
+    topic.command('delete').description('Delete topics and all their records.').argument('<name...>'),
+  ).action((names: string[], flags: AdminFlags) =>
+    run(async () => (await topics()).deleteTopics(names, flags, terminal)),
+  );
+  admin(
+    program.command('status').description('Show the node, its topics, and every subscription with its lag.'),
+  )
+    .option('--watch', 'print again every two seconds until Ctrl-C')
+    .action((flags: StatusFlags) => run(async () => (await import('./status.ts')).status(flags, terminal)));
+  declareToken(program, run, terminal);
+};
+
+const declareToken: Declare = (program, run, terminal) => {
+  const token = program
+    .command('token')
+    .description('Create, list and revoke tokens.')
+    .addHelpText('after', TOKEN_EXAMPLES);
+  const tokens = () => import('./token.ts');
+  admin(token.command('create').description('Create a token for a principal.').argument('<principal>'))
+    .requiredOption(
+      '--grant <topics:rights>',
+      "topic pattern ('*' is any run of characters) and publish, subscribe, admin (repeatable)",
+      collect,
+    )
+    .option('--expires <duration>', 'for instance 30d; default: never')
+    .action((principal: string, flags: TokenCreateFlags) =>
+      run(async () => (await tokens()).createToken(principal, flags, terminal)),
+    );
+  admin(token.command('list').description('List tokens, without their secrets.')).action(
+    (flags: AdminFlags) => run(async () => (await tokens()).listTokens(flags, terminal)),
+  );
+  admin(
+    token.command('revoke').description('Revoke tokens; takes effect at once.').argument('<id...>'),
+  ).action((ids: string[], flags: AdminFlags) =>
+    run(async () => (await tokens()).revokeTokens(ids, flags, terminal)),
+  );
+};
+
+function admin(command: Command): Command {
+  return withConnection(withOutput(command));
+}
+
+function topicSettings(command: Command): Command {
+  return admin(
+    command
+      .option('--partitions <n>', 'number of partitions', integer(1, 65_536))
+      .option('--retention-bytes <size>', 'keep at most so much per partition, for instance 256MiB')
+      .option('--retention <duration>', 'keep records for so long, for instance 1h; 0: no bound')
+      .option(
+        '--retention-records <n>',
+        'keep at most so many records per partition; 0: no bound',
+        integer(0),
+      )
+      .option('--batch-max-bytes <size>', 'largest record batch')
+      .addOption(
+        new Option('--timestamps <kind>', "the producer's time or the node's").choices(['create', 'append']),
+      )
+      .addOption(new Option('--storage <kind>', 'where records are kept').choices(['memory', 'disk'])),
+  );
+}

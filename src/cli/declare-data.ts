@@ -1,0 +1,116 @@
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import { collect, integer, withConnection, withOutput } from './declare-options.ts';
+import type { BenchFlags } from './bench.ts';
+import type { Declare } from './program.ts';
+import type { PubFlags } from './pub.ts';
+import type { SubFlags } from './sub.ts';
+
+const PUB_EXAMPLES = `
+Examples:
+  sluice pub greetings hello                          one record
+  sluice pub sensors/room1/temp 21.5                  with key room1/temp
+  tail -f app.log | sluice pub logs                   one record per line
+  sluice pub flights --file f.ndjson --key-field origin --compression zstd
+  sluice pub images/cat.png --whole-file --file cat.png`;
+
+const SUB_EXAMPLES = `
+Examples:
+  sluice sub greetings --from earliest                everything retained, then what comes
+  sluice sub 'sensors/+/temp' -o json                 keys by MQTT wildcard, one JSON object per line
+  sluice sub prices --from last-per-key --count 10    the latest record of each key
+  sluice sub logs --from 15m                          from a quarter of an hour ago
+  sluice sub 'prices.*' --count 100 --timeout 10s     exit code 6 if there are fewer`;
+
+const BENCH_EXAMPLES = `
+Examples:
+  sluice bench --records 500000 --subscribers 10      as fast as it goes: read the rates
+  sluice bench --rate 2000 --records 20000            at a fixed rate: read the latencies`;
+
+/** Declares `pub`, `sub` and `bench`. */
+export const declareDataCommands: Declare = (program, run, terminal) => {
+  declarePub(program).action((address: string, values: string[], flags: PubFlags) =>
+    run(async () => (await import('./pub.ts')).pub(address, values, flags, terminal)),
+  );
+  declareSub(program).action((filter: string, flags: SubFlags) =>
+    run(async () => (await import('./sub.ts')).sub(filter, flags, terminal)),
+  );
+  declareBench(program).action((flags: BenchFlags) =>
+    run(async () => (await import('./bench.ts')).bench(flags, terminal)),
+  );
+};
+
+function declarePub(program: Command): Command {
+  const command = program
+    .command('pub')
+    .description('Publish records: arguments, files, or lines of stdin.')
+    .argument('<topic[/key]>', 'topic, and the key of records that bring none')
+    .argument('[value...]', "one record each; '-' or nothing: lines of stdin")
+    .option('-f, --file <file>', 'publish the lines of a file (repeatable)', collect)
+    .option('--whole-file', 'each --file is one record')
+    .option('--key-field <field>', 'lines are JSON objects: take the key from this field')
+    .option('--value-field <field>', 'lines are JSON objects: take the value from this field')
+    .option('--key-separator <text>', 'lines are KEY<text>VALUE')
+    .option('--tombstone', 'publish a record without value: marks the key as deleted')
+    .option('-H, --header <name=value>', 'add a header to every record (repeatable)', collect)
+    .option('--partition <n>', 'default: by the hash of the key', integer(0))
+    .addOption(compression())
+    .addOption(acks())
+    .option('--quiet', 'no progress, no summary');
+  return withConnection(withOutput(command)).addHelpText('after', PUB_EXAMPLES);
+}
+
+function declareSub(program: Command): Command {
+  const command = program
+    .command('sub')
+    .description('Subscribe, and print records as they come.')
+    .argument('<filter>', "topic, topic/key-filter ('+' and '#'), 'prices.*', '+' for any topic")
+    .option(
+      '--from <start>',
+      'earliest, latest, last-per-key, an offset, a time (RFC 3339), or an age (15m)',
+      'latest',
+    )
+    .option('-n, --count <n>', 'stop after so many records', integer(1))
+    .option('--timeout <duration>', 'stop after this long; exit code 6 when --count was not reached')
+    .addOption(
+      new Option('-o, --output <format>', 'what to print').choices(['value', 'json', 'raw']).default('value'),
+    )
+    .option('--key-separator <text>', 'with -o value: print KEY<text>VALUE')
+    .addOption(
+      new Option('--delivery <mode>', 'how it travels')
+        .choices(['ordered', 'unordered', 'datagram'])
+        .default('ordered'),
+    )
+    .addOption(
+      new Option('--on-gap <policy>', 'when records are gone').choices(['skip', 'end']).default('skip'),
+    )
+    .option('--urgency <n>', '0 (first) to 7 (last) among the subscriptions of a connection', integer(0, 7))
+    .option('--name <name>', "shown in 'sluice status'")
+    .option('--quiet', 'no notes on stderr about gaps and reconnects');
+  return withConnection(command).addHelpText('after', SUB_EXAMPLES);
+}
+
+function declareBench(program: Command): Command {
+  const command = program
+    .command('bench')
+    .description('Load a node for a moment: publish, subscribe, print rates and latencies.')
+    .option('--records <n>', 'records to publish', integer(1), 200_000)
+    .option('--size <bytes>', 'size of a value', integer(8, 1024 * 1024), 128)
+    .option('--rate <n>', 'records per second; default: as fast as it goes', integer(1))
+    .option('--subscribers <n>', 'each on its own connection', integer(0, 1000), 1)
+    .option('--partitions <n>', 'of the topic', integer(1, 1024), 1)
+    .addOption(compression())
+    .addOption(acks())
+    .option('--topic <name>', 'default: a new one, deleted at the end');
+  return withConnection(withOutput(command)).addHelpText('after', BENCH_EXAMPLES);
+}
+
+function compression(): Option {
+  return new Option('--compression <codec>', 'of the batches')
+    .choices(['none', 'gzip', 'zstd'])
+    .default('none');
+}
+
+function acks(): Option {
+  return new Option('--acks <level>', 'what to wait for').choices(['none', 'leader', 'all']).default('all');
+}

@@ -1,0 +1,88 @@
+import type { Command } from 'commander';
+import type { CertsInitFlags, CertsIssueFlags } from './certs.ts';
+import { collect, withOutput } from './declare-options.ts';
+import type { OutputFlags } from './declare-options.ts';
+import type { Declare } from './program.ts';
+import type { ServeFlags } from './serve.ts';
+import type { ConfigFlags } from './show-config.ts';
+
+const SERVE_EXAMPLES = `
+Examples:
+  sluice serve                                        data in ./sluice-data, QUIC 127.0.0.1:7450, HTTP 127.0.0.1:7451
+  sluice serve --data /var/lib/sluice --config /etc/sluice.yaml
+  sluice serve --quic 127.0.0.1:0 --http 127.0.0.1:0  free ports; read them from the 'node.ready' line
+Ctrl-C or SIGTERM drains: clients are told to go, publishes are answered, then it exits with 0. A second one ends it at once.`;
+
+const CERTS_EXAMPLES = `
+Examples:
+  sluice certs init --dir certs
+  sluice certs issue broker-1 --dir certs --server --host broker-1.example.org --host 10.0.0.5
+  sluice certs issue ingest --dir certs --client
+  sluice certs show certs/ingest.pem`;
+
+/** Declares `serve`, `certs …` and `config …`. */
+export const declareNodeCommands: Declare = (program, run, terminal) => {
+  settings(program.command('serve').description('Run a node until it is told to stop.'))
+    .addHelpText('after', SERVE_EXAMPLES)
+    .action((flags: ServeFlags) => run(async () => (await import('./serve.ts')).serve(flags, terminal)));
+  declareCerts(program, run, terminal);
+  const config = program.command('config').description('Show settings.');
+  const shows = () => import('./show-config.ts');
+  withOutput(
+    settings(
+      config
+        .command('show')
+        .description('The settings that serve would run with, and where each comes from.'),
+    ),
+  ).action((flags: ConfigFlags) => run(async () => (await shows()).showConfig(flags, terminal)));
+  withOutput(
+    config
+      .command('reference')
+      .description('Every setting with its default, environment variable and meaning.'),
+  ).action((flags: OutputFlags) => run(async () => (await shows()).showReference(flags, terminal)));
+};
+
+const declareCerts: Declare = (program, run, terminal) => {
+  const certs = program
+    .command('certs')
+    .description('Make and show certificates.')
+    .addHelpText('after', CERTS_EXAMPLES);
+  const commands = () => import('./certs.ts');
+  withOutput(certs.command('init').description('Make an authority of your own.'))
+    .option('--dir <folder>', 'where ca.pem and ca-key.pem go', 'certs')
+    .option('--name <name>', 'of the authority', 'Sluice authority')
+    .action((flags: CertsInitFlags) => run(async () => (await commands()).initCerts(flags, terminal)));
+  withOutput(
+    certs.command('issue').description('Issue a certificate signed by that authority.').argument('<name>'),
+  )
+    .option('--dir <folder>', 'where the authority is and the new files go', 'certs')
+    .option('--server', 'for a node')
+    .option('--client', 'for a client; the name is its principal')
+    .option('--host <name>', 'DNS name or IP address of the node (repeatable; default: the name)', collect)
+    .action((name: string, flags: CertsIssueFlags) =>
+      run(async () => (await commands()).issueCert(name, flags, terminal)),
+    );
+  withOutput(
+    certs
+      .command('show')
+      .description('Show whom certificates are for and until when they hold.')
+      .argument('<file...>'),
+  ).action((files: string[], flags: OutputFlags) =>
+    run(async () => (await commands()).showCerts(files, flags, terminal)),
+  );
+};
+
+function settings(command: Command): Command {
+  return command
+    .option('--config <file>', 'settings, YAML; see: sluice config reference')
+    .option('--data <dir>', 'everything the node keeps (default: ./sluice-data)')
+    .option('--quic <host:port>', 'QUIC, udp (default: 127.0.0.1:7450)')
+    .option('--http <host:port>', "health and metrics, tcp, or 'off' (default: 127.0.0.1:7451)")
+    .option(
+      '--tls-listen <host:port>',
+      "HTTP/2 over TLS, tcp, for networks that block UDP; 'same' as --quic, or 'off' (default: same)",
+    )
+    .option('--allow-anonymous', 'listen beyond this machine although everybody may do everything')
+    .option('--node-id <name>', 'name of the node')
+    .option('--log-level <level>', 'least important log records to write (default: info)');
+}

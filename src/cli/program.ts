@@ -1,0 +1,90 @@
+import { Command, CommanderError } from 'commander';
+import { readFileSync } from 'node:fs';
+import { declareAdminCommands } from './declare-admin.ts';
+import { declareDataCommands } from './declare-data.ts';
+import { declareNodeCommands } from './declare-node.ts';
+import { EXIT } from './exit-codes.ts';
+import { describeFailure } from './failure.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Adds one group of commands. `run` calls a command's function: what it gives back is an exit code, or anything else for 0. */
+export type Declare = (
+  program: Command,
+  run: (command: () => Promise<unknown>) => Promise<void>,
+  terminal: Terminal,
+) => void;
+
+const EXIT_CODE_HELP = `
+Exit codes: 0 ok, 1 error, 2 usage, 3 cannot connect, 4 refused, 5 not found, 6 not complete, 130 interrupted.
+Environment: SLUICE_SERVER, SLUICE_CA, SLUICE_TOKEN, SLUICE_CERT, SLUICE_KEY; for serve, every setting (sluice config reference).
+
+Begin with:
+  sluice serve                          start a node here
+  sluice pub greetings hello            publish a record, in another terminal
+  sluice sub greetings --from earliest  and read it`;
+
+/**
+ * The whole command line: parses `argv` (without program name), runs one command, writes errors to stderr as one line.
+ *
+ * @returns the exit code; see {@link EXIT}
+ */
+export async function runCli(argv: readonly string[], terminal: Terminal): Promise<number> {
+  let exitCode: number = EXIT.ok;
+  const program = new Command('sluice');
+  program
+    .description('Publish/subscribe over QUIC: every subscription on its own stream, at its own pace.')
+    .version(version(), '-V, --version', 'print the version')
+    .helpCommand('help [command]', 'show help for a command')
+    .addHelpText('after', EXIT_CODE_HELP);
+  const run = async (command: () => Promise<unknown>): Promise<void> => {
+    const result = await command();
+    exitCode = typeof result === 'number' ? result : EXIT.ok;
+  };
+  for (const declare of [declareNodeCommands, declareDataCommands, declareAdminCommands])
+    declare(program, run, terminal);
+  for (const command of family(program)) tame(command, terminal);
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    const failure = describeFailure(error);
+    terminal.stderr.line(failure.line);
+    return failure.exitCode;
+  }
+}
+
+/** The version of this package. */
+export function version(): string {
+  const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  return manifest.version;
+}
+
+function family(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(family)];
+}
+
+/** Commander never exits the process, writes where we write, and says what is wrong in our form. */
+function tame(command: Command, terminal: Terminal): void {
+  command.exitOverride();
+  command.configureHelp({ showGlobalOptions: false });
+  command.configureOutput({
+    writeOut: (text) => void terminal.stdout.write(text),
+    writeErr: (text) => void terminal.stderr.write(text),
+    getOutHelpWidth: () => terminal.stdout.columns ?? 100,
+    getErrHelpWidth: () => terminal.stderr.columns ?? 100,
+    outputError: (text, write) => {
+      const what = text
+        .replace(/^error: /, '')
+        .replaceAll(/\s*\n\s*/g, ' ')
+        .trim();
+      write(`sluice: INVALID_ARGUMENT: ${what.replace(/\.$/, '')}. Run: ${commandLine(command)} --help\n`);
+    },
+  });
+}
+
+function commandLine(command: Command): string {
+  return command.parent === null ? command.name() : `${commandLine(command.parent)} ${command.name()}`;
+}

@@ -1,0 +1,102 @@
+import { resolve } from 'node:path';
+import type { ListenAddress } from '../config/kinds.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { Node } from '../node/node.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import { createLogger } from '../telemetry/logger.ts';
+import { facts } from './format.ts';
+import { registerServer } from './running-servers.ts';
+import { hostPort } from './server-address.ts';
+import { loadSettings } from './settings.ts';
+import type { SettingFlags } from './settings.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Options of `sluice serve`. */
+export type ServeFlags = SettingFlags;
+
+/** What `serve` says on stdout when clients may come; JSON unless stdout is a terminal. */
+interface Ready {
+  readonly evt: 'node.ready';
+  readonly quic: string;
+  readonly tls: string | undefined;
+  readonly http: string | undefined;
+  /** Authority that clients must trust; undefined where the certificate was configured. */
+  readonly ca: string | undefined;
+  readonly dataDir: string;
+  readonly pid: number;
+}
+
+/**
+ * Runs a node until the terminal is interrupted, then drains it.
+ *
+ * @throws INVALID_CONFIG, DATA_DIR_LOCKED, ADDRESS_IN_USE, STORAGE_FAILED
+ */
+export async function serve(flags: ServeFlags, terminal: Terminal): Promise<void> {
+  const loaded = await loadSettings(flags, terminal);
+  const { settings } = loaded;
+  await using node = await Node.start(settings, { log: logger(loaded, terminal) });
+  const { quic, tls, http } = node.addresses;
+  const dataDir = resolve(terminal.folder, settings.dataDir);
+  const ready: Ready = {
+    evt: 'node.ready',
+    quic: url('quic', quic),
+    tls: tls === undefined ? undefined : url('tls', tls),
+    http: http === undefined ? undefined : url('http', http),
+    ca: node.authorityFile === undefined ? undefined : resolve(terminal.folder, node.authorityFile),
+    dataDir,
+    pid: process.pid,
+  };
+  const forget = [quic, ...(tls === undefined ? [] : [tls])].map((at) =>
+    registerServer(terminal.env, at, {
+      url: ready.quic,
+      http: ready.http,
+      ca: ready.ca,
+      dataDir,
+      pid: process.pid,
+    }),
+  );
+  terminal.stdout.line(terminal.stdout.isTTY ? banner(ready) : JSON.stringify(ready));
+  await interruption(terminal);
+  for (const one of forget) one();
+  await node.drain();
+}
+
+/** As configured; where nothing is, text for a person at a terminal and JSON for everybody else. */
+function logger({ settings, values }: LoadedConfig, { stderr }: Terminal): Logger {
+  const format = values.find(({ entry }) => entry.path === 'log.format');
+  const forPerson = stderr.isTTY && format?.origin === 'default';
+  return createLogger({
+    level: settings.log.level,
+    format: forPerson ? 'text' : settings.log.format,
+    fields: { node: settings.node.id },
+  });
+}
+
+function banner(ready: Ready): string {
+  const where = facts([
+    ['QUIC', ready.quic],
+    ...(ready.tls === undefined ? [] : [['TLS', ready.tls] as const]),
+    ...(ready.http === undefined ? [] : [['HTTP', `${ready.http}/metrics`] as const]),
+    ['data', ready.dataDir],
+  ]);
+  const server = ready.quic.endsWith(':7450') ? '' : ` --server ${ready.quic}`;
+  return [
+    'Sluice is ready.\n',
+    where,
+    '\nIn another terminal:',
+    `  sluice pub greetings hello${server}`,
+    `  sluice sub greetings --from earliest${server}`,
+    'Ctrl-C stops it.\n',
+  ].join('\n');
+}
+
+function url(scheme: string, { host, port }: ListenAddress): string {
+  return `${scheme}://${hostPort(host, port)}`;
+}
+
+function interruption({ interrupted }: Terminal): Promise<void> {
+  return new Promise((done) => {
+    if (interrupted.aborted) done();
+    else interrupted.addEventListener('abort', () => done(), { once: true });
+  });
+}

@@ -1,0 +1,33 @@
+import { parseDuration } from '../config/units.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { SluiceError } from '../kernel/errors.ts';
+
+/** Where a subscription begins, as the SDK takes it: a number is an offset, a Date a time. */
+export type StartPosition = 'latest' | 'earliest' | 'last-per-key' | number | Date;
+
+const RFC_3339 = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})?)?$/i;
+
+/**
+ * Reads `--from`: a word, an offset, a time (RFC 3339; a date alone is its first moment in UTC) or an age like `15m`.
+ *
+ * @throws INVALID_ARGUMENT for anything else
+ */
+export function parseStart(text: string, clock: Clock): StartPosition {
+  if (text === 'latest' || text === 'earliest' || text === 'last-per-key') return text;
+  if (/^\d+$/.test(text)) {
+    const offset = Number(text);
+    if (!Number.isSafeInteger(offset))
+      throw new SluiceError('INVALID_ARGUMENT', `The offset ${text} is beyond 2^53 - 1.`);
+    return offset;
+  }
+  if (RFC_3339.test(text)) {
+    const at = new Date(text.replace(' ', 'T'));
+    if (!Number.isNaN(at.getTime())) return at;
+  }
+  const ageMs = parseDuration(text);
+  if (ageMs !== undefined) return new Date(Math.max(0, clock.now() - ageMs));
+  throw new SluiceError(
+    'INVALID_ARGUMENT',
+    `'${text}' is no start. Write earliest, latest, last-per-key, an offset, a time like 2026-01-31T12:00:00Z, or an age like 15m.`,
+  );
+}

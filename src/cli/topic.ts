@@ -1,0 +1,146 @@
+import type { TopicDescription, TopicSettingsChange } from '../client/index.ts';
+import { SluiceError } from '../kernel/errors.ts';
+import { withClient } from './connection.ts';
+import type { AdminFlags } from './declare-options.ts';
+import { bytes, count, duration, facts, table, timestamp } from './format.ts';
+import type { Terminal } from './terminal.ts';
+import { durationOption, sizeOption } from './units.ts';
+
+/** Options of `sluice topic alter`. */
+export interface TopicFlags extends AdminFlags {
+  readonly partitions?: number;
+  readonly retentionBytes?: string;
+  readonly retention?: string;
+  readonly retentionRecords?: number;
+  readonly batchMaxBytes?: string;
+  readonly timestamps?: 'create' | 'append';
+  readonly storage?: 'memory' | 'disk';
+}
+
+/** Options of `sluice topic create`. */
+export interface TopicCreateFlags extends TopicFlags {
+  readonly ifNotExists?: true;
+}
+
+/** Options of `sluice topic list`. */
+export interface TopicListFlags extends AdminFlags {
+  readonly internal?: true;
+}
+
+/** Creates a topic and shows it. @throws TOPIC_EXISTS */
+export function createTopic(name: string, flags: TopicCreateFlags, terminal: Terminal): Promise<void> {
+  const settings = topicSettings(flags);
+  return withClient(terminal, flags, async ({ admin }) => {
+    const topic = await admin.createTopic({
+      name,
+      settings,
+      ...partitions(flags),
+      ifNotExists: flags.ifNotExists === true,
+    });
+    show(topic, flags, terminal);
+  });
+}
+
+/** Changes a topic and shows it. @throws TOPIC_NOT_FOUND; INVALID_ARGUMENT when nothing is to be changed */
+export function alterTopic(name: string, flags: TopicFlags, terminal: Terminal): Promise<void> {
+  const settings = topicSettings(flags);
+  if (flags.partitions === undefined && Object.keys(settings).length === 0) {
+    throw new SluiceError(
+      'INVALID_ARGUMENT',
+      'Say what to change, for instance --partitions 8. Run: sluice topic alter --help',
+    );
+  }
+  return withClient(terminal, flags, async ({ admin }) => {
+    show(await admin.alterTopic({ name, settings, ...partitions(flags) }), flags, terminal);
+  });
+}
+
+/** Lists the topics that the principal may see. */
+export function listTopics(flags: TopicListFlags, terminal: Terminal): Promise<void> {
+  return withClient(terminal, flags, async ({ admin }) => {
+    const topics = await admin.listTopics({ internal: flags.internal === true });
+    terminal.stdout.line(flags.output === 'json' ? JSON.stringify(topics) : topicTable(topics));
+  });
+}
+
+/** Shows settings and partitions. @throws TOPIC_NOT_FOUND */
+export function describeTopic(name: string, flags: AdminFlags, terminal: Terminal): Promise<void> {
+  return withClient(terminal, flags, async ({ admin }) => {
+    show(await admin.describeTopic(name), flags, terminal);
+  });
+}
+
+/** Deletes topics, one after the other. @throws TOPIC_NOT_FOUND at the first that does not exist */
+export function deleteTopics(names: readonly string[], flags: AdminFlags, terminal: Terminal): Promise<void> {
+  return withClient(terminal, flags, async ({ admin }) => {
+    for (const name of names) await admin.deleteTopic(name);
+    terminal.stdout.line(
+      flags.output === 'json' ? JSON.stringify({ deleted: names }) : `deleted ${names.join(', ')}`,
+    );
+  });
+}
+
+/** Topics as rows. */
+export function topicTable(topics: readonly TopicDescription[]): string {
+  const rows = topics.map(({ name, settings, partitions: parts }) => [
+    name,
+    parts.length,
+    sum(parts.map(({ logStart, highWatermark }) => highWatermark - logStart)),
+    bytes(sum(parts.map(({ retainedBytes }) => retainedBytes))),
+    sum(parts.map(({ subscribers }) => subscribers)),
+    settings.storage,
+  ]);
+  return table(['TOPIC', 'PARTITIONS', 'RECORDS', 'RETAINED', 'READERS', 'STORAGE'], rows);
+}
+
+function show(topic: TopicDescription, flags: AdminFlags, terminal: Terminal): void {
+  if (flags.output === 'json') return void terminal.stdout.line(JSON.stringify(topic));
+  const { settings } = topic;
+  const bound = (value: number, text: (value: number) => string): string =>
+    value === 0 ? 'no bound' : text(value);
+  terminal.stdout.line(
+    facts([
+      ['topic', topic.name],
+      ['id', topic.id],
+      ['created', timestamp(topic.createdMs)],
+      ['storage', settings.storage],
+      ['retention bytes', `${bound(settings.retentionBytes, bytes)} per partition`],
+      ['retention', bound(settings.retentionMs, duration)],
+      ['retention records', bound(settings.retentionRecords, count)],
+      ['largest batch', bytes(settings.batchMaxBytes)],
+      ['timestamps', settings.timestamps],
+    ]),
+  );
+  const rows = topic.partitions.map((one) => [
+    one.partition,
+    one.leaderNodeId,
+    one.leaderEpoch,
+    one.logStart,
+    one.highWatermark,
+    bytes(one.retainedBytes),
+    one.subscribers,
+  ]);
+  terminal.stdout.line(
+    `\n${table(['PARTITION', 'LEADER', 'EPOCH', 'START', 'END', 'RETAINED', 'READERS'], rows)}`,
+  );
+}
+
+function partitions(flags: TopicFlags): { partitions?: number } {
+  return flags.partitions === undefined ? {} : { partitions: flags.partitions };
+}
+
+function topicSettings(flags: TopicFlags): TopicSettingsChange {
+  const { retentionBytes, retention, retentionRecords, batchMaxBytes, timestamps, storage } = flags;
+  return {
+    ...(storage !== undefined && { storage }),
+    ...(timestamps !== undefined && { timestamps }),
+    ...(retentionRecords !== undefined && { retentionRecords }),
+    ...(retentionBytes !== undefined && { retentionBytes: sizeOption('--retention-bytes', retentionBytes) }),
+    ...(retention !== undefined && { retentionMs: durationOption('--retention', retention) }),
+    ...(batchMaxBytes !== undefined && { batchMaxBytes: sizeOption('--batch-max-bytes', batchMaxBytes) }),
+  };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

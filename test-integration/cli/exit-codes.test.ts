@@ -1,0 +1,49 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Served } from './sluice.ts';
+import { Place } from './sluice.ts';
+
+let place: Place;
+let node: Served;
+beforeAll(async () => {
+  place = new Place();
+  node = await place.serve();
+});
+afterAll(() => place.leave());
+
+describe('exit codes', () => {
+  it.each([
+    [2, 'INVALID_FILTER', ['sub', 'a/#/b']],
+    [2, 'INVALID_TOPIC', ['pub', '!', 'x']],
+    [5, 'TOPIC_NOT_FOUND', ['topic', 'describe', 'nowhere']],
+    [5, 'TOPIC_NOT_FOUND', ['topic', 'delete', 'nowhere']],
+    [5, 'TOKEN_NOT_FOUND', ['token', 'revoke', 'nothing']],
+    [5, 'PARTITION_NOT_FOUND', ['pub', 'small', 'x', '--partition', '99']],
+    [2, 'INVALID_ARGUMENT', ['topic', 'alter', 'small']],
+    [2, 'INVALID_ARGUMENT', ['pub', 'small', '--file', 'missing']],
+  ])('%i for %s', async (exitCode, code, argv) => {
+    await place.run(['topic', 'create', 'small', '--if-not-exists', '--server', node.quic]);
+    const run = await place.run([...argv, '--server', node.quic]);
+    expect(run).toMatchObject({ exitCode, stdout: '' });
+    expect(run.stderr).toMatch(new RegExp(`^sluice: ${code}: [^\\n]+\\n$`));
+  });
+
+  it('1 for a topic that exists, and 0 where that was allowed', async () => {
+    const create = ['topic', 'create', 'twice', '--server', node.quic];
+    expect((await place.run(create)).exitCode).toBe(0);
+    expect((await place.run(create)).exitCode).toBe(1);
+    expect((await place.run([...create, '--if-not-exists'])).exitCode).toBe(0);
+  });
+
+  it('3 when nothing listens there', async () => {
+    const run = await place.run(['status', '--server', 'quic://127.0.0.1:9', '--ca', node.ca]);
+    expect(run).toMatchObject({ exitCode: 3, stdout: '' });
+    expect(run.stderr).toMatch(/^sluice: CONNECT_FAILED: [^\n]+\n$/);
+  });
+
+  it('4 when another authority signed the server', async () => {
+    await place.run(['certs', 'init', '--dir', 'other']);
+    const run = await place.run(['status', '--server', node.quic, '--ca', 'other/ca.pem']);
+    expect(run).toMatchObject({ exitCode: 4, stdout: '' });
+    expect(run.stderr).toMatch(/^sluice: CERTIFICATE_REJECTED: [^\n]+\n$/);
+  });
+});

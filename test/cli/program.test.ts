@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { runHere } from './fake-terminal.ts';
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+describe('the command line', () => {
+  it('prints the version of the package', async () => {
+    expect(await runHere(['--version'])).toEqual({ exitCode: 0, stdout: `${version}\n`, stderr: '' });
+  });
+
+  it('names every command in its help', async () => {
+    const { exitCode, stdout } = await runHere(['--help']);
+    expect(exitCode).toBe(0);
+    for (const name of ['serve', 'pub', 'sub', 'topic', 'status', 'token', 'certs', 'config', 'bench']) {
+      expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
+    }
+  });
+
+  it('shows help on stderr and fails when no command is named', async () => {
+    const run = await runHere([]);
+    expect(run.exitCode).toBe(2);
+    expect(run.stderr).toContain('Usage: sluice');
+    expect(run.stdout).toBe('');
+  });
+
+  it.each([
+    ['pub'],
+    ['sub'],
+    ['bench'],
+    ['serve'],
+    ['status'],
+    ['topic', 'create'],
+    ['topic', 'list'],
+    ['topic', 'describe'],
+    ['topic', 'alter'],
+    ['topic', 'delete'],
+    ['token', 'create'],
+    ['token', 'list'],
+    ['token', 'revoke'],
+    ['certs', 'init'],
+    ['certs', 'issue'],
+    ['certs', 'show'],
+    ['config', 'show'],
+    ['config', 'reference'],
+  ])('%s %s has help', async (...command) => {
+    const run = await runHere([...command, '--help']);
+    expect(run.exitCode).toBe(0);
+    expect(run.stdout).toContain(`Usage: sluice ${command.join(' ')}`);
+  });
+
+  it.each([
+    [['frobnicate'], 'frobnicate'],
+    [['pub'], 'topic[/key]'],
+    [['pub', 't', 'v', '--frob'], '--frob'],
+    [['pub', 't', 'v', '--acks', 'some'], 'none, leader, all'],
+    [['pub', 't', 'v', '--partition', '-1'], '--partition'],
+    [['sub', 't', '--count', '0'], '--count'],
+    [['sub', 't', '-o', 'xml'], 'value, json, raw'],
+    [['topic', 'create'], 'name'],
+    [['token', 'create', 'x'], '--grant'],
+    [['bench', '--size', '4'], '--size'],
+  ])('refuses %j with one line and exit code 2', async (argv, mentioned) => {
+    const run = await runHere(argv);
+    expect(run.exitCode).toBe(2);
+    expect(run.stdout).toBe('');
+    expect(run.stderr).toMatch(/^sluice: INVALID_ARGUMENT: [^\n]+\n$/);
+    expect(run.stderr).toContain(mentioned);
+  });
+
+  it.each([
+    [['sub', 't', '--server', 'http://x:1'], 2, 'INVALID_ARGUMENT'],
+    [['sub', 't', '--server', 'quic://127.0.0.1:9'], 3, 'CONNECT_FAILED'],
+    [['status', '--ca', 'missing.pem'], 2, 'INVALID_ARGUMENT'],
+    [['status', '--cert', '/dev/null'], 2, 'INVALID_ARGUMENT'],
+  ])('fails before connecting: %j gives %i', async (argv, exitCode, code) => {
+    const run = await runHere(argv, { env: { XDG_STATE_HOME: '/nonexistent' } });
+    expect(run.exitCode).toBe(exitCode);
+    expect(run.stderr).toMatch(new RegExp(`^sluice: ${code}: [^\\n]+\\n$`));
+  });
+});

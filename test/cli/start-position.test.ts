@@ -1,0 +1,42 @@
+import { describe, expect, it } from 'vitest';
+import { parseStart } from '../../src/cli/start-position.ts';
+import type { Clock } from '../../src/kernel/clock.ts';
+
+const NOW = Date.UTC(2026, 0, 31, 12);
+const clock: Clock = {
+  now: () => NOW,
+  monotonicMs: () => 0,
+  setTimer: () => ({ cancel: () => undefined }),
+};
+
+describe('parseStart', () => {
+  it.each(['latest', 'earliest', 'last-per-key'])('knows %s', (word) => {
+    expect(parseStart(word, clock)).toBe(word);
+  });
+
+  it('takes digits for an offset', () => {
+    expect(parseStart('42', clock)).toBe(42);
+  });
+
+  it.each([
+    ['2026-01-31T12:00:00Z', NOW],
+    ['2026-01-31T13:00:00+01:00', NOW],
+    ['2026-01-31 12:00:00.5Z', NOW + 500],
+    ['2026-01-31', Date.UTC(2026, 0, 31)],
+  ])('takes %s for a time', (text, ms) => {
+    expect(parseStart(text, clock)).toEqual(new Date(ms));
+  });
+
+  it('takes an age for the time so long ago', () => {
+    expect(parseStart('15m', clock)).toEqual(new Date(NOW - 15 * 60_000));
+  });
+
+  it.each(['', 'first', '-1', '1.5', '2026-13-01', '9007199254740993', '15 parsecs'])(
+    'refuses %j',
+    (text) => {
+      expect(() => parseStart(text, clock)).toThrow(
+        expect.objectContaining({ code: 'INVALID_ARGUMENT' }) as Error,
+      );
+    },
+  );
+});
