@@ -18,7 +18,7 @@ import type { MemoryTransportOptions } from '../../../src/transport/memory/memor
 import { createMemoryTransport } from '../../../src/transport/memory/memory-transport.ts';
 import type { Connection, Listener, Transport, TransportLimits } from '../../../src/transport/transport.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
-import { NativeClient } from './native-client.ts';
+import { batchOf, NativeClient, produce, receive } from './native-client.ts';
 
 const MiB = 1024 * 1024;
 
@@ -84,6 +84,17 @@ export class GatewayStage implements AsyncDisposable {
     const client = await this.connect(limits);
     await client.hello();
     return client;
+  }
+
+  /** A new client publishes a record and gets it back: the broker serves others, whatever happened to somebody. */
+  async servesOthers(): Promise<boolean> {
+    const client = await this.client();
+    await client.request({ case: 'subscribe', value: { subscriptionId: 1, filter: 'others' } });
+    const { channel } = await client.delivery();
+    await produce(client.bidi(), 'others', batchOf(['served']));
+    const [text] = await receive(channel, 1);
+    client.connection.close(0, '');
+    return text === 'served';
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

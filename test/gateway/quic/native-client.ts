@@ -270,3 +270,8 @@ export async function receive(channel: FrameChannel, count: number): Promise<str
   while (texts.length < count) texts.push(...textsOf((await channel.expect(FRAME.BATCH)).payload));
   return texts;
 }
+
+/** Lets everything that is due happen: the transport in memory and the gateway only use microtasks and turns of the loop. */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < 4; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}
