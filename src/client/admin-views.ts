@@ -194,12 +194,16 @@ export function tokenFromWire(token: TokenMessage): TokenDescription {
 function settingsFromWire(settings: SettingsMessage | undefined): TopicSettings {
   return {
     storage: settings?.storage === 'disk' ? 'disk' : 'memory',
-    retentionBytes: Number(settings?.retentionBytes ?? 0n),
-    retentionMs: Number(settings?.retentionMs ?? 0n),
-    retentionRecords: Number(settings?.retentionRecords ?? 0n),
+    retentionBytes: bound(settings?.retentionBytes),
+    retentionMs: bound(settings?.retentionMs),
+    retentionRecords: bound(settings?.retentionRecords),
     batchMaxBytes: settings?.batchMaxBytes ?? 0,
     timestamps: settings?.timestamps === 'append' ? 'append' : 'create',
   };
+}
+
+function bound(value: bigint | undefined): number {
+  return Number(value ?? 0n);
 }
 
 function partitionFromWire(partition: PartitionMessage): PartitionDescription {

@@ -95,7 +95,7 @@ export class ControlChannel {
         correlationId,
         body: { case: name, value: body } as RequestInit,
       });
-      this.#pending.set(correlationId, { name, resolve: resolve as (body: unknown) => void, reject });
+      this.#pending.set(correlationId, { name, resolve: resolve, reject });
       this.#stream.send.write(frame);
     });
   }
@@ -145,19 +145,29 @@ export class ControlChannel {
 
   #frame(type: number, payload: Buffer): void {
     switch (type) {
-      case FRAME.WELCOME:
-        return this.#events.onWelcome(decodeControl(WelcomeSchema, payload));
-      case FRAME.RESPONSE:
-        return this.#response(decodeControl(ResponseSchema, payload));
-      case FRAME.ERROR:
-        return this.#error(payload);
-      case FRAME.GOAWAY:
-        return this.#events.onGoAway(decodeControl(GoAwaySchema, payload));
+      case FRAME.WELCOME: {
+        this.#events.onWelcome(decodeControl(WelcomeSchema, payload));
+        return;
+      }
+      case FRAME.RESPONSE: {
+        this.#response(decodeControl(ResponseSchema, payload));
+        return;
+      }
+      case FRAME.ERROR: {
+        this.#error(payload);
+        return;
+      }
+      case FRAME.GOAWAY: {
+        this.#events.onGoAway(decodeControl(GoAwaySchema, payload));
+        return;
+      }
       case FRAME.PING:
         this.#stream.send.write(encodeFrame(FRAME.PONG, '', payload));
         return;
-      case FRAME.PONG:
-        return this.#pong(payload);
+      case FRAME.PONG: {
+        this.#pong(payload);
+        return;
+      }
       default:
         throw new SluiceError('PROTOCOL_ERROR', `${frameName(type)} makes no sense on the control stream`);
     }
@@ -180,7 +190,10 @@ export class ControlChannel {
   #error(payload: Buffer): void {
     const message = decodeControl(ErrorSchema, payload);
     const error = new SluiceError(errorCodeFromWire(message.code), message.message);
-    if (message.correlationId === 0) return this.fail(error);
+    if (message.correlationId === 0) {
+      this.fail(error);
+      return;
+    }
     const request = this.#pending.get(message.correlationId);
     this.#pending.delete(message.correlationId);
     request?.reject(error);

@@ -95,14 +95,23 @@ export class DeliveryReader {
   }
 
   #frame(type: number, topic: string, payload: Buffer): void {
-    if (this.#sink === undefined) return this.#open(type, topic, payload);
+    if (this.#sink === undefined) {
+      this.#open(type, topic, payload);
+      return;
+    }
     switch (type) {
-      case FRAME.BATCH:
-        return this.#sink.batch(this, payload);
-      case FRAME.GAP:
-        return this.#sink.gap(this, decodeGap(payload));
-      case FRAME.END:
-        return this.#sink.ended(this, decodeEnd(payload));
+      case FRAME.BATCH: {
+        this.#sink.batch(this, payload);
+        return;
+      }
+      case FRAME.GAP: {
+        this.#sink.gap(this, decodeGap(payload));
+        return;
+      }
+      case FRAME.END: {
+        this.#sink.ended(this, decodeEnd(payload));
+        return;
+      }
       default:
         throw new SluiceError('PROTOCOL_ERROR', `${frameName(type)} makes no sense on a delivery stream`);
     }
@@ -117,7 +126,10 @@ export class DeliveryReader {
     this.partition = open.partition;
     this.firstOffset = offsetFromWire(open.firstOffset);
     const sink = this.#lookup(open.subscriptionId);
-    if (sink === undefined) return this.stop();
+    if (sink === undefined) {
+      this.stop();
+      return;
+    }
     this.#sink = sink;
     sink.opened(this);
   }

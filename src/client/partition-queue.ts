@@ -277,10 +277,19 @@ export class PartitionQueue implements BatchSender {
     const consequence = this.#state === 'settling' && error.code === 'OUT_OF_ORDER_SEQUENCE';
     this.#state = 'settling';
     if (UNCLEAR.has(error.code)) batch.uncertain = true;
-    if (batch.abandoned) return this.#leaveHole(batch);
+    if (batch.abandoned) {
+      this.#leaveHole(batch);
+      return;
+    }
     if (consequence) return;
-    if (this.#plan.idempotent && isAboutSequences(error.code)) return this.#refusedByOrder(batch, error);
-    if (!error.retryable || batch.attempts > this.#plan.retries) return this.#giveUp(batch, error);
+    if (this.#plan.idempotent && isAboutSequences(error.code)) {
+      this.#refusedByOrder(batch, error);
+      return;
+    }
+    if (!error.retryable || batch.attempts > this.#plan.retries) {
+      this.#giveUp(batch, error);
+      return;
+    }
     this.#pauseWanted = true;
   }
 
@@ -327,7 +336,10 @@ export class PartitionQueue implements BatchSender {
     this.#holeAt = undefined;
     this.#state = 'flowing';
     this.#pause?.cancel();
-    if (!this.#pauseWanted) return this.#host.pumpSoon(this);
+    if (!this.#pauseWanted) {
+      this.#host.pumpSoon(this);
+      return;
+    }
     this.#pauseWanted = false;
     this.#state = 'resting';
     this.#pause = this.#clock.setTimer(this.#backoff.nextMs(), () => {

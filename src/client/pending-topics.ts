@@ -76,10 +76,14 @@ export class PendingTopics {
       try {
         const leftMs = Math.max(0, deadlineMs - clock.monotonicMs());
         const partitions = await withDeadline(clock, leftMs, this.#directory.partitionsOf(topic), onTimeout);
-        return this.#open(topic, partitions);
+        this.#open(topic, partitions);
+        return;
       } catch (error) {
         const known = asSluiceError(error);
-        if (!known.retryable || clock.monotonicMs() >= deadlineMs) return this.#refuse(topic, known);
+        if (!known.retryable || clock.monotonicMs() >= deadlineMs) {
+          this.#refuse(topic, known);
+          return;
+        }
       }
       await new Promise<void>((resolve) => void clock.setTimer(backoff.nextMs(), resolve));
     }

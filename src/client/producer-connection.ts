@@ -94,7 +94,8 @@ export class ProducerConnection {
       );
       this.#stream = stream;
     } catch (error) {
-      return this.#failed(session, asSluiceError(error));
+      this.#failed(session, asSluiceError(error));
+      return;
     }
     this.#letGo ??= session.hold();
     this.#user.streamUp();
@@ -118,7 +119,10 @@ export class ProducerConnection {
     if (this.#over) return;
     this.#user.streamLost(error, session.alive && !error.retryable);
     if (session !== this.#session) return;
-    if (this.#next !== undefined) return this.#move(this.#next);
+    if (this.#next !== undefined) {
+      this.#move(this.#next);
+      return;
+    }
     if (!session.alive) return;
     this.#reopen = this.#ports.clock.setTimer(this.#backoff.nextMs(), () => {
       this.#reopen = undefined;

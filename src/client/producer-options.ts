@@ -1,6 +1,7 @@
 import { SluiceError } from '../kernel/errors.ts';
 import type { Codec } from '../wire/codecs.ts';
 import type { Acks } from '../wire/produce.ts';
+import { withDefaults } from './with-defaults.ts';
 
 /** How a producer shall be. Sizes in bytes, times in milliseconds. */
 export interface ProducerOptions {
@@ -44,23 +45,27 @@ export interface ProducerPlan {
 const REMEMBERED_BATCHES = 5;
 const ACKS = { none: 0, leader: 1, all: 2 } as const;
 const KiB = 1024;
+const DEFAULTS = {
+  lingerMs: 5,
+  batchBytes: 64 * KiB,
+  retries: Number.POSITIVE_INFINITY,
+  deliveryTimeoutMs: 120_000,
+  bufferBytes: 32 * KiB * KiB,
+};
 
 /** Decides what was left open. @throws INVALID_ARGUMENT when values contradict each other */
 export function planProducer(options: ProducerOptions): ProducerPlan {
   const acks = ACKS[options.acks ?? 'all'];
   const idempotent = options.idempotent ?? acks !== 0;
-  const plan: ProducerPlan = {
-    lingerMs: options.lingerMs ?? 5,
-    batchBytes: options.batchBytes ?? 64 * KiB,
-    codec: options.compression ?? 'none',
-    acks,
-    idempotent,
-    retries: options.retries ?? Number.POSITIVE_INFINITY,
-    maxInFlight: options.maxInFlight ?? (idempotent || acks === 0 ? REMEMBERED_BATCHES : 1),
-    deliveryTimeoutMs: options.deliveryTimeoutMs ?? 120_000,
-    bufferBytes: options.bufferBytes ?? 32 * KiB * KiB,
-  };
-  if (idempotent && acks === 0) {
+  const maxInFlight = idempotent || acks === 0 ? REMEMBERED_BATCHES : 1;
+  const codec = options.compression ?? 'none';
+  const plan = { ...withDefaults({ ...DEFAULTS, maxInFlight }, options), codec, acks, idempotent };
+  checkPlan(plan);
+  return plan;
+}
+
+function checkPlan(plan: ProducerPlan): void {
+  if (plan.idempotent && plan.acks === 0) {
     throw new SluiceError('INVALID_ARGUMENT', "an idempotent producer needs answers: acks 'leader' or 'all'");
   }
   if (!(plan.maxInFlight >= 1) || plan.maxInFlight > REMEMBERED_BATCHES) {
@@ -75,5 +80,4 @@ export function planProducer(options: ProducerOptions): ProducerPlan {
       'batchBytes and bufferBytes must be above 0, lingerMs not below',
     );
   }
-  return plan;
 }

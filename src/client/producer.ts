@@ -101,7 +101,10 @@ export class Producer implements AsyncDisposable {
     return new Promise((resolve, reject) => {
       this.#checkOpen();
       const delivery: Delivery = { index: 0, resolve, reject };
-      if (this.#roomNow) return this.#take(record, delivery);
+      if (this.#roomNow) {
+        this.#take(record, delivery);
+        return;
+      }
       this.#waiting.push({ record, delivery });
       if (this.#waiting.length === 1) this.#takeWaiting();
     });

@@ -107,10 +107,12 @@ export function toBytes(value: Bytes): Uint8Array | null {
 
 /** Headers as the encoder takes them. */
 export function toHeaders(headers: HeadersToSend): { key: string; value: Uint8Array | null }[] {
-  const pairs = Array.isArray(headers)
-    ? (headers as readonly (readonly [string, Bytes])[])
-    : Object.entries(headers);
+  const pairs: readonly (readonly [string, Bytes])[] = isPairs(headers) ? headers : Object.entries(headers);
   return pairs.map(([key, value]) => ({ key, value: toBytes(value) }));
+}
+
+function isPairs(headers: HeadersToSend): headers is readonly (readonly [string, Bytes])[] {
+  return Array.isArray(headers);
 }
 
 /** Takes `topic/key` apart: the first level is the topic, all the rest the key. No key: undefined. */

@@ -1,6 +1,7 @@
 import { SluiceError } from '../kernel/errors.ts';
 import { DeliveryMode, GapPolicy } from '../gen/sluice/client/v1/subscription_pb.ts';
 import type { RequestBody } from './control-channel.ts';
+import { withDefaults } from './with-defaults.ts';
 
 /** A place in a partition. */
 export interface Position {
@@ -59,18 +60,18 @@ const DELIVERY = {
   datagram: DeliveryMode.DATAGRAM,
 } as const;
 
+const DEFAULTS: Omit<SubscriptionPlan, 'filter' | 'name'> = {
+  from: 'latest',
+  resume: [],
+  delivery: 'ordered',
+  onGap: 'skip',
+  urgency: 3,
+  bufferBytes: 1024 * 1024,
+};
+
 /** Decides what was left open. @throws INVALID_ARGUMENT when a value cannot be */
 export function planSubscription(filter: string, options: SubscribeOptions): SubscriptionPlan {
-  const plan: SubscriptionPlan = {
-    filter,
-    from: options.from ?? 'latest',
-    resume: options.resume ?? [],
-    delivery: options.delivery ?? 'ordered',
-    onGap: options.onGap ?? 'skip',
-    urgency: options.urgency ?? 3,
-    bufferBytes: options.bufferBytes ?? 1024 * 1024,
-    name: options.name ?? filter,
-  };
+  const plan: SubscriptionPlan = { filter, ...withDefaults({ ...DEFAULTS, name: filter }, options) };
   if (!Number.isInteger(plan.urgency) || plan.urgency < 0 || plan.urgency > 7) {
     throw new SluiceError('INVALID_ARGUMENT', `urgency ${plan.urgency} is not one of 0 to 7`);
   }

@@ -133,7 +133,7 @@ export class Subscription implements AsyncIterable<ReceivedRecord>, AsyncDisposa
 
   /** Where each partition goes on: after the last record that was handed out. Give it as `resume` to go on there later. */
   positions(): readonly Position[] {
-    return [...this.#feed.progress].map(({ topic, partition, consumed }) => ({
+    return this.#feed.partitions.map(({ topic, partition, consumed }) => ({
       topic,
       partition,
       offset: consumed,
