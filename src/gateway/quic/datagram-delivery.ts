@@ -189,14 +189,25 @@ export class DatagramDelivery implements DeliverySink {
     this.#addGap({ from: piece.from, to: piece.to, reason: GAP_REASON.NOT_SENT });
   }
 
+  /** Keeps the gaps in order; what is held may become one after something newer did. */
   #addGap(gap: Gap): void {
-    const last = this.#gaps.at(-1);
-    const adjoins = last?.to === gap.from && last.reason === gap.reason;
-    if (last && (adjoins || this.#gaps.length >= MAX_GAPS)) {
-      this.#gaps[this.#gaps.length - 1] = { from: last.from, to: gap.to, reason: gap.reason };
-    } else {
-      this.#gaps.push(gap);
-    }
+    const gaps = this.#gaps;
+    let at = gaps.length;
+    while (at > 0 && gaps[at - 1]!.from > gap.from) at -= 1;
+    gaps.splice(at, 0, gap);
+    this.#mergeAt(at);
+    this.#mergeAt(at - 1);
+    if (gaps.length <= MAX_GAPS) return;
+    const last = gaps.pop()!;
+    gaps[gaps.length - 1] = { ...gaps[gaps.length - 1]!, to: last.to };
+  }
+
+  /** Makes one of the gap at `at` and the next one if they adjoin. */
+  #mergeAt(at: number): void {
+    const gap = this.#gaps[at];
+    const next = this.#gaps[at + 1];
+    if (gap?.to !== next?.from || gap?.reason !== next?.reason || !gap || !next) return;
+    this.#gaps.splice(at, 2, { ...gap, to: next.to });
   }
 
   #tellGaps(): void {

@@ -275,3 +275,8 @@ export async function receive(channel: FrameChannel, count: number): Promise<str
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < 4; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
+
+/** Waits until `condition` holds, which files on disk may hold up (a topic that is being created). */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setImmediate(resolve));
+}
