@@ -224,13 +224,13 @@ export class QuicConnection implements Connection, TurnTaker {
   }
 
   /** Does everything that is to do now: take in, hand over, send. */
-  turn(): void {
+  turn(): boolean {
     const native = this.#native;
-    if (native === undefined) return;
+    if (native === undefined) return false;
     if (this.#finished) {
       if (native.isClosed()) this.dispose();
       else this.#arm(native);
-      return;
+      return false;
     }
     try {
       if (this.#received) this.#takeIn(native);
@@ -240,9 +240,9 @@ export class QuicConnection implements Connection, TurnTaker {
       this.#closing ??= { errorCode: ERRORS.INTERNAL.wire, reason: 'internal error', by: 'local' };
     }
     const more = this.#sender.send(native);
-    if (this.#isOver(native)) return;
-    if (more || this.#streams.busy) this.scheduleTurn();
+    if (this.#isOver(native)) return false;
     this.#arm(native);
+    return more || this.#received || this.#streams.busy;
   }
 
   /** Frees everything at once, without waiting for packets that may still come. */

@@ -84,6 +84,8 @@ export class QuicReceiveStream implements ReceiveStream {
       if (result === null) return;
       if (result[0] > 0) this.onData?.(scratch.subarray(0, result[0]));
       if (result[1]) this.#end();
+      // Less than there was room for: nothing more is there, and asking again would cost a call.
+      else if (result[0] < scratch.byteLength) return;
     }
   }
 

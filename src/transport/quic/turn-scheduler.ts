@@ -2,8 +2,8 @@
 export interface TurnTaker {
   /** Whether it is in the list of the next turn; kept by the scheduler. */
   dirty: boolean;
-  /** Does the work. Must not throw. */
-  turn(): void;
+  /** Does the work; what is marked meanwhile is done with it. Must not throw. @returns whether it wants another turn */
+  turn(): boolean;
 }
 
 /**
@@ -29,8 +29,10 @@ export class TurnScheduler {
     const takers = this.#dirty;
     this.#dirty = [];
     for (const taker of takers) {
+      // Still dirty during its turn: what its callbacks do to it is part of this turn, not a reason for another.
+      const again = taker.turn();
       taker.dirty = false;
-      taker.turn();
+      if (again) this.mark(taker);
     }
   };
 }

@@ -139,8 +139,12 @@ describe('silence', () => {
   });
 
   it('of a client during the handshake frees its place', async () => {
-    const limits = stage.limits({ handshakeTimeoutMs: 200, maxConnections: 1 });
-    const listener = await stage.listen({ limits }, echoStreams);
+    // The server gives up first, so that the place is free when the client reports.
+    const limits = stage.limits({ handshakeTimeoutMs: 400 });
+    const listener = await stage.listen(
+      { limits: stage.limits({ handshakeTimeoutMs: 100, maxConnections: 1 }) },
+      echoStreams,
+    );
     const relay = await UdpRelay.open(listener.port);
     relays.push(relay);
     // Retry and token pass, the handshake does not.
@@ -297,12 +301,32 @@ describe('addresses', () => {
 });
 
 describe('early acknowledgements', () => {
-  it('are provoked once after a burst', async () => {
-    const early = quicStage({ earlyAckMs: 1 });
+  /** Packets of a client that writes once and then has nothing to do, until the server has heard from it in silence. */
+  async function packetsAfterOneWrite(earlyAckMs: number): Promise<number> {
+    // The client's end alone: the server's bursts would make it answer as well.
+    const early = quicStage({ earlyAckMs });
     await early.open();
-    const { client, server } = await early.pair();
+    const accepted = Promise.withResolvers<Connection>();
+    const listener = await stage.listen({}, (connection) => accepted.resolve(connection));
+    const relay = await UdpRelay.open(listener.port);
+    relays.push(relay);
+    const { authorityPem: authoritiesPem } = stage.credentials;
+    const client = await early.connect({ port: relay.port }, { authoritiesPem });
+    const server = await accepted.promise;
     await roundTripOf(client, server);
-    expect(await roundTrip(client, 'x')).toBe('x');
+    server.onStream = () => undefined;
+    relay.recording = true;
+    const limits = stage.limits({ idleTimeoutMs: 150, keepAliveMs: 0 });
+    const { client: watch } = await stage.pair({ listen: { limits }, connect: { limits } });
+    client.openUni().write(Buffer.from('the only one'));
+    await closeOf(watch);
+    const sent = relay.packets.filter(({ direction }) => direction === 'to-server').length;
     await early.close();
+    return sent;
+  }
+
+  it('are provoked by one more packet per burst, and only when asked for', async () => {
+    const [without, withEarly] = [await packetsAfterOneWrite(0), await packetsAfterOneWrite(20)];
+    expect(withEarly - without).toBe(1);
   });
 });
