@@ -95,7 +95,7 @@ export class PartitionQueue implements BatchSender {
 
   /**
    * Takes a record; its bytes are copied.
-   * @returns whether a batch was completed by it, or before it
+   * @returns whether its batch is complete with it
    * @throws INVALID_ARGUMENT when its time is no whole number
    */
   append(
@@ -106,14 +106,8 @@ export class PartitionQueue implements BatchSender {
     delivery: Delivery | undefined,
   ): boolean {
     const encoder = this.#encoder;
-    let completed = false;
-    if (
-      encoder.count > 0 &&
-      encoder.sizeBytes + recordBytesAtMost(key, value, headers) > this.#plan.batchBytes
-    ) {
-      this.#seal();
-      completed = true;
-    }
+    const fits = this.fits(key, value, headers);
+    if (!fits) this.#seal();
     const before = encoder.sizeBytes;
     encoder.append(key, value, headers, timestampMs);
     this.#host.room.take(encoder.sizeBytes - before);
@@ -122,12 +116,22 @@ export class PartitionQueue implements BatchSender {
       this.#openDeliveries.push(delivery);
     }
     if (encoder.count === 1) this.#begin();
-    if (encoder.sizeBytes >= this.#plan.batchBytes) {
-      this.#seal();
-      completed = true;
-    }
-    if (completed) this.pump();
-    return completed;
+    const full = encoder.sizeBytes >= this.#plan.batchBytes;
+    if (full) this.#seal();
+    if (full || !fits) this.pump();
+    return full;
+  }
+
+  /** Whether a record fits the batch at hand. */
+  fits(key: Uint8Array | null, value: Uint8Array | null, headers: readonly HeaderInput[]): boolean {
+    const { count, sizeBytes } = this.#encoder;
+    return count === 0 || sizeBytes + recordBytesAtMost(key, value, headers) <= this.#plan.batchBytes;
+  }
+
+  /** The batch at hand gets no more records. */
+  complete(): void {
+    if (this.#encoder.count > 0) this.#seal();
+    this.pump();
   }
 
   /** Resolves when everything taken so far is answered for. */

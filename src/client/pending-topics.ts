@@ -119,5 +119,5 @@ export class PendingTopics {
 }
 
 function copy(bytes: Uint8Array | null): Uint8Array | null {
-  return bytes === null ? null : bytes.slice();
+  return bytes === null ? null : Buffer.from(bytes); // Buffer's own `slice` would be a view
 }

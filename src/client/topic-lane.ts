@@ -50,13 +50,28 @@ export class TopicLane {
   /** @throws PARTITION_NOT_FOUND when a partition is named that the topic does not have; INVALID_ARGUMENT for a wrong time */
   append(record: EncodedRecord): void {
     const { key, value, headers, timestampMs, delivery } = record;
-    const sticky = key === null && record.partition === undefined;
-    const partition =
-      record.partition ?? (key === null ? this.#sticky : partitionOfKey(key, this.#partitions));
-    const queue =
-      (partition < this.#partitions ? this.#queues[partition] : undefined) ?? this.#open(partition);
+    const queue = this.#choose(record);
     const completed = queue.append(key, value, headers, timestampMs, delivery);
-    if (completed && sticky) this.#sticky = (this.#sticky + 1) % this.#partitions;
+    if (completed && key === null && record.partition === undefined) this.#moveOn();
+  }
+
+  #choose(record: EncodedRecord): PartitionQueue {
+    const { key, partition } = record;
+    if (partition !== undefined) return this.#queue(partition);
+    if (key !== null) return this.#queue(partitionOfKey(key, this.#partitions));
+    const queue = this.#queue(this.#sticky);
+    if (queue.fits(key, record.value, record.headers)) return queue;
+    queue.complete();
+    this.#moveOn();
+    return this.#queue(this.#sticky);
+  }
+
+  #moveOn(): void {
+    this.#sticky = (this.#sticky + 1) % this.#partitions;
+  }
+
+  #queue(partition: number): PartitionQueue {
+    return (partition < this.#partitions ? this.#queues[partition] : undefined) ?? this.#open(partition);
   }
 
   #open(partition: number): PartitionQueue {
