@@ -180,15 +180,19 @@ export class Broker {
   ): Promise<Subscription> {
     this.#checkNotDraining();
     const filter = parseFilter(options.filter);
-    if (filter.topic !== undefined) {
-      this.#access.check(principal, 'subscribe', filter.topic);
-      const found = this.#administration.findOrCreate(filter.topic);
-      if (found instanceof Promise) await found;
-    }
+    const creating = filter.topic === undefined ? undefined : this.#require(principal, filter.topic);
     const mayRead = (topic: string) => this.#access.allows(principal, 'subscribe', topic);
     const { start, resume = [], subscriber } = options;
     const parts = { principal, filter, start, resume, subscriber, mayRead, onPartition };
-    return this.#subscriptions.open(parts, this.#directory.all());
+    const subscription = await this.#subscriptions.open(parts, this.#directory.all());
+    try {
+      // It is there before the topic is, so it misses nothing of what is published meanwhile.
+      await creating;
+    } catch (error) {
+      subscription.close();
+      throw error;
+    }
+    return subscription;
   }
 
   /** Where topics are led. @param topics names; empty: all that the principal may see */
@@ -317,6 +321,13 @@ export class Broker {
   async [Symbol.asyncDispose](): Promise<void> {
     this.drain();
     await this.#directory.close();
+  }
+
+  /** Sees to it that a literal topic is there; a promise while it is being created. */
+  #require(principal: Principal, topic: string): Promise<unknown> | undefined {
+    this.#access.check(principal, 'subscribe', topic);
+    const found = this.#administration.findOrCreate(topic);
+    return found instanceof Promise ? found : undefined;
   }
 
   #checkNotDraining(): void {

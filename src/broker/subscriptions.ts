@@ -73,8 +73,11 @@ class LiveSubscription implements Subscription {
     if (this.#closed || !this.#matches(topic)) return;
     for (const partition of partitions) {
       if (this.#readers.has(placeOf(partition)) || this.#opening.has(placeOf(partition))) continue;
-      const reader = partition.openReader({ at: 'earliest' }, this.parts.filter.matchesKey);
-      if (reader instanceof Promise) throw new TypeError('earliest needs no search');
+      const resumed = this.#resume.get(placeOf(partition)) ?? Infinity;
+      const start: Start =
+        resumed <= partition.logEnd ? { at: 'offset', offset: resumed } : { at: 'earliest' };
+      const reader = partition.openReader(start, this.parts.filter.matchesKey);
+      if (reader instanceof Promise) throw new TypeError('this start needs no search');
       this.#take([reader]);
     }
   }

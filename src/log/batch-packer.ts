@@ -1,14 +1,15 @@
 /** Batches up to this size are copied next to each other, so that they do not pay for an allocation each. */
 const PACKED_MAX_BYTES = 4096;
 const FIRST_SLAB_BYTES = 8 * 1024;
-const LAST_SLAB_BYTES = 256 * 1024;
+/** Also what a stalled subscriber can keep alive with one small batch that it was handed. */
+const LAST_SLAB_BYTES = 64 * 1024;
 
 /**
  * Makes the memory a retained batch holds on to about as large as the batch.
  *
- * A Buffer keeps its whole ArrayBuffer alive: a 100-byte slice of a 64 KiB receive buffer, or of Node's shared 8 KiB pool, costs
+ * A Buffer keeps its whole ArrayBuffer alive: a 100-byte slice of a 1 MiB receive buffer, or of Node's shared 8 KiB pool, costs
  * all of it. Small batches are therefore copied into slabs that only this log uses; since a log drops its oldest batches first,
- * a slab goes as a whole soon after its first batch. Slabs double from 8 to 256 KiB, so that an almost empty log stays small.
+ * a slab goes as a whole soon after its first batch. Slabs double from 8 to 64 KiB, so that an almost empty log stays small.
  */
 export class BatchPacker {
   #slab = Buffer.alloc(0);

@@ -119,6 +119,20 @@ describe('subscriptions', () => {
     expect(readers[0]!.read(1000)).toMatchObject({ kind: 'batches' });
   });
 
+  it('misses nothing that is published while its topic is being created for it', async () => {
+    test = await TestBroker.open();
+    const subscribing = test.subscribe('orders');
+    await Promise.all([test.publish('orders', batchOf(1)), test.publish('orders', batchOf(1))]);
+    const { readers } = await subscribing;
+    expect(readers.map((reader) => [reader.nextOffset, reader.lag().records])).toEqual([[0, 2]]);
+  });
+
+  it('is not left behind when its topic cannot be created', async () => {
+    test = await TestBroker.open({ maxTopics: 0 });
+    await expect(test.subscribe('orders')).rejects.toThrow(coded('OVERLOADED'));
+    expect(test.broker.snapshot().subscriptions).toBe(0);
+  });
+
   it('picks up partitions that are added', async () => {
     test = await TestBroker.open();
     await test.broker.createTopic(ALICE, { name: 'orders' });

@@ -164,8 +164,9 @@ describe('a memory log knows', () => {
 
   it('does not find a time in batches that are gone', () => {
     const log = open({ retentionRecords: 2 });
-    [900, 100, 200].forEach((timestampMs, at) => log.append(stampedBatch(at, [{ timestampMs }])));
-    expect(log.findTimestamp(800, 3)).toBeUndefined();
+    [900, 900, 100, 850].forEach((timestampMs, at) => log.append(stampedBatch(at, [{ timestampMs }])));
+    expect(batchBaseOffset(log.findTimestamp(800, 4)!)).toBe(3);
+    expect(log.findTimestamp(860, 4)).toBeUndefined();
   });
 
   it('how many bytes lie ahead of an offset, and how old it is', () => {

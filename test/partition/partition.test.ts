@@ -106,6 +106,17 @@ describe('waking readers', () => {
     expect(calls).toBe(0);
   });
 
+  it('wakes a reader again that read to the end inside the wake-up', () => {
+    const partition = openPartition();
+    const reader = readerAt(partition);
+    const seen: string[] = [];
+    reader.onReadable = () => seen.push(...readAll(reader));
+    readNow(reader);
+    partition.append(batchOf(1));
+    partition.append(batchOf(1));
+    expect(seen).toEqual(['0 null=v', '1 null=v']);
+  });
+
   it('wakes readers that read and append again from inside the wake-up', () => {
     const partition = openPartition();
     const reader = readerAt(partition);
