@@ -84,11 +84,14 @@ export async function bound(): Promise<Socket> {
   return socket;
 }
 
-/** Calls `send` `count` times, in portions that no socket buffer is too small for. */
+/** Datagrams per turn: fewer than a socket is emptied of in one, so that none is lost for want of buffer. */
+const PORTION = 16;
+
+/** Calls `send` `count` times, in portions that the receiver keeps up with. */
 export async function inPortions(count: number, send: (index: number) => void): Promise<void> {
   for (let i = 0; i < count; i += 1) {
     send(i);
-    if (i % 64 === 63) await nextTurn();
+    if (i % PORTION === PORTION - 1) await nextTurn();
   }
   await nextTurn();
 }
