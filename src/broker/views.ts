@@ -68,8 +68,6 @@ export interface BrokerStatus {
   readonly draining: boolean;
 }
 
-export type { TopicSettingsChange } from '../catalog/topic-settings.ts';
-
 /** What topics are like unless somebody says otherwise, and how many there may be. */
 export interface TopicDefaults {
   /** Create a topic when it is first published or subscribed to. */

@@ -84,8 +84,14 @@ describe('topics of an embedded coordinator', () => {
 
   it('do not come back after they are deleted, even while offsets are being reserved', async () => {
     const { id } = await coordinator.createTopic(topic('a'));
-    const reserving = coordinator.reserveOffsets(id, 0, 10);
-    await Promise.all([reserving, coordinator.deleteTopic('a')]);
+    const deleting = coordinator.deleteTopic('a');
+    const late: Promise<unknown>[] = [];
+    for (let turn = 0; turn < 20; turn++) {
+      late.push(coordinator.reserveOffsets(id, 0, turn).catch(() => undefined));
+      await Promise.resolve();
+    }
+    await Promise.all([deleting, ...late]);
+    expect(coordinator.topics()).toEqual([]);
     await restart();
     expect(coordinator.topics()).toEqual([]);
     await expect(coordinator.reserveOffsets(id, 0, 20)).rejects.toThrow(coded('TOPIC_NOT_FOUND'));
