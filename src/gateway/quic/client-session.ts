@@ -49,7 +49,12 @@ export interface ControlChannel {
   readonly helloSeen: boolean;
   /** Writes a whole frame. */
   write(frame: Buffer): void;
-  /** Something begins that may take time and will write an answer; {@link answered} says that it has. */
+  /**
+   * Starts `task`, which writes an answer and never rejects: now, or when fewer of them run and the client has read more of its
+   * answers. A small request may have a large answer.
+   */
+  run(task: () => Promise<void>): void;
+  /** Something has begun that may take time and write a small answer; {@link answered} says that it is over. */
   asked(): void;
   answered(): void;
 }

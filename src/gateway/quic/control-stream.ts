@@ -16,6 +16,8 @@ import { StreamInput } from './stream-input.ts';
 /** Version of the protocol this gateway speaks. */
 const PROTOCOL_VERSION = 1;
 const CLIENT_ID_MAX_BYTES = 256;
+/** Requests of one connection that are worked on at once; each may have an answer of 4 MiB. */
+const MAX_RUNNING_TASKS = 16;
 
 type FrameHandler = (control: ControlStream, topic: string, payload: Buffer) => void;
 
@@ -30,8 +32,11 @@ export class ControlStream implements StreamInputOwner, ControlChannel, Settling
   readonly session: ClientSession;
   readonly #stream: BidiStream;
   readonly #input: StreamInput;
-  /** Requests and raw publishes whose outcome is not known. */
+  /** Requests and raw publishes that are not answered. */
   #inFlight = 0;
+  /** Tasks that wait for their turn; bounded by what arrives together. */
+  #tasks: (() => Promise<void>)[] = [];
+  #running = 0;
   #framesSeen = 0;
   #helloSeen = false;
 
@@ -63,7 +68,12 @@ export class ControlStream implements StreamInputOwner, ControlChannel, Settling
     this.#stream.send.write(frame);
   }
 
-  /** Something asynchronous begins that will write an answer; {@link answered} says that it has. */
+  run(task: () => Promise<void>): void {
+    this.asked();
+    this.#tasks.push(task);
+    this.#startTasks();
+  }
+
   asked(): void {
     this.#inFlight += 1;
   }
@@ -80,6 +90,7 @@ export class ControlStream implements StreamInputOwner, ControlChannel, Settling
 
   /** The last word on a connection that ends because of an error. */
   sayGoodbye(error: SluiceError): void {
+    this.#tasks = [];
     this.write(errorFrame(0, error));
     this.#stream.send.end();
     this.#input.stop(error.wire);
@@ -155,7 +166,22 @@ export class ControlStream implements StreamInputOwner, ControlChannel, Settling
     });
   }
 
+  #startTasks(): void {
+    const { maxAnswerBytes } = this.session.context.limits;
+    while (this.#running < MAX_RUNNING_TASKS && this.#stream.send.bufferedBytes <= maxAnswerBytes) {
+      const task = this.#tasks.shift();
+      if (!task) return;
+      this.#running += 1;
+      void task().finally(() => {
+        this.#running -= 1;
+        this.#startTasks();
+        this.answered();
+      });
+    }
+  }
+
   #wroteOut(): void {
+    this.#startTasks();
     this.#input.recheck();
     this.session.progressed();
   }

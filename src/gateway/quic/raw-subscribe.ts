@@ -14,27 +14,34 @@ const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d
  * @see docs/protocol.md section 4
  */
 export function rawSubscribe(control: ControlChannel, filter: string, payload: Buffer): void {
-  control.asked();
-  open(control, filter, payload)
-    .catch((error: unknown) => {
-      const refusal = asSluiceError(error);
-      control.session.countError(refusal.code);
-      control.write(errorFrame(0, refusal));
-    })
-    .finally(() => control.answered());
+  attempt(control, () => open(control, filter, payload));
 }
 
 /** Answers UNSUBSCRIBE: the streams end. An ERROR when there is no such subscription. */
 export function rawUnsubscribe(control: ControlChannel, filter: string, payload: Buffer): void {
   if (payload.length > 0) throw new SluiceError('PROTOCOL_ERROR', 'UNSUBSCRIBE has no payload');
+  attempt(control, () => close(control, filter));
+}
+
+/** In turn with what was asked before; a refusal becomes an ERROR about no request in particular. */
+function attempt(control: ControlChannel, task: () => void | Promise<void>): void {
+  control.run(async () => {
+    try {
+      await task();
+    } catch (error) {
+      const refusal = asSluiceError(error);
+      control.session.countError(refusal.code);
+      control.write(errorFrame(0, refusal));
+    }
+  });
+}
+
+function close(control: ControlChannel, filter: string): void {
   const subscription = control.session.subscriptions.byFilter(filter);
-  if (subscription) {
-    subscription.end(undefined, 'unsubscribed');
-    return;
+  if (!subscription) {
+    throw new SluiceError('SUBSCRIPTION_NOT_FOUND', `this connection has no subscription ${filter}`);
   }
-  const refusal = new SluiceError('SUBSCRIPTION_NOT_FOUND', `this connection has no subscription ${filter}`);
-  control.session.countError(refusal.code);
-  control.write(errorFrame(0, refusal));
+  subscription.end(undefined, 'unsubscribed');
 }
 
 async function open(control: ControlChannel, filter: string, payload: Buffer): Promise<void> {

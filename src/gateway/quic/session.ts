@@ -7,6 +7,7 @@ import type { ClientSession, Settling } from './client-session.ts';
 import { ControlStream } from './control-stream.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { PublishStream } from './publish-stream.ts';
+import { logSecurity } from './security-log.ts';
 import { SubscriptionTable } from './subscription-table.ts';
 
 /** How long a connection that is over stays, so that the last frames (ERROR, END, PRODUCED) reach the client before the close. */
@@ -87,6 +88,7 @@ export class Session implements ClientSession {
 
   /** The same for what a draining node still answers. @throws UNAUTHENTICATED */
   requireIdentity(): Principal {
+    if (this.#closed) throw new SluiceError('CLOSED', 'the connection is closed');
     if (this.#principal) return this.#principal;
     throw new SluiceError('UNAUTHENTICATED', 'say HELLO with a token first, or show a client certificate');
   }
@@ -94,7 +96,14 @@ export class Session implements ClientSession {
   /** The client said HELLO. @throws UNAUTHENTICATED */
   authenticate(token: string): Principal {
     const credentials = { token: token === '' ? undefined : token, certificate: this.#certificate() };
-    this.#principal = this.context.broker.authenticate(credentials);
+    const { remoteAddress } = this.connection;
+    const { broker, log } = this.context;
+    try {
+      this.#principal = broker.authenticate(credentials);
+    } catch (error) {
+      logSecurity(log, { kind: 'authentication_failed', code: asSluiceError(error).code, remoteAddress });
+      throw error;
+    }
     if (!this.#draining) this.#timer?.cancel();
     return this.#principal;
   }

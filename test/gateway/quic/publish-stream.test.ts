@@ -193,12 +193,12 @@ describe('publish stream', () => {
     stream.receive!.pause();
     const frame = produceFrame('t', batchOf(['x']));
     const many = Buffer.concat(Array.from({ length: 1000 }, () => frame));
-    for (let i = 0; i < 100; i += 1) stream.write(many);
+    for (let i = 0; i < 20; i += 1) stream.write(many);
     await settle();
-    expect(stream.send!.bufferedBytes).toBeGreaterThan(many.length * 50);
+    expect(stream.send!.bufferedBytes).toBeGreaterThan(many.length * 8);
     expect((await produce(client.bidi(), 't', batchOf(['x']))).error).toBeUndefined();
     stream.receive!.resume();
-    for (let i = 0; i < 100_000; i += 1) await stream.expect(FRAME.PRODUCED);
+    for (let i = 0; i < 20_000; i += 1) await stream.expect(FRAME.PRODUCED);
     expect(stream.send!.bufferedBytes).toBe(0);
   });
 

@@ -91,6 +91,7 @@ describe('raw subscription', () => {
     ['an offset above the log end', 't', '7', 'OFFSET_OUT_OF_RANGE'],
   ])('is refused for %s', async (_what, filter, start, code) => {
     const client = await open();
+    await publish('t', batchOf(['there']));
     client.control.frame(FRAME.SUBSCRIBE, filter, Buffer.from(start));
     expect(await client.control.error()).toBe(code);
     expect(stage.gateway.gauges().subscriptions).toBe(0);

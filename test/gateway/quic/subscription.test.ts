@@ -84,6 +84,7 @@ describe('subscription', () => {
     ],
   ])('refuses %s with %s and forgets it', async (_what, code, value) => {
     const client = await open();
+    await client.request({ case: 'createTopic', value: { name: 'a' } });
     expect(await client.refusal(subscribeBody(value))).toBe(code);
     expect(stage.gateway.gauges()).toMatchObject({ subscriptions: 0, deliveryStreams: 0 });
     await subscribe(client, { filter: 'a' });

@@ -39,13 +39,21 @@ export function answerRequest(control: ControlChannel, payload: Buffer): void {
   if (!control.helloSeen && session.authenticated) {
     throw new SluiceError('PROTOCOL_ERROR', 'HELLO comes before the first REQUEST');
   }
-  session.context.counters.requests += 1;
-  control.asked();
-  void handle(session, body)
-    .then((answer) => encodeControl(FRAME.RESPONSE, ResponseSchema, { correlationId, body: answer }))
-    .catch((error: unknown) => refuse(session, correlationId, error))
-    .then((frame) => control.write(frame))
-    .finally(() => control.answered());
+  control.run(async () => {
+    session.context.counters.requests += 1;
+    control.write(await answer(session, correlationId, body));
+  });
+}
+
+async function answer(session: ClientSession, correlationId: number, body: Request['body']): Promise<Buffer> {
+  try {
+    return encodeControl(FRAME.RESPONSE, ResponseSchema, {
+      correlationId,
+      body: await handle(session, body),
+    });
+  } catch (error) {
+    return refuse(session, correlationId, error);
+  }
 }
 
 async function handle(session: ClientSession, body: Request['body']): Promise<ResponseBody> {

@@ -106,7 +106,7 @@ function statusToWire(status: SubscriptionStatus) {
   };
 }
 
-/** A wildcard may match more partitions than a control frame can name; the others say their position in STREAM_OPEN. */
+/** A wildcard may match more partitions than a response can name; the others say their position in STREAM_OPEN. */
 function asManyAsFit(positions: readonly Position[]): readonly Position[] {
   let bytes = 0;
   const end = positions.findIndex(({ topic }) => {
