@@ -62,7 +62,7 @@ describe('gathering', () => {
 
   it('sends after the linger time though an answer is awaited', async () => {
     const producer = await warm({ lingerMs: 7 });
-    await sendApart(producer, ['a']);
+    (await sendApart(producer, ['a']));
     void producer.send({ topic: 't', value: 'b' }).catch(() => undefined);
     broker.clock.advance(6.9);
     await turns(3);
@@ -74,7 +74,7 @@ describe('gathering', () => {
 
   it('has no more than five batches of a partition in flight', async () => {
     const producer = await warm();
-    await sendApart(producer, ['a', 'b', 'c', 'd', 'e', 'f', 'g']);
+    (await sendApart(producer, ['a', 'b', 'c', 'd', 'e', 'f', 'g']));
     expect(valuesOf(broker.produced)).toEqual(['a', 'b', 'c', 'd', 'e']);
     broker.produced[0]!.answer({ baseOffset: 1 });
     await turns(3);
@@ -342,7 +342,7 @@ describe('other ways', () => {
     broker.onProduce = (arrived) => arrived.answer({ baseOffset: 0 });
     await producer.send({ topic: 't', value: 'warm' });
     broker.onProduce = () => undefined;
-    await sendApart(producer, ['a', 'b']);
+    (await sendApart(producer, ['a', 'b']));
     expect(broker.produced.at(-1)).toMatchObject({ values: ['a'], header: { producerId: -1 } });
   });
 
