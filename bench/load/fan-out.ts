@@ -51,7 +51,8 @@ export async function runFanOut(system: SystemName, scenario: FanOut): Promise<F
   const [got, sent] = await Promise.all([received, published]);
   const after = server.usage();
   const expected = records * scenario.subscribers;
-  if (got.records !== expected) throw new Error(`${system}: ${expected - got.records} of ${expected} records are missing`);
+  if (got.records !== expected)
+    throw new Error(`${system}: ${expected - got.records} of ${expected} records are missing`);
   return {
     deliveredPerSecond: got.records / got.seconds,
     megabytesPerSecond: (got.records * bytes) / got.seconds / 1e6,

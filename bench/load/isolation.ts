@@ -47,7 +47,14 @@ export async function runIsolation(system: SystemName, scenario: Isolation): Pro
   });
   await subscribed;
   const received = subscriber.next('received');
-  publisher.tell({ kind: 'pace', ...shared, topics, bytes: scenario.bytes, rate: 2 * scenario.rate, records: total });
+  publisher.tell({
+    kind: 'pace',
+    ...shared,
+    topics,
+    bytes: scenario.bytes,
+    rate: 2 * scenario.rate,
+    records: total,
+  });
   const { ages, perTopic } = await received;
   const missing = others.reduce((sum, topic) => sum + total / 2 / others.length - perTopic[topic]!, 0);
   return { healthy: latencyOf(ages[healthy]!.slice(WARM_UP)), missing };

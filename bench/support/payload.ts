@@ -18,13 +18,21 @@ export function ageMs(value: Uint8Array): number {
 
 /** A run of values to publish in turn: `random` does not compress; `json` is what a fleet of sensors reports. */
 export function payloads(kind: PayloadKind, bytes: number): readonly Buffer[] {
-  return Array.from({ length: 64 }, (_, index) => (kind === 'random' ? randomBytes(bytes) : telemetry(index, bytes)));
+  return Array.from({ length: 64 }, (_, index) =>
+    kind === 'random' ? randomBytes(bytes) : telemetry(index, bytes),
+  );
 }
 
 function telemetry(index: number, bytes: number): Buffer {
   const readings: object[] = [];
   const report = (): string =>
-    JSON.stringify({ stamp: '00000000', device: `sensor-${1000 + index}`, site: 'plant-7', firmware: '4.12.1', readings });
+    JSON.stringify({
+      stamp: '00000000',
+      device: `sensor-${1000 + index}`,
+      site: 'plant-7',
+      firmware: '4.12.1',
+      readings,
+    });
   for (let n = 0; Buffer.byteLength(report()) < bytes; n += 1) {
     readings.push({
       channel: `temperature/${n}`,

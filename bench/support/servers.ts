@@ -1,6 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -95,7 +95,16 @@ const COMMANDS: Readonly<Record<SystemName, (setting: Setting) => Command>> = {
       process.execPath,
       new URL('../../src/cli/main.ts', import.meta.url).pathname,
       'serve',
-      ...['--data', join(folder, 'data'), '--quic', `${host}:${port}`, '--tls-listen', 'off', '--http', 'off'],
+      ...[
+        '--data',
+        join(folder, 'data'),
+        '--quic',
+        `${host}:${port}`,
+        '--tls-listen',
+        'off',
+        '--http',
+        'off',
+      ],
       ...['--config', sluiceConfig(folder, files)],
       ...extra,
     ],
@@ -159,7 +168,11 @@ function mosquittoConfig(folder: string, host: string, port: number, files: Cert
 async function writeCertificates(folder: string, host: string): Promise<CertificateFiles> {
   const authority = await makeAuthority();
   const identity = await authority.issue({ names: ['localhost'], ips: [...new Set(['127.0.0.1', host])] });
-  const files = { ca: join(folder, 'ca.pem'), certificate: join(folder, 'server.pem'), key: join(folder, 'key.pem') };
+  const files = {
+    ca: join(folder, 'ca.pem'),
+    certificate: join(folder, 'server.pem'),
+    key: join(folder, 'key.pem'),
+  };
   writeFileSync(files.ca, authority.certificatePem);
   writeFileSync(files.certificate, identity.certificatePem);
   writeFileSync(files.key, identity.privateKeyPem, { mode: 0o600 });

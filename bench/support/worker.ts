@@ -113,7 +113,8 @@ async function subscribe(order: SubscribeOrder): Promise<void> {
         if (times !== undefined) times.push(ageMs(value));
         if (count.got === wanted) complete += 1;
         // Looking at the clock for every record would be measured too.
-        if (count.got === wanted || (count.got & 255) === 0 || times !== undefined) lastMs = performance.now();
+        if (count.got === wanted || (count.got & 255) === 0 || times !== undefined)
+          lastMs = performance.now();
       });
       if (order.stalls?.topics.includes(topic)) stalled.push(subscription);
     }
@@ -155,7 +156,7 @@ async function publish(order: PublishOrder): Promise<void> {
   const startMs = performance.now();
   const startCpu = cpuSeconds();
   farthest = 0;
-  for (let sent = 0; sent < order.records; ) {
+  for (let sent = 0; sent < order.records;) {
     if (sent - farthest >= order.windowRecords) {
       await client.ready();
       await pause(0);
@@ -172,7 +173,11 @@ async function publish(order: PublishOrder): Promise<void> {
     if ((sent & 4095) === 0) await new Promise(setImmediate);
   }
   await client.flush();
-  report({ kind: 'published', seconds: (performance.now() - startMs) / 1e3, cpuSeconds: cpuSeconds() - startCpu });
+  report({
+    kind: 'published',
+    seconds: (performance.now() - startMs) / 1e3,
+    cpuSeconds: cpuSeconds() - startCpu,
+  });
 }
 
 async function pace(order: PaceOrder): Promise<void> {
@@ -190,7 +195,11 @@ async function pace(order: PaceOrder): Promise<void> {
     client.publish(order.topics[sent % order.topics.length]!, value);
   }
   await client.flush();
-  report({ kind: 'published', seconds: (performance.now() - startMs) / 1e3, cpuSeconds: cpuSeconds() - startCpu });
+  report({
+    kind: 'published',
+    seconds: (performance.now() - startMs) / 1e3,
+    cpuSeconds: cpuSeconds() - startCpu,
+  });
 }
 
 async function obey(order: Order): Promise<void> {
@@ -208,7 +217,10 @@ async function obey(order: Order): Promise<void> {
 
 process.on('message', (order: Order) => {
   obey(order).catch((error: unknown) => {
-    report({ kind: 'failed', message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
+    report({
+      kind: 'failed',
+      message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    });
   });
 });
 process.on('disconnect', () => process.exit(0));
