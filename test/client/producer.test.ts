@@ -35,6 +35,11 @@ async function sendApart(producer: Producer, values: readonly string[]): Promise
   return sends;
 }
 
+/** The same, where nobody cares what becomes of them. */
+async function occupy(producer: Producer, values: readonly string[]): Promise<void> {
+  void (await sendApart(producer, values)).length;
+}
+
 const sequences = (arrived: readonly Arrived[]): (readonly [number, number])[] =>
   arrived.map(({ header }) => [header.producerId, header.baseSequence]);
 const valuesOf = (arrived: readonly Arrived[]): string[] => arrived.map(({ values }) => values.join());
@@ -62,7 +67,7 @@ describe('gathering', () => {
 
   it('sends after the linger time though an answer is awaited', async () => {
     const producer = await warm({ lingerMs: 7 });
-    (await sendApart(producer, ['a']));
+    await occupy(producer, ['a']);
     void producer.send({ topic: 't', value: 'b' }).catch(() => undefined);
     broker.clock.advance(6.9);
     await turns(3);
@@ -74,7 +79,7 @@ describe('gathering', () => {
 
   it('has no more than five batches of a partition in flight', async () => {
     const producer = await warm();
-    (await sendApart(producer, ['a', 'b', 'c', 'd', 'e', 'f', 'g']));
+    await occupy(producer, ['a', 'b', 'c', 'd', 'e', 'f', 'g']);
     expect(valuesOf(broker.produced)).toEqual(['a', 'b', 'c', 'd', 'e']);
     broker.produced[0]!.answer({ baseOffset: 1 });
     await turns(3);
@@ -342,7 +347,7 @@ describe('other ways', () => {
     broker.onProduce = (arrived) => arrived.answer({ baseOffset: 0 });
     await producer.send({ topic: 't', value: 'warm' });
     broker.onProduce = () => undefined;
-    (await sendApart(producer, ['a', 'b']));
+    await occupy(producer, ['a', 'b']);
     expect(broker.produced.at(-1)).toMatchObject({ values: ['a'], header: { producerId: -1 } });
   });
 
