@@ -299,34 +299,3 @@ describe('addresses', () => {
     await expect(attempt).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
   });
 });
-
-describe('early acknowledgements', () => {
-  /** Packets of a client that writes once and then has nothing to do, until the server has heard from it in silence. */
-  async function packetsAfterOneWrite(earlyAckMs: number): Promise<number> {
-    // The client's end alone: the server's bursts would make it answer as well.
-    const early = quicStage({ earlyAckMs });
-    await early.open();
-    const accepted = Promise.withResolvers<Connection>();
-    const listener = await stage.listen({}, (connection) => accepted.resolve(connection));
-    const relay = await UdpRelay.open(listener.port);
-    relays.push(relay);
-    const { authorityPem: authoritiesPem } = stage.credentials;
-    const client = await early.connect({ port: relay.port }, { authoritiesPem });
-    const server = await accepted.promise;
-    await roundTripOf(client, server);
-    server.onStream = () => undefined;
-    relay.recording = true;
-    const limits = stage.limits({ idleTimeoutMs: 150, keepAliveMs: 0 });
-    const { client: watch } = await stage.pair({ listen: { limits }, connect: { limits } });
-    client.openUni().write(Buffer.from('the only one'));
-    await closeOf(watch);
-    const sent = relay.packets.filter(({ direction }) => direction === 'to-server').length;
-    await early.close();
-    return sent;
-  }
-
-  it('are provoked by one more packet per burst, and only when asked for', async () => {
-    const [without, withEarly] = [await packetsAfterOneWrite(0), await packetsAfterOneWrite(20)];
-    expect(withEarly - without).toBe(1);
-  });
-});

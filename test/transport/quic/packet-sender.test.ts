@@ -1,0 +1,74 @@
+import { describe, expect, it } from 'vitest';
+import type { NativeConnection } from '../../../src/transport/quic/native.ts';
+import { PacketSender } from '../../../src/transport/quic/packet-sender.ts';
+import { PeerAddress } from '../../../src/transport/quic/peer-address.ts';
+import type { UdpSocket } from '../../../src/transport/quic/udp-socket.ts';
+import { ManualClock } from './manual-clock.ts';
+
+const PEER = { host: '192.0.2.1', port: 4433 };
+const EARLY_ACK_MS = 3;
+
+/** A sender over a quiche that has `packets` to send, each one addressed to `to`. */
+function setUp(packets: number, to = PEER, congested = false) {
+  const clock = new ManualClock();
+  const sentTo: number[] = [];
+  const socket = {
+    buffer: Buffer.alloc(2000),
+    congested,
+    send: (_length: number, target: { port: number }) => sentTo.push(target.port),
+  } as unknown as UdpSocket;
+  let left = packets;
+  const native = {
+    send: () => {
+      left -= 1;
+      return left < 0 ? null : [100, { to }];
+    },
+  } as unknown as NativeConnection;
+  const sender = new PacketSender(socket, new PeerAddress(PEER, { host: '0.0.0.0', port: 1 }), clock, 1350);
+  return { clock, native, sender, sentTo };
+}
+
+describe('packet sender', () => {
+  it('sends a turn’s worth and says that there is more', () => {
+    const { native, sender, sentTo } = setUp(100);
+    expect([sender.send(native), sentTo.length, sender.send(native), sentTo.length]).toEqual([
+      true,
+      64,
+      false,
+      100,
+    ]);
+  });
+
+  it('sends where quiche says, if that is not where the last packet came from', () => {
+    const { native, sender, sentTo } = setUp(2, { ...PEER, port: 5555 });
+    sender.send(native);
+    expect(sentTo).toEqual([5555, 5555]);
+  });
+
+  it('waits a moment while the kernel takes nothing', () => {
+    const { clock, native, sender, sentTo } = setUp(2, PEER, true);
+    sender.send(native);
+    expect([sentTo, sender.resumeMs - clock.monotonicMs()]).toEqual([[], 1]);
+  });
+
+  it('asks for an early acknowledgement once after a burst', () => {
+    const { clock, native, sender } = setUp(2);
+    sender.openBurst();
+    sender.send(native);
+    const early = sender.takeEarlyAck(EARLY_ACK_MS, clock.monotonicMs());
+    clock.advance(sender.earlyAckDueMs(EARLY_ACK_MS) - clock.monotonicMs());
+    const due = sender.takeEarlyAck(EARLY_ACK_MS, clock.monotonicMs());
+    clock.advance(100);
+    expect([early, due, sender.takeEarlyAck(EARLY_ACK_MS, clock.monotonicMs())]).toEqual([
+      false,
+      true,
+      false,
+    ]);
+  });
+
+  it('asks for none when that is off', () => {
+    const { sender } = setUp(0);
+    sender.openBurst();
+    expect(sender.earlyAckDueMs(0)).toBe(Infinity);
+  });
+});
