@@ -37,7 +37,8 @@ async function sendApart(producer: Producer, values: readonly string[]): Promise
 
 /** The same, where nobody cares what becomes of them. */
 async function occupy(producer: Producer, values: readonly string[]): Promise<void> {
-  void (await sendApart(producer, values)).length;
+  const sends = await sendApart(producer, values);
+  expect(sends).toHaveLength(values.length);
 }
 
 const sequences = (arrived: readonly Arrived[]): (readonly [number, number])[] =>
