@@ -122,7 +122,7 @@ function verdict(): boolean {
     const keys = `${published.length - wrong}/${published.length}`;
     const p99 = of?.p99Ms?.toFixed(1) ?? '–';
     console.log(
-      `${name.padEnd(14)}${String(of?.records ?? 0).padStart(10)}${keys.padStart(16)}${p99.padStart(10)}   ${ok ? 'complete' : 'FAILED'}`,
+      `${name.padEnd(14)}${String(of?.records ?? 0).padStart(10)}${keys.padStart(16)}${p99.padStart(10)}   ${ok ? 'complete' : 'FAILED'}${name === 'stalled' ? ` (did not read for ${STALL_MS / 1000} s)` : ''}`,
     );
     return ok;
   });

@@ -45,7 +45,7 @@ export function task(): Task {
   return JSON.parse(process.argv[2]!) as Task;
 }
 
-/** Says something to the parent. */
-export function tell(message: Message): void {
-  process.send!(message);
+/** Says something to the parent; resolves when it has left this process. */
+export function tell(message: Message): Promise<void> {
+  return new Promise((resolve) => process.send!(message, undefined, {}, () => resolve()));
 }

@@ -10,7 +10,7 @@ const flights = readFlights(records);
 const client = await connect(url, { ca, clientId: 'publisher' });
 const producer = client.producer({ compression: 'none' });
 const digests = new KeyDigests();
-tell({ kind: 'ready' });
+void tell({ kind: 'ready' });
 
 const started = performance.now();
 let sent = 0;
@@ -24,11 +24,11 @@ while (sent < flights.length) {
   }
   if (sent - reported >= rate / 4) {
     reported = sent;
-    tell({ kind: 'progress', name: 'publisher', records: sent, p99Ms: undefined, stalled: false });
+    void tell({ kind: 'progress', name: 'publisher', records: sent, p99Ms: undefined, stalled: false });
   }
   await sleep(2);
 }
 await producer.flush();
-tell({ kind: 'done', name: 'publisher', records: sent, p99Ms: undefined, digests: digests.finish() });
+await tell({ kind: 'done', name: 'publisher', records: sent, p99Ms: undefined, digests: digests.finish() });
 await client.close();
 process.disconnect();

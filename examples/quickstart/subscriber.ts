@@ -19,7 +19,7 @@ async function follow({ name, stall }: SubscriptionTask): Promise<void> {
   let records = 0;
   let stalled = false;
   const report = setInterval(() => {
-    tell({ kind: 'progress', name, records, p99Ms: p99(interval), stalled });
+    void tell({ kind: 'progress', name, records, p99Ms: p99(interval), stalled });
     interval.reset();
   }, REPORT_MS);
 
@@ -41,7 +41,7 @@ async function follow({ name, stall }: SubscriptionTask): Promise<void> {
     if (records === expected) break;
   }
   clearInterval(report);
-  tell({ kind: 'done', name, records, p99Ms: p99(overall), digests: digests.finish() });
+  await tell({ kind: 'done', name, records, p99Ms: p99(overall), digests: digests.finish() });
 }
 
 function p99(histogram: RecordableHistogram): number | undefined {
@@ -49,7 +49,7 @@ function p99(histogram: RecordableHistogram): number | undefined {
 }
 
 const following = Promise.all(subscriptions.map(follow));
-tell({ kind: 'ready' });
+void tell({ kind: 'ready' });
 await following;
 await client.close();
 process.disconnect();

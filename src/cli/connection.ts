@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { Client } from '../client/index.ts';
 import { connect } from '../client/index.ts';
-import { SluiceError } from '../kernel/errors.ts';
+import { asSluiceError, SluiceError } from '../kernel/errors.ts';
 import { findServer } from './running-servers.ts';
 import { DEFAULT_SERVER, isLoopback, parseServers, serverUrl } from './server-address.ts';
 import type { ServerAddress } from './server-address.ts';
@@ -102,17 +102,29 @@ function outOfPatience({ clock, interrupted }: Terminal): Promise<never> {
 }
 
 /** Connects as `clientId`; the caller closes. @throws as {@link withClient} */
-export function openClient(terminal: Terminal, flags: ConnectionFlags, clientId: string): Promise<Client> {
+export async function openClient(
+  terminal: Terminal,
+  flags: ConnectionFlags,
+  clientId: string,
+): Promise<Client> {
   const plan = planConnection(flags, terminal);
-  return connect(plan.url, {
-    clientId,
-    token: plan.token ?? '',
-    timeoutMs: CONNECT_TIMEOUT_MS,
-    signal: terminal.interrupted,
-    ...(plan.ca !== undefined && { ca: plan.ca }),
-    ...(plan.certificate !== undefined &&
-      plan.key !== undefined && { certificate: plan.certificate, key: plan.key }),
-  });
+  try {
+    return await connect(plan.url, {
+      clientId,
+      token: plan.token ?? '',
+      timeoutMs: CONNECT_TIMEOUT_MS,
+      signal: terminal.interrupted,
+      ...(plan.ca !== undefined && { ca: plan.ca }),
+      ...(plan.certificate !== undefined &&
+        plan.key !== undefined && { certificate: plan.certificate, key: plan.key }),
+    });
+  } catch (error) {
+    const known = asSluiceError(error, 'CONNECT_FAILED');
+    if (known.code !== 'TIMEOUT') throw known;
+    // The SDK has tried for a while; why the last attempt failed says more than that time is up.
+    const why = known.cause instanceof SluiceError ? known.cause : known;
+    throw new SluiceError('CONNECT_FAILED', why.message, { cause: known });
+  }
 }
 
 function knownAuthority(terminal: Terminal, addresses: readonly ServerAddress[]): string | undefined {

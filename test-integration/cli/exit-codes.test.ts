@@ -7,6 +7,7 @@ let node: Served;
 beforeAll(async () => {
   place = new Place();
   node = await place.serve();
+  await place.run(['topic', 'create', 'small', '--server', node.quic]);
 });
 afterAll(() => place.leave());
 
@@ -21,7 +22,6 @@ describe('exit codes', () => {
     [2, 'INVALID_ARGUMENT', ['topic', 'alter', 'small']],
     [2, 'INVALID_ARGUMENT', ['pub', 'small', '--file', 'missing']],
   ])('%i for %s', async (exitCode, code, argv) => {
-    await place.run(['topic', 'create', 'small', '--if-not-exists', '--server', node.quic]);
     const run = await place.run([...argv, '--server', node.quic]);
     expect(run).toMatchObject({ exitCode, stdout: '' });
     expect(run.stderr).toMatch(new RegExp(`^sluice: ${code}: [^\\n]+\\n$`));

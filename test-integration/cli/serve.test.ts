@@ -41,7 +41,7 @@ describe('sluice serve', () => {
   });
 
   it('drains on SIGTERM: what was published is answered, then it exits with 0', async () => {
-    const { running, quic } = await place.serve();
+    const { running, quic } = await place.serve([], { SLUICE_DRAIN_TIMEOUT: '1s' });
     const publishing = place.start(['pub', 'drained', '-o', 'json', '--server', quic]);
     publishing.child.stdin!.write('one\n');
     const reader = [
