@@ -52,9 +52,10 @@ describe('a client whose address changes', () => {
     echoStreams(server);
     await roundTrip(client, 'before');
     await relay.rebind();
-    // The new address counts once the client has answered from it.
-    for (let i = 0; i < 3; i += 1) await roundTrip(client, 'after');
-    expect(server.remoteAddress).toBe(`127.0.0.1:${relay.outerPort}`);
+    const outer = `127.0.0.1:${relay.outerPort}`;
+    // It counts once the client has answered a challenge there, which takes a few packets.
+    for (let i = 0; i < 100 && server.remoteAddress !== outer; i += 1) await roundTrip(client, 'after');
+    expect(server.remoteAddress).toBe(outer);
   });
 
   it('goes on with a transfer in both directions, many times', async () => {
