@@ -67,6 +67,8 @@ export interface EmbeddedOptions {
   readonly dataDir: string;
   readonly clock: Clock;
   readonly random: Random;
+  /** Name of this node; default one that is made once and kept. */
+  readonly nodeId?: string;
 }
 
 /**
@@ -107,7 +109,7 @@ export class EmbeddedCoordinator implements Coordinator {
     for (const file of topics) this.#keep(file);
     this.#nextProducerId = node.state.producerIdCeiling;
     this.clusterId = node.state.clusterId;
-    this.nodeId = node.state.nodeId;
+    this.nodeId = options.nodeId ?? node.state.nodeId;
     this.tokens = tokenStore(tokens, () => this.#checkOpen());
   }
 

@@ -156,7 +156,9 @@ async function buildCore(
   { clock, random, log }: Required<NodePorts>,
   parts: AsyncDisposableStack,
 ): Promise<Core> {
-  const coordinator = parts.use(await EmbeddedCoordinator.open({ dataDir: settings.dataDir, clock, random }));
+  const { dataDir } = settings;
+  const nodeId = settings.node.id;
+  const coordinator = parts.use(await EmbeddedCoordinator.open({ dataDir, clock, random, nodeId }));
   const tls = await loadTlsMaterial(settings, { clock, random, log });
   const broker = parts.use(
     await Broker.open({
@@ -171,7 +173,7 @@ async function buildCore(
     }),
   );
   const listeners = new Map<string, Listener>();
-  const { clusterId, nodeId } = coordinator;
+  const { clusterId } = coordinator;
   const gateway = new NativeGateway({
     broker,
     clock,

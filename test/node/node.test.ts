@@ -77,11 +77,12 @@ describe('node', () => {
     client.connection.close(0, 'done');
   });
 
-  it('names its addresses in WELCOME', async () => {
-    const node = await start();
+  it('names itself and its addresses in WELCOME', async () => {
+    const node = await start({ 'node.id': 'broker-7' });
     const client = await connect(node, quic());
-    const { nodes } = await client.hello();
+    const { nodeId, nodes } = await client.hello();
     const { quic: udp, tls } = node.addresses;
+    expect([nodeId, nodes[0]!.nodeId]).toEqual(['broker-7', 'broker-7']);
     expect(nodes[0]!.urls).toEqual([`quic://127.0.0.1:${udp.port}`, `tls://127.0.0.1:${tls!.port}`]);
     client.connection.close(0, 'done');
   });

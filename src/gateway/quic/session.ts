@@ -147,6 +147,7 @@ export class Session implements ClientSession {
     });
     this.#control?.goAway(reason, alternatives);
     this.subscriptions.endAll('DRAINING', reason);
+    if (this.#ending) return this.#whenDrained;
     this.#timer?.cancel();
     this.#timer = this.context.clock.setTimer(this.context.limits.drainTimeoutMs, () =>
       this.connection.close(0, reason),

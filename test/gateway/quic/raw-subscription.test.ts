@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { parseStart } from '../../../src/gateway/quic/raw-subscribe.ts';
 import { FRAME } from '../../../src/wire/frame.ts';
+import type { SendStream } from '../../../src/transport/transport.ts';
 import { RecordBatchEncoder } from '../../../src/wire/record-batch-encoder.ts';
 import type { StageOptions } from './gateway-stage.ts';
 import { GatewayStage } from './gateway-stage.ts';
@@ -129,11 +130,16 @@ describe('raw subscription', () => {
     await open();
     const stalled = await stage.connect({ streamWindowBytes: 16 * 1024 });
     stalled.onDelivery = (stream) => stream.receive!.pause();
+    await settle();
+    const end = stage.serverEnds[1]!;
+    const openUni = end.openUni.bind(end);
+    let send: SendStream | undefined;
+    end.openUni = () => (send = openUni());
     await subscribe(stalled, 't');
     const texts = Array.from({ length: 5000 }, (_, i) => `record ${i}`.padEnd(200, '.'));
     await publish('t', batchOf(texts, 'zstd'));
     await settle();
-    expect(stage.serverEnds[1]!.stats().sentBytes).toBeLessThan(20 * 1024);
+    expect(send!.bufferedBytes).toBeLessThan(64 * 1024);
     const channel = await stalled.rawDelivery();
     channel.receive!.resume();
     expect((await messages(channel, 5000)).at(-1)).toBe(`t=${texts[4999]!}`);

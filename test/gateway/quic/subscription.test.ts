@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { DeliveryMode, GapPolicy } from '../../../src/gen/sluice/client/v1/subscription_pb.ts';
+import { ANONYMOUS } from '../../../src/security/principal.ts';
 import { decodeEnd, decodeGap } from '../../../src/wire/delivery.ts';
 import { FRAME } from '../../../src/wire/frame.ts';
 import type { StageOptions } from './gateway-stage.ts';
@@ -162,6 +163,7 @@ describe('subscription', () => {
     await produce(client.bidi(), 'a', batchOf(['x']));
     expect(await receive(wanted.channel, 1)).toEqual(['x']);
     expect(stage.gateway.gauges().deliveryStreams).toBe(1);
+    expect(stage.broker.describeTopic(ANONYMOUS, 'a').partitions[0]!.subscribers).toBe(1);
   });
 
   it('lets go of everything when the connection is gone', async () => {
