@@ -7,6 +7,8 @@ interface Internals {
   readonly protocol: { readonly transport: { readonly socket: Socket } };
 }
 
+/** More than the client's default, which a handshake over a link that loses packets may exceed. */
+const CONNECT_MS = 10_000;
 /** Publishes between two flushes: the client writes whatever gathers in one tick together. */
 const PUBLISHES_PER_FLUSH = 1_000;
 
@@ -16,6 +18,7 @@ export const nats: Adapter = {
     const connection = await connect({
       servers: `${server.host}:${server.port}`,
       tls: { caFile: server.caFile },
+      timeout: CONNECT_MS,
     });
     const { socket } = (connection as unknown as Internals).protocol.transport;
     let sinceFlush = 0;

@@ -22,11 +22,9 @@ async function dial(server: ServerAddress): Promise<ReturnType<typeof createClie
 /** Redis publish/subscribe with TLS. Its protocol wants one connection for subscribing and one for publishing. */
 export const redis: Adapter = {
   async connect(server) {
-    let publisher: ReturnType<typeof createClient> | undefined;
     let subscriber: ReturnType<typeof createClient> | undefined;
     let waiting: Promise<unknown>[] = [];
-    const publishing = await dial(server);
-    publisher = publishing;
+    const publisher = await dial(server);
     const settle = async (): Promise<void> => {
       const replies = waiting;
       waiting = [];
@@ -44,14 +42,14 @@ export const redis: Adapter = {
         };
       },
       publish(topic, value) {
-        waiting.push(publishing.publish(topic, value as Buffer));
+        waiting.push(publisher.publish(topic, value as Buffer));
         return waiting.length < PIPELINE;
       },
       ready: settle,
       flush: settle,
       async close() {
         await settle();
-        await publisher?.close();
+        await publisher.close();
         await subscriber?.close();
       },
     };

@@ -84,11 +84,25 @@ const cpuSeconds = (): number => {
 };
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+const DIAL_ATTEMPTS = 5;
 let clients: BenchClient[] = [];
 let farthest = 0;
 
+/** Connects; a handshake may fail on a link that loses packets, which is not what is measured. */
+async function dial(server: ServerAddress, options: ClientOptions): Promise<BenchClient> {
+  const adapter = await adapterOf(server.system);
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const client = await adapter.connect(server, options);
+      clients.push(client);
+      return client;
+    } catch (error) {
+      if (attempt === DIAL_ATTEMPTS) throw error;
+    }
+  }
+}
+
 async function subscribe(order: SubscribeOrder): Promise<void> {
-  const adapter = await adapterOf(order.server.system);
   const wanted = order.records;
   const counts: { topic: string; got: number }[] = [];
   const ages: Record<string, number[]> = Object.fromEntries(order.timed.map((topic) => [topic, []]));
@@ -98,8 +112,7 @@ async function subscribe(order: SubscribeOrder): Promise<void> {
   let startCpu = 0;
   let complete = 0;
   for (let n = 0; n < order.connections; n += 1) {
-    const client = await adapter.connect(order.server, order.options);
-    clients.push(client);
+    const client = await dial(order.server, order.options);
     for (const topic of order.topics) {
       const count = { topic, got: 0 };
       counts.push(count);
@@ -150,8 +163,7 @@ async function subscribe(order: SubscribeOrder): Promise<void> {
 }
 
 async function publish(order: PublishOrder): Promise<void> {
-  const client = await (await adapterOf(order.server.system)).connect(order.server, order.options);
-  clients.push(client);
+  const client = await dial(order.server, order.options);
   const values = payloads(order.payload, order.bytes);
   const startMs = performance.now();
   const startCpu = cpuSeconds();
@@ -181,8 +193,7 @@ async function publish(order: PublishOrder): Promise<void> {
 }
 
 async function pace(order: PaceOrder): Promise<void> {
-  const client = await (await adapterOf(order.server.system)).connect(order.server, order.options);
-  clients.push(client);
+  const client = await dial(order.server, order.options);
   const startMs = performance.now();
   const startCpu = cpuSeconds();
   for (let sent = 0; sent < order.records; sent += 1) {

@@ -39,7 +39,7 @@ export interface LossResults {
  * publisher are on one side, the subscriber on the other: one lossy crossing, as a remote subscriber sees it.
  */
 export async function runLoss(runs: number, quick: boolean): Promise<LossResults> {
-  await requireTools(['ip', 'nft', 'nats-server', 'redis-server']);
+  requireTools(['ip', 'nft', 'nats-server', 'redis-server']);
   const percents = quick ? [10] : [0, 1, 5, 10];
   const samples: { label: string; lossPercent: number; runs: LatencySample[] }[] = [];
   for (const lossPercent of percents) {

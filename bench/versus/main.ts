@@ -112,7 +112,7 @@ async function compare(comparison: Comparison): Promise<{ rows: Row[]; line: str
   return { rows, line: `| ${comparison.name}, ${comparison.unit} | ${cells.join(' | ')} |` };
 }
 
-await requireTools(['nats-server', 'redis-server', 'mosquitto']);
+requireTools(['nats-server', 'redis-server', 'mosquitto']);
 const wanted = values.only?.split(',') ?? [...Object.keys(COMPARISONS), 'loss'];
 const rows: Row[] = [];
 const lines = [`| | ${SYSTEMS.join(' | ')} |`, `| --- |${' --- |'.repeat(SYSTEMS.length)}`];
