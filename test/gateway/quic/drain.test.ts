@@ -62,12 +62,21 @@ describe('drain', () => {
     expect(await client.refusal(subscribe)).toBe('DRAINING');
   });
 
-  it('answers what it received before', async () => {
+  it('waits for the outcome of what it received before, and answers it', async () => {
+    const { broker } = stage;
+    const publish = broker.publish.bind(broker);
+    let store: (() => void) | undefined;
+    broker.publish = (...parameters) => {
+      store = () => publish(...parameters);
+    };
     const stream = client.bidi();
-    stream.write(produceFrame('a-topic-that-has-to-be-created', batchOf(['x'])));
-    await until(() => stage.gateway.counters.produceFrames === 1);
+    stream.write(produceFrame('news', batchOf(['x'])));
+    await until(() => store !== undefined);
     const state = drain();
     client.control.send!.end();
+    await settle();
+    stage.clock.advance(GOODBYE_MS);
+    store!();
     expect((await stream.next()).type).toBe(FRAME.PRODUCED);
     await settle();
     stage.clock.advance(GOODBYE_MS);

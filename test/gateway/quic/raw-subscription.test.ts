@@ -138,11 +138,13 @@ describe('raw subscription', () => {
     await subscribe(stalled, 't');
     const texts = Array.from({ length: 5000 }, (_, i) => `record ${i}`.padEnd(200, '.'));
     await publish('t', batchOf(texts, 'zstd'));
+    await publish('t', batchOf(texts.slice(0, 3000)));
     await settle();
     expect(send!.bufferedBytes).toBeLessThan(64 * 1024);
     const channel = await stalled.rawDelivery();
     channel.receive!.resume();
     expect((await messages(channel, 5000)).at(-1)).toBe(`t=${texts[4999]!}`);
+    expect((await messages(channel, 3000)).at(-1)).toBe(`t=${texts[2999]!}`);
   });
 
   it('ends with the code of a batch that inflates to too much', async () => {
