@@ -80,4 +80,10 @@ describe('the command line', () => {
     expect(run.exitCode).toBe(exitCode);
     expect(run.stderr).toMatch(new RegExp(`^sluice: ${code}: [^\\n]+\\n$`));
   });
+
+  it('does not wait for a node of this machine that nobody has started', async () => {
+    const run = await runHere(['status'], { env: { XDG_STATE_HOME: '/nonexistent' } });
+    expect(run.exitCode).toBe(3);
+    expect(run.stderr).toContain('No node of yours runs at quic://127.0.0.1:7450');
+  });
 });

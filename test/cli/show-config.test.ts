@@ -31,6 +31,18 @@ describe('sluice config', () => {
     expect(shown.get('http.listen')).toMatchObject({ value: '127.0.0.1:7451', origin: 'default' });
   });
 
+  it.each([
+    ['--data', 'd', 'dataDir'],
+    ['--quic', '127.0.0.1:1', 'quic.listen'],
+    ['--http', 'off', 'http.listen'],
+    ['--tls-listen', 'off', 'tls.listen'],
+    ['--node-id', 'n', 'node.id'],
+    ['--log-level', 'warn', 'log.level'],
+  ])('%s %s sets %s', async (option, value, path) => {
+    const run = await runHere(['config', 'show', option, value, '-o', 'json']);
+    expect(rows(run.stdout).get(path)).toMatchObject({ value, origin: 'flag' });
+  });
+
   it('accepts the variables of the other commands', async () => {
     const env = {
       SLUICE_SERVER: 'quic://a',
