@@ -10,7 +10,7 @@ export interface ProducerOptions {
    * is awaited do records gather, until it comes, the batch is full, or this time is over. Default 5.
    */
   readonly lingerMs?: number;
-  /** A batch is sent when it has reached this size before compression. Default 64 KiB. */
+  /** A batch is sent when it has reached this size before compression. Default 256 KiB. */
   readonly batchBytes?: number;
   /** Default `none`. */
   readonly compression?: Codec;
@@ -47,7 +47,7 @@ const ACKS = { none: 0, leader: 1, all: 2 } as const;
 const KiB = 1024;
 const DEFAULTS = {
   lingerMs: 5,
-  batchBytes: 64 * KiB,
+  batchBytes: 256 * KiB,
   retries: Number.POSITIVE_INFINITY,
   deliveryTimeoutMs: 120_000,
   bufferBytes: 32 * KiB * KiB,
