@@ -210,6 +210,31 @@ describe('retrying', () => {
     expect(broker.produced.at(-1)!.header.baseSequence).toBe(0);
   });
 
+  it('keeps the numbers of what may be stored after one before it was given up, and lets nothing overtake it', async () => {
+    const client = await broker.client('memory://fake:1', { reconnect: { maxDelayMs: 200 } });
+    const producer = client.producer({ deliveryTimeoutMs: 10_000 });
+    const [a] = await sendApart(producer, ['a']);
+    await broker.pass(5000);
+    const [b] = await sendApart(producer, ['b']);
+    const before = sequences(broker.produced.splice(0));
+    broker.refuseHello = 'OVERLOADED';
+    broker.last.cut();
+    await turns(3);
+    const [c] = await sendApart(producer, ['c']);
+    await broker.pass(6000);
+    await expect(a).rejects.toMatchObject({ code: 'TIMEOUT' });
+    broker.refuseHello = undefined;
+    await broker.pass(500);
+    expect(valuesOf(broker.produced)).toEqual(['b']);
+    expect(sequences(broker.produced)).toEqual(before.slice(1));
+    broker.produced[0]!.answer({ baseOffset: 1 });
+    await turns(3);
+    expect(valuesOf(broker.produced)).toEqual(['b', 'c']);
+    expect(sequences(broker.produced)[1]).toEqual([before[0]![0] + 1, 0]);
+    broker.produced[1]!.answer({ baseOffset: 2 });
+    expect([await b, await c]).toMatchObject([{ offset: 1 }, { offset: 2 }]);
+  });
+
   it('gives up after the retries that are allowed', async () => {
     const producer = await warm({ retries: 1 });
     broker.onProduce = (arrived) => arrived.answer({ error: 'OVERLOADED' });
@@ -277,6 +302,25 @@ describe('room', () => {
     const sends = values.map((value) => producer.send({ topic: 't', value }));
     await Promise.all(sends);
     expect(broker.produced.flatMap(({ values: sent }) => sent)).toEqual(values);
+  });
+
+  it('lets nothing overtake a send that waits for room', async () => {
+    const producer = await warm({ bufferBytes: 1000 });
+    const send = (name: string, length: number): void =>
+      void producer.send({ topic: 't', value: name.padEnd(length, '.') }).catch(() => undefined);
+    send('a', 100);
+    await turns(3);
+    send('b', 900); // full now
+    send('c', 10);
+    broker.produced[0]!.answer({ baseOffset: 0 }); // some room, but not enough for those who wait to go on
+    await turns(3);
+    send('d', 10);
+    expect(producer.offer({ topic: 't', value: 'e' })).toBe(false);
+    broker.onProduce = (arrived) => arrived.answer({ baseOffset: 0 });
+    broker.produced[1]!.answer({ baseOffset: 0 });
+    await turns(5);
+    const names = broker.produced.flatMap(({ values }) => values.map((value) => value[0]));
+    expect(names).toEqual(['a', 'b', 'c', 'd']);
   });
 
   it('gives the room of a rejected batch back', async () => {

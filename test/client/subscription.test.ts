@@ -152,6 +152,21 @@ describe('an ordered subscription', () => {
     expect(await drain(subscription)).toEqual(['0=a', '1=b']);
   });
 
+  it('stops the streams it had when it subscribes again', async () => {
+    await subscribe();
+    const stopped: number[] = [];
+    broker.last.deliver('t', 0, 0).send.onStopped = (code) => stopped.push(code);
+    broker.last.deliver('t', 1, 0).end({ error: 'NOT_LEADER' });
+    await turns(5);
+    await broker.pass(200);
+    expect(stopped).toEqual([4]);
+    expect(broker.last.requests.map(({ case: name }) => name)).toEqual([
+      'subscribe',
+      'unsubscribe',
+      'subscribe',
+    ]);
+  });
+
   it('ends when the broker ends a stream for good, after what came before', async () => {
     const subscription = await subscribe();
     broker.last.deliver('t', 0, 0).batch(0, ['a']).end({ error: 'FORBIDDEN' });
@@ -331,6 +346,15 @@ describe('an unordered subscription', () => {
     for (const offset of [2, 3, 4, 5]) settle(offset);
     expect(await drain(subscription)).toEqual(['2=v2', '5=v5']);
     expect(subscription.positions()).toEqual([{ topic: 't', partition: 0, offset: 6 }]);
+  });
+
+  it('hands out of a batch only what has not come before', async () => {
+    const subscription = await subscribe({ delivery: 'unordered' });
+    for (const offset of [0, 1]) settle(offset);
+    broker.last.deliver('t', 0, 3).batch(3, ['d', 'e']).fin();
+    expect(await drain(subscription)).toEqual(['0=v0', '1=v1', '3=d', '4=e']);
+    broker.last.deliver('t', 0, 2).batch(2, ['c', 'd', 'e', 'f']).fin();
+    expect(await drain(subscription)).toEqual(['2=c', '5=f']);
   });
 
   it('takes offsets between two batches for settled where the stream says so', async () => {
