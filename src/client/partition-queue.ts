@@ -255,7 +255,7 @@ export class PartitionQueue implements BatchSender {
     }
     // Another identity has no place in the order of this one: wait until all of this one is answered.
     const ahead = this.#inFlight > 0 ? this.#sealed.find(({ inFlight }) => inFlight) : undefined;
-    return batch;
+    return ahead !== undefined && ahead.identity !== batch.identity ? undefined : batch;
   }
 
   #send(stream: ProducerStream, batch: OutgoingBatch): void {
@@ -367,7 +367,7 @@ export class PartitionQueue implements BatchSender {
   #number(identity: ProducerIdentity, from: number): void {
     this.#sequence = from;
     for (const batch of this.#sealed) {
-      
+      if (batch.uncertain) continue;
       batch.stamp(identity, this.#sequence);
       this.#sequence = nextSequence(this.#sequence, batch.recordCount);
     }

@@ -181,7 +181,7 @@ export class Producer implements AsyncDisposable {
   }
 
   get #roomNow(): boolean {
-    return this.#engine.room.available;
+    return this.#waiting.length === 0 && this.#engine.room.available;
   }
 
   #checkOpen(): void {

@@ -110,7 +110,7 @@ export class ReceivedBatch {
   }
 
   #wanted(offset: number): boolean {
-    return offset >= this.fromOffset;
+    return offset >= this.fromOffset && this.#seen?.has(offset) !== true;
   }
 
   /** Says where the batch lies, so that whoever reads the message can skip it. Errors of the callback pass. */

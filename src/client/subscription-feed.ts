@@ -276,7 +276,7 @@ export class SubscriptionFeed implements Attachment, SessionSubscriber {
   #leaveSession(): void {
     this.#retry?.cancel();
     this.#retry = undefined;
-    ;
+    for (const reader of this.#readers) reader.stop();
     this.#readers.clear();
     const session = this.#session;
     const { subscriptionId } = this.#source;
