@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { Option } from 'commander';
 import { collect, integer, withConnection, withOutput } from './declare-options.ts';
 import type { AdminFlags } from './declare-options.ts';
-import type { Declare } from './program.ts';
+import type { Declare } from './declare.ts';
 import type { StatusFlags } from './status.ts';
 import type { TokenCreateFlags } from './token.ts';
 import type { TopicCreateFlags, TopicFlags, TopicListFlags } from './topic.ts';

@@ -2,7 +2,7 @@ import { Option } from 'commander';
 import type { Command } from 'commander';
 import { collect, integer, withConnection, withOutput } from './declare-options.ts';
 import type { BenchFlags } from './bench.ts';
-import type { Declare } from './program.ts';
+import type { Declare } from './declare.ts';
 import type { PubFlags } from './pub.ts';
 import type { SubFlags } from './sub.ts';
 

@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { CertsInitFlags, CertsIssueFlags } from './certs.ts';
 import { collect, withOutput } from './declare-options.ts';
 import type { OutputFlags } from './declare-options.ts';
-import type { Declare } from './program.ts';
+import type { Declare } from './declare.ts';
 import type { ServeFlags } from './serve.ts';
 import type { ConfigFlags } from './show-config.ts';
 

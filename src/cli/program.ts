@@ -7,13 +7,6 @@ import { EXIT } from './exit-codes.ts';
 import { describeFailure } from './failure.ts';
 import type { Terminal } from './terminal.ts';
 
-/** Adds one group of commands. `run` calls a command's function: what it gives back is an exit code, or anything else for 0. */
-export type Declare = (
-  program: Command,
-  run: (command: () => Promise<unknown>) => Promise<void>,
-  terminal: Terminal,
-) => void;
-
 const EXIT_CODE_HELP = `
 Exit codes: 0 ok, 1 error, 2 usage, 3 cannot connect, 4 refused, 5 not found, 6 not complete, 130 interrupted.
 Environment: SLUICE_SERVER, SLUICE_CA, SLUICE_TOKEN, SLUICE_CERT, SLUICE_KEY; for serve, every setting (sluice config reference).

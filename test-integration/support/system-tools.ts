@@ -1,3 +1,4 @@
+import type { ExecFileSyncOptions } from 'node:child_process';
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -44,10 +45,10 @@ function install(packages: readonly string[]): void {
       `needs ${packages.join(', ')}: run \`${byHand}\` as root, or install them as your system does`,
     );
   }
-  const options = {
+  const options: ExecFileSyncOptions = {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
-  } as const;
+  };
   try {
     execFileSync('apt-get', ['update', '-qq'], options);
     execFileSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...packages], options);

@@ -49,9 +49,14 @@ export class ControlStream implements StreamInputOwner, ControlChannel, Settling
     this.#input = new StreamInput(session.context, session, stream.receive, this);
   }
 
-  /** Whether the client will ask nothing more and everything it asked is answered. */
+  /** Whether the client will ask nothing more. */
+  get over(): boolean {
+    return this.#input.over;
+  }
+
+  /** Whether everything that was asked is answered. */
   get settled(): boolean {
-    return this.#input.over && this.#inFlight === 0 && this.#stream.send.bufferedBytes === 0;
+    return this.#inFlight === 0 && this.#stream.send.bufferedBytes === 0;
   }
 
   get helloSeen(): boolean {

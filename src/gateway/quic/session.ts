@@ -12,6 +12,8 @@ import { SubscriptionTable } from './subscription-table.ts';
 
 /** How long a connection that is over stays, so that the last frames (ERROR, END, PRODUCED) reach the client before the close. */
 const GOODBYE_MS = 50;
+/** How long a client of a draining node has to go by itself, once everything is answered. */
+const STAY_MS = 500;
 
 /** What a session tells its gateway. */
 export interface SessionOwner {
@@ -46,6 +48,8 @@ export class Session implements ClientSession {
   #ending = false;
   #closed = false;
   #draining = false;
+  /** Whether a drained client may still go by itself, when it has another node. */
+  #mayStay = true;
   #whenDrained: Promise<void> | undefined;
   #drained: (() => void) | undefined;
   #timer: Timer | undefined;
@@ -136,7 +140,7 @@ export class Session implements ClientSession {
 
   /**
    * Lets the client go in good order: GOAWAY, deliveries end with END(DRAINING), what was received is answered, nothing new is
-   * taken. Resolves when the connection is closed, at the latest after the drain timeout.
+   * taken. A client that has not gone by itself {@link STAY_MS} later is sent away when it is answered. Resolves when the connection is closed, at the latest after the drain timeout.
    */
   drain(reason: string, alternatives: readonly string[]): Promise<void> {
     if (this.#closed) return Promise.resolve();
@@ -149,9 +153,12 @@ export class Session implements ClientSession {
     this.subscriptions.endAll('DRAINING', reason);
     if (this.#ending) return this.#whenDrained;
     this.#timer?.cancel();
-    this.#timer = this.context.clock.setTimer(this.context.limits.drainTimeoutMs, () =>
-      this.connection.close(0, reason),
-    );
+    const { clock, limits } = this.context;
+    this.#timer = clock.setTimer(limits.drainTimeoutMs, () => this.connection.close(0, reason));
+    clock.setTimer(Math.min(STAY_MS, limits.drainTimeoutMs), () => {
+      this.#mayStay = false;
+      this.#closeWhenDrained();
+    });
     this.#closeWhenDrained();
     return this.#whenDrained;
   }
@@ -167,7 +174,7 @@ export class Session implements ClientSession {
 
   #closeWhenDrained(): void {
     if (!this.#draining || this.#closed || this.#ending) return;
-    if (this.#control && !this.#control.settled) return;
+    if (this.#control && (!this.#control.settled || (this.#mayStay && !this.#control.over))) return;
     for (const stream of this.#publishStreams) if (!stream.settled) return;
     this.#ending = true;
     this.#timer?.cancel();
