@@ -154,7 +154,7 @@ export class ConnectionSupervisor {
     const urls = this.#options.urls.map((url) => url.text).join(', ');
     const why = last === undefined ? 'no answer' : last.message;
     return new SluiceError(
-      last?.code ?? 'TIMEOUT',
+      'TIMEOUT',
       `no connection to ${urls} within ${this.#options.timeoutMs} ms: ${why}`,
       {
         cause: last,
