@@ -26,6 +26,9 @@ export interface SubscriptionParts {
   readonly onPartition: (reader: PartitionReader) => void;
 }
 
+/** Shared by the subscriptions that resume nothing, which are most: thousands may be idle. */
+const NOWHERE: ReadonlyMap<string, number> = new Map();
+
 /** One subscription: the readers of all partitions that it matches. */
 class LiveSubscription implements Subscription {
   readonly parts: SubscriptionParts;
@@ -40,7 +43,9 @@ class LiveSubscription implements Subscription {
   constructor(parts: SubscriptionParts, onClose: (subscription: LiveSubscription) => void) {
     this.parts = parts;
     this.#onClose = onClose;
-    this.#resume = new Map(parts.resume.map((position) => [placeOf(position), position.offset]));
+    const { resume } = parts;
+    this.#resume =
+      resume.length === 0 ? NOWHERE : new Map(resume.map((position) => [placeOf(position), position.offset]));
   }
 
   get filter(): string {

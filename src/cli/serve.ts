@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import type { ListenAddress } from '../config/kinds.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { Node } from '../node/node.ts';
@@ -32,6 +33,7 @@ interface Ready {
  * @throws INVALID_CONFIG, DATA_DIR_LOCKED, ADDRESS_IN_USE, STORAGE_FAILED
  */
 export async function serve(flags: ServeFlags, terminal: Terminal): Promise<void> {
+  keepYoungGenerationSmall();
   const loaded = await loadSettings(flags, terminal);
   const { settings } = loaded;
   await using node = await Node.start(settings, { log: logger(loaded, terminal) });
@@ -59,6 +61,14 @@ export async function serve(flags: ServeFlags, terminal: Terminal): Promise<void
   await interruption(terminal);
   for (const one of forget) one();
   await node.drain();
+}
+
+/**
+ * Keeps V8's young generation at its first size. A broker's records live outside the heap, so a larger one buys no speed, but
+ * after a burst of connections V8 would hold on to it: 150 KiB instead of 100 for each of 1,000 idle connections.
+ */
+function keepYoungGenerationSmall(): void {
+  setFlagsFromString('--semi-space-growth-factor=1');
 }
 
 /** As configured; where nothing is, text for a person at a terminal and JSON for everybody else. */
