@@ -21,7 +21,8 @@ export interface TestBatchOptions {
 /** A batch as a client sends it. @param records a number: that many records without key */
 export function batchOf(records: readonly TestRecord[] | number, options: TestBatchOptions = {}): Buffer {
   const encoder = new RecordBatchEncoder();
-  const list = typeof records === 'number' ? Array.from({ length: records }, () => ({}) as TestRecord) : records;
+  const list =
+    typeof records === 'number' ? Array.from({ length: records }, (): TestRecord => ({})) : records;
   list.forEach(({ key = null, value = 'v', timestampMs = 1000 }) =>
     encoder.append(toBytes(key), toBytes(value), [], timestampMs),
   );
@@ -30,7 +31,11 @@ export function batchOf(records: readonly TestRecord[] | number, options: TestBa
 }
 
 /** A batch as it is in a log. */
-export function stampedBatch(baseOffset: number, records: readonly TestRecord[] | number, leaderEpoch = 1): Buffer {
+export function stampedBatch(
+  baseOffset: number,
+  records: readonly TestRecord[] | number,
+  leaderEpoch = 1,
+): Buffer {
   const batch = batchOf(records);
   stampBatch(batch, baseOffset, leaderEpoch);
   return batch;

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ERRORS } from '../../src/kernel/errors.ts';
 import type { Stream } from '../../src/transport/transport.ts';
+import { itWhen } from './it-when.ts';
 import type { ContractSubject } from './transport-stage.ts';
 import { TransportStage, WINDOW_BYTES } from './transport-stage.ts';
 import {
@@ -503,24 +504,24 @@ function describeCertificates(stage: TransportStage): void {
     expect(spoke).toEqual([]);
   });
 
-  it.runIf(verifies)('refuses a server of an unknown authority', async () => {
+  itWhen(verifies)('refuses a server of an unknown authority', async () => {
     const listener = await stage.listen();
     const attempt = stage.connect(listener, { authoritiesPem: stage.credentials.strangerPem });
     await expect(attempt).rejects.toMatchObject({ code: 'CERTIFICATE_REJECTED' });
   });
 
-  it.runIf(verifies)('refuses a server whose certificate carries another name', async () => {
+  itWhen(verifies)('refuses a server whose certificate carries another name', async () => {
     const listener = await stage.listen();
     const attempt = stage.connect(listener, { serverName: 'elsewhere.example' });
     await expect(attempt).rejects.toMatchObject({ code: 'CERTIFICATE_REJECTED' });
   });
 
-  it.runIf(verifies)('accepts the name in place of the address', async () => {
+  itWhen(verifies)('accepts the name in place of the address', async () => {
     const { client } = await stage.pair({ connect: { serverName: 'localhost' } }, echoStreams);
     expect(await roundTrip(client, 'named')).toBe('named');
   });
 
-  it.runIf(verifies)('refuses a key that does not belong to the certificate', async () => {
+  itWhen(verifies)('refuses a key that does not belong to the certificate', async () => {
     const { server, client } = stage.credentials;
     const identity = { certificatePem: server.certificatePem, privateKeyPem: client.privateKeyPem };
     await expect(stage.listen({ identity })).rejects.toMatchObject({ code: 'INVALID_CONFIG' });
@@ -530,7 +531,7 @@ function describeCertificates(stage: TransportStage): void {
 function describeDatagrams(stage: TransportStage): void {
   const { datagrams } = stage.subject;
 
-  it.runIf(datagrams)('carries a datagram', async () => {
+  itWhen(datagrams)('carries a datagram', async () => {
     const { client, server } = await stage.pair();
     const arrived = new Promise<string>((resolve) => {
       server.onDatagram = (bytes) => resolve(bytes.toString());
@@ -539,12 +540,12 @@ function describeDatagrams(stage: TransportStage): void {
     expect(await arrived).toBe('ping');
   });
 
-  it.runIf(datagrams)('does not take a datagram that is too large', async () => {
+  itWhen(datagrams)('does not take a datagram that is too large', async () => {
     const { client } = await stage.pair();
     expect(client.sendDatagram(Buffer.alloc(client.maxDatagramBytes + 1))).toBe(false);
   });
 
-  it.skipIf(datagrams)('takes no datagrams', async () => {
+  itWhen(!datagrams)('takes no datagrams', async () => {
     const { client } = await stage.pair();
     expect([client.maxDatagramBytes, client.sendDatagram(Buffer.from('x'))]).toEqual([0, false]);
   });

@@ -5,6 +5,7 @@ import type { IssueOptions } from '../../support/certificates.ts';
 import { makeAuthority } from '../../support/certificates.ts';
 import { closeOf, echoStreams, roundTrip } from '../../support/transport-streams.ts';
 import { SERVER_NAMES, issued, quicStage } from './quic-stage.ts';
+import { itWhen } from '../../support/it-when.ts';
 
 const stage = quicStage();
 beforeEach(() => stage.open());
@@ -96,7 +97,7 @@ describe.each([
     });
   });
 
-  it.runIf(requireClientCertificate)('is missed, and the client is told', async () => {
+  itWhen(requireClientCertificate)('is missed, and the client is told', async () => {
     await expect(connectWith(undefined)).rejects.toMatchObject({ code: 'CERTIFICATE_REJECTED' });
   });
 });
