@@ -38,9 +38,12 @@ export interface LossResults {
  * One-way latency at 200 records of 128 B a second across a link that loses packets in both directions. The broker and the
  * publisher are on one side, the subscriber on the other: one lossy crossing, as a remote subscriber sees it.
  */
-export async function runLoss(runs: number, quick: boolean): Promise<LossResults> {
+export async function runLoss(
+  runs: number,
+  percents: readonly number[],
+  seconds: number,
+): Promise<LossResults> {
   requireTools(['ip', 'nft', 'nats-server', 'redis-server']);
-  const percents = quick ? [10] : [0, 1, 5, 10];
   const samples: { label: string; lossPercent: number; runs: LatencySample[] }[] = [];
   for (const lossPercent of percents) {
     await using network = await LossyNetwork.create({ lossPercent });
@@ -50,7 +53,7 @@ export async function runLoss(runs: number, quick: boolean): Promise<LossResults
         const { near, far } = network;
         found[index]!.runs.push(
           await runLatency(system, {
-            ...{ bytes: 128, rate: 200, seconds: quick ? 3 : 10, topics, options },
+            ...{ bytes: 128, rate: 200, seconds, topics, options },
             server: { host: near.address, namespace: near.name },
             publisherNamespace: near.name,
             subscriberNamespace: far.name,

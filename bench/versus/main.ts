@@ -21,19 +21,22 @@ const { values } = parseArgs({
     only: { type: 'string' },
     runs: { type: 'string', default: '3' },
     quick: { type: 'boolean', default: false },
+    loss: { type: 'string', default: '0,1,5,10' },
   },
 });
 const RUNS = values.quick ? 1 : Number(values.runs);
 const SCALE = values.quick ? 0.1 : 1;
 
-/** One quantity, measured on several systems. */
+/** One scenario, measured on several systems. */
 interface Comparison {
   readonly name: string;
+  /** What a run measures, in the order of its answer. */
+  readonly quantities: readonly string[];
   readonly unit: string;
   /** Whether more is better. */
   readonly more: boolean;
   readonly systems: readonly SystemName[];
-  run(system: SystemName): Promise<number>;
+  run(system: SystemName): Promise<readonly number[]>;
 }
 
 const fanOut = (
@@ -44,6 +47,7 @@ const fanOut = (
   json: boolean,
 ): Comparison => ({
   name: `fan-out ${name}`,
+  quantities: [''],
   unit: 'records/s',
   more: true,
   systems: SYSTEMS,
@@ -52,30 +56,34 @@ const fanOut = (
     const payload = json ? 'json' : 'random';
     const scale = (system === 'mosquitto' ? 0.2 : 1) * SCALE;
     const scenario = { subscribers, bytes, payload, options, deliveries: deliveries * scale } as const;
-    return (await runFanOut(system, scenario)).deliveredPerSecond;
+    return [(await runFanOut(system, scenario)).deliveredPerSecond];
   },
 });
 
-const latency = (quantile: 'p50Ms' | 'p99Ms'): Comparison => ({
-  name: `latency 200/s 128 B ${quantile.slice(0, 3)}`,
+const latency: Comparison = {
+  name: 'latency 200/s 128 B',
+  quantities: ['p50', 'p99'],
   unit: 'ms',
   more: false,
   systems: SYSTEMS,
-  run: async (system) =>
-    (await runLatency(system, { bytes: 128, rate: 200, seconds: values.quick ? 2 : 8, options: {} }))[
-      quantile
-    ],
-});
+  run: async (system) => {
+    const seconds = values.quick ? 2 : 8;
+    const { p50Ms, p99Ms } = await runLatency(system, { bytes: 128, rate: 200, seconds, options: {} });
+    return [p50Ms, p99Ms];
+  },
+};
 
 const isolation: Comparison = {
-  name: 'isolation: 2 subscriptions on one connection, one stalled 5 s, p99 of the other',
+  name: 'isolation: 2 subscriptions on one connection, one stalled 5 s: the other',
+  quantities: ['p50', 'p99'],
   unit: 'ms',
   more: false,
   systems: ['sluice', 'nats', 'mosquitto'],
   run: async (system) => {
     const stallMs = values.quick ? 1_000 : 5_000;
     const scenario = { subscriptions: 2, stall: true, rate: 2_000, bytes: 1024, stallMs };
-    return (await runIsolation(system, scenario)).healthy.p99Ms;
+    const { healthy } = await runIsolation(system, scenario);
+    return [healthy.p50Ms, healthy.p99Ms];
   },
 };
 
@@ -88,28 +96,38 @@ const COMPARISONS: Readonly<Record<string, readonly Comparison[]>> = {
     fanOut('1→1, JSON 1 KiB, Sluice with zstd', 1, 1024, 600_000, true),
     fanOut('1→10, JSON 1 KiB, Sluice with zstd', 10, 1024, 2_000_000, true),
   ],
-  latency: [latency('p50Ms'), latency('p99Ms')],
+  latency: [latency],
   isolation: [isolation],
 };
 
-/** Median, range, and how many times better Sluice is, for each system. */
-async function compare(comparison: Comparison): Promise<{ rows: Row[]; line: string }> {
-  const samples = new Map<SystemName, number[]>(comparison.systems.map((system) => [system, []]));
-  for (let n = 0; n < RUNS; n += 1) {
-    for (const system of comparison.systems) samples.get(system)!.push(await comparison.run(system));
-  }
-  const rows = comparison.systems.map((system) =>
-    row(`${comparison.name} ${system}`, comparison.unit, samples.get(system)!),
+/** Runs all systems in turn, and makes the rows and the table's lines of each quantity. */
+async function compare(comparison: Comparison): Promise<{ rows: Row[]; lines: string[] }> {
+  const answers = new Map<SystemName, (readonly number[])[]>(
+    comparison.systems.map((system) => [system, []]),
   );
+  for (let n = 0; n < RUNS; n += 1) {
+    for (const system of comparison.systems) answers.get(system)!.push(await comparison.run(system));
+  }
+  const rows: Row[] = [];
+  const lines = comparison.quantities.map((quantity, index) => {
+    const name = `${comparison.name} ${quantity}`.trim();
+    const samples = new Map([...answers].map(([system, runs]) => [system, runs.map((run) => run[index]!)]));
+    for (const [system, numbers] of samples) rows.push(row(`${name} ${system}`, comparison.unit, numbers));
+    return `| ${name}, ${comparison.unit} | ${cellsOf(samples, comparison.more).join(' | ')} |`;
+  });
+  return { rows, lines };
+}
+
+/** Median, range, and how many times better Sluice is, for each system. */
+function cellsOf(samples: ReadonlyMap<SystemName, readonly number[]>, more: boolean): string[] {
   const ours = samples.get('sluice')!;
-  const cells = SYSTEMS.map((system) => {
+  return SYSTEMS.map((system) => {
     const theirs = samples.get(system);
     if (theirs === undefined) return '–';
-    const ratio = median(theirs.map((value, n) => (comparison.more ? ours[n]! / value : value / ours[n]!)));
+    const ratio = median(theirs.map((value, n) => (more ? ours[n]! / value : value / ours[n]!)));
     const range = `${short(Math.min(...theirs))}–${short(Math.max(...theirs))}`;
     return `${short(median(theirs))} (${range})${system === 'sluice' ? '' : ` **${short(ratio)}×**`}`;
   });
-  return { rows, line: `| ${comparison.name}, ${comparison.unit} | ${cells.join(' | ')} |` };
 }
 
 requireTools(['nats-server', 'redis-server', 'mosquitto']);
@@ -119,13 +137,15 @@ const lines = [`| | ${SYSTEMS.join(' | ')} |`, `| --- |${' --- |'.repeat(SYSTEMS
 console.log(lines.join('\n'));
 for (const group of wanted) {
   for (const comparison of COMPARISONS[group] ?? []) {
-    const { rows: found, line } = await compare(comparison);
+    const { rows: found, lines: added } = await compare(comparison);
     rows.push(...found);
-    lines.push(line);
-    console.log(line);
+    lines.push(...added);
+    console.log(added.join('\n'));
   }
 }
-const loss = wanted.includes('loss') ? await runLoss(RUNS, values.quick) : undefined;
+const loss = wanted.includes('loss')
+  ? await runLoss(RUNS, values.loss.split(',').map(Number), values.quick ? 3 : 6)
+  : undefined;
 const table = [
   ...lines,
   '',
