@@ -23,6 +23,7 @@ import { gatewayLimits, memoryLogBytes, topicDefaults, transportLimits } from '.
 import { checkExposure } from './exposure.ts';
 import { registerNodeMetrics } from './node-metrics.ts';
 import { nodeUrls } from './node-urls.ts';
+import { loadResetKey } from './reset-key.ts';
 import type { TlsMaterial } from './tls-material.ts';
 import { loadTlsMaterial } from './tls-material.ts';
 import { packageVersion } from './version.ts';
@@ -192,7 +193,8 @@ async function buildCore(
 async function listen(core: Core, parts: AsyncDisposableStack): Promise<void> {
   const { settings, clock, random, log } = core;
   const onFault = (error: unknown): void => log.error('transport.fault', { error });
-  await open(core, parts, createQuicTransport({ clock, random, onFault }), settings.quic.listen);
+  const resetKey = await loadResetKey(settings.dataDir, random);
+  await open(core, parts, createQuicTransport({ clock, random, onFault, resetKey }), settings.quic.listen);
   if (settings.tls.listen) await open(core, parts, createHttp2Transport({ clock }), settings.tls.listen);
 }
 

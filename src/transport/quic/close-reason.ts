@@ -28,7 +28,11 @@ export function reasonOf(native: NativeConnection, established: boolean): CloseR
   if (native.isTimedOut()) {
     return { errorCode: ERRORS.TIMEOUT.wire, reason: 'nothing was heard from the peer', by: 'transport' };
   }
-  return { errorCode: ERRORS.UNAVAILABLE.wire, reason: 'the connection was lost', by: 'transport' };
+  // Only a stateless reset ends a connection without any of the above.
+  const reason = established
+    ? 'the peer has restarted and does not know this connection'
+    : 'the connection was lost';
+  return { errorCode: ERRORS.UNAVAILABLE.wire, reason, by: 'transport' };
 }
 
 function transportReason(code: number, detail: string, established: boolean): CloseReason {

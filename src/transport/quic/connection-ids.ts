@@ -2,8 +2,7 @@ import type { Random } from '../../kernel/random.ts';
 import { CID_BYTES } from './native.ts';
 import type { NativeConnection } from './native.ts';
 import { cidKey } from './packet-header.ts';
-
-const RESET_TOKEN_BYTES = 16;
+import type { ResetTokens } from './stateless-reset.ts';
 
 /** Where packets find their connection; a client's socket has a single connection and needs none. */
 export interface CidRoutes {
@@ -14,11 +13,13 @@ export interface CidRoutes {
 /** The connection ids under which the peer reaches this connection: the first one and spares for a change of address. */
 export class ConnectionIds {
   readonly #random: Random;
+  readonly #resetTokens: ResetTokens;
   readonly #routes: CidRoutes;
   readonly #keys = new Set<string>();
 
-  constructor(random: Random, routes: CidRoutes, first: Uint8Array) {
+  constructor(random: Random, resetTokens: ResetTokens, routes: CidRoutes, first: Uint8Array) {
     this.#random = random;
+    this.#resetTokens = resetTokens;
     this.#routes = routes;
     this.#add(cidKey(first));
   }
@@ -33,7 +34,7 @@ export class ConnectionIds {
     while (native.sourceCidsLeft() > 0) {
       const cid = this.#random.bytes(CID_BYTES);
       try {
-        native.newSourceCid(cid, BigInt(`0x${this.#random.bytes(RESET_TOKEN_BYTES).toString('hex')}`), false);
+        native.newSourceCid(cid, this.#resetTokens.numberOf(cid), false);
       } catch {
         return;
       }

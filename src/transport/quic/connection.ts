@@ -17,6 +17,7 @@ import { Deadline } from './deadline.ts';
 import type { HostPort, NativeConnection } from './native.ts';
 import { PacketSender } from './packet-sender.ts';
 import { PeerAddress } from './peer-address.ts';
+import type { ResetTokens } from './stateless-reset.ts';
 import type { Side } from './stream.ts';
 import { StreamTable } from './stream-table.ts';
 import type { TurnScheduler, TurnTaker } from './turn-scheduler.ts';
@@ -56,6 +57,8 @@ export interface ConnectionSetup {
   readonly socket: UdpSocket;
   readonly remote: HostPort;
   readonly firstId: Uint8Array;
+  /** Tokens for the spare ids. */
+  readonly resetTokens: ResetTokens;
   readonly routes: PacketRoutes;
   readonly limits: TransportLimits;
   /** Size of the UDP payloads, bytes. */
@@ -111,7 +114,7 @@ export class QuicConnection implements Connection, TurnTaker {
     this.#native = setup.native;
     const { routes } = setup;
     const own = { add: (key: string) => routes.add(key, this), remove: (key: string) => routes.remove(key) };
-    this.#ids = new ConnectionIds(context.random, own, setup.firstId);
+    this.#ids = new ConnectionIds(context.random, setup.resetTokens, own, setup.firstId);
     this.#deadline = new Deadline(clock, () => this.#onDue());
     this.#peer = new PeerAddress(setup.remote, setup.socket.local);
     this.#sender = new PacketSender(setup.socket, this.#peer, clock, setup.packetBytes);

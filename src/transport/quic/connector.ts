@@ -12,6 +12,7 @@ import type { HostPort, NativeConnection } from './native.ts';
 import { addressText } from './peer-address.ts';
 import { sessionKey } from './session-cache.ts';
 import type { SessionCache } from './session-cache.ts';
+import { RESET_KEY_BYTES, ResetTokens } from './stateless-reset.ts';
 import { checkIdentity, verifyServer } from './tls-verification.ts';
 import { UdpSocket } from './udp-socket.ts';
 
@@ -112,6 +113,8 @@ class Attempt {
       socket,
       remote: this.#peer,
       firstId,
+      // A client resets nothing: its tokens are only there because every id must have one.
+      resetTokens: new ResetTokens(this.#context.random.bytes(RESET_KEY_BYTES)),
       // The socket has this connection alone.
       routes: { add: () => undefined, remove: () => undefined },
       limits,

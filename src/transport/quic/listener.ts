@@ -3,6 +3,7 @@ import { ERRORS, SluiceError } from '../../kernel/errors.ts';
 import type { Connection, Listener, ListenOptions, TlsIdentity } from '../transport.ts';
 import { LOOPBACK_PACKET_BYTES, PATH_PACKET_BYTES, isLoopback, makeConfig } from './config.ts';
 import type { TlsSetup, TuningSettings } from './config.ts';
+import { AnswerLimit } from './answer-limit.ts';
 import { QuicConnection } from './connection.ts';
 import type { ConnectionContext } from './connection.ts';
 import { CID_BYTES, quiche } from './native.ts';
@@ -11,6 +12,7 @@ import { cidKey, isLongHeader, parseLongHeader, shortHeaderKey } from './packet-
 import type { LongHeader } from './packet-header.ts';
 import { addressText } from './peer-address.ts';
 import { RetryTokens } from './retry-token.ts';
+import { RESET_KEY_BYTES, ResetTokens, deservesReset, resetFor } from './stateless-reset.ts';
 import { checkIdentity, verifyClient } from './tls-verification.ts';
 import { UdpSocket } from './udp-socket.ts';
 
@@ -21,11 +23,15 @@ const TICKET_KEY_BYTES = 48;
 const CONNECTION_REFUSED = 2;
 /** Most packets of a server's first flight, certificates included. */
 const MAX_FLIGHT_PACKETS = 16;
+/** Most stateless resets per second. Clients ask again, so after a restart with more of them all are told in the end. */
+const RESETS_PER_SECOND = 1_000;
 
 /** Settings of a listener beyond what every transport has. */
 export interface ListenerSettings extends TuningSettings {
   /** Size of UDP payloads for every peer; undefined: by the peer's address. */
   readonly packetBytes: number | undefined;
+  /** See `QuicTransportOptions.resetKey`. */
+  readonly resetKey: Uint8Array | undefined;
 }
 
 /** Opens a QUIC listener. @throws ADDRESS_IN_USE, INVALID_CONFIG */
@@ -47,6 +53,8 @@ class QuicListener implements Listener {
   readonly #settings: ListenerSettings;
   readonly #onConnection: (connection: Connection) => void;
   readonly #tokens: RetryTokens;
+  readonly #resetTokens: ResetTokens;
+  readonly #resetLimit: AnswerLimit;
   readonly #routes = new Map<string, QuicConnection>();
   readonly #connections = new Set<QuicConnection>();
   #configs: { readonly path: NativeConfig; readonly loopback: NativeConfig };
@@ -66,6 +74,8 @@ class QuicListener implements Listener {
     this.#settings = settings;
     this.#onConnection = onConnection;
     this.#tokens = new RetryTokens(context.clock, context.random);
+    this.#resetTokens = new ResetTokens(settings.resetKey ?? context.random.bytes(RESET_KEY_BYTES));
+    this.#resetLimit = new AnswerLimit(context.clock, RESETS_PER_SECOND);
     this.#configs = this.#makeConfigs(options.identity);
   }
 
@@ -145,7 +155,9 @@ class QuicListener implements Listener {
     if (packet.length === 0 || this.#closed) return;
     if (!isLongHeader(packet)) {
       const key = shortHeaderKey(packet);
-      if (key !== undefined) this.#routes.get(key)?.receive(packet, from);
+      const known = key === undefined ? undefined : this.#routes.get(key);
+      if (known !== undefined) known.receive(packet, from);
+      else this.#reset(packet, from);
       return;
     }
     const header = parseLongHeader(packet);
@@ -153,6 +165,13 @@ class QuicListener implements Listener {
     const connection = this.#routes.get(cidKey(header.destinationId));
     if (connection !== undefined) connection.receive(packet, from);
     else this.#greet(packet, header, from);
+  }
+
+  /** Tells the sender of a packet that its connection does not exist here, most likely not since a restart. */
+  #reset(packet: Buffer, from: RemoteInfo): void {
+    if (!deservesReset(packet) || !this.#resetLimit.take()) return;
+    const reset = resetFor(packet, this.#resetTokens, this.#context.random);
+    this.#reply({ host: from.address, port: from.port }, (out) => reset.copy(out));
   }
 
   /** Answers a packet that belongs to no connection, without keeping anything about it until its address is proven. */
@@ -197,6 +216,8 @@ class QuicListener implements Listener {
     const config = loopback ? this.#configs.loopback : this.#configs.path;
     let native: NativeConnection;
     try {
+      // Becomes a transport parameter of this connection alone: quiche copies them.
+      config.setStatelessResetToken(this.#resetTokens.numberOf(firstId));
       native = quiche.Connection.accept(firstId, originalId, this.#socket.local, plain, config);
     } catch {
       return;
@@ -212,6 +233,7 @@ class QuicListener implements Listener {
       socket: this.#socket,
       remote,
       firstId,
+      resetTokens: this.#resetTokens,
       routes: {
         add: (key, routed) => this.#routes.set(key, routed),
         remove: (key) => this.#routes.delete(key),

@@ -11,8 +11,12 @@ export type {
   RecvInfo,
 } from '@matrixai/quic/native/index.js';
 
-/** Length in bytes of every connection id that this transport issues. */
-export const CID_BYTES = 20;
+/**
+ * Length in bytes of every connection id that this transport issues. quiche 0.18 has 128 bytes for its transport parameters
+ * and refuses a connection whose do not fit: with a Retry three ids are among them, one of up to 20 bytes chosen by the
+ * client, and a token of 16 bytes. Ids of 8 bytes leave room for all that.
+ */
+export const CID_BYTES = 8;
 
 /** An address as the binding takes it: an IP address in text, never a name. */
 export interface HostPort {

@@ -23,6 +23,12 @@ export interface QuicTransportOptions {
   readonly earlyAckMs?: number;
   /** Size of UDP payloads in bytes. Default: 1,350, and 16,384 between processes of one machine. */
   readonly packetBytes?: number;
+  /**
+   * Secret of 32 bytes for stateless resets. A listener that got the same one as another before it, on the same port, tells
+   * clients of that one that their connections are gone (RFC 9000 section 10.3). Two listeners that live at the same time
+   * must not share it. Default: a new one for every listener, so clients find out by their idle timeout.
+   */
+  readonly resetKey?: Uint8Array;
   /** Told of what a callback of a connection's owner threw; the connection is closed with INTERNAL. Default: ignored. */
   readonly onFault?: (error: unknown) => void;
 }
@@ -40,6 +46,7 @@ export function createQuicTransport(options: QuicTransportOptions): Transport {
   const settings = {
     maxAckDelayMs: options.maxAckDelayMs ?? DEFAULT_MAX_ACK_DELAY_MS,
     packetBytes: options.packetBytes,
+    resetKey: options.resetKey,
   };
   const sessions = new SessionCache();
   return {

@@ -30,7 +30,7 @@ describe('reason of an ended connection', () => {
     ['another application protocol', { peer: 0x178 }, 'VERSION_MISMATCH'],
     ['a refusal', { peer: 2 }, 'CONNECT_FAILED'],
     ['silence', { timedOut: true }, 'TIMEOUT'],
-    ['nothing that is known', {}, 'UNAVAILABLE'],
+    ['a stateless reset', {}, 'UNAVAILABLE'],
   ])('for %s is told as what it is', (_what, how, code) => {
     expect(errorCodeFromWire(reasonOf(ended(how), false).errorCode)).toBe(code);
   });

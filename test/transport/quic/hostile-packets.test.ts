@@ -171,6 +171,10 @@ describe('answers to strangers', () => {
     return Buffer.concat([header, Buffer.alloc(length - header.length)]);
   }
 
+  function shortHeader(length: number, firstByte = 0x43): Buffer {
+    return Buffer.concat([Buffer.from([firstByte]), pattern(length - 1)]);
+  }
+
   function isRetryFor(bytes: Buffer, sourceId: Buffer): boolean {
     return (bytes[0]! & 0xf0) === 0xf0 && bytes.subarray(6, 6 + bytes[5]!).equals(sourceId);
   }
@@ -185,6 +189,11 @@ describe('answers to strangers', () => {
     expect([answer!.readUInt32BE(1), answer!.includes(Buffer.from([0, 0, 0, 1]))]).toEqual([0, true]);
   });
 
+  it.each([30, 1200])('are a stateless reset for a short header of nobody of %i bytes', async (length) => {
+    const answers = await answersTo(shortHeader(length));
+    expect(answers.map((bytes) => [bytes.length, bytes[0]! & 0xc0])).toEqual([[29, 0x40]]);
+  });
+
   it.each([
     ['an Initial in a small datagram', initial(1, 1199, OTHER)],
     ['an unknown version in a small datagram', initial(0xbabababa, 1199, OTHER)],
@@ -192,7 +201,8 @@ describe('answers to strangers', () => {
     ['a Handshake packet of nobody', initial(1, 1200, OTHER, 0xe3)],
     ['a 0-RTT packet of nobody', initial(1, 1200, OTHER, 0xd3)],
     ['a Retry', initial(1, 1200, OTHER, 0xf3)],
-    ['a short header of nobody', Buffer.concat([Buffer.from([0x43]), pattern(1199)])],
+    ['a short header of nobody in a datagram no longer than the answer', shortHeader(29)],
+    ['a short header without the fixed bit', shortHeader(1200, 0x03)],
     ['one byte', Buffer.from([0xc3])],
   ])('are none for %s', async (_what, packet) => {
     expect(await answersTo(packet)).toEqual([]);

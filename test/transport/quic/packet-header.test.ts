@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { CID_BYTES } from '../../../src/transport/quic/native.ts';
 import {
   cidKey,
   isLongHeader,
@@ -69,11 +70,11 @@ describe('short header', () => {
   });
 
   it('gives the key of its connection id', () => {
-    const cid = Buffer.from(Array.from({ length: 20 }, (_, i) => 250 - i));
+    const cid = Buffer.from(Array.from({ length: CID_BYTES }, (_, i) => 250 - i));
     expect(shortHeaderKey(Buffer.concat([Buffer.from([0x40]), cid, Buffer.alloc(5)]))).toBe(cidKey(cid));
   });
 
   it('too short for a connection id has none', () => {
-    expect(shortHeaderKey(Buffer.alloc(20, 0x40))).toBeUndefined();
+    expect(shortHeaderKey(Buffer.alloc(CID_BYTES, 0x40))).toBeUndefined();
   });
 });
