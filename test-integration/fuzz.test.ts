@@ -108,7 +108,11 @@ function hostilePacket(source: FuzzSource, recorded: readonly Buffer[]): Buffer 
     case 4:
       return packet;
     case 5: // A new client each time.
-      return Buffer.concat([initial.subarray(0, 6), source.bytes(20), initial.subarray(26)]);
+      return Buffer.concat([
+        initial.subarray(0, 6),
+        source.bytes(initial[5]!),
+        initial.subarray(6 + initial[5]!),
+      ]);
     default:
       return source.mutate(packet);
   }

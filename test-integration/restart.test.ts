@@ -6,7 +6,7 @@ import { connect } from '../src/client/index.ts';
 import { eventually } from './support/eventually.ts';
 import { NodeProcess } from './support/node-process.ts';
 
-/** The client of a killed node learns of it by silence. */
+/** Silence alone tells a client within seconds that its node is gone. */
 const LIMITS = { idleTimeoutMs: 3000, keepAliveMs: 500 };
 const AT_ONCE = 64;
 
