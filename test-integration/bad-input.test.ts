@@ -20,18 +20,16 @@ const MiB = 1024 * 1024;
 const TOPIC = 'bad-input';
 const AT = { CRC: 17, ATTRIBUTES: 21, COUNT: 57, RECORDS: 61 };
 
+const resources = new AsyncDisposableStack();
 let node: NodeProcess;
 let client: Client;
 
 beforeAll(async () => {
-  node = await NodeProcess.start({ env: { SLUICE_LOG_LEVEL: 'error' } });
-  client = await node.connect();
+  node = resources.use(await NodeProcess.start({ env: { SLUICE_LOG_LEVEL: 'error' } }));
+  client = resources.use(await node.connect());
 });
 
-afterAll(async () => {
-  await client.close();
-  await node[Symbol.asyncDispose]();
-});
+afterAll(() => resources.disposeAsync());
 
 /** A batch whose bytes were changed after its CRC was right, and made right again. */
 function changed(change: (batch: Buffer) => void, batch = smallBatch()): Buffer {

@@ -29,27 +29,25 @@ const MiB = 1024 * 1024;
 const TIME_MS = { packets: 6000, tcp: 4000, frames: 10_000 };
 const SEED = fuzzSeed();
 
+const resources = new AsyncDisposableStack();
 let node: NodeProcess;
 let pid: number;
 let baselineBytes: number;
 let peakBytes = 0;
-let watch: NodeJS.Timeout;
 
 beforeAll(async () => {
   console.log(`fuzzing with SEED=${SEED}`);
-  node = await NodeProcess.start({ env: { SLUICE_LOG_LEVEL: 'error' } });
+  node = resources.use(await NodeProcess.start({ env: { SLUICE_LOG_LEVEL: 'error' } }));
   pid = node.pid;
   await serves('warm-up');
   baselineBytes = node.rssBytes;
-  watch = setInterval(() => {
+  const watch = setInterval(() => {
     if (node.alive) peakBytes = Math.max(peakBytes, node.rssBytes);
   }, 50);
+  resources.defer(() => clearInterval(watch));
 });
 
-afterAll(async () => {
-  clearInterval(watch);
-  await node[Symbol.asyncDispose]();
-});
+afterAll(() => resources.disposeAsync());
 
 /** A client as it should be publishes and reads, on both transports. */
 async function serves(topic: string): Promise<void> {

@@ -7,18 +7,17 @@ const KiB = 1024;
 const MiB = 1024 * KiB;
 const PARTITION = 0;
 
+let resources: AsyncDisposableStack;
 let node: NodeProcess;
 let publishing: Client;
 
 beforeEach(async () => {
-  node = await NodeProcess.start({ env: { SLUICE_LOG_LEVEL: 'warn' } });
-  publishing = await node.connect();
+  resources = new AsyncDisposableStack();
+  node = resources.use(await NodeProcess.start({ env: { SLUICE_LOG_LEVEL: 'warn' } }));
+  publishing = resources.use(await node.connect());
 });
 
-afterEach(async () => {
-  await publishing.close();
-  await node[Symbol.asyncDispose]();
-});
+afterEach(() => resources.disposeAsync());
 
 /** Publishes `records` values that begin with their number. */
 async function publish(topics: readonly string[], records: number, valueBytes: number): Promise<void> {

@@ -13,24 +13,20 @@ const RECORDS = 1000;
 const ALL = Array.from({ length: RECORDS }, (_, n) => n);
 const run = promisify(execFile);
 
-let resources: AsyncDisposableStack;
+const resources = new AsyncDisposableStack();
 let network: LossyNetwork;
 let node: NodeProcess;
 
 beforeAll(async () => {
   requireTools(['ip', 'nft']);
-  await using made = new AsyncDisposableStack();
-  network = made.use(await LossyNetwork.create({ lossPercent: 10 }));
+  network = resources.use(await LossyNetwork.create({ lossPercent: 10 }));
   const { address: host, name: namespace } = network.near;
-  node = made.use(
+  node = resources.use(
     await NodeProcess.start({ host, namespace, flags: ['--allow-anonymous', '--tls-listen', 'off'] }),
   );
-  resources = made.move();
 });
 
-afterAll(async () => {
-  await resources.disposeAsync();
-});
+afterAll(() => resources.disposeAsync());
 
 /** What a client on the other side of the link publishes and reads. */
 async function throughLoss(delivery: 'ordered' | 'unordered' | 'datagram'): Promise<LossOutcome> {

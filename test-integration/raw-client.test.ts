@@ -30,7 +30,7 @@ interface Happened {
   readonly payload?: string;
 }
 
-let folder: string;
+const resources = new AsyncDisposableStack();
 let program: string;
 let node: NodeProcess;
 let client: Client;
@@ -82,7 +82,8 @@ class RawClient implements AsyncDisposable {
 
 beforeAll(async () => {
   requireTools(['go'], [QUIC_GO]);
-  folder = mkdtempSync(join(tmpdir(), 'sluice-raw-client-'));
+  const folder = mkdtempSync(join(tmpdir(), 'sluice-raw-client-'));
+  resources.defer(() => rmSync(folder, { recursive: true, force: true }));
   program = join(folder, 'raw-client');
   execFileSync('go', ['build', '-o', program, '.'], {
     cwd: SOURCE,
@@ -96,15 +97,11 @@ beforeAll(async () => {
     },
     stdio: ['ignore', 'inherit', 'inherit'],
   });
-  node = await NodeProcess.start();
-  client = await node.connect();
+  node = resources.use(await NodeProcess.start());
+  client = resources.use(await node.connect());
 }, 300_000);
 
-afterAll(async () => {
-  await client.close();
-  await node[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterAll(() => resources.disposeAsync());
 
 describe('a raw client on quic-go', () => {
   it('publishes records with and without key, which the SDK reads in order', async () => {
