@@ -1,10 +1,14 @@
 /** Layering by dependency-cruiser, and proof that it looked at the code: zero modules would pass in silence. */
 import { spawnSync } from 'node:child_process';
 
-const run = spawnSync('depcruise', ['--config', '.config/dependency-cruiser.js', '--output-type', 'json', 'src'], {
-  encoding: 'utf8',
-  maxBuffer: 256 * 1024 * 1024,
-});
+const run = spawnSync(
+  'depcruise',
+  ['--config', '.config/dependency-cruiser.js', '--output-type', 'json', 'src'],
+  {
+    encoding: 'utf8',
+    maxBuffer: 256 * 1024 * 1024,
+  },
+);
 interface Report {
   readonly summary: {
     readonly totalCruised: number;
@@ -22,5 +26,11 @@ if (run.error !== undefined || run.stdout === '') {
 }
 const { summary } = JSON.parse(run.stdout) as Report;
 for (const v of summary.violations) console.error(`${v.rule.severity} ${v.rule.name}: ${v.from} → ${v.to}`);
-console.log(`${summary.totalCruised} modules, ${summary.totalDependenciesCruised} dependencies, ${summary.violations.length} violations`);
-process.exit(summary.totalCruised > 20 && summary.totalDependenciesCruised > 20 && summary.violations.length === 0 ? 0 : 1);
+console.log(
+  `${summary.totalCruised} modules, ${summary.totalDependenciesCruised} dependencies, ${summary.violations.length} violations`,
+);
+process.exit(
+  summary.totalCruised > 20 && summary.totalDependenciesCruised > 20 && summary.violations.length === 0
+    ? 0
+    : 1,
+);

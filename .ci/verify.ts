@@ -60,7 +60,9 @@ function vitest(project: string): Step {
       const code = await shell(line);
       try {
         const report = JSON.parse(readFileSync(file, 'utf8')) as VitestReport;
-        const broken = report.testResults.filter((f) => f.status === 'failed' && f.assertionResults.length === 0);
+        const broken = report.testResults.filter(
+          (f) => f.status === 'failed' && f.assertionResults.length === 0,
+        );
         const skipped = report.numPendingTests + report.numTodoTests;
         const failed = report.numFailedTests + broken.length + skipped;
         const silent = failed === 0 && (code !== 0 || report.numPassedTests === 0) ? 1 : 0;
@@ -103,7 +105,9 @@ for (const step of STEPS) {
   passed += outcome.passed;
   failed += outcome.failed;
   if (outcome.failed > 0) failures.push(step.name);
-  console.log(`── ${step.name}: ${outcome.passed} passed, ${outcome.failed} failed, ${((Date.now() - started) / 1000).toFixed(1)} s`);
+  console.log(
+    `── ${step.name}: ${outcome.passed} passed, ${outcome.failed} failed, ${((Date.now() - started) / 1000).toFixed(1)} s`,
+  );
 }
 rmSync(scratch, { recursive: true, force: true });
 if (failures.length > 0) console.log(`\nfailed: ${failures.join(', ')}`);

@@ -246,7 +246,8 @@ export class Broker {
     this.#access.check(principal, 'subscribe', topic);
     if (at.at === 'last-per-key') throw new SluiceError('INVALID_ARGUMENT', 'last-per-key is not one offset');
     const open = this.#administration.require(topic);
-    const wanted = partitions.length > 0 ? partitions.map((index) => open.partition(index)) : open.partitions;
+    const named = [...new Set(partitions)];
+    const wanted = named.length > 0 ? named.map((index) => open.partition(index)) : open.partitions;
     return Promise.all(
       wanted.map(async (one) => ({ topic, partition: one.partition, offset: await one.offsetAt(at) })),
     );

@@ -67,7 +67,8 @@ export class TopicAdministration {
     autoCreate: boolean,
   ): Promise<readonly TopicMetadata[]> {
     if (names.length === 0) return this.list(principal, false).map(toMetadata);
-    return Promise.all(names.map((name) => this.#metadataOf(principal, name, autoCreate)));
+    // A name that is repeated is answered once: small requests must not make large answers.
+    return Promise.all([...new Set(names)].map((name) => this.#metadataOf(principal, name, autoCreate)));
   }
 
   async create(principal: Principal, request: NewTopicRequest): Promise<TopicDescription> {
@@ -76,8 +77,8 @@ export class TopicAdministration {
     if (isInternalTopic(name))
       throw new SluiceError('INVALID_TOPIC', 'topics beginning with __ are the broker’s own');
     this.#access.check(principal, 'admin', name);
-    const existing = this.#directory.find(name);
-    if (existing && request.ifNotExists) return this.#describe(await existing);
+    const existing = request.ifNotExists ? this.#directory.find(name) : undefined;
+    if (existing) return this.#describe(await existing);
     const settings = mergeSettings(this.#defaults.settings, request.settings);
     const partitions = request.partitions ?? this.#defaults.partitions;
     this.#checkPartitions(partitions);

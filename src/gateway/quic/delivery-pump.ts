@@ -2,8 +2,13 @@ import type { ErrorCode } from '../../kernel/errors.ts';
 import { asSluiceError } from '../../kernel/errors.ts';
 import type { PartitionReader, ReadResult } from '../../partition/reader.ts';
 import type { DeliveryOwner, DeliverySink, SinkPump } from './delivery.ts';
-import { TURN_BYTES } from './limits.ts';
+import { EMPTY_READ_COST_BYTES, TURN_BYTES } from './limits.ts';
+import { BATCH_HEADER_BYTES } from '../../wire/record-batch.ts';
+import { FRAME_HEADER_BYTES } from '../../wire/frame.ts';
 import type { Pump, PumpScheduler } from './pump-scheduler.ts';
+
+/** What a batch without records takes on a stream. */
+const EMPTY_BATCH_BYTES = FRAME_HEADER_BYTES + BATCH_HEADER_BYTES;
 
 /** What a sink's turn cost when nothing more is to be read now. */
 const NOTHING = -1;
@@ -63,7 +68,7 @@ export class DeliveryPump implements Pump, SinkPump {
       }
       const cost = this.#take(result);
       if (cost === NOTHING) return false;
-      budget -= cost;
+      budget -= cost <= EMPTY_BATCH_BYTES ? EMPTY_READ_COST_BYTES : cost;
     }
     return false;
   }

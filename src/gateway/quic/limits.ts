@@ -49,6 +49,8 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
 
 /** What a delivery may write in one turn before others have theirs. */
 export const TURN_BYTES = 256 * KiB;
+/** What a read costs a turn that found nothing a key filter wants: it has looked at a megabyte all the same. */
+export const EMPTY_READ_COST_BYTES = 128 * KiB;
 
 /** What a delivery takes from the log at once; also what it may hold beyond its stream's window. */
 export const READ_BYTES = 128 * KiB;

@@ -35,7 +35,9 @@ export class Http2ServerConnection extends Http2Connection {
   }
 
   protected acquire(stream: Http2DuplexStream, kind: StreamKind): void {
-    const http = this.#parked.shift();
+    let http = this.#parked.shift();
+    // When Node ends a session by itself, parked requests are over before their 'close' is told.
+    while (http && (http.destroyed || http.closed)) http = this.#parked.shift();
     if (http) this.#use(http, stream, kind);
     else this.#waiting.push({ stream, kind });
   }
