@@ -316,6 +316,15 @@ describe('administration', () => {
     ]);
   });
 
+  it('answers what a request repeats once', async () => {
+    test = await TestBroker.open();
+    await test.broker.createTopic(ALICE, { name: 'repeated', partitions: 2 });
+    const names = await test.broker.metadata(ALICE, ['repeated', 'repeated', 'repeated'], false);
+    const at = { at: 'earliest' } as const;
+    const positions = await test.broker.listOffsets(ALICE, 'repeated', [1, 1, 1], at);
+    expect([names.length, positions.length]).toEqual([1, 1]);
+  });
+
   it('says per topic why there is no metadata', async () => {
     test = await TestBroker.open({ autoCreate: false });
     await test.broker.createTopic(ALICE, { name: 'orders' });
