@@ -96,6 +96,10 @@ export class DatagramDelivery implements DeliverySink {
     return total;
   }
 
+  setBehind(): void {
+    // Old records give way to newer ones here anyway.
+  }
+
   takeGap(from: number, to: number, reason: GapReason): void {
     this.#addGap({ from, to, reason });
     this.#tellGaps();

@@ -2,7 +2,7 @@ import type { ErrorCode } from '../../kernel/errors.ts';
 import { asSluiceError } from '../../kernel/errors.ts';
 import type { PartitionReader, ReadResult } from '../../partition/reader.ts';
 import type { DeliveryOwner, DeliverySink, SinkPump } from './delivery.ts';
-import { EMPTY_READ_COST_BYTES, TURN_BYTES } from './limits.ts';
+import { BEHIND_BYTES, BEHIND_MS, EMPTY_READ_COST_BYTES, TURN_BYTES } from './limits.ts';
 import { BATCH_HEADER_BYTES } from '../../wire/record-batch.ts';
 import { FRAME_HEADER_BYTES } from '../../wire/frame.ts';
 import type { Pump, PumpScheduler } from './pump-scheduler.ts';
@@ -29,6 +29,9 @@ export class DeliveryPump implements Pump, SinkPump {
   #sink!: DeliverySink;
   #reading = false;
   #over = false;
+  /** The last turn found everything read. */
+  #idle = false;
+  #behind = false;
 
   constructor(reader: PartitionReader, owner: DeliveryOwner, scheduler: PumpScheduler) {
     this.reader = reader;
@@ -58,6 +61,20 @@ export class DeliveryPump implements Pump, SinkPump {
   }
 
   pump(): boolean {
+    if (!this.#idle || this.#behind) this.#judge();
+    return this.#deliver();
+  }
+
+  #judge(): void {
+    const { bytes, ms } = this.reader.lag();
+    const behind = ms > BEHIND_MS || bytes > BEHIND_BYTES;
+    if (behind === this.#behind) return;
+    this.#behind = behind;
+    this.#sink.setBehind(behind);
+  }
+
+  #deliver(): boolean {
+    this.#idle = false;
     let budget = TURN_BYTES;
     while (this.#mayRead()) {
       if (budget <= 0) return true;
@@ -141,6 +158,7 @@ export class DeliveryPump implements Pump, SinkPump {
         this.end('GAP', `offsets ${result.from} to ${result.to} are gone and the subscription ends at a gap`);
         return NOTHING;
       case 'idle':
+        this.#idle = true;
         return NOTHING;
       case 'ended':
         this.end(

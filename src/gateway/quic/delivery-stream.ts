@@ -12,9 +12,14 @@ import type { DeliverySink, SinkHost, SinkPump } from './delivery.ts';
 import { deliveryUrgency, READ_BYTES } from './limits.ts';
 
 /** A delivery stream with its STREAM_OPEN written. @throws CLOSED when the connection is closed */
-export function openDeliveryStream(host: SinkHost, reader: PartitionReader, firstOffset: number): SendStream {
+export function openDeliveryStream(
+  host: SinkHost,
+  reader: PartitionReader,
+  firstOffset: number,
+  behind = false,
+): SendStream {
   const send = host.session.connection.openUni();
-  send.setPriority(deliveryUrgency(host.urgency), true);
+  send.setPriority(deliveryUrgency(host.urgency, behind), true);
   send.write(
     encodeControl(
       FRAME.STREAM_OPEN,
@@ -35,8 +40,10 @@ export function openDeliveryStream(host: SinkHost, reader: PartitionReader, firs
 export class DeliveryStream implements DeliverySink {
   readonly readBytes = READ_BYTES;
   readonly #send: SendStream;
+  readonly #urgency: number;
 
   constructor(host: SinkHost, reader: PartitionReader, pump: SinkPump) {
+    this.#urgency = host.urgency;
     this.#send = openDeliveryStream(host, reader, reader.nextOffset);
     this.#send.onWritable = () => pump.wake();
     this.#send.onStopped = () => pump.abandon();
@@ -52,6 +59,10 @@ export class DeliveryStream implements DeliverySink {
 
   takeBatches(batches: readonly Buffer[]): number {
     return writeBatches(this.#send, batches);
+  }
+
+  setBehind(behind: boolean): void {
+    this.#send.setPriority(deliveryUrgency(this.#urgency, behind), true);
   }
 
   takeGap(from: number, to: number, reason: GapReason): void {

@@ -18,6 +18,8 @@ export interface DeliverySink {
    * @throws SluiceError when one cannot be delivered in this mode; the delivery ends with its code
    */
   takeBatches(batches: readonly Buffer[]): number;
+  /** Whether what comes now is served after deliveries of the same urgency; false at first. */
+  setBehind(behind: boolean): void;
   /** The offsets in [from, to) are gone. @throws CLOSED */
   takeGap(from: number, to: number, reason: GapReason): void;
   /**

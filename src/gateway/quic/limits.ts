@@ -61,7 +61,14 @@ export const INITIAL_CREDIT_STREAMS = 64;
 /** Urgency of streams, 0 first to 255 last; see {@link deliveryUrgency} for deliveries. */
 export const URGENCY = { CONTROL: 0, ANSWERS: 16 } as const;
 
+/**
+ * A delivery whose oldest unread record is older than this, or that has more than {@link BEHIND_BYTES} to catch up on, is behind: it is
+ * served after deliveries of its urgency that are not, or the burst of a hundred that go on after a stall would delay them.
+ */
+export const BEHIND_MS = 50;
+export const BEHIND_BYTES = 1024 * KiB;
+
 /** Transport urgency of a delivery. @param urgency of the subscription, 0 to 7 */
-export function deliveryUrgency(urgency: number): number {
-  return 32 + urgency * 28;
+export function deliveryUrgency(urgency: number, behind = false): number {
+  return 32 + urgency * 28 + (behind ? 14 : 0);
 }

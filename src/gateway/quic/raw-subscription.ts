@@ -28,6 +28,7 @@ export class RawSubscription implements DeliverySink {
   readonly #send: SendStream;
   readonly #pump: SinkPump;
   readonly #topic: string;
+  readonly #urgency: number;
   readonly #maxInflatedBytes: number;
   /** Records below it belong to the batch the subscription began in, but were not asked for. */
   readonly #firstOffset: number;
@@ -38,6 +39,7 @@ export class RawSubscription implements DeliverySink {
   constructor(host: SinkHost, reader: PartitionReader, pump: SinkPump) {
     this.#pump = pump;
     this.#topic = reader.topic;
+    this.#urgency = host.urgency;
     this.#firstOffset = reader.nextOffset;
     this.#maxInflatedBytes = host.session.context.limits.maxInflatedBytes;
     this.#send = host.session.connection.openUni();
@@ -61,6 +63,10 @@ export class RawSubscription implements DeliverySink {
     let total = 0;
     for (const batch of batches) total += batch.length;
     return total;
+  }
+
+  setBehind(behind: boolean): void {
+    this.#send.setPriority(deliveryUrgency(this.#urgency, behind), true);
   }
 
   takeGap(): void {

@@ -22,6 +22,7 @@ export class UnorderedDelivery implements DeliverySink {
   readonly #reader: PartitionReader;
   readonly #pump: SinkPump;
   #position: number;
+  #behind = false;
   #waitingBytes = 0;
   #finishedStreamsBlockedMs = 0;
 
@@ -54,6 +55,10 @@ export class UnorderedDelivery implements DeliverySink {
     return total;
   }
 
+  setBehind(behind: boolean): void {
+    this.#behind = behind;
+  }
+
   takeGap(from: number, to: number, reason: GapReason): void {
     const send = this.#open();
     send.write(encodeGap({ from, to, reason }));
@@ -68,7 +73,7 @@ export class UnorderedDelivery implements DeliverySink {
   }
 
   #open(): SendStream {
-    const send = openDeliveryStream(this.#host, this.#reader, this.#position);
+    const send = openDeliveryStream(this.#host, this.#reader, this.#position, this.#behind);
     this.#position = this.#reader.nextOffset;
     return send;
   }

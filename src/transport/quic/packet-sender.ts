@@ -8,7 +8,9 @@ import type { UdpSocket } from './udp-socket.ts';
  * Packets of one connection per turn. There is no pacing (the binding does not show quiche's send times), and whole windows
  * at once overflow socket buffers; this many at a time do not, and other connections get their turn in between.
  */
-const PACKETS_PER_TURN = 64;
+const MAX_PACKETS_PER_TURN = 64;
+/** And bytes: what became urgent meanwhile goes out after so much of the rest at the latest. */
+const MAX_BYTES_PER_TURN = 256 * 1024;
 /** Packets that a repeated CONNECTION_CLOSE must wait for: 1, 2, 4, …; see RFC 9000 section 10.2.1. */
 const CLOSE_BACKOFF = 2;
 
@@ -20,6 +22,7 @@ export class PacketSender {
   readonly #peer: PeerAddress;
   readonly #clock: Clock;
   readonly #packetBytes: number;
+  readonly #packetsPerTurn: number;
   readonly #flight: FlightLimit;
   #closePacket: Buffer | undefined;
   #packetsSinceClose = 0;
@@ -33,13 +36,14 @@ export class PacketSender {
     this.#peer = peer;
     this.#clock = clock;
     this.#packetBytes = packetBytes;
+    this.#packetsPerTurn = Math.min(MAX_PACKETS_PER_TURN, Math.ceil(MAX_BYTES_PER_TURN / packetBytes));
     this.#flight = new FlightLimit(clock);
     this.lastSentMs = clock.monotonicMs();
   }
 
   /** Bytes that one turn's packets can carry. */
   get budgetBytes(): number {
-    return PACKETS_PER_TURN * this.#packetBytes;
+    return this.#packetsPerTurn * this.#packetBytes;
   }
 
   /** Sends what quiche has, up to a turn's worth. @returns whether there may be more */
@@ -48,7 +52,7 @@ export class PacketSender {
     let packets = 0;
     let bytes = 0;
     this.#heldMs = Infinity;
-    while (packets < PACKETS_PER_TURN && bytes < allowance) {
+    while (packets < this.#packetsPerTurn && bytes < allowance) {
       if (this.#socket.congested) {
         this.#heldMs = this.#clock.monotonicMs() + 1;
         break;
@@ -62,12 +66,12 @@ export class PacketSender {
       this.lastSentMs = this.#clock.monotonicMs();
       this.#flight.sent(bytes);
     }
-    return packets === PACKETS_PER_TURN;
+    return packets === this.#packetsPerTurn;
   }
 
   /** Sends the packet that closes the connection, and keeps it for peers that missed it. */
   sendClose(native: NativeConnection): void {
-    for (let packets = 0; packets < PACKETS_PER_TURN; packets += 1) {
+    for (let packets = 0; packets < MAX_PACKETS_PER_TURN; packets += 1) {
       const buffer = this.#socket.buffer;
       const length = this.#sendOne(native);
       if (length === 0) return;

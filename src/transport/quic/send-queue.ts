@@ -55,7 +55,7 @@ export class SendQueue {
 
   /** Packets arrived or a timer fired: blocked streams may have room, and waiting ones may exist now. */
   roomMayHaveCome(native: NativeConnection): void {
-    this.#sweepWanted = true;
+    this.#sweepWanted = this.#blocked.size > 0;
     if (this.#waitingBidi.size > 0) this.#release(this.#waitingBidi, native.peerStreamsLeftBidi());
     if (this.#waitingUni.size > 0) this.#release(this.#waitingUni, native.peerStreamsLeftUni());
   }

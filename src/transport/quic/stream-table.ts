@@ -22,6 +22,9 @@ export interface StreamHost {
   fail(code: keyof typeof ERRORS, reason: string): void;
 }
 
+/** Streams that are asked for data without looking which ones have any. */
+const MAX_LIVELY = 16;
+
 /** The streams of one connection, from their opening until both halves are finished. */
 export class StreamTable implements ReceiveOwner, SendOwner {
   readonly clock: Clock;
@@ -32,6 +35,11 @@ export class StreamTable implements ReceiveOwner, SendOwner {
   readonly #streams = new Map<number, QuicStream>();
   readonly #senders = new Set<QuicSendStream>();
   readonly #resumed = new Set<QuicReceiveStream>();
+  /**
+   * Halves that had data lately. They are asked first, because quiche's list of readable streams costs ten times as much and leaves
+   * kilobytes of garbage behind: collecting it stopped the process for up to 80 ms.
+   */
+  readonly #lively: QuicReceiveStream[] = [];
   readonly #queue = new SendQueue();
   readonly #stopSweep: StopSweep;
   #nextBidi: number;
@@ -90,10 +98,16 @@ export class StreamTable implements ReceiveOwner, SendOwner {
 
   /** Hands what arrived to the readers. */
   read(native: NativeConnection): void {
-    for (const id of native.readable()) {
-      const stream = this.#streams.get(id) ?? this.#adopt(id);
-      stream?.receive?.pump(native, this.#scratch);
+    for (const half of this.#lively) {
+      half.pump(native, this.#scratch);
       if (this.native === undefined) return;
+    }
+    if (!native.isReadable()) return;
+    for (const id of native.readable()) {
+      const half = (this.#streams.get(id) ?? this.#adopt(id))?.receive;
+      half?.pump(native, this.#scratch);
+      if (this.native === undefined) return;
+      if (half !== undefined && !half.finished) this.#remember(half);
     }
   }
 
@@ -125,6 +139,7 @@ export class StreamTable implements ReceiveOwner, SendOwner {
     this.#streams.clear();
     this.#senders.clear();
     this.#resumed.clear();
+    this.#lively.length = 0;
   }
 
   scheduleRead(half: QuicReceiveStream): void {
@@ -161,8 +176,16 @@ export class StreamTable implements ReceiveOwner, SendOwner {
 
   receiveFinished(half: QuicReceiveStream, abandoned: boolean): void {
     this.#resumed.delete(half);
+    const at = this.#lively.indexOf(half);
+    if (at >= 0) this.#lively.splice(at, 1);
     this.#forget(half.id);
     if (abandoned && !isOpenedBy(half.id, this.#host.side)) this.#countAbandoned();
+  }
+
+  #remember(half: QuicReceiveStream): void {
+    if (this.#lively.includes(half)) return;
+    if (this.#lively.length === MAX_LIVELY) this.#lively.shift();
+    this.#lively.push(half);
   }
 
   #keep<S extends QuicStream>(stream: S): S {
