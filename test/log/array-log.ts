@@ -1,0 +1,160 @@
+import { expect } from 'vitest';
+import type { PartitionLog } from '../../src/log/partition-log.ts';
+import { batchBaseOffset, batchNextOffset } from '../../src/wire/record-batch.ts';
+
+/** One appended batch. */
+export interface Entry {
+  readonly base: number;
+  readonly next: number;
+  readonly bytes: Buffer;
+}
+
+/** How a log came back: what it may have lost depends on it. */
+export type Comeback = 'closed' | 'killed' | 'powerLost';
+
+/** Reads a log from its start to `upTo`, as a reader would, in portions of `maxBytes`. */
+export async function readAll(
+  log: PartitionLog,
+  upTo = log.durableEnd,
+  maxBytes = 100_000,
+): Promise<Buffer[]> {
+  const batches: Buffer[] = [];
+  for (let offset = log.logStart; offset < upTo; offset = batchNextOffset(batches.at(-1)!)) {
+    const portion = await log.read(offset, upTo, maxBytes);
+    expect(portion.length, `batches read at ${offset} of ${log.logStart}..${upTo}`).toBeGreaterThan(0);
+    batches.push(...portion);
+  }
+  return batches;
+}
+
+/**
+ * What a log has to hold, as an array: the model that real logs are compared with.
+ *
+ *     dropped │ start … promised │ … appended, no word given │
+ *
+ * Below `promised` nothing may be lost when the process ends, below `safe` not when the power is lost.
+ */
+export class ArrayLog {
+  /** Also those that have been dropped at the front. */
+  entries: Entry[] = [];
+  start: number;
+  promised: number;
+  safe: number;
+  /** The lowest start that a log may come back with. */
+  startFloor: number;
+  /** Batches that were appended and then given up because storing them failed: they may come back, or not. */
+  #doubtful: Entry[] = [];
+
+  readonly #isSafeAtOnce: boolean;
+
+  /** @param isSafeAtOnce whether what the log promises also survives the loss of power */
+  constructor(firstOffset: number, isSafeAtOnce: boolean) {
+    this.#isSafeAtOnce = isSafeAtOnce;
+    this.start = firstOffset;
+    this.promised = firstOffset;
+    this.safe = firstOffset;
+    this.startFloor = firstOffset;
+  }
+
+  get end(): number {
+    return this.entries.at(-1)?.next ?? this.promised;
+  }
+
+  append(batch: Buffer): void {
+    this.entries.push({
+      base: batchBaseOffset(batch),
+      next: batchNextOffset(batch),
+      bytes: Buffer.from(batch),
+    });
+  }
+
+  /** The log said that everything below `offset` is durable. */
+  promise(offset: number): void {
+    this.promised = Math.max(this.promised, offset);
+    if (this.#isSafeAtOnce) this.harden();
+  }
+
+  /** All that was promised is on the disk by now. */
+  harden(): void {
+    this.safe = this.promised;
+  }
+
+  /** Everything at and above `offset` was cut off, for good. */
+  truncate(offset: number): void {
+    this.entries = this.entries.filter(({ next }) => next <= offset);
+    this.#doubtful = [];
+    this.promised = Math.min(this.promised, offset);
+    this.safe = Math.min(this.safe, offset);
+  }
+
+  /** A log whose end fell because storing failed: nothing that was promised is gone. */
+  giveUp(end: number): void {
+    expect(end, 'end of the log after a failed write').toBeGreaterThanOrEqual(this.promised);
+    this.#doubtful.push(...this.entries.filter(({ next }) => next > end));
+    this.entries = this.entries.filter(({ next }) => next <= end);
+  }
+
+  /** Takes note of the log's start, which never falls and is never beyond what is durable. */
+  follow(log: PartitionLog): void {
+    expect(log.logStart, 'start of the log').toBeGreaterThanOrEqual(this.start);
+    expect(log.logStart, 'start of the log').toBeLessThanOrEqual(log.logEnd);
+    expect(log.durableEnd, 'durable end').toBeLessThanOrEqual(log.logEnd);
+    this.start = log.logStart;
+    if (log.logEnd < this.end) this.giveUp(log.logEnd);
+    expect(log.logEnd, 'end of the log').toBe(this.end);
+  }
+
+  /** Checks one read. @param batches what was read from `offset` on, at most `maxBytes` below `upTo` */
+  checkRead(batches: readonly Buffer[], offset: number, upTo: number, maxBytes: number): void {
+    const wanted = this.entries.filter(({ base, next }) => next > offset && base < upTo);
+    const bytes = batches.reduce((sum, batch) => sum + batch.length, 0);
+    if (wanted.length > 0) expect(batches.length, `batches at ${offset}`).toBeGreaterThan(0);
+    if (batches.length > 1) expect(bytes).toBeLessThanOrEqual(maxBytes);
+    expect(basesOf(batches)).toEqual(wanted.slice(0, batches.length).map(({ base }) => base));
+    batches.forEach((batch, n) => {
+      expect(batch.equals(wanted[n]!.bytes), `bytes of the batch at ${wanted[n]!.base}`).toBe(true);
+    });
+  }
+
+  /** Checks a log that was opened again, and goes on from what it has. */
+  async comeBack(log: PartitionLog, comeback: Comeback): Promise<void> {
+    const floor = { closed: this.end, killed: this.promised, powerLost: this.safe }[comeback];
+    const [low, high] = comeback === 'closed' ? [this.start, this.start] : [this.startFloor, this.start];
+    expect(log.logStart, 'start that came back').toBeGreaterThanOrEqual(low);
+    // A log that lost its tail may end below where it began.
+    expect(log.logStart, 'start that came back').toBeLessThanOrEqual(high);
+    expect(log.logEnd, 'end that came back').toBeGreaterThanOrEqual(floor);
+    expect(log.durableEnd, 'durable end after opening').toBe(log.logEnd);
+    const batches = await readAll(log);
+    const before = this.entries.filter(({ next }) => next <= log.logStart);
+    const found = batches.map((batch, n) => {
+      const base = batchBaseOffset(batch);
+      if (n > 0) expect(base, 'a batch follows the one before').toBe(batchNextOffset(batches[n - 1]!));
+      return this.#recognise(batch, floor);
+    });
+    if (found.length > 0) {
+      expect(found[0]!.base).toBeLessThanOrEqual(log.logStart);
+      expect(found.at(-1)!.next, 'end of the last batch').toBe(log.logEnd);
+    }
+    this.entries = [...before, ...found];
+    this.#doubtful = [];
+    this.start = log.logStart;
+    // Readers may have all of it now.
+    this.promised = log.logEnd;
+    if (comeback !== 'killed' || this.#isSafeAtOnce) this.harden();
+  }
+
+  #recognise(batch: Buffer, floor: number): Entry {
+    const base = batchBaseOffset(batch);
+    const known = this.entries.find((entry) => entry.base === base);
+    if (known?.bytes.equals(batch) === true) return known;
+    expect(known === undefined || known.next > floor, `the batch at ${base} is what was promised`).toBe(true);
+    const doubtful = this.#doubtful.find((entry) => entry.base === base && entry.bytes.equals(batch));
+    expect(doubtful, `the batch at ${base} was appended once`).toBeDefined();
+    return doubtful!;
+  }
+}
+
+function basesOf(batches: readonly Buffer[]): number[] {
+  return batches.map(batchBaseOffset);
+}

@@ -1,0 +1,21 @@
+import { ByteBudget } from '../../src/log/byte-budget.ts';
+import { MemoryLog } from '../../src/log/memory-log.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { describePartitionLog } from './partition-log-contract.ts';
+
+describePartitionLog('a memory log', () => {
+  const clock = new FakeClock();
+  return {
+    clock,
+    open: (limits, firstOffset = 0) =>
+      Promise.resolve(
+        new MemoryLog({
+          clock,
+          firstOffset,
+          limits: { retentionBytes: 0, retentionMs: 0, retentionRecords: 0, ...limits },
+          budget: new ByteBudget(Infinity),
+        }),
+      ),
+    settle: () => Promise.resolve(),
+  };
+});

@@ -1,0 +1,266 @@
+/** What every partition log does, wherever it keeps its batches. */
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { PartitionLog, RetentionLimits } from '../../src/log/partition-log.ts';
+import { batchBaseOffset, batchNextOffset } from '../../src/wire/record-batch.ts';
+import { stampedBatch } from '../support/batch.ts';
+import type { FakeClock } from '../support/fake-clock.ts';
+import { readAll } from './array-log.ts';
+
+/** Where a log under test lives. */
+export interface LogStage {
+  readonly clock: FakeClock;
+  /** A new, empty log. @param limits default: nothing is ever dropped */
+  open(limits?: Partial<RetentionLimits>, firstOffset?: number): Promise<PartitionLog>;
+  /** Lets the log do all that it has begun. */
+  settle(): Promise<void>;
+}
+
+/** Bytes that make the smallest log drop something when it may keep no more than a little. */
+const PLENTY_BYTES = 64 * 1024;
+
+/** Declares the tests. @param makeStage makes a stage of its own for each test */
+export function describePartitionLog(name: string, makeStage: () => Promise<LogStage> | LogStage): void {
+  let stage: LogStage;
+  beforeEach(async () => {
+    stage = await makeStage();
+  });
+  const fill = (log: PartitionLog, batches: number, records = 10): void => {
+    for (let n = 0; n < batches; n++) log.append(stampedBatch(log.logEnd, records));
+  };
+  const filled = async (batches: number): Promise<PartitionLog> => {
+    const log = await stage.open();
+    fill(log, batches);
+    await durable(log);
+    return log;
+  };
+  /** Batches of 1 KiB, one record each. */
+  const fillLarge = async (log: PartitionLog, batches: number): Promise<void> => {
+    for (let n = 0; n < batches; n++) log.append(stampedBatch(log.logEnd, [{ value: 'x'.repeat(1024) }]));
+    await durable(log);
+    await stage.settle();
+  };
+
+  describe(`reading ${name}`, () => {
+    it('gives back the bytes that were appended, in order', async () => {
+      const log = await stage.open();
+      const appended = [1, 40, 3, 2000].map((records) => {
+        const batch = stampedBatch(log.logEnd, records);
+        log.append(Buffer.from(batch));
+        return batch;
+      });
+      await durable(log);
+      expect(Buffer.concat(await readAll(log)).equals(Buffer.concat(appended))).toBe(true);
+    });
+
+    it('begins with the batch that holds the offset', async () => {
+      const log = await filled(5);
+      expect(basesOf(await log.read(23, 50, 1e6))).toEqual([20, 30, 40]);
+    });
+
+    it('hands out no more whole batches than fit', async () => {
+      const log = await filled(5);
+      const size = stampedBatch(0, 10).length;
+      const bases = basesOf(await log.read(0, 50, 3 * size - 1));
+      expect([[0], [0, 10]]).toContainEqual(bases);
+    });
+
+    it('hands out one batch even when it is larger than asked for', async () => {
+      const log = await filled(2);
+      expect(basesOf(await log.read(0, 20, 1))).toEqual([0]);
+    });
+
+    it('hands out nothing at or above the bound', async () => {
+      const log = await filled(3);
+      expect(basesOf(await log.read(0, 20, 1e6))).toEqual([0, 10]);
+      expect(await log.read(20, 20, 1e6)).toEqual([]);
+    });
+
+    it('hands out nothing at its end', async () => {
+      const log = await filled(3);
+      expect(await log.read(30, 30, 1e6)).toEqual([]);
+      expect(await (await stage.open()).read(0, 0, 1e6)).toEqual([]);
+    });
+
+    it('finds every batch by each of its offsets', async () => {
+      const log = await stage.open();
+      fill(log, 30, 3);
+      await durable(log);
+      for (let offset = 0; offset < 90; offset++) {
+        expect(batchBaseOffset((await log.read(offset, 90, 1))[0]!)).toBe(offset - (offset % 3));
+      }
+    });
+
+    it('reads the same while it is appended to', async () => {
+      const log = await stage.open();
+      fill(log, 1);
+      await durable(log);
+      for (let round = 0; round < 50; round++) {
+        const upTo = log.durableEnd;
+        const reading = log.read(0, upTo, 1e6);
+        fill(log, 3);
+        const batches = await reading;
+        expect(batchNextOffset(batches.at(-1)!)).toBeLessThanOrEqual(upTo);
+        expect(basesOf(batches)).toEqual(batches.map((_, n) => n * 10));
+      }
+      await durable(log);
+      expect(await readAll(log)).toHaveLength(151);
+    });
+
+    it('keeps a batch as it was for a reader that holds it while the batch is dropped', async () => {
+      const log = await stage.open({ retentionBytes: PLENTY_BYTES });
+      fill(log, 1);
+      await durable(log);
+      const [held] = await log.read(0, 10, 1e6);
+      const before = Buffer.from(held!);
+      await fillLarge(log, 300);
+      expect(held!.equals(before)).toBe(true);
+    });
+  });
+
+  describe(`appending to ${name}`, () => {
+    it('moves its end at once, and what is durable not beyond it', async () => {
+      const log = await stage.open({}, 5000);
+      expect([log.logStart, log.logEnd, log.durableEnd]).toEqual([5000, 5000, 5000]);
+      fill(log, 2);
+      expect([log.logStart, log.logEnd]).toEqual([5000, 5020]);
+      await durable(log);
+      expect(log.durableEnd).toBe(5020);
+    });
+
+    it('takes no batch that does not begin at its end', async () => {
+      const log = await filled(1);
+      expect(() => {
+        log.append(stampedBatch(11, 1));
+      }).toThrow(TypeError);
+      expect(log.logEnd).toBe(10);
+    });
+
+    it('calls back once for each offset, in order, and only when it is durable', async () => {
+      const log = await stage.open();
+      const calls: [offset: number, durableEnd: number][] = [];
+      for (let n = 1; n <= 20; n++) {
+        fill(log, 1);
+        log.whenDurable(n * 10, (error) => {
+          expect(error).toBeUndefined();
+          calls.push([n * 10, log.durableEnd]);
+        });
+      }
+      await durable(log);
+      await stage.settle();
+      expect(calls.map(([offset]) => offset)).toEqual(Array.from({ length: 20 }, (_, n) => (n + 1) * 10));
+      expect(calls.filter(([offset, durableEnd]) => durableEnd < offset)).toEqual([]);
+    });
+
+    it('calls back inside the call when the offset is durable already', async () => {
+      const log = await filled(2);
+      let called = false;
+      log.whenDurable(20, () => (called = true));
+      expect(called).toBe(true);
+    });
+  });
+
+  describe(`retention of ${name}`, () => {
+    it('drops the oldest above its bytes, whole batches and never the newest', async () => {
+      const log = await stage.open({ retentionBytes: PLENTY_BYTES });
+      await fillLarge(log, 300);
+      expect(log.logStart).toBeGreaterThan(0);
+      expect(log.logStart).toBeLessThan(300);
+      expect(basesOf(await readAll(log))).toEqual(range(log.logStart, 300));
+    });
+
+    it('drops the oldest above its records', async () => {
+      const log = await stage.open({ retentionRecords: 80 });
+      for (let n = 0; n < 40; n++) {
+        fill(log, 1);
+        await durable(log);
+      }
+      await stage.settle();
+      expect(log.logStart).toBeGreaterThan(0);
+      expect(log.logEnd - log.logStart).toBeGreaterThanOrEqual(10);
+      expect(log.logEnd - log.logStart).toBeLessThanOrEqual(100);
+    });
+
+    it('drops everything once it is too old, by the time of the append and not by the records’ time', async () => {
+      const log = await stage.open({ retentionMs: 10_000 });
+      log.append(stampedBatch(0, [{ timestampMs: Date.UTC(2900, 0, 1) }]));
+      fill(log, 3);
+      await durable(log);
+      stage.clock.advance(9_000);
+      log.enforceRetention();
+      await stage.settle();
+      expect(log.logStart).toBe(0);
+      stage.clock.advance(3_000);
+      log.enforceRetention();
+      await stage.settle();
+      expect([log.logStart, log.logEnd]).toEqual([31, 31]);
+      fill(log, 1);
+      await durable(log);
+      expect(basesOf(await readAll(log))).toEqual([31]);
+    });
+
+    it('is not moved by a jump of the wall clock', async () => {
+      const log = await stage.open({ retentionMs: 10_000 });
+      fill(log, 3);
+      await durable(log);
+      stage.clock.jumpTo(stage.clock.now() + 1e9);
+      log.enforceRetention();
+      await stage.settle();
+      expect(log.logStart).toBe(0);
+    });
+
+    it('follows new limits', async () => {
+      const log = await stage.open();
+      await fillLarge(log, 300);
+      log.configure({ retentionBytes: PLENTY_BYTES, retentionMs: 0, retentionRecords: 0 });
+      await fillLarge(log, 300);
+      expect(log.logStart).toBeGreaterThan(300);
+      expect(basesOf(await readAll(log))).toEqual(range(log.logStart, 600));
+    });
+  });
+
+  describe(`${name} knows`, () => {
+    it('the first batch with a time or later, also when times go up and down', async () => {
+      const log = await stage.open();
+      [100, 500, 200, 600].forEach((timestampMs, at) => {
+        log.append(stampedBatch(at, [{ timestampMs }]));
+      });
+      await durable(log);
+      const found: Buffer[] = [];
+      for (const time of [0, 150, 501, 600]) found.push((await log.findTimestamp(time, 4))!);
+      expect(basesOf(found)).toEqual([0, 1, 3, 3]);
+      expect(await log.findTimestamp(601, 4)).toBeUndefined();
+      expect(await log.findTimestamp(501, 3)).toBeUndefined();
+    });
+
+    it('how many bytes lie ahead, less and less towards its end', async () => {
+      const log = await filled(20);
+      const ahead = range(0, 21).map((n) => log.bytesFrom(n * 10));
+      expect(ahead).toEqual(ahead.toSorted((a, b) => b - a));
+      expect([ahead[0], ahead[20]]).toEqual([20 * stampedBatch(0, 10).length, 0]);
+    });
+
+    it('how long ago it was appended to', async () => {
+      const log = await filled(2);
+      stage.clock.advance(70);
+      expect([log.ageMsAt(15), log.ageMsAt(20)]).toEqual([70, 0]);
+    });
+  });
+}
+
+/** Resolves when all that was appended is durable. */
+export function durable(log: PartitionLog): Promise<void> {
+  return new Promise((resolve, reject) => {
+    log.whenDurable(log.logEnd, (error) => {
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+}
+
+function basesOf(batches: readonly Buffer[]): number[] {
+  return batches.map(batchBaseOffset);
+}
+
+function range(from: number, to: number): number[] {
+  return Array.from({ length: to - from }, (_, n) => from + n);
+}
