@@ -226,8 +226,23 @@ export class QuicConnection implements Connection, TurnTaker {
     this.scheduleTurn();
   }
 
-  /** Does everything that is to do now: take in, hand over, send. */
-  turn(): boolean {
+  /** A whole turn at once, for who cannot wait for the scheduler. */
+  turn(): void {
+    this.takeIn();
+    this.sendOut();
+  }
+
+  takeIn(): void {
+    const native = this.#native;
+    if (native === undefined || this.#finished || !this.#received) return;
+    try {
+      this.#takeIn(native);
+    } catch (error) {
+      this.#fault(error);
+    }
+  }
+
+  sendOut(): boolean {
     const native = this.#native;
     if (native === undefined) return false;
     if (this.#finished) {
@@ -236,11 +251,9 @@ export class QuicConnection implements Connection, TurnTaker {
       return false;
     }
     try {
-      if (this.#received) this.#takeIn(native);
       if (this.#ready && this.#streams.handOver(native, this.#sender.budgetBytes)) this.#sender.openBurst();
     } catch (error) {
-      this.#context.onFault(error);
-      this.#closing ??= { errorCode: ERRORS.INTERNAL.wire, reason: 'internal error', by: 'local' };
+      this.#fault(error);
     }
     const more = this.#sender.send(native);
     if (this.#isOver(native)) return false;
@@ -255,6 +268,11 @@ export class QuicConnection implements Connection, TurnTaker {
     this.#ids.removeAll();
     this.#native = undefined;
     this.#setup.onDisposed(this);
+  }
+
+  #fault(error: unknown): void {
+    this.#context.onFault(error);
+    this.#closing ??= { errorCode: ERRORS.INTERNAL.wire, reason: 'internal error', by: 'local' };
   }
 
   #open(): NativeConnection {

@@ -12,6 +12,8 @@ export interface ReceiveOwner {
   scheduleRead(half: QuicReceiveStream): void;
   /** Sends what the half left behind: a STOP_SENDING. */
   scheduleTurn(): void;
+  /** Puts into packets what quiche holds already: acknowledgements. */
+  flushPackets(): void;
   /** The half is done. `abandoned`: it was stopped before its end. */
   receiveFinished(half: QuicReceiveStream, abandoned: boolean): void;
 }
@@ -61,6 +63,9 @@ export class QuicReceiveStream implements ReceiveStream {
     const { native } = this.#owner;
     if (this.#stopCode === undefined || native === undefined) return;
     try {
+      // In one packet with the acknowledgement of all that was sent, quiche at the other end would forget the stream before
+      // it could tell anybody the code.
+      this.#owner.flushPackets();
       // null: the stream does not exist for quiche yet (nothing was sent on it), or not any more.
       if (native.streamShutdown(this.id, quiche.Shutdown.Read, this.#stopCode) === null) return;
       this.#stopCode = undefined;
