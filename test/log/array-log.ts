@@ -21,7 +21,7 @@ export async function readAll(
   const batches: Buffer[] = [];
   for (let offset = log.logStart; offset < upTo; offset = batchNextOffset(batches.at(-1)!)) {
     const portion = await log.read(offset, upTo, maxBytes);
-    expect(portion.length, `batches read at ${offset} of ${log.logStart}..${upTo}`).toBeGreaterThan(0);
+    if (portion.length === 0) expect.fail(`nothing read at ${offset} of ${log.logStart} to ${upTo}`);
     batches.push(...portion);
   }
   return batches;
@@ -106,13 +106,14 @@ export class ArrayLog {
 
   /** Checks one read. @param batches what was read from `offset` on, at most `maxBytes` below `upTo` */
   checkRead(batches: readonly Buffer[], offset: number, upTo: number, maxBytes: number): void {
-    const wanted = this.entries.filter(({ base, next }) => next > offset && base < upTo);
+    const first = this.#indexOf(offset);
+    const wanted = this.entries.slice(first, first + batches.length + 1).filter(({ base }) => base < upTo);
     const bytes = batches.reduce((sum, batch) => sum + batch.length, 0);
     if (wanted.length > 0) expect(batches.length, `batches at ${offset}`).toBeGreaterThan(0);
     if (batches.length > 1) expect(bytes).toBeLessThanOrEqual(maxBytes);
     expect(basesOf(batches)).toEqual(wanted.slice(0, batches.length).map(({ base }) => base));
     batches.forEach((batch, n) => {
-      expect(batch.equals(wanted[n]!.bytes), `bytes of the batch at ${wanted[n]!.base}`).toBe(true);
+      if (!batch.equals(wanted[n]!.bytes)) expect.fail(`other bytes in the batch at ${wanted[n]!.base}`);
     });
   }
 
@@ -129,7 +130,8 @@ export class ArrayLog {
     const before = this.entries.filter(({ next }) => next <= log.logStart);
     const found = batches.map((batch, n) => {
       const base = batchBaseOffset(batch);
-      if (n > 0) expect(base, 'a batch follows the one before').toBe(batchNextOffset(batches[n - 1]!));
+      const previousEnd = n > 0 ? batchNextOffset(batches[n - 1]!) : base;
+      if (base !== previousEnd) expect.fail(`a batch at ${base} after one that ends at ${previousEnd}`);
       return this.#recognise(batch, floor);
     });
     if (found.length > 0) {
@@ -144,10 +146,21 @@ export class ArrayLog {
     if (comeback !== 'killed' || this.#isSafeAtOnce) this.harden();
   }
 
+  /** Index of the batch that holds `offset`. */
+  #indexOf(offset: number): number {
+    let [low, high] = [0, this.entries.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.entries[middle]!.next > offset) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  }
+
   #recognise(batch: Buffer, floor: number): Entry {
     const base = batchBaseOffset(batch);
-    const known = this.entries.find((entry) => entry.base === base);
-    if (known?.bytes.equals(batch) === true) return known;
+    const known = this.entries[this.#indexOf(base)];
+    if (known?.base === base && known.bytes.equals(batch)) return known;
     expect(known === undefined || known.next > floor, `the batch at ${base} is what was promised`).toBe(true);
     const doubtful = this.#doubtful.find((entry) => entry.base === base && entry.bytes.equals(batch));
     expect(doubtful, `the batch at ${base} was appended once`).toBeDefined();
