@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { z } from 'zod';
 import { SluiceError } from '../kernel/errors.ts';
+import { storageError } from '../kernel/storage-error.ts';
 
 /*
  * A state file is one JSON object:
@@ -142,12 +143,6 @@ export async function listStateFiles(directory: string): Promise<readonly string
   }
 }
 
-/** The coded error for a failed file operation; `what` says to a person which. */
-export function storageError(cause: unknown, what: string): SluiceError {
-  const { code, message } = cause as NodeJS.ErrnoException;
-  const full = code === 'ENOSPC' || code === 'EDQUOT';
-  return new SluiceError(full ? 'STORAGE_FULL' : 'STORAGE_FAILED', `${what}: ${message}`, { cause });
-}
 
 function format(state: unknown): string {
   const checksum = crc32(JSON.stringify(state));

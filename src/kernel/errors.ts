@@ -63,6 +63,7 @@ export const ERRORS = {
   STORAGE_FULL: { wire: 80, retryable: true, http: 507, grpc: 8 },
   STORAGE_FAILED: { wire: 81, retryable: true, http: 500, grpc: 13 },
   DATA_DIR_LOCKED: { wire: 82, retryable: false, http: 500, grpc: 9 },
+  CORRUPT_LOG: { wire: 83, retryable: false, http: 500, grpc: 15 },
 } as const satisfies Record<string, ErrorSpec>;
 
 export type ErrorCode = keyof typeof ERRORS;

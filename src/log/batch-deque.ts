@@ -11,6 +11,14 @@ class Chunk {
   readonly maxTimestampsMs: number[] = [];
   /** Of all batches ever put into this chunk, also those dropped since: may be too large, never too small. */
   maxTimestampMs = -Infinity;
+
+  pop(): void {
+    this.batches.pop();
+    this.baseOffsets.pop();
+    this.bytesBefore.pop();
+    this.appendedAtMs.pop();
+    this.maxTimestampsMs.pop();
+  }
 }
 
 /** Stands in the list for a chunk that is gone until the list is cut. */
@@ -74,6 +82,14 @@ export class BatchDeque {
       this.#chunks.splice(0, this.#headChunk);
       this.#headChunk = 0;
     }
+  }
+
+  /** Drops the last batch; there must be one. */
+  pop(): void {
+    this.#chunk(this.#length - 1).pop();
+    this.#length--;
+    if (this.#length === 0) this.clear();
+    else if (this.#chunks.at(-1)!.batches.length === 0) this.#chunks.pop();
   }
 
   /** Drops everything. */

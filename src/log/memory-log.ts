@@ -1,10 +1,16 @@
 import type { Clock } from '../kernel/clock.ts';
-import type { SluiceError } from '../kernel/errors.ts';
-import { batchBaseOffset, batchMaxTimestamp, batchNextOffset } from '../wire/record-batch.ts';
+import { SluiceError } from '../kernel/errors.ts';
+import {
+  batchBaseOffset,
+  batchLeaderEpoch,
+  batchMaxTimestamp,
+  batchNextOffset,
+} from '../wire/record-batch.ts';
 import { BatchDeque } from './batch-deque.ts';
 import { BatchPacker } from './batch-packer.ts';
 import type { ByteBudget } from './byte-budget.ts';
-import type { PartitionLog, RetentionLimits } from './partition-log.ts';
+import { LeaderEpochs } from './leader-epochs.ts';
+import type { LeaderEpoch, PartitionLog, RetentionLimits } from './partition-log.ts';
 
 /**
  * What a retained batch costs beside its own bytes: its Buffer, the numbers about it, its share of a slab's slack. Counted as
@@ -33,6 +39,8 @@ export class MemoryLog implements PartitionLog {
   readonly #budget: ByteBudget;
   readonly #batches = new BatchDeque();
   readonly #packer = new BatchPacker();
+  readonly #epochs = new LeaderEpochs([]);
+  readonly failure = undefined;
   #limits: RetentionLimits;
   #logStart: number;
   #logEnd: number;
@@ -59,6 +67,10 @@ export class MemoryLog implements PartitionLog {
     return this.#logEnd;
   }
 
+  get leaderEpochs(): readonly LeaderEpoch[] {
+    return this.#epochs.entries;
+  }
+
   get retainedBytes(): number {
     return this.#retainedBytes;
   }
@@ -76,10 +88,10 @@ export class MemoryLog implements PartitionLog {
       now,
       batchMaxTimestamp(batch),
     );
+    this.#epochs.add(batchLeaderEpoch(batch), baseOffset);
     this.#logEnd = batchNextOffset(batch);
     this.#appendedBytes += batch.length;
-    this.#retainedBytes += batch.length + BATCH_OVERHEAD_BYTES;
-    this.#budget.take(batch.length + BATCH_OVERHEAD_BYTES);
+    this.#cost(batch.length + BATCH_OVERHEAD_BYTES);
     this.#enforce(now);
   }
 
@@ -128,6 +140,28 @@ export class MemoryLog implements PartitionLog {
     this.enforceRetention();
   }
 
+  deleteBefore(offset: number): void {
+    if (offset > this.#logEnd) {
+      throw new SluiceError('OFFSET_OUT_OF_RANGE', `offset ${offset} is above the end, ${this.#logEnd}`);
+    }
+    if (offset <= this.#logStart) return;
+    while (this.#batches.length > 0 && batchNextOffset(this.#batches.batch(0)) <= offset) this.#dropHead();
+    this.#logStart = Math.max(this.#logStart, offset);
+  }
+
+  truncate(offset: number): void {
+    while (this.#batches.length > 0) {
+      const last = this.#batches.batch(this.#batches.length - 1);
+      if (batchNextOffset(last) <= offset) break;
+      this.#logEnd = batchBaseOffset(last);
+      this.#batches.pop();
+      this.#appendedBytes -= last.length;
+      this.#cost(-(last.length + BATCH_OVERHEAD_BYTES));
+    }
+    this.#logStart = Math.min(this.#logStart, this.#logEnd);
+    this.#epochs.truncate(this.#logEnd);
+  }
+
   close(): void {
     this.#batches.clear();
     this.#budget.give(this.#retainedBytes);
@@ -151,8 +185,12 @@ export class MemoryLog implements PartitionLog {
   #dropHead(): void {
     const costBytes = this.#batches.batch(0).length + BATCH_OVERHEAD_BYTES;
     this.#batches.shift();
-    this.#retainedBytes -= costBytes;
-    this.#budget.give(costBytes);
+    this.#cost(-costBytes);
     this.#logStart = this.#batches.length > 0 ? this.#batches.baseOffset(0) : this.#logEnd;
+  }
+
+  #cost(bytes: number): void {
+    this.#retainedBytes += bytes;
+    this.#budget.take(bytes);
   }
 }

@@ -1,5 +1,11 @@
 import type { SluiceError } from '../kernel/errors.ts';
 
+/** First offset that a leader of this epoch wrote. */
+export interface LeaderEpoch {
+  readonly epoch: number;
+  readonly firstOffset: number;
+}
+
 /** What a log keeps, per partition; 0 is no bound. */
 export interface RetentionLimits {
   /** Bytes the retained batches cost; whole batches go, the newest never. */
@@ -20,15 +26,20 @@ export interface RetentionLimits {
  * only drops the log's reference, so a reader that is in the middle of writing one out keeps it alive and nothing else.
  *
  * Memory answers every read at once; a log on disk may answer with a promise, and makes appends durable later
- * ({@link PartitionLog.whenDurable}). State changes only in `append`, `enforceRetention`, `configure` and `close`.
+ * ({@link PartitionLog.whenDurable}). State changes only in `append`, `enforceRetention`, `configure`, `deleteBefore`, `truncate` and
+ * `close`; on disk also when a write has failed: `logEnd` then goes back to `durableEnd`.
  */
 export interface PartitionLog {
   /** Offset of the oldest retained record; equals `logEnd` when nothing is retained. Never falls. */
   readonly logStart: number;
-  /** Offset the next record will get. Never falls. */
+  /** Offset the next record will get. Falls only to where nobody has been told of anything above. */
   readonly logEnd: number;
   /** Everything below this offset survives a crash of this process as far as the topic promises it; memory: `logEnd`. */
   readonly durableEnd: number;
+  /** Which leader wrote what, oldest first; at least those that wrote something that is retained. */
+  readonly leaderEpochs: readonly LeaderEpoch[];
+  /** Why appends are refused now; the log recovers by itself when it can. Memory: never. */
+  readonly failure: SluiceError | undefined;
   /** Bytes that the retained batches cost, including what the log keeps about each of them. */
   readonly retainedBytes: number;
 
@@ -58,14 +69,22 @@ export interface PartitionLog {
    * @returns undefined when there is none
    */
   findTimestamp(timestampMs: number, upTo: number): Buffer | undefined | Promise<Buffer | undefined>;
-  /** Bytes of the batches from the one that holds `offset` on. */
+  /** Bytes of the batches from the one that holds `offset` on; for old ones on disk a guess. */
   bytesFrom(offset: number): number;
-  /** Milliseconds since the batch that holds `offset` was appended; 0 when there is none. */
+  /** Milliseconds since the batch that holds `offset` was appended; 0 when there is none; for old ones on disk a guess. */
   ageMsAt(offset: number): number;
   /** Drops what has become too old; called now and then by the broker, because an idle partition gets no appends. */
   enforceRetention(): void;
   /** Changes what is kept, at once. */
   configure(limits: RetentionLimits): void;
-  /** Lets go of everything; nothing may be called after it. */
-  close(): void;
+  /**
+   * Deletes what is below `offset`: the log starts exactly there from now on.
+   * @param offset at most `durableEnd`; below `logStart` it does nothing
+   * @throws OFFSET_OUT_OF_RANGE
+   */
+  deleteBefore(offset: number): void;
+  /** Takes back everything at or above `offset`, from the batch on that holds it. @throws STORAGE_FAILED, STORAGE_FULL */
+  truncate(offset: number): void | Promise<void>;
+  /** Lets go of everything, on disk after it is safe there; nothing may be called after it. Idempotent. */
+  close(): void | Promise<void>;
 }

@@ -1,0 +1,387 @@
+import type { Clock, Timer } from '../../kernel/clock.ts';
+import { SluiceError } from '../../kernel/errors.ts';
+import { storageError } from '../../kernel/storage-error.ts';
+import {
+  batchBaseOffset,
+  batchLeaderEpoch,
+  batchMaxTimestamp,
+  batchNextOffset,
+} from '../../wire/record-batch.ts';
+import type { LeaderEpoch, PartitionLog } from '../partition-log.ts';
+import type { DiskLogOptions, DiskLogSettings } from './disk-log-options.ts';
+import { DurableWaiters } from './durable-waiters.ts';
+import type { LeaderEpochs } from '../leader-epochs.ts';
+import type { WriterHost } from './log-writer.ts';
+import { LogWriter } from './log-writer.ts';
+import { recover } from './recovery.ts';
+import type { RecoveredLog } from './recovery.ts';
+import { activeExpired, expiredSegments } from './retention.ts';
+import { restoreState, rewind, rewriteFrom } from './rewind.ts';
+import { SegmentStore } from './segment-store.ts';
+import type { Segment } from './segment.ts';
+import { SnapshotSchedule } from './snapshot-schedule.ts';
+import { Tail } from './tail.ts';
+
+export type { DiskLogObserver, DiskLogOptions, DiskLogSettings } from './disk-log-options.ts';
+
+const HEAL_FIRST_MS = 500;
+const HEAL_MAX_MS = 10_000;
+const NO_LIMITS = { retentionBytes: 0, retentionMs: 0, retentionRecords: 0 };
+
+/**
+ * A partition's log on disk.
+ *
+ *     appended ─> tail (memory) ─> writer ─ one write for all that wait ─> active segment ─> durable, readers may see it
+ *                   └─ readers at the tail, at once                         sealed segments ─> readers behind, a chunk at a time
+ *
+ * A write that fails is never taken for done: what was not written is refused, appends are refused, and the log goes back to what is
+ * durable before it takes more; it tries that by itself until it succeeds.
+ *
+ * @see docs/file-format.md
+ */
+export class DiskLog implements PartitionLog, WriterHost {
+  readonly directory: string;
+  readonly clock: Clock;
+  settings: DiskLogSettings;
+  failure: SluiceError | undefined;
+  readonly #options: DiskLogOptions;
+  readonly #store: SegmentStore;
+  readonly #writer: LogWriter;
+  readonly #snapshots: SnapshotSchedule;
+  readonly #epochs: LeaderEpochs;
+  readonly #tail: Tail;
+  readonly #waiters = new DurableWaiters();
+  readonly #wallBaseMs: number;
+  readonly #monotonicBaseMs: number;
+  #logStart: number;
+  #logEnd: number;
+  #durableEnd: number;
+  #lastAppendMs = -Infinity;
+  #healing: Timer | undefined;
+  #healMs = HEAL_FIRST_MS;
+  #flushTimer: Timer | undefined;
+  /** Byte of the active segment below which everything is on the disk. */
+  #syncedBytes: number;
+  #closing: Promise<void> | undefined;
+
+  private constructor(options: DiskLogOptions, wallMs: number, recovered: RecoveredLog) {
+    const { clock, shared, observer } = options;
+    this.directory = options.directory;
+    this.clock = clock;
+    this.settings = options.settings;
+    this.#options = options;
+    this.#wallBaseMs = wallMs;
+    this.#monotonicBaseMs = clock.monotonicMs();
+    this.#store = new SegmentStore(recovered.segments, shared, (file, position, reason) => {
+      shared.counters.corruptions++;
+      observer.onCorrupt(file, position, reason);
+    });
+    this.#epochs = recovered.epochs;
+    this.#logStart = recovered.logStart;
+    this.#logEnd = this.#store.active.nextOffset;
+    this.#durableEnd = this.#logEnd;
+    this.#syncedBytes = this.#store.active.bytes;
+    this.#tail = new Tail(shared.tailBudget, this.#logEnd);
+    this.#writer = new LogWriter(this, this.#store, shared);
+    this.#snapshots = new SnapshotSchedule({
+      snapshots: recovered.snapshots,
+      store: this.#store,
+      writer: this.#writer,
+      state: options.state,
+      epochs: this.#epochs,
+      uncoveredBytes: recovered.scannedBytes,
+    });
+  }
+
+  /**
+   * Opens the log in a directory, whatever happened to it before; see `recovery.ts`.
+   * @throws STORAGE_FULL, STORAGE_FAILED, with the file in its text
+   */
+  static async open(options: DiskLogOptions): Promise<DiskLog> {
+    try {
+      const nowMs = options.clock.now();
+      const recovered = await recover(options, nowMs);
+      // A wall clock that was set back must not make what was just appended look as if it came from the future.
+      const wallMs = Math.max(nowMs, ...recovered.segments.map(({ lastAppendMs }) => lastAppendMs));
+      const log = new DiskLog(options, wallMs, recovered);
+      await log.#writer.open();
+      return log;
+    } catch (cause) {
+      throw storageError(cause, `cannot open the log in ${options.directory}`);
+    }
+  }
+
+  get logStart(): number {
+    return this.#logStart;
+  }
+
+  get logEnd(): number {
+    return this.#logEnd;
+  }
+
+  get durableEnd(): number {
+    return this.#durableEnd;
+  }
+
+  get retainedBytes(): number {
+    return this.#store.bytes + this.#tail.bytesFrom(this.#durableEnd);
+  }
+
+  get leaderEpochs(): readonly LeaderEpoch[] {
+    return this.#epochs.entries;
+  }
+
+  /** Segment files, the active one included. */
+  get segmentCount(): number {
+    return this.#store.segments.length;
+  }
+
+  append(batch: Buffer): void {
+    if (this.failure) throw this.failure;
+    const baseOffset = batchBaseOffset(batch);
+    if (baseOffset !== this.#logEnd) {
+      throw new TypeError(`batch begins at ${baseOffset}, the log ends at ${this.#logEnd}`);
+    }
+    this.#writer.checkRoom(batch.length);
+    const nextOffset = batchNextOffset(batch);
+    const maxTimestampMs = batchMaxTimestamp(batch);
+    const appendedMs = this.wallMs();
+    const bytes = this.#tail.push(batch, baseOffset, nextOffset, appendedMs, maxTimestampMs);
+    this.#epochs.add(batchLeaderEpoch(batch), baseOffset);
+    this.#logEnd = nextOffset;
+    this.#lastAppendMs = appendedMs;
+    this.#snapshots.appended(bytes.length);
+    this.#writer.append({ bytes, baseOffset, nextOffset, maxTimestampMs, appendedMs });
+  }
+
+  whenDurable(offset: number, callback: (error: SluiceError | undefined) => void): void {
+    if (offset <= this.#durableEnd) callback(undefined);
+    else if (this.failure) callback(this.failure);
+    else this.#waiters.add(offset, callback);
+  }
+
+  read(offset: number, upTo: number, maxBytes: number): readonly Buffer[] | Promise<readonly Buffer[]> {
+    if (offset >= upTo || offset >= this.#logEnd) return [];
+    if (offset >= this.#tail.start) return this.#tail.read(offset, upTo, maxBytes);
+    return this.#store.read(offset, Math.min(upTo, this.#durableEnd), maxBytes).catch(rethrow);
+  }
+
+  findTimestamp(timestampMs: number, upTo: number): Promise<Buffer | undefined> {
+    return this.#store
+      .findTimestamp(timestampMs, this.#logStart, Math.min(upTo, this.#durableEnd))
+      .catch(rethrow);
+  }
+
+  bytesFrom(offset: number): number {
+    if (offset >= this.#tail.start) return this.#tail.bytesFrom(offset);
+    return this.#store.bytesFrom(offset) + this.#tail.bytesFrom(this.#durableEnd);
+  }
+
+  ageMsAt(offset: number): number {
+    if (offset >= this.#logEnd) return 0;
+    const appendedMs =
+      offset >= this.#tail.start ? this.#tail.appendedMsAt(offset) : this.#store.appendedMsAt(offset);
+    return Math.max(0, this.wallMs() - appendedMs);
+  }
+
+  enforceRetention(): void {
+    if (this.#closing) return;
+    const wallMs = this.wallMs();
+    this.#tail.trim(this.#durableEnd);
+    const { active } = this.#store;
+    const limits = this.settings.cleanup === 'compact' ? NO_LIMITS : this.settings;
+    const emptied = active.bytes > 0 && this.#logStart >= active.nextOffset;
+    if (
+      !this.failure &&
+      (emptied || activeExpired(active, limits, wallMs)) &&
+      this.#logEnd === this.#durableEnd
+    ) {
+      this.#inBackground(async () => {
+        await this.#writer.roll();
+        this.#dropExpired();
+      });
+    }
+    this.#dropExpired();
+    if (wallMs - this.#lastAppendMs >= 1000) this.#snapshots.whenQuiet(this.#snapshotFacts());
+  }
+
+  configure(limits: Partial<DiskLogSettings>): void {
+    const before = this.settings.flush;
+    this.settings = { ...this.settings, ...limits };
+    if (this.settings.flush !== before) this.#writer.wantRoll();
+    this.enforceRetention();
+  }
+
+  deleteBefore(offset: number): void {
+    if (offset > this.#durableEnd) {
+      throw new SluiceError('OFFSET_OUT_OF_RANGE', `offset ${offset} is above the end, ${this.#durableEnd}`);
+    }
+    if (offset <= this.#logStart) return;
+    this.#logStart = offset;
+    this.#snapshots.want();
+    this.enforceRetention();
+    this.#snapshots.whenQuiet(this.#snapshotFacts());
+  }
+
+  truncate(offset: number): Promise<void> {
+    return this.#writer.run(async () => {
+      this.#writer.drop();
+      await this.#goBack(offset);
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  wallMs(): number {
+    return this.#wallBaseMs + this.clock.monotonicMs() - this.#monotonicBaseMs;
+  }
+
+  beforeWrite(): void {
+    this.#snapshots.beforeWrite(this.#snapshotFacts());
+  }
+
+  onBatch(nextOffset: number): void {
+    this.#durableEnd = nextOffset;
+    this.#snapshots.onBatch(this.#snapshotFacts());
+  }
+
+  onWritten(): void {
+    this.#tail.trim(this.#durableEnd);
+    this.#armFlush();
+    this.#waiters.reached(this.#durableEnd);
+    if (this.#store.active.bytes > 0 && this.#store.segments.length > 1) this.#dropExpired();
+  }
+
+  onRolled(): void {
+    this.#syncedBytes = 0;
+    this.#snapshots.want();
+  }
+
+  onFailed(error: SluiceError): void {
+    if (this.failure) return;
+    this.failure = error;
+    this.#options.shared.counters.faults++;
+    this.#logEnd = this.#durableEnd;
+    this.#tail.reset(this.#durableEnd);
+    this.#epochs.truncate(this.#durableEnd);
+    this.#snapshots.forgetCapture();
+    this.#options.observer.onFault(error);
+    this.#waiters.fail(error);
+    this.#healLater();
+  }
+
+  #snapshotFacts(): { readonly logStart: number; readonly logEnd: number; readonly durableEnd: number } {
+    return { logStart: this.#logStart, logEnd: this.#logEnd, durableEnd: this.#durableEnd };
+  }
+
+  #dropExpired(): void {
+    const { segments } = this.#store;
+    const limits = this.settings.cleanup === 'compact' ? NO_LIMITS : this.settings;
+    const count = expiredSegments(segments, limits, this.#logStart, this.wallMs());
+    if (count === 0) return;
+    const gone = segments.splice(0, count);
+    this.#logStart = Math.max(this.#logStart, segments[0]!.baseOffset);
+    this.#store.forgetHints();
+    this.#snapshots.want();
+    this.#inBackground(() => this.#remove(gone));
+  }
+
+  /** Oldest first, so that a crash in between leaves no hole. */
+  async #remove(segments: readonly Segment[]): Promise<void> {
+    const { openFiles, indexes, files } = this.#options.shared;
+    for (const { path, indexPath } of segments) {
+      openFiles.forget(path);
+      indexes.forget(indexPath);
+      await files.removeFile(path);
+      await files.removeFile(indexPath).catch(() => undefined);
+    }
+  }
+
+  /** What fails here is tried again by what follows: files that stay are found at the next start. */
+  #inBackground(job: () => Promise<void>): void {
+    this.#writer.run(job).catch((cause: unknown) => {
+      if (!this.#closing) this.#writer.fail(cause);
+    });
+  }
+
+  #armFlush(): void {
+    if (this.settings.flush !== 'interval' || this.#flushTimer) return;
+    this.#flushTimer = this.clock.setTimer(this.settings.flushIntervalMs, () => {
+      this.#flushTimer = undefined;
+      this.#inBackground(async () => {
+        await this.#writer.sync();
+        this.#syncedBytes = this.#store.active.bytes;
+      });
+    });
+  }
+
+  #healLater(): void {
+    this.#healing = this.clock.setTimer(this.#healMs, () => {
+      this.#healMs = Math.min(this.#healMs * 2, HEAL_MAX_MS);
+      this.#writer
+        .run(() => this.#heal())
+        .catch(() => {
+          if (!this.#closing) this.#healLater();
+        });
+    });
+  }
+
+  async #heal(): Promise<void> {
+    if (this.#closing) return;
+    const { active } = this.#store;
+    // What was acknowledged without being synced is written once more: after a failed sync the system takes it for clean.
+    if (this.settings.flush !== 'always')
+      await rewriteFrom(this.#options.shared.files, active, this.#syncedBytes);
+    await this.#goBack(this.#durableEnd);
+    // A file whose write failed is not written to any more.
+    await this.#writer.roll();
+    this.failure = undefined;
+    this.#healMs = HEAL_FIRST_MS;
+    this.#options.observer.onHealed();
+  }
+
+  /** Cuts the log off at `offset`, with all that is derived from it. */
+  async #goBack(offset: number): Promise<void> {
+    const { shared, state } = this.#options;
+    await this.#snapshots.settled();
+    await this.#writer.closeFile();
+    await this.#snapshots.list.removeAbove(offset);
+    const end = await rewind(this.#store, this.directory, shared, offset);
+    this.#logEnd = end;
+    this.#durableEnd = end;
+    this.#logStart = Math.min(this.#logStart, end);
+    this.#syncedBytes = this.#store.active.bytes;
+    this.#tail.reset(end);
+    this.#epochs.truncate(end);
+    this.#snapshots.forgetCapture();
+    await restoreState(this.#store, this.#snapshots.list, shared, state, end);
+    await this.#writer.open();
+  }
+
+  async #close(): Promise<void> {
+    this.#healing?.cancel();
+    this.#flushTimer?.cancel();
+    await new Promise<void>((resolve) => {
+      this.whenDurable(this.#logEnd, () => resolve());
+    });
+    await this.#writer.run(async () => {
+      await this.#snapshots.settled();
+      if (!this.failure) await this.#snapshots.last(this.#snapshotFacts()).catch(() => undefined);
+      this.#writer.stop();
+      await this.#writer.closeFile().catch(() => undefined);
+    });
+    const { openFiles, indexes } = this.#options.shared;
+    for (const { path, indexPath } of this.#store.segments) {
+      openFiles.forget(path);
+      indexes.forget(indexPath);
+    }
+    this.#tail.reset(this.#logEnd);
+  }
+}
+
+function rethrow(cause: unknown): never {
+  throw storageError(cause, 'cannot read the log');
+}

@@ -1,0 +1,57 @@
+import { ByteBudget } from '../byte-budget.ts';
+import type { FileSystem } from './file-system.ts';
+import { IndexCache } from './index-cache.ts';
+import { OpenFiles } from './open-files.ts';
+
+/** Bounds over all logs of a node. */
+export interface DiskLimits {
+  /** Batches that were appended last and are kept in memory for readers at the tail. */
+  readonly tailBytes: number;
+  /** Batches that wait for the disk; above it appends are OVERLOADED. */
+  readonly unwrittenBytes: number;
+  readonly indexCacheBytes: number;
+  /** Files that stay open for readers. */
+  readonly openFiles: number;
+}
+
+const MiB = 1024 * 1024;
+
+export const DEFAULT_DISK_LIMITS: DiskLimits = {
+  tailBytes: 64 * MiB,
+  unwrittenBytes: 128 * MiB,
+  indexCacheBytes: 16 * MiB,
+  openFiles: 512,
+};
+
+/** What logs on disk count, all together; plain fields that metrics read. */
+export interface DiskCounters {
+  writes: number;
+  writtenBytes: number;
+  /** Milliseconds that writes took, durable ones including the wait for the disk. */
+  writeMs: number;
+  faults: number;
+  corruptions: number;
+  recoveries: number;
+}
+
+/** What all logs on one disk share. */
+export interface DiskShared {
+  readonly files: FileSystem;
+  readonly tailBudget: ByteBudget;
+  readonly writeBudget: ByteBudget;
+  readonly openFiles: OpenFiles;
+  readonly indexes: IndexCache;
+  readonly counters: DiskCounters;
+}
+
+export function createDiskShared(files: FileSystem, limits: DiskLimits = DEFAULT_DISK_LIMITS): DiskShared {
+  const openFiles = new OpenFiles(files, limits.openFiles);
+  return {
+    files,
+    tailBudget: new ByteBudget(limits.tailBytes),
+    writeBudget: new ByteBudget(limits.unwrittenBytes),
+    openFiles,
+    indexes: new IndexCache(files, openFiles, limits.indexCacheBytes),
+    counters: { writes: 0, writtenBytes: 0, writeMs: 0, faults: 0, corruptions: 0, recoveries: 0 },
+  };
+}

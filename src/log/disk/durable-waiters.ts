@@ -1,0 +1,41 @@
+import type { SluiceError } from '../../kernel/errors.ts';
+
+type Callback = (error: SluiceError | undefined) => void;
+
+/** Who waits for offsets to become durable, lowest first. */
+export class DurableWaiters {
+  #offsets: number[] = [];
+  #callbacks: Callback[] = [];
+
+  /** Takes in somebody who waits for everything below `offset`. */
+  add(offset: number, callback: Callback): void {
+    let at = this.#offsets.length;
+    // Nearly always the highest; only a repeated batch that is still under way waits for less.
+    while (at > 0 && this.#offsets[at - 1]! > offset) at--;
+    if (at === this.#offsets.length) {
+      this.#offsets.push(offset);
+      this.#callbacks.push(callback);
+    } else {
+      this.#offsets.splice(at, 0, offset);
+      this.#callbacks.splice(at, 0, callback);
+    }
+  }
+
+  /** Tells everybody who waits for no more than `durableEnd`, in order. */
+  reached(durableEnd: number): void {
+    let count = 0;
+    while (count < this.#offsets.length && this.#offsets[count]! <= durableEnd) count++;
+    if (count === 0) return;
+    const told = this.#callbacks.splice(0, count);
+    this.#offsets.splice(0, count);
+    for (const callback of told) callback(undefined);
+  }
+
+  /** Tells everybody that it will not happen. */
+  fail(error: SluiceError): void {
+    const told = this.#callbacks;
+    this.#offsets = [];
+    this.#callbacks = [];
+    for (const callback of told) callback(error);
+  }
+}

@@ -1,0 +1,260 @@
+import type { Clock } from '../../kernel/clock.ts';
+import { SluiceError } from '../../kernel/errors.ts';
+import { storageError } from '../../kernel/storage-error.ts';
+import type { DiskLogSettings } from './disk-log-options.ts';
+import { segmentBytesOf, segmentMsOf, segmentRecordsOf } from './disk-log-options.ts';
+import type { DiskShared } from './disk-shared.ts';
+import type { OpenFile } from './file-system.ts';
+import { MAX_WRITE_BYTES } from './recovery.ts';
+import type { SegmentStore } from './segment-store.ts';
+import { Segment } from './segment.ts';
+import { replaceFile } from './snapshots.ts';
+
+/** Bytes of one log that wait for the disk; above it appends are OVERLOADED. */
+const MAX_WAITING_BYTES = 16 * 1024 * 1024;
+
+/** A batch on its way to the file. */
+export interface PendingBatch {
+  readonly bytes: Buffer;
+  readonly baseOffset: number;
+  readonly nextOffset: number;
+  readonly maxTimestampMs: number;
+  /** Milliseconds since 1970. */
+  readonly appendedMs: number;
+}
+
+/** What a writer tells its log. */
+export interface WriterHost {
+  readonly directory: string;
+  readonly clock: Clock;
+  readonly settings: DiskLogSettings;
+  /** Milliseconds since 1970, never falling. */
+  wallMs(): number;
+  /** Before a write, while nothing is half done. */
+  beforeWrite(): void;
+  /** A batch is in the file, and on the disk where every write is. */
+  onBatch(nextOffset: number): void;
+  /** The active segment is another one. */
+  onRolled(): void;
+  /** A whole write is done. */
+  onWritten(): void;
+  /** A write, or a sync, failed: nothing behind what was written is, or will be. */
+  onFailed(error: SluiceError): void;
+}
+
+/**
+ * Puts batches into the active segment: all that wait share one write, and one thing is done at a time.
+ *
+ *     append ─> waiting ─> [ write ≤ 4 MiB ] [ write ] [ job ] [ roll, write ] …
+ */
+export class LogWriter {
+  readonly #host: WriterHost;
+  readonly #store: SegmentStore;
+  readonly #shared: DiskShared;
+  readonly #jobs: (() => Promise<void>)[] = [];
+  #waiting: PendingBatch[] = [];
+  #waitingBytes = 0;
+  #file: OpenFile | undefined;
+  /** Whether every write to the open file is durable. */
+  #durable = false;
+  #unsynced = false;
+  #running = false;
+  #stopped = false;
+  #rollWanted = false;
+
+  constructor(host: WriterHost, store: SegmentStore, shared: DiskShared) {
+    this.#host = host;
+    this.#store = store;
+    this.#shared = shared;
+  }
+
+  /** Opens the active segment for writing. @throws what the file system says */
+  async open(): Promise<void> {
+    await this.closeFile();
+    const durable = this.#host.settings.flush === 'always';
+    this.#file = await this.#shared.files.open(this.#store.active.path, {
+      create: true,
+      durableWrites: durable,
+    });
+    this.#durable = durable;
+    this.#unsynced = false;
+  }
+
+  /** @throws OVERLOADED when the disk is too far behind */
+  checkRoom(bytes: number): void {
+    const { writeBudget } = this.#shared;
+    const own = this.#waitingBytes + bytes <= MAX_WAITING_BYTES || this.#waitingBytes === 0;
+    if (own && writeBudget.usedBytes + bytes <= writeBudget.limitBytes) return;
+    throw new SluiceError('OVERLOADED', 'the disk is slower than what is published; try again later');
+  }
+
+  append(batch: PendingBatch): void {
+    this.#waiting.push(batch);
+    this.#count(batch.bytes.length);
+    this.#kick();
+  }
+
+  /** Forgets what waits. */
+  drop(): void {
+    this.#waiting = [];
+    this.#count(-this.#waitingBytes);
+  }
+
+  /** Does something while nothing is being written. @throws what it throws */
+  run<T>(job: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#jobs.push(() => job().then(resolve, reject));
+      this.#kick();
+    });
+  }
+
+  /** Has the active segment closed, and a new one begun, before the next write. */
+  wantRoll(): void {
+    this.#rollWanted = true;
+  }
+
+  /** Makes durable what was written; part of a job. @throws what the file system says */
+  async sync(): Promise<void> {
+    if (!this.#unsynced) return;
+    this.#unsynced = false;
+    await this.#file?.sync();
+  }
+
+  /** {@link sync}, between writes. */
+  async syncNow(): Promise<void> {
+    if (this.#unsynced) await this.run(() => this.sync());
+  }
+
+  /** Closes the active segment and begins another; part of a job. @throws what the file system says */
+  async roll(): Promise<void> {
+    this.#rollWanted = false;
+    const { active } = this.#store;
+    if (active.bytes === 0 && this.#file !== undefined) return;
+    await this.sync();
+    const { files } = this.#shared;
+    const { directory, settings } = this.#host;
+    const next = Segment.active(directory, active.nextOffset);
+    const durable = settings.flush === 'always';
+    const file = await files.open(next.path, { create: true, durableWrites: durable });
+    try {
+      // Of an earlier attempt whose end was not written down.
+      if ((await file.size()) > 0) await file.truncate(0);
+      await files.syncDirectory(directory);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+    await this.closeFile();
+    this.#file = file;
+    this.#durable = durable;
+    this.#store.segments.push(next);
+    this.#seal(active);
+    this.#host.onRolled();
+  }
+
+  async closeFile(): Promise<void> {
+    const file = this.#file;
+    this.#file = undefined;
+    await file?.close();
+  }
+
+  /** Takes nothing more. */
+  stop(): void {
+    this.#stopped = true;
+    this.drop();
+  }
+
+  #kick(): void {
+    if (this.#running || this.#stopped) return;
+    this.#running = true;
+    // After everything of this tick: what was published together is written together.
+    queueMicrotask(() => void this.#work());
+  }
+
+  async #work(): Promise<void> {
+    for (;;) {
+      const job = this.#jobs.shift();
+      if (job) await job();
+      else if (this.#waiting.length > 0) await this.#write();
+      else break;
+    }
+    this.#running = false;
+  }
+
+  async #write(): Promise<void> {
+    try {
+      this.#host.beforeWrite();
+      if (this.#isFull()) await this.roll();
+      const batches = this.#takeSome();
+      if (batches.length > 0) await this.#writeOut(batches);
+    } catch (cause) {
+      this.fail(cause);
+    }
+  }
+
+  /** What was to be written is not, and must not count as written ever. */
+  fail(cause: unknown): void {
+    this.drop();
+    this.#host.onFailed(storageError(cause, `cannot write ${this.#store.active.path}`));
+  }
+
+  async #writeOut(batches: readonly PendingBatch[]): Promise<void> {
+    const { active } = this.#store;
+    const { clock } = this.#host;
+    const { counters } = this.#shared;
+    const startedMs = clock.monotonicMs();
+    await this.#file!.write(
+      batches.map(({ bytes }) => bytes),
+      active.bytes,
+    );
+    counters.writes++;
+    counters.writeMs += clock.monotonicMs() - startedMs;
+    this.#unsynced = !this.#durable;
+    for (const { bytes, baseOffset, nextOffset, maxTimestampMs, appendedMs } of batches) {
+      active.add(baseOffset, nextOffset, bytes.length, maxTimestampMs, appendedMs);
+      counters.writtenBytes += bytes.length;
+      this.#count(-bytes.length);
+      this.#host.onBatch(nextOffset);
+    }
+    this.#host.onWritten();
+  }
+
+  /** What the next write takes, in order: as much as fits it and the segment, at least one batch. */
+  #takeSome(): PendingBatch[] {
+    const room = segmentBytesOf(this.#host.settings) - this.#store.active.bytes;
+    let count = 0;
+    let bytes = 0;
+    for (const batch of this.#waiting) {
+      bytes += batch.bytes.length;
+      if (count > 0 && (bytes > MAX_WRITE_BYTES || bytes > room)) break;
+      count++;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  #isFull(): boolean {
+    const { active } = this.#store;
+    if (active.bytes === 0) return false;
+    const { settings } = this.#host;
+    return (
+      this.#rollWanted ||
+      active.bytes + (this.#waiting[0]?.bytes.length ?? 0) > segmentBytesOf(settings) ||
+      active.nextOffset - active.baseOffset >= segmentRecordsOf(settings) ||
+      this.#host.wallMs() - active.firstAppendMs >= segmentMsOf(settings)
+    );
+  }
+
+  /** Writes the index beside; when that fails it is made anew from the segment some day. */
+  #seal(segment: Segment): void {
+    const index = segment.index!;
+    segment.index = undefined;
+    this.#shared.indexes.keep(segment.indexPath, index);
+    const { files } = this.#shared;
+    replaceFile(files, this.#host.directory, segment.indexPath, index.encode(segment)).catch(() => undefined);
+  }
+
+  #count(bytes: number): void {
+    this.#waitingBytes += bytes;
+    this.#shared.writeBudget.take(bytes);
+  }
+}

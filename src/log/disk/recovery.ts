@@ -1,0 +1,332 @@
+import { dirname, join } from 'node:path';
+import type { BatchHeader } from '../../wire/record-batch.ts';
+import type { DiskLogOptions } from './disk-log-options.ts';
+import { LeaderEpochs } from '../leader-epochs.ts';
+import { KEPT_ASIDE, filePath, sortFiles } from './file-names.ts';
+import type { LogFiles } from './file-names.ts';
+import type { FileSystem, OpenFile } from './file-system.ts';
+import { readIndex } from './index-cache.ts';
+import { findNextBatch, scanSegment } from './segment-scan.ts';
+import type { ScanEnd } from './segment-scan.ts';
+import { SegmentIndex } from './segment-index.ts';
+import { Segment } from './segment.ts';
+import type { Snapshot } from './snapshot.ts';
+import { Snapshots } from './snapshots.ts';
+
+/**
+ * One write takes this much at most, and nothing that was acknowledged lies behind a write that was not. So damage that begins
+ * closer to the end of the active segment may be a write that the crash interrupted; farther away it is not.
+ */
+export const MAX_WRITE_BYTES = 4 * 1024 * 1024;
+/** A single batch may be larger than {@link MAX_WRITE_BYTES} and is then a write of its own. */
+const TORN_MAX_BYTES = 5 * MAX_WRITE_BYTES;
+const COPY_BYTES = 1024 * 1024;
+
+/** A log as it was found. */
+export interface RecoveredLog {
+  /** At least one; the last is active and has its index in memory. */
+  readonly segments: Segment[];
+  readonly snapshots: Snapshots;
+  readonly epochs: LeaderEpochs;
+  readonly logStart: number;
+  /** Whether more was read than the newest snapshot says: then a new one is due. */
+  readonly scannedBytes: number;
+}
+
+/**
+ * Finds out what is in a log's directory, after whatever end.
+ *
+ *     segments before the snapshot      known from it, or from their index files; not read
+ *     the snapshot's active segment     read and checked from the snapshot's position on
+ *     segments behind it                read and checked
+ *
+ * What cannot be a batch at the end of the last segment is a write that was not finished: it is cut off. Any other damage is
+ * reported and kept aside, and whole batches behind it become a segment of their own, so that it costs what it destroyed and no more.
+ *
+ * @throws STORAGE_FAILED and what else the file system says
+ */
+export async function recover(options: DiskLogOptions, wallMs: number): Promise<RecoveredLog> {
+  return new Recovery(options, wallMs).run();
+}
+
+class Recovery {
+  readonly #options: DiskLogOptions;
+  readonly #files: FileSystem;
+  readonly #directory: string;
+  readonly #wallMs: number;
+  readonly #segments: Segment[] = [];
+  #epochs = new LeaderEpochs([]);
+  #snapshots!: Snapshots;
+  #truncatedBytes = 0;
+  #scannedBytes = 0;
+  #rebuiltIndexes = 0;
+  #orderly = true;
+
+  constructor(options: DiskLogOptions, wallMs: number) {
+    this.#options = options;
+    this.#files = options.shared.files;
+    this.#directory = options.directory;
+    this.#wallMs = wallMs;
+  }
+
+  async run(): Promise<RecoveredLog> {
+    await this.#makeDirectory();
+    const found = sortFiles(await this.#files.list(this.#directory));
+    for (const name of found.unfinished) await this.#files.removeFile(join(this.#directory, name));
+    this.#snapshots = new Snapshots(this.#directory, this.#files, found.snapshots);
+    const snapshot = await this.#chooseSnapshot(found);
+    if (!snapshot) this.#options.state.reset();
+    this.#epochs = new LeaderEpochs(snapshot?.facts.epochs ?? []);
+    await this.#takeSegments(found, snapshot);
+    if (this.#segments.length === 0) await this.#begin(snapshot?.facts.offset ?? this.#options.firstOffset);
+    this.#findLost();
+    this.#report();
+    return {
+      segments: this.#segments,
+      snapshots: this.#snapshots,
+      epochs: this.#epochs,
+      logStart: this.#logStart(snapshot),
+      scannedBytes: this.#scannedBytes,
+    };
+  }
+
+  #logStart(snapshot: Snapshot | undefined): number {
+    const start = Math.max(snapshot?.facts.logStart ?? 0, this.#segments[0]!.baseOffset);
+    return Math.min(start, this.#segments.at(-1)!.nextOffset);
+  }
+
+  async #makeDirectory(): Promise<void> {
+    await this.#files.makeDirectory(this.#directory);
+    await this.#files.syncDirectory(dirname(this.#directory));
+  }
+
+  /** The newest snapshot whose segment is there, at least as long, and whose state the owner understands. */
+  #chooseSnapshot({ segments }: LogFiles): Promise<Snapshot | undefined> {
+    return this.#snapshots.find(Infinity, async ({ facts, state }) => {
+      if (segments.length > 0) {
+        if (!segments.includes(facts.segment)) return false;
+        if ((await this.#sizeOf(filePath(this.#directory, facts.segment, 'log'))) < facts.position)
+          return false;
+      }
+      this.#options.state.restore(state);
+      return true;
+    });
+  }
+
+  async #takeSegments({ segments }: LogFiles, snapshot: Snapshot | undefined): Promise<void> {
+    const bases = [...segments];
+    for (let at = 0; at < bases.length; at++) {
+      const base = bases[at]!;
+      const segment = new Segment(this.#directory, base);
+      const isLast = at === bases.length - 1;
+      if (snapshot && base < snapshot.facts.segment) {
+        await this.#takeSealed(segment, snapshot);
+      } else {
+        const extra = await this.#takeScanned(segment, snapshot, isLast);
+        if (extra !== undefined && !bases.includes(extra)) bases.splice(at + 1, 0, extra);
+      }
+      await this.#keep(segment, snapshot?.facts.logStart ?? 0, at === bases.length - 1);
+    }
+  }
+
+  /** Adds a segment, unless it is what a merge or a deletion left behind. */
+  async #keep(segment: Segment, logStart: number, isLast: boolean): Promise<void> {
+    const end = this.#segments.at(-1)?.nextOffset ?? 0;
+    const merged = segment.baseOffset < end && segment.nextOffset <= end;
+    const deleted = segment.nextOffset <= logStart && segment.bytes > 0;
+    if (!isLast && (merged || deleted)) {
+      await this.#files.removeFile(segment.path);
+      await this.#files.removeFile(segment.indexPath).catch(() => undefined);
+      return;
+    }
+    const previous = this.#segments.at(-1);
+    if (previous) previous.index = undefined;
+    this.#segments.push(segment);
+  }
+
+  /** A segment that was sealed before the snapshot: not read when anything tells what is in it. */
+  async #takeSealed(segment: Segment, { facts }: Snapshot): Promise<void> {
+    const size = await this.#sizeOf(segment.path);
+    const known = facts.segments.find(({ baseOffset }) => baseOffset === segment.baseOffset);
+    if (known?.bytes === size) {
+      segment.assume({ ...known, maxTimestampMs: known.maxTimestampMs ?? -Infinity });
+      return;
+    }
+    const read = await readIndex(this.#files, segment.indexPath);
+    if (read?.facts.bytes === size && read.facts.baseOffset === segment.baseOffset) {
+      segment.assume(read.facts);
+      return;
+    }
+    this.#rebuiltIndexes++;
+    const end = await this.#scan(segment, size, true, () => undefined);
+    if (end.kind === 'damaged') await this.#setAside(segment, end, size);
+    segment.index = undefined;
+  }
+
+  /**
+   * A segment that was written to since the snapshot.
+   * @returns base offset of another segment that was made of what lies behind damage in this one
+   */
+  async #takeScanned(
+    segment: Segment,
+    snapshot: Snapshot | undefined,
+    isLast: boolean,
+  ): Promise<number | undefined> {
+    const size = await this.#sizeOf(segment.path);
+    segment.index = new SegmentIndex(segment.baseOffset);
+    if (snapshot && segment.baseOffset === snapshot.facts.segment) {
+      const known = snapshot.facts.segments.at(-1)!;
+      segment.assume({ ...known, maxTimestampMs: known.maxTimestampMs ?? -Infinity });
+      segment.index = snapshot.index;
+    }
+    const compacted = this.#options.settings.cleanup !== 'delete';
+    const end = await this.#scan(segment, size, compacted && !isLast, (header) => {
+      this.#epochs.add(header.leaderEpoch, header.baseOffset);
+      this.#options.state.replay(header);
+    });
+    if (end.kind === 'end') return undefined;
+    this.#orderly = false;
+    return isLast ? this.#endLast(segment, end, size) : this.#setAside(segment, end, size);
+  }
+
+  /** Checks everything from the end of what is known of `segment`, and takes note of it. */
+  async #scan(
+    segment: Segment,
+    size: number,
+    holes: boolean,
+    visit: (header: BatchHeader) => void,
+  ): Promise<ScanEnd> {
+    const from = segment.bytes;
+    this.#scannedBytes += size - from;
+    return this.#withFile(segment.path, (file) =>
+      scanSegment(
+        file,
+        { from, to: size },
+        (header) => {
+          const { baseOffset, lastOffsetDelta, batchBytes, maxTimestampMs } = header;
+          segment.add(baseOffset, baseOffset + lastOffsetDelta + 1, batchBytes, maxTimestampMs, this.#wallMs);
+          visit(header);
+          return undefined;
+        },
+        { expectedOffset: segment.nextOffset, holes, verifyCrc: true },
+      ),
+    );
+  }
+
+  /** What is no batch at the end of the last segment: an unfinished write, or damage. */
+  async #endLast(segment: Segment, end: ScanEnd, size: number): Promise<number | undefined> {
+    const cut = size - end.position;
+    const next = await this.#batchBehind(segment, end, size);
+    const { flush } = this.#options.settings;
+    if (next && flush === 'always' && cut > TORN_MAX_BYTES) return this.#setAside(segment, end, size);
+    // Blocks of one write may reach the disk in any order, so whole batches behind the damage prove nothing; kept all the same.
+    if (next) await this.#copyAside(segment, size);
+    await this.#cut(segment, end.position);
+    this.#truncatedBytes += cut;
+    return undefined;
+  }
+
+  /** Damage in the middle: reports it, keeps a copy, and makes a segment of what is whole behind it. */
+  async #setAside(segment: Segment, end: ScanEnd, size: number): Promise<number | undefined> {
+    this.#orderly = false;
+    this.#options.observer.onCorrupt(segment.path, end.position, end.reason);
+    const next = await this.#batchBehind(segment, end, size);
+    if (next)
+      await this.#copy(segment.path, filePath(this.#directory, next.baseOffset, 'log'), next.position, size);
+    await this.#copyAside(segment, size);
+    await this.#cut(segment, end.position);
+    segment.lostBehind = `at byte ${end.position}: ${end.reason}`;
+    return next?.baseOffset;
+  }
+
+  #batchBehind(
+    segment: Segment,
+    end: ScanEnd,
+    size: number,
+  ): Promise<{ readonly position: number; readonly baseOffset: number } | undefined> {
+    return this.#withFile(segment.path, (file) =>
+      findNextBatch(file, { from: end.position + 1, to: size }, segment.nextOffset),
+    );
+  }
+
+  async #cut(segment: Segment, position: number): Promise<void> {
+    const file = await this.#files.open(segment.path, {});
+    try {
+      await file.truncate(position);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #copyAside(segment: Segment, size: number): Promise<void> {
+    await this.#copy(segment.path, `${segment.path}${KEPT_ASIDE}`, 0, size);
+  }
+
+  /** Copies a part of a file to a new one, durably, beside and renamed. */
+  async #copy(from: string, to: string, start: number, end: number): Promise<void> {
+    const unfinished = `${to}.new`;
+    await this.#withFile(from, async (source) => {
+      const target = await this.#files.open(unfinished, { create: true });
+      try {
+        await target.truncate(0);
+        for (let at = start; at < end; at += COPY_BYTES) {
+          const chunk = Buffer.allocUnsafe(Math.min(COPY_BYTES, end - at));
+          const got = await source.read(chunk, at);
+          await target.write([chunk.subarray(0, got)], at - start);
+        }
+        await target.sync();
+      } finally {
+        await target.close();
+      }
+    });
+    await this.#files.rename(unfinished, to);
+    await this.#files.syncDirectory(this.#directory);
+  }
+
+  /** The first segment of a log that has none. */
+  async #begin(offset: number): Promise<void> {
+    const segment = Segment.active(this.#directory, offset);
+    const file = await this.#files.open(segment.path, { create: true });
+    await file.close();
+    await this.#files.syncDirectory(this.#directory);
+    this.#segments.push(segment);
+  }
+
+  /** Segments that should be there between two others, and are not. */
+  #findLost(): void {
+    const active = this.#segments.at(-1)!;
+    active.index ??= new SegmentIndex(active.baseOffset);
+    if (this.#options.settings.cleanup !== 'delete') return;
+    for (const [at, segment] of this.#segments.entries()) {
+      const next = this.#segments[at + 1];
+      if (!next || next.baseOffset <= segment.nextOffset) continue;
+      if (segment.lostBehind !== undefined) continue;
+      segment.lostBehind = `offsets ${segment.nextOffset} to ${next.baseOffset} are in no file`;
+      this.#options.observer.onCorrupt(segment.path, segment.bytes, segment.lostBehind);
+    }
+  }
+
+  #report(): void {
+    if (this.#orderly && this.#truncatedBytes === 0 && this.#rebuiltIndexes === 0) return;
+    this.#options.observer.onRecovered({
+      directory: this.#directory,
+      truncatedBytes: this.#truncatedBytes,
+      scannedBytes: this.#scannedBytes,
+      rebuiltIndexes: this.#rebuiltIndexes,
+    });
+  }
+
+  #sizeOf(path: string): Promise<number> {
+    return this.#withFile(path, (file) => file.size());
+  }
+
+  async #withFile<T>(path: string, work: (file: OpenFile) => Promise<T>): Promise<T> {
+    const file = await this.#files.open(path, { readOnly: true });
+    try {
+      return await work(file);
+    } finally {
+      await file.close();
+    }
+  }
+}

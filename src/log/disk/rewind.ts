@@ -1,0 +1,136 @@
+import type { LogState } from '../log-state.ts';
+import type { DiskShared } from './disk-shared.ts';
+import type { FileSystem, OpenFile } from './file-system.ts';
+import { scanSegment } from './segment-scan.ts';
+import type { SegmentStore } from './segment-store.ts';
+import type { Segment } from './segment.ts';
+import { segmentAt } from './segment.ts';
+import type { Snapshots } from './snapshots.ts';
+
+const COPY_BYTES = 1024 * 1024;
+
+/**
+ * Cuts the files of a log off at `offset`, at the beginning of the batch that holds it; durable when it resolves.
+ *
+ * @returns where the log ends now
+ * @throws what the file system says; it can be done again then
+ */
+export async function rewind(
+  store: SegmentStore,
+  directory: string,
+  shared: DiskShared,
+  offset: number,
+): Promise<number> {
+  const { segments } = store;
+  const { files, openFiles, indexes } = shared;
+  store.forgetHints();
+  const at = Math.max(0, segmentAt(segments, offset));
+  while (segments.length > at + 1) {
+    const { path, indexPath } = segments.at(-1)!;
+    openFiles.forget(path);
+    indexes.forget(indexPath);
+    await files.removeFile(indexPath).catch(() => undefined);
+    await removeIfThere(files, path);
+    segments.pop();
+  }
+  const segment = segments[at]!;
+  segment.index = await indexes.load(segment);
+  indexes.forget(segment.indexPath);
+  const cut = await cutPosition(shared, segment, offset);
+  await withFile(files, segment.path, {}, async (file) => {
+    await file.truncate(cut.position);
+    await file.sync();
+  });
+  await files.syncDirectory(directory);
+  segment.cut(cut.offset, cut.position);
+  return segment.nextOffset;
+}
+
+/** Brings the state of the log's owner to where the log is: from a snapshot, and from the batches behind it. */
+export async function restoreState(
+  store: SegmentStore,
+  snapshots: Snapshots,
+  shared: DiskShared,
+  state: LogState,
+  end: number,
+): Promise<void> {
+  const snapshot = await snapshots.find(end, (found) => {
+    state.restore(found.state);
+    return true;
+  });
+  if (!snapshot) state.reset();
+  const from = snapshot?.facts.offset ?? store.segments[0]!.baseOffset;
+  for (const segment of store.segments.slice(Math.max(0, segmentAt(store.segments, from)))) {
+    const { position } = (await shared.indexes.load(segment)).find(from);
+    await shared.openFiles.use(segment.path, (file) =>
+      scanSegment(
+        file,
+        { from: position, to: segment.bytes },
+        (header) => {
+          if (header.baseOffset >= from) state.replay(header);
+          return undefined;
+        },
+        { verifyCrc: false, holes: true },
+      ),
+    );
+  }
+}
+
+/** Writes the end of a segment once more, in place, and makes it durable. @throws what the file system says */
+export async function rewriteFrom(files: FileSystem, segment: Segment, position: number): Promise<void> {
+  if (position >= segment.bytes) return;
+  await withFile(files, segment.path, {}, async (file) => {
+    for (let at = position; at < segment.bytes; at += COPY_BYTES) {
+      const chunk = Buffer.allocUnsafe(Math.min(COPY_BYTES, segment.bytes - at));
+      const got = await file.read(chunk, at);
+      await file.write([chunk.subarray(0, got)], at);
+    }
+    await file.sync();
+  });
+}
+
+async function cutPosition(
+  { openFiles }: DiskShared,
+  segment: Segment,
+  offset: number,
+): Promise<{ readonly offset: number; readonly position: number }> {
+  if (offset >= segment.nextOffset) return { offset: segment.nextOffset, position: segment.bytes };
+  const start = segment.index!.find(offset);
+  return openFiles.use(segment.path, async (file) => {
+    let cut = { offset: start.baseOffset, position: start.position };
+    await scanSegment(
+      file,
+      { from: start.position, to: segment.bytes },
+      (header, position) => {
+        const next = header.baseOffset + header.lastOffsetDelta + 1;
+        if (next > offset) return false;
+        cut = { offset: next, position: position + header.batchBytes };
+        return undefined;
+      },
+      { verifyCrc: false, holes: true },
+    );
+    return cut;
+  });
+}
+
+async function removeIfThere(files: FileSystem, path: string): Promise<void> {
+  try {
+    await files.removeFile(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
+async function withFile<T>(
+  files: FileSystem,
+  path: string,
+  options: { readonly readOnly?: boolean },
+  work: (file: OpenFile) => Promise<T>,
+): Promise<T> {
+  const file = await files.open(path, options);
+  try {
+    return await work(file);
+  } finally {
+    await file.close();
+  }
+}

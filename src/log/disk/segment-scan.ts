@@ -1,0 +1,154 @@
+import type { BatchHeader } from '../../wire/record-batch.ts';
+import { BATCH_HEADER_BYTES, checkBatch, readBatchHeader } from '../../wire/record-batch.ts';
+import type { OpenFile } from './file-system.ts';
+
+const CHUNK_BYTES = 1024 * 1024;
+/** No batch is larger: 16 MiB are the most a topic may allow. */
+const MAX_BATCH_BYTES = 64 * 1024 * 1024;
+const MAGIC = 2;
+const MAGIC_AT = 16;
+
+/** Part of a segment file, bytes; `to` is exclusive. */
+export interface ScanRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** How to scan. */
+export interface ScanOptions {
+  /** Offset the first batch should begin at, or above it when `holes`. Default: any. */
+  readonly expectedOffset?: number;
+  /** Whether there may be holes between batches, as compaction leaves them. Default false. */
+  readonly holes?: boolean;
+  /** Whether to read the records too and check them against their CRC-32C; else only headers are looked at. */
+  readonly verifyCrc: boolean;
+  /** Bytes per read. Default 1 MiB. */
+  readonly chunkBytes?: number;
+}
+
+/** Where a scan ended. */
+export interface ScanEnd {
+  /** Byte behind the last good batch. */
+  readonly position: number;
+  /** Offset behind the last good batch; `expectedOffset`, or −1, when there was none. */
+  readonly nextOffset: number;
+  /** `end`: at `to`. `damaged`: what is at `position` is no batch. */
+  readonly kind: 'end' | 'damaged';
+  /** For people; empty at `end`. */
+  readonly reason: string;
+}
+
+/**
+ * Looks at one batch after the other, from a position at which one begins.
+ *
+ * @param visit gets each good batch. `bytes` are the whole batch with `verifyCrc`, else its header; valid only during the call.
+ *   It may return `false` to stop behind that batch.
+ * @returns where and why it ended; nothing is decided here about what damage means
+ * @throws what reading the file throws
+ */
+export async function scanSegment(
+  file: OpenFile,
+  range: ScanRange,
+  visit: (header: BatchHeader, position: number, bytes: Buffer) => boolean | undefined,
+  options: ScanOptions,
+): Promise<ScanEnd> {
+  const window = new Window(file, range.to, options.chunkBytes ?? CHUNK_BYTES);
+  let position = range.from;
+  let nextOffset = options.expectedOffset ?? -1;
+  while (position < range.to) {
+    const found = await readBatch(window, position, range.to, options.verifyCrc);
+    const reason = typeof found === 'string' ? found : misplaced(found.header, nextOffset, options);
+    if (reason !== undefined || typeof found === 'string') {
+      return { position, nextOffset, kind: 'damaged', reason: reason ?? '' };
+    }
+    const { header, bytes } = found;
+    const at = position;
+    position += header.batchBytes;
+    nextOffset = header.baseOffset + header.lastOffsetDelta + 1;
+    if (visit(header, at, bytes) === false) break;
+  }
+  return { position, nextOffset, kind: 'end', reason: '' };
+}
+
+/**
+ * The first place at or behind `range.from` where a whole batch with the right CRC and an offset of at least `minOffset` begins.
+ * @returns undefined when there is none
+ */
+export async function findNextBatch(
+  file: OpenFile,
+  range: ScanRange,
+  minOffset: number,
+): Promise<{ readonly position: number; readonly baseOffset: number } | undefined> {
+  const window = new Window(file, range.to, CHUNK_BYTES);
+  for (let position = range.from; position + BATCH_HEADER_BYTES <= range.to; position++) {
+    const head = await window.bytes(position, BATCH_HEADER_BYTES);
+    if (head?.[MAGIC_AT] !== MAGIC) continue;
+    const found = await readBatch(window, position, range.to, true);
+    if (typeof found !== 'string' && found.header.baseOffset >= minOffset) {
+      return { position, baseOffset: found.header.baseOffset };
+    }
+  }
+  return undefined;
+}
+
+function misplaced(header: BatchHeader, nextOffset: number, { holes }: ScanOptions): string | undefined {
+  if (nextOffset < 0 || header.baseOffset === nextOffset) return undefined;
+  if (holes === true && header.baseOffset > nextOffset) return undefined;
+  return `a batch of offset ${header.baseOffset} where ${nextOffset} is next`;
+}
+
+/** One batch, or why there is none. */
+async function readBatch(
+  window: Window,
+  position: number,
+  to: number,
+  verifyCrc: boolean,
+): Promise<{ readonly header: BatchHeader; readonly bytes: Buffer } | string> {
+  const head = await window.bytes(position, BATCH_HEADER_BYTES);
+  if (head === undefined) return `${to - position} bytes are too few for a batch`;
+  try {
+    const header = readBatchHeader(head);
+    const size = header.batchBytes;
+    if (size < BATCH_HEADER_BYTES || size > MAX_BATCH_BYTES) return `a batch of ${size} bytes`;
+    if (position + size > to) return `a batch of ${size} bytes, of which ${to - position} are there`;
+    if (!verifyCrc) return { header, bytes: head };
+    const bytes = await window.bytes(position, size);
+    if (bytes === undefined) return 'the file ends inside a batch';
+    return { header: checkBatch(bytes), bytes };
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+/** The part of a file that was read last. */
+class Window {
+  readonly #file: OpenFile;
+  readonly #to: number;
+  readonly #chunkBytes: number;
+  #buffer = Buffer.alloc(0);
+  #length = 0;
+  #start = 0;
+
+  constructor(file: OpenFile, to: number, chunkBytes: number) {
+    this.#file = file;
+    this.#to = to;
+    this.#chunkBytes = chunkBytes;
+  }
+
+  /** @returns undefined when the file, or the range, ends before; valid until the next call */
+  async bytes(position: number, length: number): Promise<Buffer | undefined> {
+    if (position + length > this.#to) return undefined;
+    if (position < this.#start || position + length > this.#start + this.#length) {
+      await this.#fill(position, length);
+    }
+    if (position + length > this.#start + this.#length) return undefined;
+    return this.#buffer.subarray(position - this.#start, position - this.#start + length);
+  }
+
+  async #fill(position: number, length: number): Promise<void> {
+    const wanted = Math.min(Math.max(length, this.#chunkBytes), this.#to - position);
+    if (this.#buffer.length < wanted) this.#buffer = Buffer.allocUnsafeSlow(wanted);
+    this.#start = position;
+    this.#length = await this.#file.read(this.#buffer.subarray(0, wanted), position);
+  }
+}

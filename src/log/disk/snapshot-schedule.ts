@@ -1,0 +1,142 @@
+import type { LogState } from '../log-state.ts';
+import type { LeaderEpochs } from '../leader-epochs.ts';
+import type { LogWriter } from './log-writer.ts';
+import type { SegmentStore } from './segment-store.ts';
+import { encodeSnapshot } from './snapshot.ts';
+import type { Snapshots } from './snapshots.ts';
+
+/** A snapshot is due after so much was appended, */
+const LEAST_BYTES = 4 * 1024 * 1024;
+/** and so many times what the last one took, so that snapshots cost little beside the records. */
+const TIMES_ITS_SIZE = 8;
+
+/** Where a log is. */
+interface Position {
+  readonly logStart: number;
+  readonly logEnd: number;
+  readonly durableEnd: number;
+}
+
+interface ScheduleOptions {
+  readonly snapshots: Snapshots;
+  readonly store: SegmentStore;
+  readonly writer: LogWriter;
+  readonly state: LogState;
+  readonly epochs: LeaderEpochs;
+  /** Bytes that the newest snapshot does not speak of. */
+  readonly uncoveredBytes: number;
+}
+
+/**
+ * Decides when a snapshot is written.
+ *
+ * The state of the log's owner is ahead of the file: it knows every batch that was appended. So it is copied at one moment, and the
+ * snapshot is completed when the batch that was the last one then has been written; what waits behind it is not in it.
+ */
+export class SnapshotSchedule {
+  readonly list: Snapshots;
+  readonly #options: ScheduleOptions;
+  #uncoveredBytes: number;
+  #wanted: boolean;
+  #lastBytes = 0;
+  #capture: { readonly offset: number; readonly state: Buffer } | undefined;
+  #writing: Promise<void> | undefined;
+
+  constructor(options: ScheduleOptions) {
+    this.#options = options;
+    this.list = options.snapshots;
+    this.#uncoveredBytes = options.uncoveredBytes;
+    this.#wanted = options.uncoveredBytes > 0;
+  }
+
+  appended(bytes: number): void {
+    this.#uncoveredBytes += bytes;
+  }
+
+  /** A snapshot is due as soon as can be. */
+  want(): void {
+    this.#wanted = true;
+  }
+
+  /** Copies the state when a snapshot is due; in no append, so that state and log agree. */
+  beforeWrite({ logEnd }: Position): void {
+    if (this.#capture || this.#writing || !this.#isDue()) return;
+    this.#capture = { offset: logEnd, state: this.#options.state.snapshot() };
+  }
+
+  /** A batch was written: perhaps the one that the copy waits for. */
+  onBatch(position: Position): void {
+    const capture = this.#capture;
+    if (capture?.offset !== position.durableEnd) return;
+    this.#capture = undefined;
+    this.#begin(position, capture.state);
+  }
+
+  /** Writes one if anything is not in the last, and nothing is being written. */
+  whenQuiet(position: Position): void {
+    if (this.#capture || this.#writing || (!this.#wanted && this.#uncoveredBytes === 0)) return;
+    if (position.logEnd === position.durableEnd) this.#begin(position, this.#options.state.snapshot());
+  }
+
+  /** The one at an orderly end. @throws what the file system says */
+  async last(position: Position): Promise<void> {
+    if (!this.#wanted && this.#uncoveredBytes === 0 && this.list.newest === position.logEnd) return;
+    await this.#options.writer.sync();
+    await this.list.write(position.logEnd, this.#encode(position, this.#options.state.snapshot()));
+  }
+
+  /** What was copied is of no use any more. */
+  forgetCapture(): void {
+    this.#capture = undefined;
+  }
+
+  /** Resolves when none is being written. */
+  async settled(): Promise<void> {
+    await this.#writing;
+  }
+
+  #isDue(): boolean {
+    return this.#wanted || this.#uncoveredBytes >= Math.max(LEAST_BYTES, TIMES_ITS_SIZE * this.#lastBytes);
+  }
+
+  #begin(position: Position, state: Buffer): void {
+    const bytes = this.#encode(position, state);
+    this.#wanted = false;
+    this.#uncoveredBytes = 0;
+    this.#lastBytes = bytes.length;
+    this.#writing = this.#write(position.durableEnd, bytes).finally(() => {
+      this.#writing = undefined;
+    });
+  }
+
+  /** One that cannot be written is tried again later; the log does not need it to go on. */
+  async #write(offset: number, bytes: Buffer): Promise<void> {
+    try {
+      await this.#options.writer.syncNow();
+      await this.list.write(offset, bytes);
+    } catch {
+      this.#uncoveredBytes += 1;
+    }
+  }
+
+  #encode({ logStart, durableEnd }: Position, state: Buffer): Buffer {
+    const { store, epochs } = this.#options;
+    const { active, segments } = store;
+    const facts = {
+      offset: durableEnd,
+      segment: active.baseOffset,
+      position: active.bytes,
+      logStart,
+      epochs: epochs.entries.filter(({ firstOffset }) => firstOffset < durableEnd),
+      segments: segments.map((one) => ({
+        baseOffset: one.baseOffset,
+        nextOffset: one.nextOffset,
+        bytes: one.bytes,
+        maxTimestampMs: Number.isFinite(one.maxTimestampMs) ? one.maxTimestampMs : null,
+        firstAppendMs: one.firstAppendMs,
+        lastAppendMs: one.lastAppendMs,
+      })),
+    };
+    return encodeSnapshot(facts, active.index!.encode(active), state);
+  }
+}

@@ -1,0 +1,90 @@
+import type { FileSystem } from './file-system.ts';
+import { UNFINISHED, filePath } from './file-names.ts';
+import type { Snapshot } from './snapshot.ts';
+import { decodeSnapshot } from './snapshot.ts';
+
+/** So many are kept: the newest is used, the others are for the day it cannot be read, and for cutting the log off before it. */
+const KEPT = 3;
+
+/** The snapshots in a log's directory. */
+export class Snapshots {
+  readonly #directory: string;
+  readonly #files: FileSystem;
+  /** Offsets of those that are there, rising. */
+  #offsets: number[];
+
+  constructor(directory: string, files: FileSystem, offsets: readonly number[]) {
+    this.#directory = directory;
+    this.#files = files;
+    this.#offsets = [...offsets];
+  }
+
+  /** Offset of the newest; −1 when there is none. */
+  get newest(): number {
+    return this.#offsets.at(-1) ?? -1;
+  }
+
+  /**
+   * The newest one at or below `maxOffset` that can be read and that `accept` takes.
+   * @param accept may throw: the next older one is tried then
+   */
+  async find(
+    maxOffset: number,
+    accept: (snapshot: Snapshot) => boolean | Promise<boolean>,
+  ): Promise<Snapshot | undefined> {
+    for (const offset of this.#offsets.filter((one) => one <= maxOffset).reverse()) {
+      try {
+        const snapshot = decodeSnapshot(await this.#files.readFile(this.#path(offset)));
+        if (snapshot?.facts.offset === offset && (await accept(snapshot))) return snapshot;
+      } catch {
+        // As good as none.
+      }
+    }
+    return undefined;
+  }
+
+  /** Makes a snapshot durable and drops the ones it replaces. */
+  async write(offset: number, bytes: Buffer): Promise<void> {
+    await replaceFile(this.#files, this.#directory, this.#path(offset), bytes);
+    this.#offsets = [...this.#offsets.filter((one) => one !== offset), offset].sort((a, b) => a - b);
+    const dropped = this.#offsets.splice(0, Math.max(0, this.#offsets.length - KEPT));
+    for (const one of dropped) await this.#remove(one);
+  }
+
+  /** Removes those above `offset`: what they speak of is not there any more. */
+  async removeAbove(offset: number): Promise<void> {
+    const gone = this.#offsets.filter((one) => one > offset);
+    this.#offsets = this.#offsets.filter((one) => one <= offset);
+    for (const one of gone) await this.#files.removeFile(this.#path(one));
+    if (gone.length > 0) await this.#files.syncDirectory(this.#directory);
+  }
+
+  async #remove(offset: number): Promise<void> {
+    // One that stays is no harm.
+    await this.#files.removeFile(this.#path(offset)).catch(() => undefined);
+  }
+
+  #path(offset: number): string {
+    return filePath(this.#directory, offset, 'snapshot');
+  }
+}
+
+/** Writes a file so that after a crash there is the old one, or none, or the whole new one. */
+export async function replaceFile(
+  files: FileSystem,
+  directory: string,
+  path: string,
+  bytes: Buffer,
+): Promise<void> {
+  const unfinished = `${path}${UNFINISHED}`;
+  const file = await files.open(unfinished, { create: true });
+  try {
+    await file.truncate(0);
+    await file.write([bytes], 0);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await files.rename(unfinished, path);
+  await files.syncDirectory(directory);
+}
