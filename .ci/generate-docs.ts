@@ -56,6 +56,7 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   STORAGE_FULL: 'No room is left for records; nothing was stored.',
   STORAGE_FAILED: 'Reading or writing storage failed.',
   DATA_DIR_LOCKED: 'Another process uses the data directory.',
+  CORRUPT_LOG: 'Stored records are damaged; those before and behind the damage can be read.',
 };
 
 const GRPC_NAMES: Readonly<Record<number, string>> = {

@@ -20,6 +20,8 @@ import { Snapshots } from './snapshots.ts';
 export const MAX_WRITE_BYTES = 4 * 1024 * 1024;
 /** A single batch may be larger than {@link MAX_WRITE_BYTES} and is then a write of its own. */
 const TORN_MAX_BYTES = 5 * MAX_WRITE_BYTES;
+/** Data directory, topics, topic, partition. */
+const NEW_DIRECTORIES = 4;
 const COPY_BYTES = 1024 * 1024;
 
 /** A log as it was found. */
@@ -70,7 +72,7 @@ class Recovery {
   }
 
   async run(): Promise<RecoveredLog> {
-    await this.#makeDirectory();
+    await this.#files.makeDirectory(this.#directory);
     const found = sortFiles(await this.#files.list(this.#directory));
     for (const name of found.unfinished) await this.#files.removeFile(join(this.#directory, name));
     this.#snapshots = new Snapshots(this.#directory, this.#files, found.snapshots);
@@ -93,11 +95,6 @@ class Recovery {
   #logStart(snapshot: Snapshot | undefined): number {
     const start = Math.max(snapshot?.facts.logStart ?? 0, this.#segments[0]!.baseOffset);
     return Math.min(start, this.#segments.at(-1)!.nextOffset);
-  }
-
-  async #makeDirectory(): Promise<void> {
-    await this.#files.makeDirectory(this.#directory);
-    await this.#files.syncDirectory(dirname(this.#directory));
   }
 
   /** The newest snapshot whose segment is there, at least as long, and whose state the owner understands. */
@@ -284,8 +281,13 @@ class Recovery {
     await this.#files.syncDirectory(this.#directory);
   }
 
-  /** The first segment of a log that has none. */
+  /** The first segment of a log that has none; the directories above may be as new. */
   async #begin(offset: number): Promise<void> {
+    let above = this.#directory;
+    for (let level = 0; level < NEW_DIRECTORIES; level++) {
+      above = dirname(above);
+      await this.#files.syncDirectory(above);
+    }
     const segment = Segment.active(this.#directory, offset);
     const file = await this.#files.open(segment.path, { create: true });
     await file.close();
