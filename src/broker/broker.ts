@@ -4,7 +4,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
-import type { PartitionReader, Start } from '../partition/reader.ts';
+import type { Start } from '../partition/reader.ts';
 import type { PartitionCounters } from '../partition/reader-source.ts';
 import { AccessControl } from './access-control.ts';
 import type { LogFactory } from './log-factory.ts';
@@ -15,7 +15,7 @@ import type {
   Credentials,
   NewToken,
   Principal,
-  SubscriberInfo,
+  Subscriber,
   TokenDescription,
 } from './ports.ts';
 import type { Acks, PublishCallback } from './publisher.ts';
@@ -46,7 +46,7 @@ export interface SubscribeOptions {
   readonly start: Start;
   /** Explicit positions; partitions not named use `start`. */
   readonly resume?: readonly Position[] | undefined;
-  readonly subscriber: SubscriberInfo;
+  readonly subscriber: Subscriber;
 }
 
 /** What the broker counts. Plain fields: metrics read them on scrape. Bytes out are counted by the gateways. */
@@ -89,6 +89,7 @@ export class Broker {
 
   private constructor(
     options: BrokerOptions,
+    access: AccessControl,
     directory: TopicDirectory,
     subscriptions: Subscriptions,
     counters: PartitionCounters,
@@ -96,7 +97,7 @@ export class Broker {
     this.#options = options;
     this.#directory = directory;
     this.#subscriptions = subscriptions;
-    this.#access = new AccessControl(options.authorizer);
+    this.#access = access;
     this.#administration = new TopicAdministration(
       directory,
       this.#access,
@@ -125,10 +126,11 @@ export class Broker {
       duplicates: 0,
       gapRecords: 0,
     };
-    const subscriptions = new Subscriptions();
+    const access = new AccessControl(options.authorizer);
+    const subscriptions = new Subscriptions(access);
     const opener = new PartitionOpener({ coordinator, clock, logs, counters, inflatedMaxBytes });
     const directory = await TopicDirectory.open(coordinator, opener, options.topics, subscriptions);
-    return new Broker(options, directory, subscriptions, counters);
+    return new Broker(options, access, directory, subscriptions, counters);
   }
 
   /** @throws UNAUTHENTICATED */
@@ -167,23 +169,17 @@ export class Broker {
    * Subscribes to what a filter matches: one reader for each partition, now and whenever one is created.
    *
    * A wildcard leaves out topics that the principal may not read; a literal topic that does not exist is created where that is
-   * allowed. Nothing waits when the topics exist and are in memory: `onPartition` runs inside this call.
+   * allowed. Nothing waits when the topics exist and are in memory: the subscriber has its readers when this call returns.
    *
-   * @param onPartition takes a reader over; it is closed with the subscription. When the topic is deleted it says `ended`
    * @throws INVALID_FILTER; FORBIDDEN, TOPIC_NOT_FOUND for a literal topic; OFFSET_OUT_OF_RANGE when a start is above a log end;
    *   DRAINING
    */
-  async subscribe(
-    principal: Principal,
-    options: SubscribeOptions,
-    onPartition: (reader: PartitionReader) => void,
-  ): Promise<Subscription> {
+  async subscribe(principal: Principal, options: SubscribeOptions): Promise<Subscription> {
     this.#checkNotDraining();
     const filter = parseFilter(options.filter);
     const creating = filter.topic === undefined ? undefined : this.#require(principal, filter.topic);
-    const mayRead = (topic: string) => this.#access.allows(principal, 'subscribe', topic);
     const { start, resume = [], subscriber } = options;
-    const parts = { principal, filter, start, resume, subscriber, mayRead, onPartition };
+    const parts = { principal, filter, start, resume, subscriber };
     const subscription = await this.#subscriptions.open(parts, this.#directory.all());
     try {
       // It is there before the topic is, so it misses nothing of what is published meanwhile.

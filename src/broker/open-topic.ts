@@ -47,7 +47,8 @@ export class OpenTopic {
   /** @param nodeId this node */
   describe(nodeId: string): TopicDescription {
     const { name, id, settings, createdMs } = this.definition;
-    return { name, id, settings, createdMs, partitions: this.partitions.map((one) => describe(one, nodeId)) };
+    const partitions = this.partitions.map((one) => describe(one, nodeId));
+    return { name, id, settings, createdMs, partitions, error: undefined };
   }
 }
 
@@ -61,5 +62,6 @@ function describe(partition: Partition, nodeId: string): PartitionDescription {
     logEnd: partition.logEnd,
     retainedBytes: partition.retainedBytes,
     subscribers: partition.readers,
+    error: partition.failure,
   };
 }

@@ -1,3 +1,4 @@
+import type { PartitionReader } from '../partition/reader.ts';
 import type { Operation, Principal } from '../security/principal.ts';
 
 export type { Operation, Principal };
@@ -53,4 +54,10 @@ export interface SubscriberInfo {
   readonly paused: boolean;
   /** Total milliseconds that this partition's stream has waited for the subscriber's window. */
   blockedMs(topic: string, partition: number): number;
+}
+
+/** Who subscribes. */
+export interface Subscriber extends SubscriberInfo {
+  /** Takes over the reader of a partition; it is closed with the subscription. When the topic is deleted it says `ended`. */
+  takePartition(reader: PartitionReader): void;
 }

@@ -1,8 +1,12 @@
 import type { TopicFilter } from '../catalog/topic-filter.ts';
+import { takesTopic } from '../catalog/topic-filter.ts';
 import type { Partition } from '../partition/partition.ts';
+import type { Place } from '../partition/place-table.ts';
+import { PlaceTable } from '../partition/place-table.ts';
 import type { PartitionReader, Start } from '../partition/reader.ts';
+import type { AccessControl } from './access-control.ts';
 import type { OpenTopic } from './open-topic.ts';
-import type { Principal, SubscriberInfo } from './ports.ts';
+import type { Principal, Subscriber } from './ports.ts';
 import type { Position, SubscriptionStatus } from './views.ts';
 
 /** A live subscription. */
@@ -20,40 +24,39 @@ export interface SubscriptionParts {
   readonly filter: TopicFilter;
   readonly start: Start;
   readonly resume: readonly Position[];
-  readonly subscriber: SubscriberInfo;
-  /** Whether the principal may read a topic that the filter matches. */
-  readonly mayRead: (topic: string) => boolean;
-  readonly onPartition: (reader: PartitionReader) => void;
+  readonly subscriber: Subscriber;
 }
 
 /** Shared by the subscriptions that resume nothing, which are most: thousands may be idle. */
 const NOWHERE: ReadonlyMap<string, number> = new Map();
 
-/** One subscription: the readers of all partitions that it matches. */
+/** One subscription: the readers of all partitions that it matches. It keeps little: thousands may be idle. */
 class LiveSubscription implements Subscription {
-  readonly parts: SubscriptionParts;
-  readonly #onClose: (subscription: LiveSubscription) => void;
-  /** By topic and partition, see {@link placeOf}. */
-  readonly #readers = new Map<string, PartitionReader>();
-  /** Places whose reader is being opened. */
-  readonly #opening = new Set<string>();
+  readonly principal: Principal;
+  readonly #owner: Subscriptions;
+  readonly #filter: TopicFilter;
+  readonly #subscriber: Subscriber;
+  readonly #readers = new PlaceTable<PartitionReader>();
+  /** Partitions whose reader is being opened; undefined while there is none. */
+  #opening: Set<Partition> | undefined;
   readonly #resume: ReadonlyMap<string, number>;
   #closed = false;
 
-  constructor(parts: SubscriptionParts, onClose: (subscription: LiveSubscription) => void) {
-    this.parts = parts;
-    this.#onClose = onClose;
-    const { resume } = parts;
+  constructor({ principal, filter, subscriber, resume }: SubscriptionParts, owner: Subscriptions) {
+    this.principal = principal;
+    this.#filter = filter;
+    this.#subscriber = subscriber;
+    this.#owner = owner;
     this.#resume =
       resume.length === 0 ? NOWHERE : new Map(resume.map((position) => [placeOf(position), position.offset]));
   }
 
   get filter(): string {
-    return this.parts.filter.text;
+    return this.#filter.text;
   }
 
   /** Opens readers of what is there; all or, when one throws, none. Synchronous where no log has to be searched on disk. */
-  start(topics: Iterable<OpenTopic>): void | Promise<void> {
+  start(topics: Iterable<OpenTopic>, start: Start): void | Promise<void> {
     const partitions = [...topics]
       .filter((topic) => this.#matches(topic))
       .flatMap((topic) => topic.partitions);
@@ -61,12 +64,12 @@ class LiveSubscription implements Subscription {
     const searching: Promise<PartitionReader>[] = [];
     try {
       for (const partition of partitions) {
-        const reader = partition.openReader(this.#startOf(partition), this.parts.filter.matchesKey);
+        const reader = partition.openReader(this.#startOf(partition, start), this.#filter.matchesKey);
         if (reader instanceof Promise) searching.push(reader);
         else ready.push(reader);
       }
     } catch (error) {
-      this.#abandon(ready, searching);
+      abandon(ready, searching);
       throw error;
     }
     if (searching.length > 0) return this.#startLater(partitions, ready, searching);
@@ -77,11 +80,11 @@ class LiveSubscription implements Subscription {
   add(topic: OpenTopic, partitions: readonly Partition[]): void {
     if (this.#closed || !this.#matches(topic)) return;
     for (const partition of partitions) {
-      if (this.#readers.has(placeOf(partition)) || this.#opening.has(placeOf(partition))) continue;
+      if (this.#readers.get(partition) || this.#opening?.has(partition)) continue;
       const resumed = this.#resume.get(placeOf(partition)) ?? Infinity;
       const start: Start =
         resumed <= partition.logEnd ? { at: 'offset', offset: resumed } : { at: 'earliest' };
-      const reader = partition.openReader(start, this.parts.filter.matchesKey);
+      const reader = partition.openReader(start, this.#filter.matchesKey);
       if (reader instanceof Promise) throw new TypeError('this start needs no search');
       this.#take([reader]);
     }
@@ -89,11 +92,11 @@ class LiveSubscription implements Subscription {
 
   /** Forgets partitions that are gone; their readers have ended. */
   drop(partitions: readonly Partition[]): void {
-    for (const partition of partitions) this.#readers.delete(placeOf(partition));
+    for (const partition of partitions) this.#readers.delete(partition);
   }
 
   positions(): readonly Position[] {
-    return [...this.#readers.values()].map(({ topic, partition, nextOffset }) => ({
+    return this.#readers.values().map(({ topic, partition, nextOffset }) => ({
       topic,
       partition,
       offset: nextOffset,
@@ -101,8 +104,9 @@ class LiveSubscription implements Subscription {
   }
 
   status(): readonly SubscriptionStatus[] {
-    const { principal, subscriber } = this.parts;
-    return [...this.#readers.values()].map((reader) => {
+    const { principal } = this;
+    const subscriber = this.#subscriber;
+    return this.#readers.values().map((reader) => {
       const { topic, partition, nextOffset, gapRecords } = reader;
       const lag = reader.lag();
       return {
@@ -131,16 +135,19 @@ class LiveSubscription implements Subscription {
     this.#closed = true;
     for (const reader of this.#readers.values()) reader.close();
     this.#readers.clear();
-    this.#onClose(this);
+    this.#owner.forget(this);
   }
 
   #matches(topic: OpenTopic): boolean {
-    return this.parts.filter.matchesTopic(topic.name) && this.parts.mayRead(topic.name);
+    return (
+      takesTopic(this.#filter, topic.name) &&
+      this.#owner.access.allows(this.principal, 'subscribe', topic.name)
+    );
   }
 
-  #startOf(partition: Partition): Start {
+  #startOf(partition: Partition, start: Start): Start {
     const offset = this.#resume.get(placeOf(partition));
-    return offset === undefined ? this.parts.start : { at: 'offset', offset };
+    return offset === undefined ? start : { at: 'offset', offset };
   }
 
   async #startLater(
@@ -148,44 +155,49 @@ class LiveSubscription implements Subscription {
     ready: readonly PartitionReader[],
     searching: readonly Promise<PartitionReader>[],
   ): Promise<void> {
-    for (const partition of partitions) this.#opening.add(placeOf(partition));
+    this.#opening = new Set(partitions);
     try {
       this.#take([...ready, ...(await Promise.all(searching))]);
     } catch (error) {
-      this.#abandon(ready, searching);
+      abandon(ready, searching);
       throw error;
     } finally {
-      for (const partition of partitions) this.#opening.delete(placeOf(partition));
+      this.#opening = undefined;
     }
   }
 
   #take(readers: readonly PartitionReader[]): void {
     if (this.#closed) {
-      this.#abandon(readers, []);
+      abandon(readers, []);
       return;
     }
-    for (const reader of readers) this.#readers.set(placeOf(reader), reader);
-    for (const reader of readers) this.parts.onPartition(reader);
-  }
-
-  #abandon(ready: readonly PartitionReader[], searching: readonly Promise<PartitionReader>[]): void {
-    for (const reader of ready) reader.close();
-    for (const reader of searching) {
-      reader.then(
-        (late) => late.close(),
-        () => undefined,
-      );
-    }
+    for (const reader of readers) this.#readers.set(reader);
+    for (const reader of readers) this.#subscriber.takePartition(reader);
   }
 }
 
-function placeOf(place: { readonly topic: string; readonly partition: number }): string {
+function abandon(ready: readonly PartitionReader[], searching: readonly Promise<PartitionReader>[]): void {
+  for (const reader of ready) reader.close();
+  for (const reader of searching) {
+    reader.then(
+      (late) => late.close(),
+      () => undefined,
+    );
+  }
+}
+
+function placeOf(place: Place): string {
   return `${place.topic}/${place.partition}`;
 }
 
 /** All subscriptions of this node. */
 export class Subscriptions {
+  readonly access: AccessControl;
   readonly #live = new Set<LiveSubscription>();
+
+  constructor(access: AccessControl) {
+    this.access = access;
+  }
 
   get size(): number {
     return this.#live.size;
@@ -194,15 +206,15 @@ export class Subscriptions {
   /**
    * Opens a subscription on the topics there are and keeps it up to date.
    *
-   * Returns with `onPartition` called for each partition, and does so without ever waiting where all logs are in memory.
+   * The subscriber has the reader of each partition when it is open, and that without ever waiting where all logs are in memory.
    *
    * @throws OFFSET_OUT_OF_RANGE and what else opening a reader throws; nothing stays open then
    */
   open(parts: SubscriptionParts, topics: Iterable<OpenTopic>): Subscription | Promise<Subscription> {
-    const subscription = new LiveSubscription(parts, (closed) => this.#live.delete(closed));
+    const subscription = new LiveSubscription(parts, this);
     this.#live.add(subscription);
     try {
-      const starting = subscription.start(topics);
+      const starting = subscription.start(topics, parts.start);
       if (!starting) return subscription;
       return starting.then(
         () => subscription,
@@ -217,6 +229,11 @@ export class Subscriptions {
     }
   }
 
+  /** A subscription is closed. */
+  forget(subscription: LiveSubscription): void {
+    this.#live.delete(subscription);
+  }
+
   onOpened(topic: OpenTopic, partitions: readonly Partition[]): void {
     for (const subscription of this.#live) subscription.add(topic, partitions);
   }
@@ -227,6 +244,6 @@ export class Subscriptions {
 
   /** Every partition of the subscriptions that `isVisible` lets through. */
   status(isVisible: (principal: Principal) => boolean): readonly SubscriptionStatus[] {
-    return [...this.#live].filter(({ parts }) => isVisible(parts.principal)).flatMap((one) => one.status());
+    return [...this.#live].filter(({ principal }) => isVisible(principal)).flatMap((one) => one.status());
   }
 }

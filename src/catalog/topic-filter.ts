@@ -11,8 +11,8 @@ export interface TopicFilter {
   readonly text: string;
   /** The one topic it names; undefined when the topic is a wildcard. */
   readonly topic: string | undefined;
-  /** Whether it takes a topic of that name. Internal topics are taken only by their literal name. */
-  readonly matchesTopic: (name: string) => boolean;
+  /** Whether a wildcard takes a topic of that name; undefined when the filter names one. See {@link takesTopic}. */
+  readonly wildcard: ((name: string) => boolean) | undefined;
   /** Whether it takes records with that key; undefined: all, also those without one. */
   readonly matchesKey: ((key: Buffer | null) => boolean) | undefined;
 }
@@ -29,9 +29,14 @@ export function parseFilter(text: string): TopicFilter {
   const keyFilter = slash < 0 ? undefined : new KeyFilter(text.slice(slash + 1));
   const matchesKey = keyFilter && ((key: Buffer | null) => keyFilter.matches(key));
   if (isTopicName(topicPart)) {
-    return { text, topic: topicPart, matchesTopic: (name) => name === topicPart, matchesKey };
+    return { text, topic: topicPart, wildcard: undefined, matchesKey };
   }
-  return { text, topic: undefined, matchesTopic: topicWildcard(topicPart, text), matchesKey };
+  return { text, topic: undefined, wildcard: topicWildcard(topicPart, text), matchesKey };
+}
+
+/** Whether `filter` takes a topic of that name. Internal topics are taken only by their literal name. */
+export function takesTopic(filter: TopicFilter, name: string): boolean {
+  return filter.wildcard ? filter.wildcard(name) : name === filter.topic;
 }
 
 function topicWildcard(pattern: string, text: string): (name: string) => boolean {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Broker } from '../../src/broker/broker.ts';
 import type { BrokerOptions, PublishOutcome, SubscribeOptions } from '../../src/broker/broker.ts';
 import { memoryLogs } from '../../src/broker/log-factory.ts';
-import type { Authorizer } from '../../src/broker/ports.ts';
+import type { Authorizer, SubscriberInfo } from '../../src/broker/ports.ts';
 import type { TopicDefaults } from '../../src/broker/views.ts';
 import { EmbeddedCoordinator } from '../../src/coordination/embedded.ts';
 import { SluiceError } from '../../src/kernel/errors.ts';
@@ -17,7 +17,7 @@ import { FakeClock } from '../support/fake-clock.ts';
 export const ALICE: Principal = { name: 'alice', kind: 'token', admin: false, rights: [] };
 export const BOB: Principal = { name: 'bob', kind: 'token', admin: false, rights: [] };
 
-export const SUBSCRIBER: SubscribeOptions['subscriber'] = {
+export const SUBSCRIBER: SubscriberInfo = {
   connection: '127.0.0.1:1',
   clientId: 'test',
   subscriptionId: 1,
@@ -90,11 +90,16 @@ export class TestBroker implements AsyncDisposable {
   /** Subscribes and gathers the readers. */
   async subscribe(filter: string, options: Partial<SubscribeOptions> = {}, principal = ALICE) {
     const readers: PartitionReader[] = [];
-    const subscription = await this.broker.subscribe(
-      principal,
-      { filter, start: { at: 'latest' }, subscriber: SUBSCRIBER, ...options },
-      (reader) => readers.push(reader),
-    );
+    const subscriber = {
+      ...SUBSCRIBER,
+      takePartition: (reader: PartitionReader): void => void readers.push(reader),
+    };
+    const subscription = await this.broker.subscribe(principal, {
+      filter,
+      start: { at: 'latest' },
+      subscriber,
+      ...options,
+    });
     return { subscription, readers };
   }
 
@@ -114,6 +119,10 @@ const DEFAULTS: TopicDefaults = {
     retentionRecords: 0,
     batchMaxBytes: 1024 * 1024,
     timestamps: 'create',
+    flush: 'always',
+    flushIntervalMs: 1000,
+    cleanup: 'delete',
+    tombstoneMs: 86_400_000,
   },
   maxTopics: 100,
   maxPartitions: 200,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseFilter } from '../../src/catalog/topic-filter.ts';
+import { parseFilter, takesTopic } from '../../src/catalog/topic-filter.ts';
 
 describe('the topic of a filter', () => {
   it.each([
@@ -14,9 +14,9 @@ describe('the topic of a filter', () => {
     ['*', ['orders'], ['__groups', '__']],
     ['__groups', ['__groups'], ['groups']],
   ])('%j', (filter, taken, left) => {
-    const { matchesTopic } = parseFilter(filter);
-    expect(taken.map(matchesTopic)).toEqual(taken.map(() => true));
-    expect(left.map(matchesTopic)).toEqual(left.map(() => false));
+    const parsed = parseFilter(filter);
+    expect(taken.map((name) => takesTopic(parsed, name))).toEqual(taken.map(() => true));
+    expect(left.map((name) => takesTopic(parsed, name))).toEqual(left.map(() => false));
   });
 
   it('is named when it is literal', () => {

@@ -24,6 +24,14 @@ const NOTHING = -1;
 export class DeliveryPump implements Pump, SinkPump {
   scheduled = false;
   readonly reader: PartitionReader;
+  /** Asks for a turn: there may be something to read, or room to write. */
+  readonly wake = (): void => {
+    if (!this.#over) this.#scheduler.wake(this);
+  };
+  /** Ends it without a word: the client does not want it, or is gone. Idempotent. */
+  readonly abandon = (): void => {
+    if (!this.#over) this.#close(undefined);
+  };
   readonly #owner: DeliveryOwner;
   readonly #scheduler: PumpScheduler;
   #sink!: DeliverySink;
@@ -37,13 +45,21 @@ export class DeliveryPump implements Pump, SinkPump {
     this.reader = reader;
     this.#owner = owner;
     this.#scheduler = scheduler;
-    reader.onReadable = () => this.wake();
+    reader.onReadable = this.wake;
   }
 
   /** Begins to deliver to `sink`. */
   start(sink: DeliverySink): void {
     this.#sink = sink;
     this.wake();
+  }
+
+  get topic(): string {
+    return this.reader.topic;
+  }
+
+  get partition(): number {
+    return this.reader.partition;
   }
 
   get blockedMs(): number {
@@ -53,11 +69,6 @@ export class DeliveryPump implements Pump, SinkPump {
   /** True while there may be something to read and the client has no room for it. */
   get blocked(): boolean {
     return !this.#over && !this.#sink.writable;
-  }
-
-  /** Asks for a turn: there may be something to read, or room to write. */
-  wake(): void {
-    if (!this.#over) this.#scheduler.wake(this);
   }
 
   pump(): boolean {
@@ -99,11 +110,6 @@ export class DeliveryPump implements Pump, SinkPump {
     } catch {
       // Closed meanwhile: nobody is left to be told.
     }
-  }
-
-  /** Ends it without a word: the client does not want it, or is gone. Idempotent. */
-  abandon(): void {
-    if (!this.#over) this.#close(undefined);
   }
 
   #close(code: ErrorCode | undefined): void {

@@ -38,15 +38,18 @@ export function openDeliveryStream(
 
 /** Ordered delivery: one stream, every batch in order; the client's window of that stream is the pace. */
 export class DeliveryStream implements DeliverySink {
-  readonly readBytes = READ_BYTES;
   readonly #send: SendStream;
   readonly #urgency: number;
 
   constructor(host: SinkHost, reader: PartitionReader, pump: SinkPump) {
     this.#urgency = host.urgency;
     this.#send = openDeliveryStream(host, reader, reader.nextOffset);
-    this.#send.onWritable = () => pump.wake();
-    this.#send.onStopped = () => pump.abandon();
+    this.#send.onWritable = pump.wake;
+    this.#send.onStopped = pump.abandon;
+  }
+
+  get readBytes(): number {
+    return READ_BYTES;
   }
 
   get writable(): boolean {

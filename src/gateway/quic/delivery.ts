@@ -31,10 +31,10 @@ export interface DeliverySink {
 
 /** What a sink may ask of the pump that feeds it. */
 export interface SinkPump {
-  /** The sink has room again. */
-  wake(): void;
-  /** The client does not want this delivery any more. */
-  abandon(): void;
+  /** The sink has room again. Needs no `this`: it is one function for all who wake the pump, since every function costs memory. */
+  readonly wake: () => void;
+  /** The client does not want this delivery any more. Needs no `this` either. */
+  readonly abandon: () => void;
   /** It cannot go on: finishes the sink with `code`. */
   end(code: ErrorCode | undefined, text: string): void;
 }

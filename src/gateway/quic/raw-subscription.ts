@@ -45,7 +45,7 @@ export class RawSubscription implements DeliverySink {
     this.#send = host.session.connection.openUni();
     this.#send.setPriority(deliveryUrgency(host.urgency), true);
     this.#send.onWritable = () => this.#goOn();
-    this.#send.onStopped = () => pump.abandon();
+    this.#send.onStopped = pump.abandon;
   }
 
   get writable(): boolean {

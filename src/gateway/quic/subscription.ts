@@ -1,8 +1,9 @@
 import type { Subscription } from '../../broker/broker.ts';
-import type { SubscriberInfo } from '../../broker/ports.ts';
+import type { Subscriber } from '../../broker/ports.ts';
 import type { Position } from '../../broker/views.ts';
 import type { ErrorCode } from '../../kernel/errors.ts';
 import { asSluiceError, SluiceError } from '../../kernel/errors.ts';
+import { PlaceTable } from '../../partition/place-table.ts';
 import type { PartitionReader, Start } from '../../partition/reader.ts';
 import type { TopicLag } from './counters.ts';
 import type { ClientSession } from './client-session.ts';
@@ -36,8 +37,10 @@ export interface SubscriptionOptions {
  * A subscription of one connection: one delivery for each partition that matches.
  *
  *     broker.subscribe ── reader per partition ──> DeliveryPump ──> DeliveryStream | Unordered | Datagram | Raw
+ *
+ * A node may have a hundred thousand that are idle, so it keeps only what an open one needs.
  */
-export class ClientSubscription implements DeliveryOwner, SubscriberInfo, SinkHost, TableEntry {
+export class ClientSubscription implements DeliveryOwner, Subscriber, SinkHost, TableEntry {
   readonly session: ClientSession;
   readonly subscriptionId: number;
   readonly raw: boolean;
@@ -46,11 +49,12 @@ export class ClientSubscription implements DeliveryOwner, SubscriberInfo, SinkHo
   readonly delivery: 'ordered' | 'unordered' | 'datagram';
   readonly endAtGap: boolean;
   readonly urgency: number;
-  readonly credit = new StreamCredit();
   paused: boolean;
 
-  readonly #pumps = new Map<string, DeliveryPump>();
-  readonly #firstPositions: Position[] = [];
+  readonly #pumps = new PlaceTable<DeliveryPump>();
+  #credit: StreamCredit | undefined;
+  /** Where its partitions begin; only while it is being opened. */
+  #firstPositions: Position[] | undefined = [];
   #brokerSide: Subscription | undefined;
   /** Why it cannot go on, found while a partition was added. */
   #failure: SluiceError | undefined;
@@ -70,22 +74,19 @@ export class ClientSubscription implements DeliveryOwner, SubscriberInfo, SinkHo
 
   /**
    * Opens a subscription; its first streams may be open before this resolves.
+   * @returns where the partitions that there are begin
    * @throws SUBSCRIPTION_EXISTS, OVERLOADED, DRAINING, UNAUTHENTICATED; CLOSED when it was ended meanwhile; what the broker
    *   refuses with: INVALID_FILTER, FORBIDDEN, TOPIC_NOT_FOUND, OFFSET_OUT_OF_RANGE …
    */
-  static async open(session: ClientSession, options: SubscriptionOptions): Promise<ClientSubscription> {
+  static async open(session: ClientSession, options: SubscriptionOptions): Promise<readonly Position[]> {
     const principal = session.requirePrincipal();
     const subscription = new ClientSubscription(session, options);
     session.subscriptions.add(subscription);
     try {
       const { filter, start, resume } = options;
-      const brokerSide = await session.context.broker.subscribe(
-        principal,
-        { filter, start, resume, subscriber: subscription },
-        (reader) => subscription.#addPartition(reader),
-      );
-      subscription.#opened(brokerSide);
-      return subscription;
+      const subscriber = subscription;
+      const { broker } = session.context;
+      return subscription.#opened(await broker.subscribe(principal, { filter, start, resume, subscriber }));
     } catch (error) {
       const refusal = asSluiceError(error);
       subscription.end(refusal.code, refusal.message);
@@ -109,12 +110,38 @@ export class ClientSubscription implements DeliveryOwner, SubscriberInfo, SinkHo
   }
 
   blockedMs(topic: string, partition: number): number {
-    return this.#pumps.get(`${topic}/${partition}`)?.blockedMs ?? 0;
+    return this.#pumps.get({ topic, partition })?.blockedMs ?? 0;
   }
 
-  /** Where the partitions that were there when it was opened begin. */
-  get firstPositions(): readonly Position[] {
-    return this.#firstPositions;
+  /** Made when it is asked for: only unordered delivery needs it. */
+  get credit(): StreamCredit {
+    this.#credit ??= new StreamCredit();
+    return this.#credit;
+  }
+
+  takePartition(reader: PartitionReader): void {
+    if (this.#over || this.#failure) {
+      reader.close();
+      return;
+    }
+    const { subscriptions, context } = this.session;
+    const { topic, partition, nextOffset } = reader;
+    this.#firstPositions?.push({ topic, partition, offset: nextOffset });
+    const pump = new DeliveryPump(reader, this, context.scheduler);
+    this.#pumps.set(pump);
+    subscriptions.deliveryCount += 1;
+    try {
+      if (subscriptions.deliveryCount > context.limits.maxDeliveryStreams) {
+        throw new SluiceError(
+          'OVERLOADED',
+          `a connection has at most ${context.limits.maxDeliveryStreams} delivery streams: narrow the filter`,
+        );
+      }
+      pump.start(this.#createSink(reader, pump));
+    } catch (error) {
+      pump.abandon();
+      this.#fail(asSluiceError(error));
+    }
   }
 
   pause(): void {
@@ -128,19 +155,19 @@ export class ClientSubscription implements DeliveryOwner, SubscriberInfo, SinkHo
 
   /** The client allows more batch streams (unordered delivery). */
   grant(streams: number): void {
-    this.credit.grant(streams);
+    if (this.delivery === 'unordered') this.credit.grant(streams);
   }
 
   /** Ends every delivery with END (or what its mode has instead). Idempotent. */
   end(code: ErrorCode | undefined, text: string): void {
     this.#close();
-    for (const pump of [...this.#pumps.values()]) pump.end(code, text);
+    for (const pump of this.#pumps.values()) pump.end(code, text);
   }
 
   /** The connection is gone. */
   abandon(): void {
     this.#close();
-    for (const pump of [...this.#pumps.values()]) pump.abandon();
+    for (const pump of this.#pumps.values()) pump.abandon();
   }
 
   collectLag(lags: Map<string, TopicLag>): void {
@@ -163,16 +190,18 @@ export class ClientSubscription implements DeliveryOwner, SubscriberInfo, SinkHo
   }
 
   deliveryOver(reader: PartitionReader, code: ErrorCode | undefined): void {
-    const key = `${reader.topic}/${reader.partition}`;
-    if (this.#pumps.get(key)?.reader === reader) this.#pumps.delete(key);
+    if (this.#pumps.get(reader)?.reader === reader) this.#pumps.delete(reader);
     this.session.subscriptions.deliveryCount -= 1;
     if (code !== undefined && code !== 'DRAINING') this.session.countError(code);
   }
 
-  #opened(brokerSide: Subscription): void {
+  /** @returns where its partitions begin */
+  #opened(brokerSide: Subscription): readonly Position[] {
+    const positions = this.#firstPositions ?? [];
+    this.#firstPositions = undefined;
     this.#brokerSide = brokerSide;
     if (this.#failure) throw this.#failure;
-    if (!this.#over) return;
+    if (!this.#over) return positions;
     brokerSide.close();
     throw new SluiceError('CLOSED', 'the subscription was ended before it was open');
   }
@@ -181,31 +210,6 @@ export class ClientSubscription implements DeliveryOwner, SubscriberInfo, SinkHo
     this.#over = true;
     this.#brokerSide?.close();
     this.session.subscriptions.remove(this);
-  }
-
-  #addPartition(reader: PartitionReader): void {
-    if (this.#over || this.#failure) {
-      reader.close();
-      return;
-    }
-    const { subscriptions, context } = this.session;
-    const { topic, partition, nextOffset } = reader;
-    if (!this.#brokerSide) this.#firstPositions.push({ topic, partition, offset: nextOffset });
-    const pump = new DeliveryPump(reader, this, context.scheduler);
-    this.#pumps.set(`${topic}/${partition}`, pump);
-    subscriptions.deliveryCount += 1;
-    try {
-      if (subscriptions.deliveryCount > context.limits.maxDeliveryStreams) {
-        throw new SluiceError(
-          'OVERLOADED',
-          `a connection has at most ${context.limits.maxDeliveryStreams} delivery streams: narrow the filter`,
-        );
-      }
-      pump.start(this.#createSink(reader, pump));
-    } catch (error) {
-      pump.abandon();
-      this.#fail(asSluiceError(error));
-    }
   }
 
   /** While the subscription is being opened the refusal goes to whoever opens it; later its streams say so. */

@@ -20,8 +20,8 @@ export const subscriptionHandlers: RequestHandlers<
   'subscribe' | 'unsubscribe' | 'pause' | 'resume' | 'listSubscriptions'
 > = {
   async subscribe(session, request) {
-    const subscription = await ClientSubscription.open(session, optionsFromWire(request));
-    return { positions: asManyAsFit(subscription.firstPositions).map(positionToWire) };
+    const positions = await ClientSubscription.open(session, optionsFromWire(request));
+    return { positions: asManyAsFit(positions).map(positionToWire) };
   },
   unsubscribe(session, { subscriptionId }) {
     session.subscriptions.require(subscriptionId).end(undefined, 'unsubscribed');
