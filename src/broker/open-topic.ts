@@ -47,8 +47,7 @@ export class OpenTopic {
   /** @param nodeId this node */
   describe(nodeId: string): TopicDescription {
     const { name, id, settings, createdMs } = this.definition;
-    const partitions = this.partitions.map((one) => describe(one, nodeId));
-    return { name, id, settings, createdMs, partitions, error: undefined };
+    return { name, id, settings, createdMs, partitions: this.partitions.map((one) => describe(one, nodeId)) };
   }
 }
 
@@ -62,6 +61,5 @@ function describe(partition: Partition, nodeId: string): PartitionDescription {
     logEnd: partition.logEnd,
     retainedBytes: partition.retainedBytes,
     subscribers: partition.readers,
-    error: partition.failure,
   };
 }

@@ -38,29 +38,13 @@ export interface Settings {
   readonly acl: { readonly rules: readonly ConfiguredRule[] };
   readonly topics: {
     readonly autoCreate: boolean;
-    readonly maxTopics: number;
-    readonly maxPartitions: number;
     readonly defaults: {
       readonly partitions: number;
-      readonly retentionBytes: number | null;
+      readonly retentionBytes: number;
       readonly retentionAgeMs: number | null;
       readonly retentionRecords: number | null;
       readonly storage: 'memory' | 'disk';
-      readonly flush: 'always' | 'interval' | 'os';
-      readonly flushIntervalMs: number;
-      readonly cleanup: 'delete' | 'compact' | 'compact,delete';
-      readonly tombstoneRetentionMs: number;
     };
-  };
-  readonly storage: {
-    /** Null: what the machine allows. */
-    readonly memoryBytes: number | null;
-    readonly tailBytes: number;
-    readonly writeBytes: number;
-    readonly indexCacheBytes: number;
-    readonly openFiles: number;
-    /** Null: by what a partition retains. */
-    readonly segmentBytes: number | null;
   };
   readonly limits: {
     readonly maxFrameBytes: number;
@@ -86,8 +70,7 @@ export interface Settings {
 export function toSettings(parsed: ParsedConfig): Settings {
   const { tls, limits, topics } = parsed;
   const { idleTimeout, keepAlive, handshakeTimeout, ...counts } = limits;
-  const { defaults, ...topicLimits } = topics;
-  const { retentionAge, flushInterval, tombstoneRetention, ...topicDefaults } = defaults;
+  const { retentionAge, ...topicDefaults } = topics.defaults;
   const listen = tlsListen(parsed);
   return deepFreeze({
     node: parsed.node,
@@ -104,16 +87,7 @@ export function toSettings(parsed: ParsedConfig): Settings {
     http: parsed.http,
     auth: parsed.auth,
     acl: parsed.acl,
-    topics: {
-      ...topicLimits,
-      defaults: {
-        ...topicDefaults,
-        retentionAgeMs: retentionAge,
-        flushIntervalMs: flushInterval,
-        tombstoneRetentionMs: tombstoneRetention,
-      },
-    },
-    storage: parsed.storage,
+    topics: { autoCreate: topics.autoCreate, defaults: { ...topicDefaults, retentionAgeMs: retentionAge } },
     limits: {
       ...counts,
       idleTimeoutMs: idleTimeout,

@@ -12,17 +12,6 @@ export interface TopicSettings {
   readonly batchMaxBytes: number;
   /** `create`: records keep the producer's time; `append`: the broker stamps its own. */
   readonly timestamps: 'create' | 'append';
-  /**
-   * Disk: when a batch counts as stored. `always`: when it is on the disk; `interval`: when the operating system has it, which is
-   * synced every {@link TopicSettings.flushIntervalMs}; `os`: when the operating system has it.
-   */
-  readonly flush: 'always' | 'interval' | 'os';
-  /** Milliseconds between two syncs with `interval`. */
-  readonly flushIntervalMs: number;
-  /** What goes when: `delete` by the bounds of retention, `compact` (disk only) all but the latest record of each key. */
-  readonly cleanup: 'delete' | 'compact' | 'compact,delete';
-  /** Milliseconds that compaction keeps the record that deletes a key, so that readers learn of it. */
-  readonly tombstoneMs: number;
 }
 
 /** A topic as all nodes know it. */

@@ -17,8 +17,7 @@ import type {
 } from './coordinator.ts';
 import { OFFSET_BLOCK } from './coordinator.ts';
 import { DataDirLock } from './data-dir-lock.ts';
-import { storageError } from '../kernel/storage-error.ts';
-import { StateFile, listStateFiles, removeFile } from './state-file.ts';
+import { StateFile, listStateFiles, removeFile, storageError } from './state-file.ts';
 
 /*
  * The data directory of an embedded coordinator:
@@ -50,11 +49,6 @@ const topicSchema = z.strictObject({
       retentionRecords: count,
       batchMaxBytes: z.int().positive(),
       timestamps: z.enum(['create', 'append']),
-      // Files of versions before there were disk topics have none of these.
-      flush: z.enum(['always', 'interval', 'os']).default('always'),
-      flushIntervalMs: z.int().positive().default(1000),
-      cleanup: z.enum(['delete', 'compact', 'compact,delete']).default('delete'),
-      tombstoneMs: count.default(86_400_000),
     }),
     createdMs: count,
   }),

@@ -13,6 +13,9 @@ const MiB = 1024 * 1024;
  */
 const CONNECTION_WINDOW_STREAMS = 128;
 
+const MAX_TOPICS = 10_000;
+const MAX_PARTITIONS = 4096;
+
 /** Limits of the node's listeners. */
 export function transportLimits({ limits }: Settings): TransportLimits {
   return {
@@ -45,24 +48,19 @@ export function topicDefaults({ topics, limits }: Settings): TopicDefaults {
     partitions: defaults.partitions,
     settings: {
       storage: defaults.storage,
-      retentionBytes: defaults.retentionBytes ?? 0,
+      retentionBytes: defaults.retentionBytes,
       retentionMs: defaults.retentionAgeMs ?? 0,
       retentionRecords: defaults.retentionRecords ?? 0,
       batchMaxBytes: limits.batchMaxBytes,
       timestamps: 'create',
-      flush: defaults.flush,
-      flushIntervalMs: defaults.flushIntervalMs,
-      cleanup: defaults.cleanup,
-      tombstoneMs: defaults.tombstoneRetentionMs,
     },
-    maxTopics: topics.maxTopics,
-    maxPartitions: topics.maxPartitions,
+    maxTopics: MAX_TOPICS,
+    maxPartitions: MAX_PARTITIONS,
   };
 }
 
-/** What all partitions in memory may retain together; unless configured half of what the machine, or the container, has. */
-export function memoryLogBytes({ storage }: Settings): number {
-  if (storage.memoryBytes !== null) return storage.memoryBytes;
+/** What all partitions in memory may retain together: half of what the machine, or the container, has. */
+export function memoryLogBytes(): number {
   const constrained = process.constrainedMemory();
   const available = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
   return Math.max(64 * MiB, Math.floor(available / 2));

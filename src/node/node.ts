@@ -168,7 +168,7 @@ async function buildCore(
       random,
       authorizer: createAuthorizer(settings),
       authenticator: createAuthenticator(settings, coordinator.tokens, clock),
-      logs: memoryLogs(clock, new ByteBudget(memoryLogBytes(settings))),
+      logs: memoryLogs(clock, new ByteBudget(memoryLogBytes())),
       topics: topicDefaults(settings),
       inflatedMaxBytes: settings.limits.inflatedMaxBytes,
     }),
