@@ -7,7 +7,7 @@ import {
   batchMaxTimestamp,
   batchNextOffset,
 } from '../../wire/record-batch.ts';
-import type { LeaderEpoch, PartitionLog } from '../partition-log.ts';
+import type { LeaderEpoch, PartitionLog, RetentionLimits } from '../partition-log.ts';
 import type { DiskLogOptions, DiskLogSettings } from './disk-log-options.ts';
 import { DurableWaiters } from './durable-waiters.ts';
 import type { LeaderEpochs } from '../leader-epochs.ts';
@@ -26,6 +26,8 @@ export type { DiskLogObserver, DiskLogOptions, DiskLogSettings } from './disk-lo
 
 const HEAL_FIRST_MS = 500;
 const HEAL_MAX_MS = 10_000;
+/** A log that nothing was appended to for so long has its snapshot brought up to date. */
+const QUIET_MS = 1000;
 const NO_LIMITS = { retentionBytes: 0, retentionMs: 0, retentionRecords: 0 };
 
 /**
@@ -57,11 +59,11 @@ export class DiskLog implements PartitionLog, WriterHost {
   #logEnd: number;
   #durableEnd: number;
   #lastAppendMs = -Infinity;
+  /** A segment more than when retention was looked at last. */
+  #rolled = false;
   #healing: Timer | undefined;
   #healMs = HEAL_FIRST_MS;
   #flushTimer: Timer | undefined;
-  /** Byte of the active segment below which everything is on the disk. */
-  #syncedBytes: number;
   #closing: Promise<void> | undefined;
 
   private constructor(options: DiskLogOptions, wallMs: number, recovered: RecoveredLog) {
@@ -80,7 +82,6 @@ export class DiskLog implements PartitionLog, WriterHost {
     this.#logStart = recovered.logStart;
     this.#logEnd = this.#store.active.nextOffset;
     this.#durableEnd = this.#logEnd;
-    this.#syncedBytes = this.#store.active.bytes;
     this.#tail = new Tail(shared.tailBudget, this.#logEnd);
     this.#writer = new LogWriter(this, this.#store, shared);
     this.#snapshots = new SnapshotSchedule({
@@ -152,6 +153,7 @@ export class DiskLog implements PartitionLog, WriterHost {
     this.#lastAppendMs = appendedMs;
     this.#snapshots.appended(bytes.length);
     this.#writer.append({ bytes, baseOffset, nextOffset, maxTimestampMs, appendedMs });
+    if (this.#rolled) this.#dropExpired(this.#limits);
   }
 
   whenDurable(offset: number, callback: (error: SluiceError | undefined) => void): void {
@@ -186,23 +188,13 @@ export class DiskLog implements PartitionLog, WriterHost {
 
   enforceRetention(): void {
     if (this.#closing) return;
-    const wallMs = this.wallMs();
     this.#tail.trim(this.#durableEnd);
     const { active } = this.#store;
-    const limits = this.settings.cleanup === 'compact' ? NO_LIMITS : this.settings;
-    const emptied = active.bytes > 0 && this.#logStart >= active.nextOffset;
-    if (
-      !this.failure &&
-      (emptied || activeExpired(active, limits, wallMs)) &&
-      this.#logEnd === this.#durableEnd
-    ) {
-      this.#inBackground(async () => {
-        await this.#writer.roll();
-        this.#dropExpired();
-      });
-    }
-    this.#dropExpired();
-    if (wallMs - this.#lastAppendMs >= 1000) this.#snapshots.whenQuiet(this.#snapshotFacts());
+    const idle = !this.failure && this.#logEnd === this.#durableEnd;
+    if (idle && activeExpired(active, this.#limits, this.wallMs())) this.#logStart = this.#logEnd;
+    this.#dropExpired(this.#limits);
+    if (idle && active.bytes > 0 && this.#logStart >= active.nextOffset) this.#dropActive();
+    if (this.wallMs() - this.#lastAppendMs >= QUIET_MS) this.#snapshots.whenQuiet(this.#positions());
   }
 
   configure(limits: Partial<DiskLogSettings>): void {
@@ -219,8 +211,8 @@ export class DiskLog implements PartitionLog, WriterHost {
     if (offset <= this.#logStart) return;
     this.#logStart = offset;
     this.#snapshots.want();
-    this.enforceRetention();
-    this.#snapshots.whenQuiet(this.#snapshotFacts());
+    this.#dropExpired(NO_LIMITS);
+    this.#snapshots.whenQuiet(this.#positions());
   }
 
   truncate(offset: number): Promise<void> {
@@ -240,23 +232,22 @@ export class DiskLog implements PartitionLog, WriterHost {
   }
 
   beforeWrite(): void {
-    this.#snapshots.beforeWrite(this.#snapshotFacts());
+    this.#snapshots.beforeWrite(this.#positions());
   }
 
   onBatch(nextOffset: number): void {
     this.#durableEnd = nextOffset;
-    this.#snapshots.onBatch(this.#snapshotFacts());
+    this.#snapshots.onBatch(this.#positions());
   }
 
   onWritten(): void {
     this.#tail.trim(this.#durableEnd);
     this.#armFlush();
     this.#waiters.reached(this.#durableEnd);
-    if (this.#store.active.bytes > 0 && this.#store.segments.length > 1) this.#dropExpired();
   }
 
   onRolled(): void {
-    this.#syncedBytes = 0;
+    this.#rolled = true;
     this.#snapshots.want();
   }
 
@@ -273,13 +264,17 @@ export class DiskLog implements PartitionLog, WriterHost {
     this.#healLater();
   }
 
-  #snapshotFacts(): { readonly logStart: number; readonly logEnd: number; readonly durableEnd: number } {
+  #positions(): { readonly logStart: number; readonly logEnd: number; readonly durableEnd: number } {
     return { logStart: this.#logStart, logEnd: this.#logEnd, durableEnd: this.#durableEnd };
   }
 
-  #dropExpired(): void {
+  get #limits(): RetentionLimits {
+    return this.settings.cleanup === 'compact' ? NO_LIMITS : this.settings;
+  }
+
+  #dropExpired(limits: RetentionLimits): void {
+    this.#rolled = false;
     const { segments } = this.#store;
-    const limits = this.settings.cleanup === 'compact' ? NO_LIMITS : this.settings;
     const count = expiredSegments(segments, limits, this.#logStart, this.wallMs());
     if (count === 0) return;
     const gone = segments.splice(0, count);
@@ -289,7 +284,15 @@ export class DiskLog implements PartitionLog, WriterHost {
     this.#inBackground(() => this.#remove(gone));
   }
 
-  /** Oldest first, so that a crash in between leaves no hole. */
+  /** Nothing of the active segment is wanted any more: it goes when it is no longer the active one. */
+  #dropActive(): void {
+    this.#inBackground(async () => {
+      await this.#writer.roll();
+      this.#dropExpired(NO_LIMITS);
+    });
+  }
+
+  /** One after the other, oldest first, so that a crash in between leaves no hole. */
   async #remove(segments: readonly Segment[]): Promise<void> {
     const { openFiles, indexes, files } = this.#options.shared;
     for (const { path, indexPath } of segments) {
@@ -297,6 +300,7 @@ export class DiskLog implements PartitionLog, WriterHost {
       indexes.forget(indexPath);
       await files.removeFile(path);
       await files.removeFile(indexPath).catch(() => undefined);
+      await files.syncDirectory(this.directory);
     }
   }
 
@@ -311,10 +315,7 @@ export class DiskLog implements PartitionLog, WriterHost {
     if (this.settings.flush !== 'interval' || this.#flushTimer) return;
     this.#flushTimer = this.clock.setTimer(this.settings.flushIntervalMs, () => {
       this.#flushTimer = undefined;
-      this.#inBackground(async () => {
-        await this.#writer.sync();
-        this.#syncedBytes = this.#store.active.bytes;
-      });
+      this.#inBackground(() => this.#writer.sync());
     });
   }
 
@@ -333,8 +334,8 @@ export class DiskLog implements PartitionLog, WriterHost {
     if (this.#closing) return;
     const { active } = this.#store;
     // What was acknowledged without being synced is written once more: after a failed sync the system takes it for clean.
-    if (this.settings.flush !== 'always')
-      await rewriteFrom(this.#options.shared.files, active, this.#syncedBytes);
+    const { syncedBytes } = this.#writer;
+    if (this.settings.flush !== 'always') await rewriteFrom(this.#options.shared.files, active, syncedBytes);
     await this.#goBack(this.#durableEnd);
     // A file whose write failed is not written to any more.
     await this.#writer.roll();
@@ -353,7 +354,6 @@ export class DiskLog implements PartitionLog, WriterHost {
     this.#logEnd = end;
     this.#durableEnd = end;
     this.#logStart = Math.min(this.#logStart, end);
-    this.#syncedBytes = this.#store.active.bytes;
     this.#tail.reset(end);
     this.#epochs.truncate(end);
     this.#snapshots.forgetCapture();
@@ -369,7 +369,7 @@ export class DiskLog implements PartitionLog, WriterHost {
     });
     await this.#writer.run(async () => {
       await this.#snapshots.settled();
-      if (!this.failure) await this.#snapshots.last(this.#snapshotFacts()).catch(() => undefined);
+      if (!this.failure) await this.#snapshots.last(this.#positions()).catch(() => undefined);
       this.#writer.stop();
       await this.#writer.closeFile().catch(() => undefined);
     });
@@ -378,6 +378,7 @@ export class DiskLog implements PartitionLog, WriterHost {
       openFiles.forget(path);
       indexes.forget(indexPath);
     }
+    await openFiles.settled();
     this.#tail.reset(this.#logEnd);
   }
 }

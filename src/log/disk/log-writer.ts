@@ -58,14 +58,21 @@ export class LogWriter {
   /** Whether every write to the open file is durable. */
   #durable = false;
   #unsynced = false;
+  #syncedBytes = 0;
   #running = false;
   #stopped = false;
   #rollWanted = false;
+  #sealing: Promise<void> = Promise.resolve();
 
   constructor(host: WriterHost, store: SegmentStore, shared: DiskShared) {
     this.#host = host;
     this.#store = store;
     this.#shared = shared;
+  }
+
+  /** Byte of the active segment below which everything is on the disk. */
+  get syncedBytes(): number {
+    return this.#syncedBytes;
   }
 
   /** Opens the active segment for writing. @throws what the file system says */
@@ -78,6 +85,7 @@ export class LogWriter {
     });
     this.#durable = durable;
     this.#unsynced = false;
+    this.#syncedBytes = this.#store.active.bytes;
   }
 
   /** @throws OVERLOADED when the disk is too far behind */
@@ -116,8 +124,15 @@ export class LogWriter {
   /** Makes durable what was written; part of a job. @throws what the file system says */
   async sync(): Promise<void> {
     if (!this.#unsynced) return;
+    try {
+      await this.#file?.sync();
+    } catch (error) {
+      // What was written since the last sync may never reach the disk, whatever a later one says.
+      this.fail(error);
+      throw error;
+    }
     this.#unsynced = false;
-    await this.#file?.sync();
+    this.#syncedBytes = this.#store.active.bytes;
   }
 
   /** {@link sync}, between writes. */
@@ -148,11 +163,14 @@ export class LogWriter {
     this.#file = file;
     this.#durable = durable;
     this.#store.segments.push(next);
+    this.#syncedBytes = 0;
     this.#seal(active);
     this.#host.onRolled();
   }
 
+  /** Closes the active segment's file, after everything else that is being written. */
   async closeFile(): Promise<void> {
+    await this.#sealing;
     const file = this.#file;
     this.#file = undefined;
     await file?.close();
@@ -250,7 +268,10 @@ export class LogWriter {
     segment.index = undefined;
     this.#shared.indexes.keep(segment.indexPath, index);
     const { files } = this.#shared;
-    replaceFile(files, this.#host.directory, segment.indexPath, index.encode(segment)).catch(() => undefined);
+    const bytes = index.encode(segment);
+    this.#sealing = this.#sealing
+      .then(() => replaceFile(files, this.#host.directory, segment.indexPath, bytes))
+      .catch(() => undefined);
   }
 
   #count(bytes: number): void {

@@ -17,6 +17,7 @@ export class OpenFiles {
   readonly #max: number;
   /** In order of last use. */
   readonly #entries = new Map<string, Entry>();
+  readonly #closing = new Set<Promise<void>>();
 
   /** @param max files that stay open while nobody uses them */
   constructor(files: FileSystem, max: number) {
@@ -55,6 +56,11 @@ export class OpenFiles {
     this.#closeUnused(entry);
   }
 
+  /** Resolves when everything that was forgotten and is not used is closed. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#closing);
+  }
+
   #take(path: string): Entry {
     const known = this.#entries.get(path);
     if (known) {
@@ -78,6 +84,10 @@ export class OpenFiles {
 
   #closeUnused(entry: Entry): void {
     if (!entry.unwanted || entry.users > 0) return;
-    entry.opening.then((file) => file.close()).catch(() => undefined);
+    const closing = entry.opening
+      .then((file) => file.close())
+      .catch(() => undefined)
+      .finally(() => this.#closing.delete(closing));
+    this.#closing.add(closing);
   }
 }

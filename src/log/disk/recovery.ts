@@ -177,10 +177,13 @@ class Recovery {
       segment.index = snapshot.index;
     }
     const compacted = this.#options.settings.cleanup !== 'delete';
+    const from = segment.bytes;
     const end = await this.#scan(segment, size, compacted && !isLast, (header) => {
       this.#epochs.add(header.leaderEpoch, header.baseOffset);
       this.#options.state.replay(header);
     });
+    // The last process may have ended before the system had written this out; from now on it counts as durable.
+    if (end.position > from) await this.#sync(segment);
     if (end.kind === 'end') return undefined;
     this.#orderly = false;
     return isLast ? this.#endLast(segment, end, size) : this.#setAside(segment, end, size);
@@ -244,6 +247,15 @@ class Recovery {
     return this.#withFile(segment.path, (file) =>
       findNextBatch(file, { from: end.position + 1, to: size }, segment.nextOffset),
     );
+  }
+
+  async #sync(segment: Segment): Promise<void> {
+    const file = await this.#files.open(segment.path, {});
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
   }
 
   async #cut(segment: Segment, position: number): Promise<void> {

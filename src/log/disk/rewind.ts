@@ -36,6 +36,8 @@ export async function rewind(
   const segment = segments[at]!;
   segment.index = await indexes.load(segment);
   indexes.forget(segment.indexPath);
+  // It becomes the active one again.
+  await removeIfThere(files, segment.indexPath);
   const cut = await cutPosition(shared, segment, offset);
   await withFile(files, segment.path, {}, async (file) => {
     await file.truncate(cut.position);
