@@ -119,13 +119,7 @@ export class ArrayLog {
 
   /** Checks a log that was opened again, and goes on from what it has. */
   async comeBack(log: PartitionLog, comeback: Comeback): Promise<void> {
-    const floor = { closed: this.end, killed: this.promised, powerLost: this.safe }[comeback];
-    const [low, high] = comeback === 'closed' ? [this.start, this.start] : [this.startFloor, this.start];
-    expect(log.logStart, 'start that came back').toBeGreaterThanOrEqual(low);
-    // A log that lost its tail may end below where it began.
-    expect(log.logStart, 'start that came back').toBeLessThanOrEqual(high);
-    expect(log.logEnd, 'end that came back').toBeGreaterThanOrEqual(floor);
-    expect(log.durableEnd, 'durable end after opening').toBe(log.logEnd);
+    const floor = this.checkEnds(log, comeback);
     const batches = await readAll(log);
     const before = this.entries.filter(({ next }) => next <= log.logStart);
     const found = batches.map((batch, n) => {
@@ -139,6 +133,23 @@ export class ArrayLog {
       expect(found.at(-1)!.next, 'end of the last batch').toBe(log.logEnd);
     }
     this.entries = [...before, ...found];
+    this.goOn(log, comeback);
+  }
+
+  /** @returns below which nothing may be missing */
+  protected checkEnds(log: PartitionLog, comeback: Comeback): number {
+    const floor = { closed: this.end, killed: this.promised, powerLost: this.safe }[comeback];
+    const [low, high] = comeback === 'closed' ? [this.start, this.start] : [this.startFloor, this.start];
+    expect(log.logStart, 'start that came back').toBeGreaterThanOrEqual(low);
+    // A log that lost its tail may end below where it began.
+    expect(log.logStart, 'start that came back').toBeLessThanOrEqual(high);
+    expect(log.logEnd, 'end that came back').toBeGreaterThanOrEqual(floor);
+    expect(log.durableEnd, 'durable end after opening').toBe(log.logEnd);
+    return floor;
+  }
+
+  /** A log came back, and may have lost its end. */
+  protected goOn(log: PartitionLog, comeback: Comeback): void {
     this.#doubtful = [];
     this.start = log.logStart;
     // Readers may have all of it now.

@@ -88,6 +88,21 @@ describe('after a power loss', () => {
     expect(found('/data/log/a', runsOf)).toEqual(new Set(['A', 'AB', 'A\0']));
   });
 
+  it('what was cut off does not come back once the size of the file is known', async () => {
+    await (await made('/data/log/a', fill(65, 1024))).truncate(512);
+    const file = await disk.open('/data/log/a', { durableWrites: true });
+    await file.write([fill(66, 512)], 1024);
+    expect(found('/data/log/a', runsOf)).toEqual(new Set(['A\0B']));
+  });
+
+  it('a cut that is lost takes what was written behind it along', async () => {
+    const file = await made('/data/log/a', fill(65, 1024));
+    await file.truncate(512);
+    await file.write([fill(66, 100)], 512);
+    const outcomes = found('/data/log/a', (bytes) => `${bytes?.length} ${runsOf(bytes)}`);
+    expect(outcomes).toEqual(new Set(['1024 A', '512 A', '612 A\0', '612 AB']));
+  });
+
   it('a cut that is not durable may be undone', async () => {
     const file = await made('/data/log/a', fill(65, 1024));
     await file.truncate(512);
