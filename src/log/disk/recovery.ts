@@ -75,6 +75,8 @@ class Recovery {
     await this.#files.makeDirectory(this.#directory);
     const found = sortFiles(await this.#files.list(this.#directory));
     for (const name of found.unfinished) await this.#files.removeFile(join(this.#directory, name));
+    // A file that the last process had just made may be lost yet, and from now on more is put into it.
+    await this.#files.syncDirectory(this.#directory);
     this.#snapshots = new Snapshots(this.#directory, this.#files, found.snapshots);
     const snapshot = await this.#chooseSnapshot(found);
     if (!snapshot) this.#options.state.reset();
