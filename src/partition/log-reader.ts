@@ -60,6 +60,7 @@ export class LogReader implements PartitionReader, Waiter {
   }
 
   read(maxBytes: number): ReadResult | Promise<ReadResult> {
+    const startedMs = this.#keep || this.#scan ? this.#source.clock.monotonicMs() : 0;
     for (;;) {
       const now = this.#withoutLog();
       if (now) return now;
@@ -68,11 +69,11 @@ export class LogReader implements PartitionReader, Waiter {
       const found = this.#source.log.read(this.#readFrom(), upTo, this.#readBytes(maxBytes));
       if (found instanceof Promise) {
         return found.then(
-          (batches) => this.#take(batches, upTo) ?? this.read(maxBytes),
+          (batches) => this.#takeLate(batches, upTo) ?? this.read(maxBytes),
           (error: unknown) => this.#fail(error),
         );
       }
-      const result = this.#take(found, upTo);
+      const result = this.#take(found, upTo, startedMs);
       if (result) return result;
     }
   }
@@ -136,14 +137,22 @@ export class LogReader implements PartitionReader, Waiter {
     return this.#keep ? Math.min(maxBytes, SCAN_STEP_BYTES - this.#skippedBytes) : maxBytes;
   }
 
-  /** Makes a result of what the log gave below `upTo`; undefined when nothing of it is wanted and there may be more. */
-  #take(batches: readonly Buffer[], upTo: number): ReadResult | undefined {
+  /** What was waited for takes no time from what comes after it. */
+  #takeLate(batches: readonly Buffer[], upTo: number): ReadResult | undefined {
+    return this.#take(batches, upTo, this.#source.clock.monotonicMs());
+  }
+
+  /**
+   * Makes a result of what the log gave below `upTo`; undefined when nothing of it is wanted and there may be more.
+   * @param startedMs since when this reader has kept others waiting
+   */
+  #take(batches: readonly Buffer[], upTo: number, startedMs: number): ReadResult | undefined {
     if (this.#ended) return this.#ended;
     try {
       if (this.#scan?.done === false) return this.#stepScan(this.#scan, batches);
       const last = batches.at(-1);
       if (!last) this.#nextOffset = Math.max(this.#nextOffset, upTo);
-      else if (this.#keep || this.#scan) return this.#pick(batches);
+      else if (this.#keep || this.#scan) return this.#pick(batches, startedMs);
       else this.#nextOffset = batchNextOffset(last);
       return last && { kind: 'batches', batches };
     } catch (error) {
@@ -160,10 +169,9 @@ export class LogReader implements PartitionReader, Waiter {
     return IDLE;
   }
 
-  #pick(batches: readonly Buffer[]): ReadResult | undefined {
+  #pick(batches: readonly Buffer[], startedMs: number): ReadResult | undefined {
     const { clock, inflatedMaxBytes } = this.#source;
     const picked: Buffer[] = [];
-    const startedMs = clock.monotonicMs();
     let last: Buffer | undefined;
     let late = false;
     for (const batch of batches) {

@@ -18,21 +18,27 @@ const FIRST_ROOM_BYTES = 4096;
  * Cuts the bytes of one stream into frames.
  *
  * Chunks may be cut anywhere. Bytes are copied once, out of the transport's chunk into the payload (a payload that comes in
- * pieces may be copied again while its buffer grows). What is held never exceeds twice what has arrived of the frame at hand.
+ * pieces may be copied again while its buffer grows). What is held never exceeds twice what has arrived of the frame at hand,
+ * and between frames it is nothing.
  */
 export class FrameReader {
   readonly #limits: FrameLimits;
   readonly #onFrame: (type: number, topic: string, payload: Buffer) => void;
-  /** Header and topic of the frame at hand. */
-  readonly #head = Buffer.allocUnsafeSlow(FRAME_HEADER_BYTES + TOPIC_MAX_BYTES);
+  /** Header and topic of the frame at hand, where they come in pieces. */
+  #head: Buffer | undefined;
   #headBytes = 0;
+  #type = 0;
+  /** Bytes of payload that the header announces. */
+  #announced = 0;
   /** Room for the payload; undefined while header and topic are not complete. */
   #payload: Buffer | undefined;
   #payloadBytes = 0;
   #topic = '';
-  /** The bytes `#topic` was made of: most streams repeat one topic. */
-  #topicBytes: Buffer = EMPTY;
+  /** The last topic and the bytes it was made of: most streams repeat one. */
+  #lastTopic = '';
+  #lastTopicBytes: Buffer = EMPTY;
   #failure: Error | undefined;
+  #paused = false;
   #stopped = false;
 
   /**
@@ -53,14 +59,16 @@ export class FrameReader {
   /**
    * Takes the next bytes of the stream; `chunk` is not kept. A reader that has thrown once throws the same again.
    *
+   * @returns bytes taken: all of `chunk`, unless {@link pause} was called meanwhile; the rest has to be pushed again
    * @throws UNKNOWN_FRAME when a type is not known; FRAME_TOO_LARGE when a header announces more than the limit;
    *   PROTOCOL_ERROR when a topic is not UTF-8
    */
-  push(chunk: Buffer): void {
+  push(chunk: Buffer): number {
     if (this.#failure !== undefined) throw this.#failure;
+    this.#paused = false;
+    let at = 0;
     try {
-      let at = 0;
-      while (at < chunk.length && !this.#stopped) {
+      while (at < chunk.length && this.#wantsMore()) {
         at = this.#payload === undefined ? this.#takeHead(chunk, at) : this.#takePayload(chunk, at);
       }
     } catch (error) {
@@ -68,6 +76,12 @@ export class FrameReader {
       this.#release();
       throw error;
     }
+    return this.#stopped ? chunk.length : at;
+  }
+
+  /** Makes the `push` at hand return after the frame that is being handed out. */
+  pause(): void {
+    this.#paused = true;
   }
 
   /**
@@ -88,37 +102,65 @@ export class FrameReader {
     this.#release();
   }
 
+  /** Asked again after each frame, because the callee may pause or stop in it. */
+  #wantsMore(): boolean {
+    return !this.#stopped && !this.#paused;
+  }
+
   #release(): void {
+    this.#head = undefined;
     this.#payload = undefined;
     this.#headBytes = 0;
     this.#payloadBytes = 0;
   }
 
-  /** Fills header and topic from `chunk`; begins the payload once both are there. Returns where it stopped. */
+  /** Reads header and topic, in place where all of them are there. Returns where it stopped. */
   #takeHead(chunk: Buffer, from: number): number {
-    const head = this.#head;
+    if (this.#head !== undefined) return this.#gatherHead(this.#head, chunk, from);
+    if (chunk.length - from >= FRAME_HEADER_BYTES) {
+      this.#checkHeader(chunk, from);
+      const end = from + FRAME_HEADER_BYTES + chunk[from + 1]!;
+      if (end <= chunk.length) {
+        this.#headBytes = end - from;
+        return this.#begin(chunk, from, chunk.length, end);
+      }
+    }
+    this.#head = Buffer.allocUnsafeSlow(FRAME_HEADER_BYTES + TOPIC_MAX_BYTES);
+    return this.#gatherHead(this.#head, chunk, from);
+  }
+
+  /** Adds what `chunk` has of header and topic. */
+  #gatherHead(head: Buffer, chunk: Buffer, from: number): number {
     let at = from;
     if (this.#headBytes < FRAME_HEADER_BYTES) {
       while (this.#headBytes < FRAME_HEADER_BYTES && at < chunk.length)
         head[this.#headBytes++] = chunk[at++]!;
       if (this.#headBytes < FRAME_HEADER_BYTES) return at;
-      this.#checkHeader();
+      this.#checkHeader(head, 0);
     }
     const headEnd = FRAME_HEADER_BYTES + head[1]!;
-    const take = Math.min(headEnd - this.#headBytes, chunk.length - at);
-    for (let i = 0; i < take; i++) head[this.#headBytes++] = chunk[at++]!;
+    while (this.#headBytes < headEnd && at < chunk.length) head[this.#headBytes++] = chunk[at++]!;
     if (this.#headBytes < headEnd) return at;
-    const announced = head.readUInt32BE(2);
-    const room = announced <= chunk.length - at ? announced : Math.min(announced, FIRST_ROOM_BYTES);
+    this.#head = undefined;
+    return this.#begin(head, 0, chunk.length, at);
+  }
+
+  /** Header and topic are at `from` in `head`; the payload begins at `at` in a chunk that ends at `chunkEnd`. */
+  #begin(head: Buffer, from: number, chunkEnd: number, at: number): number {
+    const start = from + FRAME_HEADER_BYTES;
+    this.#topic = this.#readTopic(head, start, start + head[from + 1]!);
+    const announced = this.#announced;
+    const room = announced <= chunkEnd - at ? announced : Math.min(announced, FIRST_ROOM_BYTES);
     this.#payload = this.#allocate(room);
     return announced === 0 ? this.#finish(at) : at;
   }
 
-  #checkHeader(): void {
-    const type = this.#head[0]!;
+  /** Reads type and length. */
+  #checkHeader(head: Buffer, from: number): void {
+    const type = head[from]!;
     if (!isFrameType(type))
       throw new SluiceError('UNKNOWN_FRAME', `frame type ${frameName(type)} is not known`);
-    const announced = this.#head.readUInt32BE(2);
+    const announced = head.readUInt32BE(from + 2);
     const limit = maxPayloadBytes(type, this.#limits);
     if (announced > limit) {
       throw new SluiceError(
@@ -126,10 +168,12 @@ export class FrameReader {
         `a ${frameName(type)} frame announces ${announced} bytes; at most ${limit}`,
       );
     }
+    this.#type = type;
+    this.#announced = announced;
   }
 
   #takePayload(chunk: Buffer, from: number): number {
-    const announced = this.#head.readUInt32BE(2);
+    const announced = this.#announced;
     const have = this.#payloadBytes;
     const take = Math.min(announced - have, chunk.length - from);
     let payload = this.#payload!;
@@ -145,30 +189,27 @@ export class FrameReader {
 
   /** Hands the frame out. The state is clean before the callee runs. */
   #finish(at: number): number {
-    const type = this.#head[0]!;
-    const topic = this.#readTopic();
     const payload = this.#payload!;
     this.#release();
-    this.#onFrame(type, topic, payload);
+    this.#onFrame(this.#type, this.#topic, payload);
     return at;
   }
 
   /** Batches stay for long in logs: they get memory of their own, or each would pin a whole slab (64 KiB) of Node's pool. */
   #allocate(bytes: number): Buffer {
     if (bytes === 0) return EMPTY;
-    const type = this.#head[0];
-    return type === FRAME.PRODUCE || type === FRAME.BATCH
+    return this.#type === FRAME.PRODUCE || this.#type === FRAME.BATCH
       ? Buffer.allocUnsafeSlow(bytes)
       : Buffer.allocUnsafe(bytes);
   }
 
-  #readTopic(): string {
-    const bytes = this.#head.subarray(FRAME_HEADER_BYTES, this.#headBytes);
-    if (bytes.length === 0) return '';
-    if (bytes.equals(this.#topicBytes)) return this.#topic;
+  #readTopic(head: Buffer, start: number, end: number): string {
+    if (start === end) return '';
+    const bytes = head.subarray(start, end);
+    if (bytes.equals(this.#lastTopicBytes)) return this.#lastTopic;
     if (!isUtf8(bytes)) throw new SluiceError('PROTOCOL_ERROR', 'the topic of a frame is not UTF-8');
-    this.#topicBytes = Buffer.from(bytes);
-    this.#topic = bytes.toString('utf8');
-    return this.#topic;
+    this.#lastTopicBytes = Buffer.from(bytes);
+    this.#lastTopic = bytes.toString('utf8');
+    return this.#lastTopic;
   }
 }

@@ -186,6 +186,20 @@ describe('a reader with a key filter', () => {
     expect(reader.nextOffset).toBeLessThan(10);
   });
 
+  it('stops early when looking takes long, however little each round of it reads', () => {
+    class SlowClock extends FakeClock {
+      override monotonicMs(): number {
+        this.advance(1);
+        return super.monotonicMs();
+      }
+    }
+    const partition = openPartition({ clock: new SlowClock() });
+    for (let batch = 0; batch < 50; batch++) partition.append(batchOf([{ key: 'b' }]));
+    const reader = open(partition, { at: 'earliest' }, keyIs('a'));
+    expect(readNow(reader, 1).kind).toBe('batches');
+    expect(reader.nextOffset).toBeLessThan(6);
+  });
+
   it.each([
     ['that cannot be read', 'CORRUPT_BATCH', garbage],
     [

@@ -148,4 +148,17 @@ describe('FrameReader', () => {
     reader.end();
     expect(seen).toEqual([FRAME.PING]);
   });
+
+  it('hands out nothing more of the chunk after pause, and says how much it took', () => {
+    const seen: string[] = [];
+    const reader = new FrameReader(LIMITS, (_type, topic) => {
+      seen.push(topic);
+      if (topic === 'b') reader.pause();
+    });
+    const frames = ['a', 'b', 'c'].map((topic) => encodeFrame(FRAME.PUBLISH, topic, Buffer.from('x')));
+    const chunk = Buffer.concat(frames);
+    const taken = reader.push(chunk);
+    expect([taken, seen]).toEqual([frames[0]!.length * 2, ['a', 'b']]);
+    expect([reader.push(chunk.subarray(taken)), seen]).toEqual([frames[0]!.length, ['a', 'b', 'c']]);
+  });
 });

@@ -50,8 +50,8 @@ export interface ControlChannel {
   /** Writes a whole frame. */
   write(frame: Buffer): void;
   /**
-   * Starts `task`, which writes an answer and never rejects: now, or when fewer of them run and the client has read more of its
-   * answers. A small request may have a large answer.
+   * Starts `task`, which writes an answer and never rejects. Once many of them run, or the client has not read its answers, no
+   * more frames are read: a small request may have a large answer.
    */
   run(task: () => Promise<void>): void;
   /** Something has begun that may take time and write a small answer; {@link answered} says that it is over. */

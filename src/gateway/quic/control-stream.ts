@@ -16,7 +16,7 @@ import { StreamInput } from './stream-input.ts';
 /** Version of the protocol this gateway speaks. */
 const PROTOCOL_VERSION = 1;
 const CLIENT_ID_MAX_BYTES = 256;
-/** Requests of one connection that are worked on at once; each may have an answer of 4 MiB. */
+/** Requests of one connection that are worked on at once; each may have an answer of 4 MiB. Those behind are not read yet. */
 const MAX_RUNNING_TASKS = 16;
 
 type FrameHandler = (control: ControlStream, topic: string, payload: Buffer) => void;
@@ -34,8 +34,6 @@ export class ControlStream implements StreamInputOwner, ControlChannel, Settling
   readonly #input: StreamInput;
   /** Requests and raw publishes that are not answered. */
   #inFlight = 0;
-  /** Tasks that wait for their turn; bounded by what arrives together. */
-  #tasks: (() => Promise<void>)[] = [];
   #running = 0;
   #framesSeen = 0;
   #helloSeen = false;
@@ -56,7 +54,7 @@ export class ControlStream implements StreamInputOwner, ControlChannel, Settling
 
   /** Whether everything that was asked is answered. */
   get settled(): boolean {
-    return this.#inFlight === 0 && this.#stream.send.bufferedBytes === 0;
+    return this.#inFlight === 0 && !this.#input.holding && this.#stream.send.bufferedBytes === 0;
   }
 
   get helloSeen(): boolean {
@@ -65,7 +63,11 @@ export class ControlStream implements StreamInputOwner, ControlChannel, Settling
 
   get congested(): boolean {
     const { maxAnswerBytes, maxInFlight } = this.session.context.limits;
-    return this.#inFlight > maxInFlight || this.#stream.send.bufferedBytes > maxAnswerBytes;
+    return (
+      this.#running >= MAX_RUNNING_TASKS ||
+      this.#inFlight > maxInFlight ||
+      this.#stream.send.bufferedBytes > maxAnswerBytes
+    );
   }
 
   /** Writes a whole frame. */
@@ -75,8 +77,11 @@ export class ControlStream implements StreamInputOwner, ControlChannel, Settling
 
   run(task: () => Promise<void>): void {
     this.asked();
-    this.#tasks.push(task);
-    this.#startTasks();
+    this.#running += 1;
+    void task().finally(() => {
+      this.#running -= 1;
+      this.answered();
+    });
   }
 
   asked(): void {
@@ -95,7 +100,6 @@ export class ControlStream implements StreamInputOwner, ControlChannel, Settling
 
   /** The last word on a connection that ends because of an error. */
   sayGoodbye(error: SluiceError): void {
-    this.#tasks = [];
     this.write(errorFrame(0, error));
     this.#stream.send.end();
     this.#input.stop(error.wire);
@@ -171,22 +175,7 @@ export class ControlStream implements StreamInputOwner, ControlChannel, Settling
     });
   }
 
-  #startTasks(): void {
-    const { maxAnswerBytes } = this.session.context.limits;
-    while (this.#running < MAX_RUNNING_TASKS && this.#stream.send.bufferedBytes <= maxAnswerBytes) {
-      const task = this.#tasks.shift();
-      if (!task) return;
-      this.#running += 1;
-      void task().finally(() => {
-        this.#running -= 1;
-        this.#startTasks();
-        this.answered();
-      });
-    }
-  }
-
   #wroteOut(): void {
-    this.#startTasks();
     this.#input.recheck();
     this.session.progressed();
   }

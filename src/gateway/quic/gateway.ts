@@ -40,7 +40,7 @@ export class NativeGateway {
       log: options.log,
       node: options.node,
       limits: { ...DEFAULT_GATEWAY_LIMITS, ...options.limits },
-      scheduler: new PumpScheduler(),
+      scheduler: new PumpScheduler(options.clock),
       counters: this.counters,
       encoder: new RecordBatchEncoder(),
       connectionCount: () => this.#sessions.size,

@@ -18,6 +18,8 @@ export interface GatewayLimits {
   readonly maxDeliveryStreams: number;
   /** Bytes of frames that have not arrived completely, per connection; the stream that goes beyond is OVERLOADED. */
   readonly maxPartialBytes: number;
+  /** The same while it is not known who the client is; the stream that goes beyond is UNAUTHENTICATED. */
+  readonly maxStrangerBytes: number;
   /** The same for all connections of the node together. */
   readonly maxPartialBytesTotal: number;
   /** A stream whose unread answers take more than this is not read until the client has read some. */
@@ -40,6 +42,7 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   maxSubscriptions: 1024,
   maxDeliveryStreams: 16_384,
   maxPartialBytes: 64 * MiB,
+  maxStrangerBytes: 64 * KiB,
   maxPartialBytesTotal: 1024 * MiB,
   maxAnswerBytes: 256 * KiB,
   maxInFlight: 1024,

@@ -45,7 +45,7 @@ export class PublishStream implements StreamInputOwner, Settling {
 
   /** Whether everything that was received has been answered, as far as this end can know. */
   get settled(): boolean {
-    return this.#inFlight === 0 && (this.#stream.send?.bufferedBytes ?? 0) === 0;
+    return this.#inFlight === 0 && !this.#input.holding && (this.#stream.send?.bufferedBytes ?? 0) === 0;
   }
 
   get congested(): boolean {

@@ -2,10 +2,13 @@ import { asSluiceError, SluiceError } from '../../kernel/errors.ts';
 import type { ReceiveStream } from '../../transport/transport.ts';
 import { FrameReader } from '../../wire/frame-reader.ts';
 import type { GatewayContext } from './gateway-context.ts';
+import type { Pump } from './pump-scheduler.ts';
 
 /** Bytes of unfinished frames on one connection. */
 export interface PartialBytes {
   partialBytes: number;
+  /** Whether it is known who the client is, anonymous included. */
+  readonly authenticated: boolean;
 }
 
 /** What the owner of a stream does with it. */
@@ -24,17 +27,29 @@ export interface StreamInputOwner {
   readonly congested: boolean;
 }
 
+/** How long frames that arrived together are acted upon before others get their turn; a frame that has begun is finished. */
+const TURN_MS = 2;
+
 /**
  * Reads frames from the half of a stream that a client writes, within the bounds of its connection.
+ *
+ *     chunk ─> frames ─> owner ─ until it is congested, or 2 ms are over ─> rest: held, stream paused ─> next turn ─> frames …
+ *
+ * So no frame comes before its owner can take it, and a chunk of ten thousand cheap frames holds nobody up.
  */
-export class StreamInput {
+export class StreamInput implements Pump {
+  scheduled = false;
   readonly #context: GatewayContext;
   readonly #connection: PartialBytes;
   readonly #receive: ReceiveStream;
   readonly #owner: StreamInputOwner;
   readonly #reader: FrameReader;
   #partialBytes = 0;
+  /** What has arrived and is not read yet; the stream is paused then. */
+  #rest: Buffer | undefined;
+  #turnEndsMs = 0;
   #paused = false;
+  #endCame = false;
   #over = false;
 
   constructor(
@@ -47,9 +62,10 @@ export class StreamInput {
     this.#connection = connection;
     this.#receive = receive;
     this.#owner = owner;
-    this.#reader = new FrameReader(context.limits, (type, topic, payload) =>
-      owner.onFrame(type, topic, payload),
-    );
+    this.#reader = new FrameReader(context.limits, (type, topic, payload) => {
+      owner.onFrame(type, topic, payload);
+      if (owner.congested || context.clock.monotonicMs() >= this.#turnEndsMs) this.#reader.pause();
+    });
     receive.onData = (chunk) => this.#onData(chunk);
     receive.onEnd = () => this.#onEnd();
     receive.onReset = (code) => this.#onReset(code);
@@ -60,11 +76,16 @@ export class StreamInput {
     return this.#over;
   }
 
+  /** Whether something has arrived that was not acted upon yet. */
+  get holding(): boolean {
+    return this.#rest !== undefined;
+  }
+
   /** Reads on if it had stopped because of `congested` and that is over. */
   recheck(): void {
     if (!this.#paused || this.#over || this.#owner.congested) return;
-    this.#paused = false;
-    this.#receive.resume();
+    if (this.#rest) this.#context.scheduler.wake(this);
+    else this.#resume();
   }
 
   /** Reads nothing more and tells the client so. Idempotent. */
@@ -73,28 +94,70 @@ export class StreamInput {
     this.#receive.stop(code);
   }
 
+  /** Its turn to go on with what it holds. */
+  pump(): boolean {
+    const rest = this.#rest;
+    if (this.#over || !rest || this.#owner.congested) return false;
+    this.#rest = undefined;
+    this.#read(rest, false);
+    return false;
+  }
+
   #onData(chunk: Buffer): void {
     if (this.#over) return;
     this.#context.counters.streamBytesIn += chunk.length;
+    if (this.#rest) this.#rest = Buffer.concat([this.#rest, chunk]);
+    else this.#read(chunk, true);
+  }
+
+  /** @param lent `chunk` is the transport's and only valid now */
+  #read(chunk: Buffer, lent: boolean): void {
+    this.#turnEndsMs = this.#context.clock.monotonicMs() + TURN_MS;
     try {
-      this.#reader.push(chunk);
-      this.#account(this.#reader.pendingBytes);
+      const taken = this.#reader.push(chunk);
+      if (taken < chunk.length && !this.#over) {
+        const rest = chunk.subarray(taken);
+        this.#rest = lent ? Buffer.from(rest) : rest;
+      }
+      this.#account(this.#reader.pendingBytes + (this.#rest?.length ?? 0));
       this.#checkPartial();
     } catch (error) {
       this.#fail(error);
     }
     this.#owner.onTurnEnd();
-    this.#pauseIfCongested();
+    this.#pauseOrGoOn();
   }
 
-  #pauseIfCongested(): void {
-    if (this.#over || this.#paused || !this.#owner.congested) return;
+  #pauseOrGoOn(): void {
+    if (this.#over) return;
+    const { congested } = this.#owner;
+    if (congested || this.#rest) {
+      this.#pause();
+      if (!congested) this.#context.scheduler.wake(this);
+    } else {
+      this.#resume();
+    }
+  }
+
+  #pause(): void {
+    if (this.#paused) return;
     this.#paused = true;
     this.#receive.pause();
   }
 
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    if (this.#endCame) this.#onEnd();
+    else this.#receive.resume();
+  }
+
   #onEnd(): void {
     if (this.#over) return;
+    if (this.#rest) {
+      this.#endCame = true;
+      return;
+    }
     try {
       this.#reader.end();
     } catch (error) {
@@ -120,6 +183,7 @@ export class StreamInput {
   #close(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#rest = undefined;
     this.#account(0);
     this.#reader.stop();
   }
@@ -133,14 +197,17 @@ export class StreamInput {
   }
 
   #checkPartial(): void {
-    const { maxPartialBytes, maxPartialBytesTotal } = this.#context.limits;
     if (this.#partialBytes === 0) return;
-    if (
-      this.#connection.partialBytes <= maxPartialBytes &&
-      this.#context.counters.partialBytes <= maxPartialBytesTotal
-    ) {
-      return;
+    const { limits, counters } = this.#context;
+    const { authenticated, partialBytes } = this.#connection;
+    if (!authenticated && partialBytes > limits.maxStrangerBytes) {
+      throw new SluiceError(
+        'UNAUTHENTICATED',
+        'so many bytes are only taken from a client that has said HELLO with a token, or shown a certificate',
+      );
     }
+    if (partialBytes <= limits.maxPartialBytes && counters.partialBytes <= limits.maxPartialBytesTotal)
+      return;
     throw new SluiceError(
       'OVERLOADED',
       'too many bytes of unfinished frames: send fewer large frames at once',

@@ -6,7 +6,7 @@ import { FRAME } from '../../../src/wire/frame.ts';
 import type { StageOptions } from './gateway-stage.ts';
 import { GatewayStage } from './gateway-stage.ts';
 import type { NativeClient } from './native-client.ts';
-import { batchOf, produce, produceFrame, settle } from './native-client.ts';
+import { batchOf, produce, produceFrame, settle, until } from './native-client.ts';
 
 const GOODBYE_MS = 50;
 
@@ -188,5 +188,29 @@ describe('control stream', () => {
     await settle();
     expect(client.control.send!.bufferedBytes).toBeGreaterThan(6_000_000);
     expect(await stage.servesOthers()).toBe(true);
+  });
+
+  it('lets others in between a thousand requests that came together', async () => {
+    const { broker, clock } = await open();
+    const client = await stage.client();
+    let answered = 0;
+    broker.listTopics = () => {
+      answered += 1;
+      clock.advance(1);
+      return [];
+    };
+    for (let i = 0; i < 1000; i += 1) client.ask({ case: 'listTopics', value: {} });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(answered).toBeLessThan(50);
+    await until(() => client.control.waiting.length === 1000);
+  });
+
+  it('does what came together in order, however many of it wait', async () => {
+    await open();
+    const client = await stage.connect();
+    for (let i = 0; i < 20; i += 1) client.control.frame(FRAME.SUBSCRIBE, `topic-${i}`);
+    client.control.frame(FRAME.PUBLISH, 'topic-19', Buffer.from('after it'));
+    await until(() => client.deliveries.length > 0 && client.deliveries.at(-1)!.waiting.length > 0);
+    expect(client.deliveries.at(-1)!.waiting[0]!.payload.toString()).toBe('after it');
   });
 });

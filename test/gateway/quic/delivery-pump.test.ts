@@ -3,6 +3,7 @@ import { DeliveryPump } from '../../../src/gateway/quic/delivery-pump.ts';
 import type { DeliveryOwner, DeliverySink } from '../../../src/gateway/quic/delivery.ts';
 import { BEHIND_MS } from '../../../src/gateway/quic/limits.ts';
 import { PumpScheduler } from '../../../src/gateway/quic/pump-scheduler.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 import type { PartitionReader, ReadResult } from '../../../src/partition/reader.ts';
 
 describe('a delivery that is behind', () => {
@@ -73,5 +74,8 @@ function stageOf(results: ReadResult[]) {
     takeGap: () => undefined,
     finish: () => undefined,
   };
-  return Object.assign(stage, { sink, pump: new DeliveryPump(reader, owner, new PumpScheduler()) });
+  return Object.assign(stage, {
+    sink,
+    pump: new DeliveryPump(reader, owner, new PumpScheduler(new FakeClock())),
+  });
 }

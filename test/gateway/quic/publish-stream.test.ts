@@ -214,6 +214,50 @@ describe('publish stream', () => {
     expect(stage.gateway.counters.partialBytes).toBe(0);
   });
 
+  it('reads no frame before it can be taken, also when many came together', async () => {
+    const client = await open({ limits: { maxInFlight: 3 } });
+    const done: (() => void)[] = [];
+    stage.broker.publish = (_principal, _topic, _partition, _batch, _acks, answer) => {
+      done.push(() => answer({ kind: 'appended', partition: 0, baseOffset: 0, appendTimeMs: 0 }));
+    };
+    const stream = client.bidi();
+    const frames = Array.from({ length: 10 }, () => produceFrame('t', batchOf(['x'])));
+    stream.write(Buffer.concat(frames));
+    await settle();
+    expect(done.length).toBe(4);
+    for (let taken = 0; taken < 10; taken += 1) {
+      done[taken]!();
+      await settle();
+    }
+    expect([done.length, stream.waiting.length]).toEqual([10, 10]);
+  });
+
+  it('acts upon the end of a stream after everything before it', async () => {
+    const client = await open({ limits: { maxInFlight: 0 } });
+    const stream = client.bidi();
+    const frames = Array.from({ length: 5 }, (_, correlation) =>
+      produceFrame('new', batchOf(['x']), { correlation }),
+    );
+    stream.write(Buffer.concat(frames));
+    stream.send!.end();
+    expect(await stream.ended).toBe('end');
+    expect(stream.waiting.length).toBe(5);
+  });
+
+  it('takes little of who has not said who it is', async () => {
+    stage = await GatewayStage.open({ tokens: { alice: 'slt_a' } });
+    const stranger = await stage.connect();
+    const [small, large] = [stranger.bidi(), stranger.bidi()];
+    small.write(produceFrame('t', Buffer.alloc(60_000)).subarray(0, 40_000));
+    await settle();
+    large.write(produceFrame('t', Buffer.alloc(60_000)).subarray(0, 40_000));
+    expect(await large.stopped).toBe('UNAUTHENTICATED');
+    expect(stage.gateway.counters.partialBytes).toBe(40_000);
+    const known = await stage.connect();
+    await known.hello({ token: 'slt_a' });
+    expect((await produce(known.bidi(), 't', batchOf(['x'.repeat(200_000)]))).error).toBeUndefined();
+  });
+
   it('serves others beside a client with ten thousand streams', async () => {
     const client = await open({ transportLimits: { maxStreams: 4096 } });
     for (let i = 0; i < 10_000; i += 1) client.bidi().write(header(FRAME.PRODUCE, 1, 100));

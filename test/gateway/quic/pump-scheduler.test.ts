@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { Pump } from '../../../src/gateway/quic/pump-scheduler.ts';
 import { PumpScheduler } from '../../../src/gateway/quic/pump-scheduler.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 
 const turnOfTheLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('pump scheduler', () => {
-  const scheduler = new PumpScheduler();
+  const clock = new FakeClock();
+  const scheduler = new PumpScheduler(clock);
   const pump = (act: () => boolean): Pump => ({ scheduled: false, pump: act });
 
   it('gives a turn at the end of the tick, once, however often it was asked for', async () => {
@@ -55,5 +57,44 @@ describe('pump scheduler', () => {
     while (scheduler.waitingCount > 0) await turnOfTheLoop();
     expect(turns).toBe(1000);
     expect(turnsAtOtherWork).toBeLessThan(1000);
+  });
+
+  /** Turns had when other work of the process got its chance. */
+  async function turnsBeforeOtherWork(turns: { readonly had: number }): Promise<number> {
+    let seen = 0;
+    setImmediate(() => {
+      seen = turns.had;
+    });
+    while (scheduler.waitingCount > 0) await turnOfTheLoop();
+    return seen;
+  }
+
+  it('lets other work in between turns that take long', async () => {
+    const turns = { had: 0 };
+    for (let i = 0; i < 20; i += 1) {
+      scheduler.wake(
+        pump(() => {
+          turns.had += 1;
+          clock.advance(3);
+          return false;
+        }),
+      );
+    }
+    expect(await turnsBeforeOtherWork(turns)).toBeLessThanOrEqual(4);
+    expect(turns.had).toBe(20);
+  });
+
+  it('lets other work in between turns that are asked for from microtask to microtask', async () => {
+    const turns = { had: 0 };
+    const one = pump(() => {
+      turns.had += 1;
+      clock.advance(1);
+      if (turns.had < 100) queueMicrotask(() => queueMicrotask(() => scheduler.wake(one)));
+      return false;
+    });
+    scheduler.wake(one);
+    const seen = turnsBeforeOtherWork(turns);
+    while (turns.had < 100) await turnOfTheLoop();
+    expect(await seen).toBeLessThanOrEqual(8);
   });
 });
