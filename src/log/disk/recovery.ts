@@ -6,6 +6,7 @@ import { KEPT_ASIDE, filePath, sortFiles } from './file-names.ts';
 import type { LogFiles } from './file-names.ts';
 import type { FileSystem, OpenFile } from './file-system.ts';
 import { readIndex } from './index-cache.ts';
+import { rewriteFrom } from './rewind.ts';
 import { findNextBatch, scanSegment } from './segment-scan.ts';
 import type { ScanEnd } from './segment-scan.ts';
 import { SegmentIndex } from './segment-index.ts';
@@ -184,8 +185,9 @@ class Recovery {
       this.#epochs.add(header.leaderEpoch, header.baseOffset);
       this.#options.state.replay(header);
     });
-    // The last process may have ended before the system had written this out; from now on it counts as durable.
-    if (end.position > from) await this.#sync(segment);
+    // The last process may have ended before this was on the disk, or after a write of it had failed; from now on it counts as
+    // durable. Written anew, because after a failed write the system takes what it has in memory for clean.
+    await rewriteFrom(this.#files, segment, from);
     if (end.kind === 'end') return undefined;
     this.#orderly = false;
     return isLast ? this.#endLast(segment, end, size) : this.#setAside(segment, end, size);
@@ -249,15 +251,6 @@ class Recovery {
     return this.#withFile(segment.path, (file) =>
       findNextBatch(file, { from: end.position + 1, to: size }, segment.nextOffset),
     );
-  }
-
-  async #sync(segment: Segment): Promise<void> {
-    const file = await this.#files.open(segment.path, {});
-    try {
-      await file.sync();
-    } finally {
-      await file.close();
-    }
   }
 
   async #cut(segment: Segment, position: number): Promise<void> {
