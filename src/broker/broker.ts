@@ -5,6 +5,7 @@ import { SluiceError } from '../kernel/errors.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Start } from '../partition/reader.ts';
+import type { Partition } from '../partition/partition.ts';
 import type { PartitionCounters } from '../partition/reader-source.ts';
 import { AccessControl } from './access-control.ts';
 import type { LogFactory } from './log-factory.ts';
@@ -25,6 +26,7 @@ import { Subscriptions } from './subscriptions.ts';
 import { Tokens } from './tokens.ts';
 import type { AlterTopic, NewTopicRequest } from './topic-administration.ts';
 import { TopicAdministration } from './topic-administration.ts';
+import type { TopicObserver } from './topic-directory.ts';
 import { TopicDirectory } from './topic-directory.ts';
 import type {
   BrokerStatus,
@@ -66,6 +68,8 @@ export interface BrokerOptions {
   readonly topics: TopicDefaults;
   /** Bound for what a batch may inflate to where records are looked at. */
   readonly inflatedMaxBytes: number;
+  /** Told of topics that cannot be opened or removed. */
+  readonly observer?: TopicObserver;
 }
 
 /**
@@ -113,10 +117,7 @@ export class Broker {
     this.counters = Object.assign(counters, { refusedPublishes: this.#publisher.refused });
   }
 
-  /**
-   * Opens every topic there is.
-   * @throws STORAGE_FULL, STORAGE_FAILED, UNSUPPORTED (a topic's storage)
-   */
+  /** Opens every topic there is; one that cannot be opened is refused, and tried again until it can. */
   static async open(options: BrokerOptions): Promise<Broker> {
     const { coordinator, clock, logs, inflatedMaxBytes } = options;
     const counters: PartitionCounters = {
@@ -129,7 +130,13 @@ export class Broker {
     const access = new AccessControl(options.authorizer);
     const subscriptions = new Subscriptions(access);
     const opener = new PartitionOpener({ coordinator, clock, logs, counters, inflatedMaxBytes });
-    const directory = await TopicDirectory.open(coordinator, opener, options.topics, subscriptions);
+    const directory = await TopicDirectory.open({
+      coordinator,
+      opener,
+      limits: options.topics,
+      listener: subscriptions,
+      observer: options.observer,
+    });
     return new Broker(options, access, directory, subscriptions, counters);
   }
 
@@ -241,12 +248,41 @@ export class Broker {
   ): Promise<readonly Position[]> {
     this.#access.check(principal, 'subscribe', topic);
     if (at.at === 'last-per-key') throw new SluiceError('INVALID_ARGUMENT', 'last-per-key is not one offset');
-    const open = this.#administration.require(topic);
-    const named = [...new Set(partitions)];
-    const wanted = named.length > 0 ? named.map((index) => open.partition(index)) : open.partitions;
     return Promise.all(
-      wanted.map(async (one) => ({ topic, partition: one.partition, offset: await one.offsetAt(at) })),
+      this.#partitions(topic, partitions).map(async (one) => ({
+        topic,
+        partition: one.partition,
+        offset: await one.offsetAt(at),
+      })),
     );
+  }
+
+  /**
+   * Deletes the oldest records for ever; readers that have not come so far get a gap.
+   * @param partitions empty: all
+   * @param before the first record that stays; latest: none does
+   * @returns where each partition begins now
+   * @throws FORBIDDEN unless the principal administers the topic; INVALID_ARGUMENT for last-per-key; TOPIC_NOT_FOUND,
+   *   PARTITION_NOT_FOUND, OFFSET_OUT_OF_RANGE, DRAINING
+   */
+  async deleteRecords(
+    principal: Principal,
+    topic: string,
+    partitions: readonly number[],
+    before: Start,
+  ): Promise<readonly Position[]> {
+    this.#checkNotDraining();
+    this.#access.check(principal, 'admin', topic);
+    if (before.at === 'last-per-key')
+      throw new SluiceError('INVALID_ARGUMENT', 'last-per-key is not one offset');
+    const wanted = this.#partitions(topic, partitions);
+    // First all offsets, so that one that cannot be changes none of them.
+    const offsets = await Promise.all(wanted.map(async (one) => one.offsetAt(before)));
+    for (const [index, one] of wanted.entries()) one.checkVisible(offsets[index]!);
+    return wanted.map((one, index) => {
+      one.deleteBefore(offsets[index]!);
+      return { topic, partition: one.partition, offset: one.logStart };
+    });
   }
 
   /** Subscriptions with their lag: the principal's own, or everybody's for who administers the node. */
@@ -293,8 +329,16 @@ export class Broker {
   snapshot(): BrokerStatus {
     const { coordinator, clock } = this.#options;
     let retainedBytes = 0;
-    for (const topic of this.#directory.all())
-      for (const one of topic.partitions) retainedBytes += one.retainedBytes;
+    let diskBytes = 0;
+    let diskSegments = 0;
+    for (const topic of this.#directory.all()) {
+      let bytes = 0;
+      for (const one of topic.partitions) bytes += one.retainedBytes;
+      retainedBytes += bytes;
+      if (topic.definition.settings.storage !== 'disk') continue;
+      diskBytes += bytes;
+      diskSegments += topic.segments;
+    }
     return {
       nodeId: coordinator.nodeId,
       clusterId: coordinator.clusterId,
@@ -302,7 +346,10 @@ export class Broker {
       subscriptions: this.#subscriptions.size,
       topics: this.#directory.topicCount,
       partitions: this.#directory.partitionCount,
+      failedTopics: this.#directory.failed.size,
       retainedBytes,
+      diskBytes,
+      diskSegments,
       recordsIn: this.counters.recordsIn,
       bytesIn: this.counters.bytesIn,
       draining: this.#draining,
@@ -318,6 +365,13 @@ export class Broker {
   async [Symbol.asyncDispose](): Promise<void> {
     this.drain();
     await this.#directory.close();
+  }
+
+  /** The partitions with these numbers; all, when there are none. */
+  #partitions(topic: string, partitions: readonly number[]): readonly Partition[] {
+    const open = this.#administration.require(topic);
+    const named = [...new Set(partitions)];
+    return named.length > 0 ? named.map((index) => open.partition(index)) : open.partitions;
   }
 
   /** Sees to it that a literal topic is there; a promise while it is being created. */

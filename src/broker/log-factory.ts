@@ -2,18 +2,33 @@ import type { TopicDefinition } from '../coordination/coordinator.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { ByteBudget } from '../log/byte-budget.ts';
+import type { LogState } from '../log/log-state.ts';
 import { MemoryLog } from '../log/memory-log.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
+
+/** Which log is wanted. */
+export interface LogRequest {
+  readonly topic: TopicDefinition;
+  readonly partition: number;
+  /** Memory: where offsets begin. */
+  readonly firstOffset: number;
+  /** Disk: the log has been opened before, so it has to be there. */
+  readonly isKnown: boolean;
+  /** Disk: what comes back with the log. */
+  readonly state: LogState;
+}
 
 /** Where partitions get their logs. */
 export interface LogFactory {
   /** @throws UNSUPPORTED when there are no logs of that kind */
   checkStorage(storage: TopicDefinition['settings']['storage']): void;
+  /** @throws UNSUPPORTED, STORAGE_FULL, STORAGE_FAILED */
+  open(request: LogRequest): PartitionLog | Promise<PartitionLog>;
   /**
-   * @param firstOffset where offsets begin when the log is empty
-   * @throws UNSUPPORTED, STORAGE_FULL, STORAGE_FAILED
+   * Removes what is left of a topic that was deleted; its logs are closed.
+   * @throws STORAGE_FAILED; it is tried again at the next start
    */
-  open(topic: TopicDefinition, partition: number, firstOffset: number): PartitionLog | Promise<PartitionLog>;
+  remove(topic: TopicDefinition): void | Promise<void>;
 }
 
 /**
@@ -26,9 +41,24 @@ export function memoryLogs(clock: Clock, budget: ByteBudget): LogFactory {
       if (storage === 'memory') return;
       throw new SluiceError('UNSUPPORTED', `storage ${storage} is not available on this broker; use memory`);
     },
-    open(topic, _partition, firstOffset) {
+    open({ topic, firstOffset }) {
       this.checkStorage(topic.settings.storage);
       return new MemoryLog({ clock, firstOffset, limits: topic.settings, budget });
     },
+    remove() {
+      // Nothing is left.
+    },
+  };
+}
+
+/** Logs in memory and on disk, as each topic says. */
+export function memoryAndDiskLogs(memory: LogFactory, disk: LogFactory): LogFactory {
+  const of = ({ settings }: TopicDefinition) => (settings.storage === 'disk' ? disk : memory);
+  return {
+    checkStorage() {
+      // Both are there.
+    },
+    open: (request) => of(request.topic).open(request),
+    remove: (topic) => of(topic).remove(topic),
   };
 }

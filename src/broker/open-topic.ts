@@ -1,6 +1,8 @@
 import type { TopicDefinition } from '../coordination/coordinator.ts';
 import { SluiceError } from '../kernel/errors.ts';
+import { DiskLog } from '../log/disk/disk-log.ts';
 import type { Partition } from '../partition/partition.ts';
+import { verifyBatch } from '../wire/record-batch.ts';
 import { partitionOfKey } from '../wire/partitioner.ts';
 import { RecordBatch } from '../wire/record-batch-decoder.ts';
 import type { PartitionDescription, TopicDescription } from './views.ts';
@@ -11,6 +13,8 @@ export class OpenTopic {
   readonly partitions: Partition[] = [];
   /** Set while partitions are being added; the next change waits for it. */
   work: Promise<void> = Promise.resolve();
+  /** Changes under way or waiting. */
+  changes = 0;
   #turn = 0;
 
   constructor(definition: TopicDefinition) {
@@ -32,22 +36,30 @@ export class OpenTopic {
   }
 
   /**
-   * The partition for a batch whose producer leaves it to the broker: by the hash of its first record's key, in turn when that
+   * The partition for a batch, which nobody has checked yet, whose producer leaves it to the broker: by the hash of its first record's key, in turn when that
    * has none.
-   * @throws CORRUPT_BATCH, BATCH_TOO_LARGE, UNKNOWN_CODEC
+   * @throws as `Partition.append`
    */
   choose(batch: Buffer, inflatedMaxBytes: number): Partition {
     const count = this.partitions.length;
     if (count === 1) return this.partitions[0]!;
+    // First, so that nothing is inflated that would be refused for its size or its CRC.
+    verifyBatch(batch, { batchMaxBytes: this.definition.settings.batchMaxBytes, inflatedMaxBytes });
     const cursor = new RecordBatch(batch, { inflatedMaxBytes, verifyCrc: false }).cursor();
     const key = cursor.next() ? cursor.key : null;
     return this.partitions[key ? partitionOfKey(key, count) : this.#turn++ % count]!;
   }
 
+  /** Files that its logs on disk consist of. */
+  get segments(): number {
+    return this.partitions.reduce((sum, { log }) => sum + (log instanceof DiskLog ? log.segmentCount : 0), 0);
+  }
+
   /** @param nodeId this node */
   describe(nodeId: string): TopicDescription {
     const { name, id, settings, createdMs } = this.definition;
-    return { name, id, settings, createdMs, partitions: this.partitions.map((one) => describe(one, nodeId)) };
+    const partitions = this.partitions.map((one) => describe(one, nodeId));
+    return { name, id, settings, createdMs, partitions, error: undefined };
   }
 }
 
@@ -61,5 +73,6 @@ function describe(partition: Partition, nodeId: string): PartitionDescription {
     logEnd: partition.logEnd,
     retainedBytes: partition.retainedBytes,
     subscribers: partition.readers,
+    error: partition.failure,
   };
 }

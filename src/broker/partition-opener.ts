@@ -2,12 +2,15 @@ import type { Coordinator, PartitionClaim, TopicDefinition } from '../coordinati
 import { OFFSET_BLOCK } from '../coordination/coordinator.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { ByteBudget } from '../log/byte-budget.ts';
+import type { LogState } from '../log/log-state.ts';
+import type { PartitionLog } from '../log/partition-log.ts';
 import { OffsetReserve } from '../partition/offset-reserve.ts';
 import { Partition } from '../partition/partition.ts';
 import type { ProducerBudget } from '../partition/producer-window.ts';
 import { ProducerWindow } from '../partition/producer-window.ts';
 import type { PartitionCounters } from '../partition/reader-source.ts';
 import type { LogFactory } from './log-factory.ts';
+import { Slots } from './slots.ts';
 
 /** Idempotent producers that one partition remembers. */
 const PRODUCERS_PER_PARTITION = 100_000;
@@ -15,6 +18,10 @@ const PRODUCERS_PER_PARTITION = 100_000;
 const PRODUCERS_PER_NODE = 1_000_000;
 /** What all last-per-key scans of a node may keep in memory together. */
 const SCAN_BUDGET_BYTES = 256 * 1024 * 1024;
+/** Logs that are opened at once: enough to keep a disk busy, without a thousand files being read at the same time. */
+const OPENING_AT_ONCE = 32;
+/** What is reserved for a partition on disk: that there is a log. */
+const LOG_BEGUN = 1;
 
 /** What opening partitions takes. */
 export interface PartitionOpenerOptions {
@@ -33,6 +40,7 @@ export class PartitionOpener {
   readonly #options: PartitionOpenerOptions;
   readonly #producers: ProducerBudget = { producers: 0, maxProducers: PRODUCERS_PER_NODE };
   readonly #scanBudget = new ByteBudget(SCAN_BUDGET_BYTES);
+  readonly #slots = new Slots(OPENING_AT_ONCE);
 
   constructor(options: PartitionOpenerOptions) {
     this.#options = options;
@@ -44,6 +52,13 @@ export class PartitionOpener {
   async open(topic: TopicDefinition, index: number): Promise<Partition> {
     const { coordinator, clock, counters, inflatedMaxBytes } = this.#options;
     const claim = await coordinator.claimPartition(topic.id, index);
+    const producers = new ProducerWindow(clock, PRODUCERS_PER_PARTITION, this.#producers);
+    const log = await this.#slots
+      .run(() => this.#openLog(topic, index, claim, producers))
+      .catch((error: unknown) => {
+        producers.clear();
+        throw error;
+      });
     return new Partition({
       topic: topic.name,
       partition: index,
@@ -51,23 +66,45 @@ export class PartitionOpener {
       settings: topic.settings,
       inflatedMaxBytes,
       clock,
-      log: await this.logs.open(topic, index, claim.firstOffset),
-      producers: new ProducerWindow(clock, PRODUCERS_PER_PARTITION, this.#producers),
+      log,
+      producers,
       reserve: topic.settings.storage === 'memory' ? this.#reserve(topic.id, index, claim) : undefined,
       counters,
       scanBudget: this.#scanBudget,
     });
   }
 
-  /** Closes a partition; one in memory gives back the offsets it has not used, as far as that can be written. */
+  /**
+   * Closes a partition: one on disk makes everything safe, one in memory gives back the offsets it has not used, as far as that can be
+   * written.
+   */
   async release(topic: TopicDefinition, partition: Partition): Promise<void> {
     const { logEnd } = partition;
-    partition.close();
+    await partition.close();
     if (topic.settings.storage !== 'memory') return;
     // When it fails the next start begins at the ceiling, as after a crash.
     await this.#options.coordinator
       .reserveOffsets(topic.id, partition.partition, logEnd)
       .catch(() => undefined);
+  }
+
+  async #openLog(
+    topic: TopicDefinition,
+    partition: number,
+    claim: PartitionClaim,
+    state: LogState,
+  ): Promise<PartitionLog> {
+    const { firstOffset } = claim;
+    const isKnown = claim.offsetCeiling >= LOG_BEGUN;
+    const log = await this.logs.open({ topic, partition, firstOffset, isKnown, state });
+    if (topic.settings.storage === 'memory' || isKnown) return log;
+    try {
+      await this.#options.coordinator.reserveOffsets(topic.id, partition, LOG_BEGUN);
+    } catch (error) {
+      await log.close();
+      throw error;
+    }
+    return log;
   }
 
   #reserve(topicId: string, index: number, claim: PartitionClaim): OffsetReserve {

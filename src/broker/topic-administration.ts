@@ -1,9 +1,10 @@
 import { checkTopicName, isInternalTopic } from '../catalog/topic-name.ts';
 import type { TopicSettingsChange } from '../catalog/topic-settings.ts';
-import { mergeSettings } from '../catalog/topic-settings.ts';
+import { TOPIC_PARTITIONS_LIMIT, mergeSettings } from '../catalog/topic-settings.ts';
 import type { Coordinator } from '../coordination/coordinator.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import type { AccessControl } from './access-control.ts';
+import type { FailedTopic } from './failed-topics.ts';
 import type { OpenTopic } from './open-topic.ts';
 import type { Principal } from './ports.ts';
 import type { TopicDirectory } from './topic-directory.ts';
@@ -40,11 +41,11 @@ export class TopicAdministration {
     this.#coordinator = coordinator;
   }
 
-  /** @throws TOPIC_NOT_FOUND unless it is open */
+  /** @throws TOPIC_NOT_FOUND unless it is open; why it is not, when it could not be opened */
   require(name: string): OpenTopic {
     const open = this.#directory.get(name);
     if (open) return open;
-    throw notFound(name);
+    throw this.#directory.failed.get(name)?.error ?? notFound(name);
   }
 
   /**
@@ -103,15 +104,19 @@ export class TopicAdministration {
   }
 
   list(principal: Principal, internal: boolean): readonly TopicDescription[] {
-    return [...this.#directory.all()]
-      .filter(({ name }) => (internal || !isInternalTopic(name)) && this.#access.maySee(principal, name))
-      .map((topic) => this.#describe(topic))
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
+    const mayList = (name: string) =>
+      (internal || !isInternalTopic(name)) && this.#access.maySee(principal, name);
+    const open = [...this.#directory.all()].filter(({ name }) => mayList(name));
+    const failed = this.#directory.failed.all().filter(({ definition }) => mayList(definition.name));
+    return [...open.map((topic) => this.#describe(topic)), ...failed.map(describeFailed)].sort((a, b) =>
+      a.name < b.name ? -1 : 1,
+    );
   }
 
   describe(principal: Principal, name: string): TopicDescription {
     this.#access.checkMaySee(principal, name);
-    return this.#describe(this.require(name));
+    const failed = this.#directory.failed.get(name);
+    return failed ? describeFailed(failed) : this.#describe(this.require(name));
   }
 
   async #metadataOf(principal: Principal, name: string, autoCreate: boolean): Promise<TopicMetadata> {
@@ -129,9 +134,18 @@ export class TopicAdministration {
   }
 
   #checkPartitions(partitions: number): void {
-    if (Number.isSafeInteger(partitions) && partitions >= 1) return;
-    throw new SluiceError('INVALID_ARGUMENT', `${partitions} is not a number of partitions`);
+    if (Number.isSafeInteger(partitions) && partitions >= 1 && partitions <= TOPIC_PARTITIONS_LIMIT) return;
+    throw new SluiceError(
+      'INVALID_ARGUMENT',
+      `${partitions} is not a number of partitions, which is 1 to ${TOPIC_PARTITIONS_LIMIT}`,
+    );
   }
+}
+
+function describeFailed({ definition, error }: FailedTopic): TopicDescription {
+  const { name, id, settings, createdMs } = definition;
+  const { code, message } = error;
+  return { name, id, settings, createdMs, partitions: [], error: { code, message } };
 }
 
 function toMetadata(topic: TopicDescription): TopicMetadata {
@@ -140,7 +154,7 @@ function toMetadata(topic: TopicDescription): TopicMetadata {
     leaderNodeId,
     leaderEpoch,
   }));
-  return { name: topic.name, error: undefined, partitions };
+  return { name: topic.name, error: topic.error, partitions };
 }
 
 function notFound(name: string): SluiceError {

@@ -6,8 +6,9 @@ import type {
   Unwatch,
 } from '../coordination/coordinator.ts';
 import type { Timer } from '../kernel/clock.ts';
-import { SluiceError } from '../kernel/errors.ts';
+import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import type { Partition } from '../partition/partition.ts';
+import { FailedTopics } from './failed-topics.ts';
 import { OpenTopic } from './open-topic.ts';
 import type { PartitionOpener } from './partition-opener.ts';
 
@@ -26,52 +27,68 @@ export interface TopicListener {
   onClosed(partitions: readonly Partition[]): void;
 }
 
+/** Told of topics in trouble; must not throw. */
+export interface TopicObserver {
+  /** It is refused with this error and tried again; told once for each error. */
+  onOpenFailed(topic: TopicDefinition, error: SluiceError): void;
+  /** It could be opened after all. */
+  onRecovered(topic: TopicDefinition): void;
+  /** A deleted topic has left something behind; it is removed at the next start. */
+  onRemoveFailed(topic: TopicDefinition, error: SluiceError): void;
+}
+
+/** What a directory is made of. */
+export interface TopicDirectoryOptions {
+  readonly coordinator: Coordinator;
+  readonly opener: PartitionOpener;
+  readonly limits: TopicLimits;
+  readonly listener: TopicListener;
+  readonly observer?: TopicObserver | undefined;
+}
+
 /**
  * The topics that are open on this node, kept as the coordinator says they should be.
  *
  *     coordinator ── created ──> claim partitions, open logs ──> onOpened
  *                 ── altered ──> configure, open what was added ──> onOpened
- *                 ── deleted ──> close, readers end ──> onClosed
+ *                 ── deleted ──> close, readers end ──> onClosed ──> logs closed, what is left of them removed
  */
 export class TopicDirectory {
+  /** Those that could not be opened. */
+  readonly failed: FailedTopics;
   readonly #coordinator: Coordinator;
   readonly #opener: PartitionOpener;
   readonly #limits: TopicLimits;
   readonly #listener: TopicListener;
+  readonly #observer: TopicObserver | undefined;
   readonly #topics = new Map<string, OpenTopic>();
+  /** By id: one that was deleted may still be opening when another takes its name. */
   readonly #opening = new Map<string, Promise<OpenTopic>>();
   /** Topics that are being created: they count before they exist. */
   readonly #creating = new Map<string, { readonly partitions: number; readonly done: Promise<OpenTopic> }>();
+  readonly #removing = new Set<Promise<void>>();
   readonly #unwatch: Unwatch;
   #partitionCount = 0;
+  /** Partitions that are being added to topics: they count before they exist. */
+  #addingPartitions = 0;
   #sweepTimer: Timer | undefined;
   #closed = false;
 
-  private constructor(
-    coordinator: Coordinator,
-    opener: PartitionOpener,
-    limits: TopicLimits,
-    listener: TopicListener,
-  ) {
+  private constructor({ coordinator, opener, limits, listener, observer }: TopicDirectoryOptions) {
     this.#coordinator = coordinator;
     this.#opener = opener;
     this.#limits = limits;
     this.#listener = listener;
+    this.#observer = observer;
+    this.failed = new FailedTopics(opener.clock);
     this.#unwatch = coordinator.watchTopics((change) => this.#apply(change));
   }
 
-  /**
-   * Opens every topic the coordinator knows.
-   * @throws what opening one of them throws
-   */
-  static async open(
-    coordinator: Coordinator,
-    opener: PartitionOpener,
-    limits: TopicLimits,
-    listener: TopicListener,
-  ): Promise<TopicDirectory> {
-    const directory = new TopicDirectory(coordinator, opener, limits, listener);
-    await Promise.all(coordinator.topics().map((definition) => directory.#ensureOpen(definition)));
+  /** Opens every topic the coordinator knows; those that cannot be opened are in {@link failed} and tried again. */
+  static async open(options: TopicDirectoryOptions): Promise<TopicDirectory> {
+    const directory = new TopicDirectory(options);
+    const topics = options.coordinator.topics();
+    await Promise.allSettled(topics.map((definition) => directory.#ensureOpen(definition)));
     directory.#armSweep();
     return directory;
   }
@@ -92,12 +109,16 @@ export class TopicDirectory {
    * A topic that is open, or will be: that is being created, or that could not be opened before and is tried again.
    * @returns undefined when there is no such topic; a promise that rejects with STORAGE_FULL, STORAGE_FAILED and what else
    *   keeps it from being opened
+   * @throws the same, when it was tried a moment ago
    */
   find(name: string): OpenTopic | Promise<OpenTopic> | undefined {
     const open = this.#topics.get(name) ?? this.#creating.get(name)?.done;
     if (open) return open;
     const definition = this.#coordinator.topic(name);
-    return definition && this.#ensureOpen(definition);
+    if (!definition) return undefined;
+    const refusal = this.failed.refusal(name);
+    if (refusal && !this.#opening.has(definition.id)) throw refusal;
+    return this.#ensureOpen(definition);
   }
 
   all(): IterableIterator<OpenTopic> {
@@ -130,11 +151,17 @@ export class TopicDirectory {
   async alter(name: string, change: Pick<NewTopic, 'partitions' | 'settings'>): Promise<OpenTopic> {
     const before = this.#coordinator.topic(name);
     if (!before) throw new SluiceError('TOPIC_NOT_FOUND', `there is no topic ${name}`);
-    this.#checkRoom(0, change.partitions - before.partitions);
-    const definition = await this.#coordinator.alterTopic(name, change);
-    const topic = await this.#ensureOpen(definition);
-    await topic.work;
-    return topic;
+    const added = Math.max(0, change.partitions - before.partitions);
+    this.#checkRoom(0, added);
+    this.#addingPartitions += added;
+    try {
+      const definition = await this.#coordinator.alterTopic(name, change);
+      const topic = await this.#ensureOpen(definition);
+      await topic.work;
+      return topic;
+    } finally {
+      this.#addingPartitions -= added;
+    }
   }
 
   /** Closes all topics; memory partitions leave their log end behind, so that offsets go on there. */
@@ -143,40 +170,70 @@ export class TopicDirectory {
     this.#unwatch();
     this.#sweepTimer?.cancel();
     await Promise.allSettled(this.#opening.values());
-    const partitions = [...this.#topics.values()].flatMap((topic) =>
-      topic.partitions.map((one) => ({ topic, one })),
-    );
+    const topics = [...this.#topics.values()];
     this.#topics.clear();
     this.#partitionCount = 0;
-    await Promise.all(partitions.map(({ topic, one }) => this.#opener.release(topic.definition, one)));
+    await Promise.allSettled(topics.map((topic) => topic.work));
+    await Promise.allSettled(
+      topics.flatMap((topic) => topic.partitions.map((one) => this.#opener.release(topic.definition, one))),
+    );
+    await Promise.allSettled(this.#removing);
   }
 
   #ensureOpen(definition: TopicDefinition): Promise<OpenTopic> {
     const open = this.#topics.get(definition.name);
     if (open) return Promise.resolve(open);
-    let opening = this.#opening.get(definition.name);
+    let opening = this.#opening.get(definition.id);
     if (!opening) {
-      opening = this.#open(definition).finally(() => this.#opening.delete(definition.name));
-      this.#opening.set(definition.name, opening);
+      opening = this.#open(definition).finally(() => this.#opening.delete(definition.id));
+      this.#opening.set(definition.id, opening);
     }
     return opening;
   }
 
   async #open(definition: TopicDefinition): Promise<OpenTopic> {
     const topic = new OpenTopic(definition);
-    const partitions = await this.#openPartitions(definition, 0);
-    if (this.#closed || this.#coordinator.topic(definition.name)?.id !== definition.id) {
-      for (const partition of partitions) partition.close();
+    let partitions: Partition[];
+    try {
+      partitions = await this.#openPartitions(definition, 0);
+    } catch (error) {
+      if (this.#isWanted(definition)) this.#noteFailure(definition, asSluiceError(error));
+      throw error;
+    }
+    if (!this.#isWanted(definition)) {
+      await closeAll(partitions);
       throw new SluiceError('TOPIC_NOT_FOUND', `topic ${definition.name} was deleted`);
     }
     this.#topics.set(definition.name, topic);
+    if (this.failed.delete(definition.name)) this.#observer?.onRecovered(definition);
     this.#add(topic, partitions);
+    this.#catchUp(topic);
     return topic;
   }
 
+  #isWanted({ name, id }: TopicDefinition): boolean {
+    return !this.#closed && this.#coordinator.topic(name)?.id === id;
+  }
+
+  #noteFailure(definition: TopicDefinition, error: SluiceError): void {
+    if (this.failed.add(definition, error)) this.#observer?.onOpenFailed(definition, error);
+  }
+
+  /** Takes over what was altered while the topic was being opened. */
+  #catchUp(topic: OpenTopic): void {
+    const now = this.#coordinator.topic(topic.name);
+    if (now && now !== topic.definition) this.#alterOpen(topic, now);
+  }
+
+  /** All of them, or none. */
   async #openPartitions(definition: TopicDefinition, from: number): Promise<Partition[]> {
     const indexes = Array.from({ length: definition.partitions - from }, (_, index) => from + index);
-    return Promise.all(indexes.map((index) => this.#opener.open(definition, index)));
+    const results = await Promise.allSettled(indexes.map((index) => this.#opener.open(definition, index)));
+    const partitions = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    const failure = results.find((result) => result.status === 'rejected');
+    if (!failure) return partitions;
+    await Promise.allSettled(partitions.map((one) => this.#opener.release(definition, one)));
+    throw failure.reason;
   }
 
   #add(topic: OpenTopic, partitions: readonly Partition[]): void {
@@ -187,7 +244,7 @@ export class TopicDirectory {
 
   #apply(change: TopicChange): void {
     const open = this.#topics.get(change.topic.name);
-    if (change.kind === 'deleted') this.#closeTopic(change.topic.name);
+    if (change.kind === 'deleted') this.#closeTopic(change.topic);
     else if (open) this.#alterOpen(open, change.topic);
     // Who uses a topic that could not be opened tries again and is told why.
     else this.#ensureOpen(change.topic).catch(() => undefined);
@@ -199,31 +256,56 @@ export class TopicDirectory {
       partition.configure(definition.settings);
       partition.log.configure(definition.settings);
     }
-    topic.work = topic.work.catch(() => undefined).then(() => this.#grow(topic, definition));
+    this.#startGrowing(topic);
+  }
+
+  #startGrowing(topic: OpenTopic): void {
+    topic.changes++;
+    topic.work = topic.work
+      .catch(() => undefined)
+      .then(() => this.#grow(topic))
+      .finally(() => topic.changes--);
     topic.work.catch(() => undefined);
   }
 
-  async #grow(topic: OpenTopic, definition: TopicDefinition): Promise<void> {
+  async #grow(topic: OpenTopic): Promise<void> {
+    const { definition } = topic;
     if (definition.partitions <= topic.partitions.length) return;
     const partitions = await this.#openPartitions(definition, topic.partitions.length);
     if (this.#topics.get(topic.name) === topic) this.#add(topic, partitions);
-    else for (const partition of partitions) partition.close();
+    else await closeAll(partitions);
   }
 
-  #closeTopic(name: string): void {
+  #closeTopic(definition: TopicDefinition): void {
+    const { name } = definition;
+    this.failed.delete(name);
     const topic = this.#topics.get(name);
-    if (!topic) return;
-    this.#topics.delete(name);
-    this.#partitionCount -= topic.partitions.length;
-    for (const partition of topic.partitions) partition.close();
-    this.#listener.onClosed(topic.partitions);
+    const pending: unknown[] = [this.#opening.get(definition.id)];
+    if (topic) {
+      this.#topics.delete(name);
+      this.#partitionCount -= topic.partitions.length;
+      pending.push(topic.work, ...topic.partitions.map((partition) => partition.close()));
+      this.#listener.onClosed(topic.partitions);
+    }
+    const removing = this.#remove(definition, pending).finally(() => this.#removing.delete(removing));
+    this.#removing.add(removing);
+  }
+
+  /** Removes what a topic leaves behind once nothing uses it any more. */
+  async #remove(definition: TopicDefinition, pending: readonly unknown[]): Promise<void> {
+    await Promise.allSettled(pending);
+    try {
+      await this.#opener.logs.remove(definition);
+    } catch (error) {
+      this.#observer?.onRemoveFailed(definition, asSluiceError(error));
+    }
   }
 
   #checkRoom(topics: number, partitions: number): void {
     const { maxTopics, maxPartitions } = this.#limits;
     const creating = [...this.#creating.values()].reduce((sum, one) => sum + one.partitions, 0);
-    const used = this.#partitionCount + creating;
-    if (topics > 0 && this.#topics.size + this.#creating.size + topics > maxTopics) {
+    const used = this.#partitionCount + creating + this.#addingPartitions + this.failed.partitions;
+    if (topics > 0 && this.#topics.size + this.#creating.size + this.failed.size + topics > maxTopics) {
       throw new SluiceError(
         'OVERLOADED',
         `there are ${maxTopics} topics, which is the most allowed (topics.maxTopics)`,
@@ -239,8 +321,18 @@ export class TopicDirectory {
 
   #armSweep(): void {
     this.#sweepTimer = this.#opener.clock.setTimer(SWEEP_MS, () => {
-      for (const topic of this.#topics.values()) for (const partition of topic.partitions) partition.sweep();
+      for (const topic of this.#topics.values()) {
+        for (const partition of topic.partitions) partition.sweep();
+        // Partitions that could not be added are tried again.
+        const missing = topic.definition.partitions > topic.partitions.length;
+        if (missing && topic.changes === 0) this.#startGrowing(topic);
+      }
+      for (const definition of this.failed.due()) this.#ensureOpen(definition).catch(() => undefined);
       this.#armSweep();
     });
   }
+}
+
+async function closeAll(partitions: readonly Partition[]): Promise<void> {
+  await Promise.allSettled(partitions.map(async (partition) => partition.close()));
 }

@@ -10,6 +10,13 @@ export interface Position {
   readonly offset: number;
 }
 
+/** Why something cannot be used now. */
+export interface Fault {
+  readonly code: ErrorCode;
+  /** For people. */
+  readonly message: string;
+}
+
 /** A partition as `describeTopic` shows it; ends are exclusive. */
 export interface PartitionDescription {
   readonly partition: number;
@@ -18,9 +25,12 @@ export interface PartitionDescription {
   readonly logStart: number;
   readonly highWatermark: number;
   readonly logEnd: number;
+  /** In memory, or on the disk. */
   readonly retainedBytes: number;
   /** Readers open now. */
   readonly subscribers: number;
+  /** Why it takes nothing now. */
+  readonly error: Fault | undefined;
 }
 
 /** A topic as `describeTopic` shows it. */
@@ -30,12 +40,14 @@ export interface TopicDescription {
   readonly settings: TopicSettings;
   readonly partitions: readonly PartitionDescription[];
   readonly createdMs: number;
+  /** Why it could not be opened; it has no partitions then. */
+  readonly error: Fault | undefined;
 }
 
 /** Where a topic's partitions are led, or why that cannot be said. */
 export interface TopicMetadata {
   readonly name: string;
-  readonly error: { readonly code: ErrorCode; readonly message: string } | undefined;
+  readonly error: Fault | undefined;
   readonly partitions: readonly Pick<PartitionDescription, 'partition' | 'leaderNodeId' | 'leaderEpoch'>[];
 }
 
@@ -62,7 +74,13 @@ export interface BrokerStatus {
   readonly subscriptions: number;
   readonly topics: number;
   readonly partitions: number;
+  /** Topics that could not be opened. */
+  readonly failedTopics: number;
   readonly retainedBytes: number;
+  /** Part of `retainedBytes` that is on disk, */
+  readonly diskBytes: number;
+  /** in so many segment files. */
+  readonly diskSegments: number;
   readonly recordsIn: number;
   readonly bytesIn: number;
   readonly draining: boolean;

@@ -5,6 +5,10 @@ import { SluiceError } from '../kernel/errors.ts';
 export const BATCH_MAX_BYTES_LIMIT = 16 * 1024 * 1024;
 /** Smaller bounds would refuse nearly every batch. */
 const BATCH_MAX_BYTES_LEAST = 1024;
+/** Partitions a topic may have at most, whatever room there is on a node. */
+export const TOPIC_PARTITIONS_LIMIT = 65_536;
+const FLUSH_INTERVAL_LEAST_MS = 10;
+const FLUSH_INTERVAL_LIMIT_MS = 3_600_000;
 
 /** Settings as a request names them; undefined is "left out". */
 export type TopicSettingsChange = { readonly [K in keyof TopicSettings]?: TopicSettings[K] | undefined };
@@ -14,14 +18,13 @@ export type TopicSettingsChange = { readonly [K in keyof TopicSettings]?: TopicS
  * @throws INVALID_ARGUMENT naming the first setting that cannot be
  */
 export function mergeSettings(base: TopicSettings, change: TopicSettingsChange = {}): TopicSettings {
-  const merged: TopicSettings = {
-    storage: change.storage ?? base.storage,
-    retentionBytes: change.retentionBytes ?? base.retentionBytes,
-    retentionMs: change.retentionMs ?? base.retentionMs,
-    retentionRecords: change.retentionRecords ?? base.retentionRecords,
-    batchMaxBytes: change.batchMaxBytes ?? base.batchMaxBytes,
-    timestamps: change.timestamps ?? base.timestamps,
+  const named = Object.entries(change).filter(([, value]) => value !== undefined);
+  const merged: { -readonly [K in keyof TopicSettings]: TopicSettings[K] } = {
+    ...base,
+    ...(Object.fromEntries(named) as Partial<TopicSettings>),
   };
+  // Who takes memory where compaction is the default means memory; one that names both is told.
+  if (merged.storage === 'memory' && change.cleanup === undefined) merged.cleanup = 'delete';
   checkSettings(merged);
   return merged;
 }
@@ -45,6 +48,29 @@ function checkSettings(settings: TopicSettings): void {
     'batchMaxBytes',
     `${BATCH_MAX_BYTES_LEAST} to ${BATCH_MAX_BYTES_LIMIT} bytes`,
   );
+  checkDiskSettings(settings);
+}
+
+function checkDiskSettings({ storage, flush, flushIntervalMs, cleanup, tombstoneMs }: TopicSettings): void {
+  check(['always', 'interval', 'os'].includes(flush), 'flush', 'always, interval or os');
+  check(
+    isCount(flushIntervalMs) &&
+      flushIntervalMs >= FLUSH_INTERVAL_LEAST_MS &&
+      flushIntervalMs <= FLUSH_INTERVAL_LIMIT_MS,
+    'flushIntervalMs',
+    `${FLUSH_INTERVAL_LEAST_MS} to ${FLUSH_INTERVAL_LIMIT_MS} milliseconds`,
+  );
+  check(
+    ['delete', 'compact', 'compact,delete'].includes(cleanup),
+    'cleanup',
+    'delete, compact or compact,delete',
+  );
+  check(
+    storage === 'disk' || cleanup === 'delete',
+    'cleanup',
+    'delete in memory: only disk topics are compacted',
+  );
+  check(isCount(tombstoneMs), 'tombstoneMs', 'a number of milliseconds');
 }
 
 function isCount(value: number): boolean {

@@ -5,11 +5,14 @@ import type { AdminFlags } from './declare-options.ts';
 import type { Declare } from './declare.ts';
 import type { StatusFlags } from './status.ts';
 import type { TokenCreateFlags } from './token.ts';
-import type { TopicCreateFlags, TopicFlags, TopicListFlags } from './topic.ts';
+import type { DeleteRecordsFlags, TopicCreateFlags, TopicFlags, TopicListFlags } from './topic.ts';
 
 const TOPIC_EXAMPLES = `
 Examples:
   sluice topic create prices --partitions 8 --retention-bytes 256MiB --retention 1h
+  sluice topic create ledger --storage disk --retention 7d --retention-bytes 10GiB
+  sluice topic create profiles --storage disk --retention-bytes 0 --cleanup compact
+  sluice topic delete-records ledger --before 2026-01-31T00:00:00Z
   sluice topic list -o json
   sluice topic alter prices --partitions 16`;
 
@@ -49,6 +52,19 @@ export const declareAdminCommands: Declare = (program, run, terminal) => {
     topic.command('delete').description('Delete topics and all their records.').argument('<name...>'),
   ).action((names: string[], flags: AdminFlags) =>
     run(async () => (await topics()).deleteTopics(names, flags, terminal)),
+  );
+  admin(
+    topic
+      .command('delete-records')
+      .description('Delete the oldest records of a topic for ever.')
+      .argument('<name>')
+      .requiredOption(
+        '--before <position>',
+        'first record that stays: an offset, a time (RFC 3339), an age like 15m, or latest: none stays',
+      )
+      .option('--partition <n>', 'only of this partition', integer(0, 65_535)),
+  ).action((name: string, flags: DeleteRecordsFlags) =>
+    run(async () => (await topics()).deleteRecords(name, flags, terminal)),
   );
   admin(
     program.command('status').description('Show the node, its topics, and every subscription with its lag.'),
@@ -92,7 +108,10 @@ function topicSettings(command: Command): Command {
   return admin(
     command
       .option('--partitions <n>', 'number of partitions', integer(1, 65_536))
-      .option('--retention-bytes <size>', 'keep at most so much per partition, for instance 256MiB')
+      .option(
+        '--retention-bytes <size>',
+        'keep at most so much per partition, for instance 256MiB; on disk 0: no bound',
+      )
       .option('--retention <duration>', 'keep records for so long, for instance 1h; 0: no bound')
       .option(
         '--retention-records <n>',
@@ -103,6 +122,22 @@ function topicSettings(command: Command): Command {
       .addOption(
         new Option('--timestamps <kind>', "the producer's time or the node's").choices(['create', 'append']),
       )
-      .addOption(new Option('--storage <kind>', 'where records are kept').choices(['memory', 'disk'])),
+      .addOption(new Option('--storage <kind>', 'where records are kept').choices(['memory', 'disk']))
+      .addOption(
+        new Option('--flush <when>', 'on disk: when a record counts as stored').choices([
+          'always',
+          'interval',
+          'os',
+        ]),
+      )
+      .option('--flush-interval <duration>', 'with --flush interval, for instance 1s')
+      .addOption(
+        new Option('--cleanup <kind>', 'what goes: by retention, or all but the latest of each key').choices([
+          'delete',
+          'compact',
+          'compact,delete',
+        ]),
+      )
+      .option('--tombstone-retention <duration>', 'how long compaction keeps what deletes a key'),
   );
 }

@@ -3,6 +3,7 @@ import { SluiceError } from '../kernel/errors.ts';
 import { withClient } from './connection.ts';
 import type { AdminFlags } from './declare-options.ts';
 import { bytes, count, duration, facts, table, timestamp } from './format.ts';
+import { parseStart } from './start-position.ts';
 import type { Terminal } from './terminal.ts';
 import { durationOption, sizeOption } from './units.ts';
 
@@ -15,6 +16,16 @@ export interface TopicFlags extends AdminFlags {
   readonly batchMaxBytes?: string;
   readonly timestamps?: 'create' | 'append';
   readonly storage?: 'memory' | 'disk';
+  readonly flush?: 'always' | 'interval' | 'os';
+  readonly flushInterval?: string;
+  readonly cleanup?: 'delete' | 'compact' | 'compact,delete';
+  readonly tombstoneRetention?: string;
+}
+
+/** Options of `sluice topic delete-records`. */
+export interface DeleteRecordsFlags extends AdminFlags {
+  readonly before: string;
+  readonly partition?: number;
 }
 
 /** Options of `sluice topic create`. */
@@ -80,6 +91,25 @@ export function deleteTopics(names: readonly string[], flags: AdminFlags, termin
   });
 }
 
+/** Deletes the oldest records of a topic and shows where its partitions begin now. @throws TOPIC_NOT_FOUND, INVALID_ARGUMENT */
+export function deleteRecords(name: string, flags: DeleteRecordsFlags, terminal: Terminal): Promise<void> {
+  const before = parseStart(flags.before, terminal.clock);
+  if (before === 'last-per-key' || before === 'earliest') {
+    throw new SluiceError(
+      'INVALID_ARGUMENT',
+      `--before ${flags.before} says not which records go. Write an offset, a time like 2026-01-31T12:00:00Z, an age like 15m, or latest.`,
+    );
+  }
+  return withClient(terminal, flags, async ({ admin }) => {
+    const partitions = flags.partition === undefined ? [] : [flags.partition];
+    const starts = await admin.deleteRecords(name, before, partitions);
+    const rows = starts.map(({ partition, offset }) => [partition, offset]);
+    terminal.stdout.line(
+      flags.output === 'json' ? JSON.stringify(starts) : table(['PARTITION', 'START'], rows),
+    );
+  });
+}
+
 /** Topics as rows. */
 export function topicTable(topics: readonly TopicDescription[]): string {
   const rows = topics.map(({ name, settings, partitions: parts }) => [
@@ -104,11 +134,13 @@ function show(topic: TopicDescription, flags: AdminFlags, terminal: Terminal): v
       ['id', topic.id],
       ['created', timestamp(topic.createdMs)],
       ['storage', settings.storage],
+      ...(settings.storage === 'disk' ? diskFacts(topic) : []),
       ['retention bytes', `${bound(settings.retentionBytes, bytes)} per partition`],
       ['retention', bound(settings.retentionMs, duration)],
       ['retention records', bound(settings.retentionRecords, count)],
       ['largest batch', bytes(settings.batchMaxBytes)],
       ['timestamps', settings.timestamps],
+      ...faultFacts(topic),
     ]),
   );
   const rows = topic.partitions.map((one) => [
@@ -125,12 +157,29 @@ function show(topic: TopicDescription, flags: AdminFlags, terminal: Terminal): v
   );
 }
 
+function diskFacts({ settings, partitions: parts }: TopicDescription): [string, string][] {
+  const { flush, flushIntervalMs, cleanup, tombstoneMs } = settings;
+  return [
+    ['on disk', bytes(sum(parts.map(({ retainedBytes }) => retainedBytes)))],
+    ['flush', flush === 'interval' ? `every ${duration(flushIntervalMs)}` : flush],
+    ['cleanup', cleanup === 'delete' ? cleanup : `${cleanup}, tombstones kept ${duration(tombstoneMs)}`],
+  ];
+}
+
+function faultFacts({ error, partitions: parts }: TopicDescription): [string, string][] {
+  const faults = parts.flatMap((one): [string, string][] =>
+    one.error ? [[`partition ${one.partition} fails`, `${one.error.code}: ${one.error.message}`]] : [],
+  );
+  return error ? [['fails', `${error.code}: ${error.message}`], ...faults] : faults;
+}
+
 function partitions(flags: TopicFlags): { partitions?: number } {
   return flags.partitions === undefined ? {} : { partitions: flags.partitions };
 }
 
 function topicSettings(flags: TopicFlags): TopicSettingsChange {
   const { retentionBytes, retention, retentionRecords, batchMaxBytes, timestamps, storage } = flags;
+  const { flush, flushInterval, cleanup, tombstoneRetention } = flags;
   return {
     ...(storage !== undefined && { storage }),
     ...(timestamps !== undefined && { timestamps }),
@@ -138,6 +187,14 @@ function topicSettings(flags: TopicFlags): TopicSettingsChange {
     ...(retentionBytes !== undefined && { retentionBytes: sizeOption('--retention-bytes', retentionBytes) }),
     ...(retention !== undefined && { retentionMs: durationOption('--retention', retention) }),
     ...(batchMaxBytes !== undefined && { batchMaxBytes: sizeOption('--batch-max-bytes', batchMaxBytes) }),
+    ...(flush !== undefined && { flush }),
+    ...(flushInterval !== undefined && {
+      flushIntervalMs: durationOption('--flush-interval', flushInterval),
+    }),
+    ...(cleanup !== undefined && { cleanup }),
+    ...(tombstoneRetention !== undefined && {
+      tombstoneMs: durationOption('--tombstone-retention', tombstoneRetention),
+    }),
   };
 }
 

@@ -1,3 +1,5 @@
+import type { ErrorCode } from '../kernel/errors.ts';
+import { errorCodeFromWire } from '../kernel/errors.ts';
 import { offsetFromWire } from '../wire/offset.ts';
 import type {
   Grant as GrantMessage,
@@ -22,10 +24,25 @@ export interface TopicSettings {
   readonly batchMaxBytes: number;
   /** Whose time records carry: the producer's (`create`) or the broker's (`append`). */
   readonly timestamps: 'create' | 'append';
+  /** Disk: when a record counts as stored; `always`: when it is on the disk. */
+  readonly flush: 'always' | 'interval' | 'os';
+  /** Milliseconds between two syncs with `interval`. */
+  readonly flushIntervalMs: number;
+  /** Disk: whether all but the latest record of each key are dropped in time (`compact`). */
+  readonly cleanup: 'delete' | 'compact' | 'compact,delete';
+  /** Milliseconds that compaction keeps the record that deletes a key. */
+  readonly tombstoneMs: number;
 }
 
 /** Settings a request names; what is left out takes the broker's default (create) or stays (alter). */
 export type TopicSettingsChange = { readonly [K in keyof TopicSettings]?: TopicSettings[K] | undefined };
+
+/** Why a topic or a partition cannot be used now. */
+export interface Fault {
+  readonly code: ErrorCode;
+  /** For people. */
+  readonly message: string;
+}
 
 /** A partition; ends are exclusive. */
 export interface PartitionDescription {
@@ -35,8 +52,11 @@ export interface PartitionDescription {
   readonly logStart: number;
   readonly highWatermark: number;
   readonly logEnd: number;
+  /** In memory, or on the disk. */
   readonly retainedBytes: number;
   readonly subscribers: number;
+  /** Why it takes nothing now. */
+  readonly error: Fault | undefined;
 }
 
 /** A topic and its partitions. */
@@ -47,6 +67,8 @@ export interface TopicDescription {
   readonly partitions: readonly PartitionDescription[];
   /** Milliseconds since 1970. */
   readonly createdMs: number;
+  /** Why it cannot be used now; it has no partitions then. */
+  readonly error: Fault | undefined;
 }
 
 /** One subscription and partition as the broker sees it. */
@@ -112,6 +134,9 @@ const DELIVERY_NAMES: ReadonlyMap<number, SubscriptionStatus['delivery']> = new 
   [DeliveryMode.DATAGRAM, 'datagram'],
 ]);
 
+const FLUSHES = ['always', 'interval', 'os'] as const;
+const CLEANUPS = ['delete', 'compact', 'compact,delete'] as const;
+
 /** A topic as the wire has it. */
 export function topicFromWire(topic: TopicMessage | undefined): TopicDescription {
   return {
@@ -120,6 +145,7 @@ export function topicFromWire(topic: TopicMessage | undefined): TopicDescription
     settings: settingsFromWire(topic?.settings),
     partitions: (topic?.partitions ?? []).map(partitionFromWire),
     createdMs: Number(topic?.createdMs ?? 0n),
+    error: topic && faultFromWire(topic),
   };
 }
 
@@ -128,6 +154,7 @@ export function settingsToWire(
   settings: TopicSettingsChange,
 ): Partial<Omit<SettingsMessage, '$typeName' | '$unknown'>> {
   const { storage, retentionBytes, retentionMs, retentionRecords, batchMaxBytes, timestamps } = settings;
+  const { flush, flushIntervalMs, cleanup, tombstoneMs } = settings;
   return {
     ...(storage !== undefined && { storage }),
     ...(retentionBytes !== undefined && { retentionBytes: BigInt(retentionBytes) }),
@@ -135,6 +162,10 @@ export function settingsToWire(
     ...(retentionRecords !== undefined && { retentionRecords: BigInt(retentionRecords) }),
     ...(batchMaxBytes !== undefined && { batchMaxBytes }),
     ...(timestamps !== undefined && { timestamps }),
+    ...(flush !== undefined && { flush }),
+    ...(flushIntervalMs !== undefined && { flushIntervalMs: BigInt(flushIntervalMs) }),
+    ...(cleanup !== undefined && { cleanup }),
+    ...(tombstoneMs !== undefined && { tombstoneMs: BigInt(tombstoneMs) }),
   };
 }
 
@@ -199,7 +230,23 @@ function settingsFromWire(settings: SettingsMessage | undefined): TopicSettings 
     retentionRecords: bound(settings?.retentionRecords),
     batchMaxBytes: settings?.batchMaxBytes ?? 0,
     timestamps: settings?.timestamps === 'append' ? 'append' : 'create',
+    ...diskSettingsFromWire(settings),
   };
+}
+
+function diskSettingsFromWire(
+  settings: SettingsMessage | undefined,
+): Pick<TopicSettings, 'flush' | 'flushIntervalMs' | 'cleanup' | 'tombstoneMs'> {
+  return {
+    flush: FLUSHES.find((one) => one === settings?.flush) ?? 'always',
+    flushIntervalMs: bound(settings?.flushIntervalMs),
+    cleanup: CLEANUPS.find((one) => one === settings?.cleanup) ?? 'delete',
+    tombstoneMs: bound(settings?.tombstoneMs),
+  };
+}
+
+function faultFromWire({ errorCode, errorMessage }: { errorCode: number; errorMessage: string }) {
+  return errorCode === 0 ? undefined : { code: errorCodeFromWire(errorCode), message: errorMessage };
 }
 
 function bound(value: bigint | undefined): number {
@@ -216,6 +263,7 @@ function partitionFromWire(partition: PartitionMessage): PartitionDescription {
     logEnd: offsetFromWire(partition.logEnd),
     retainedBytes: Number(partition.retainedBytes),
     subscribers: partition.subscribers,
+    error: faultFromWire(partition),
   };
 }
 

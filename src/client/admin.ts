@@ -1,3 +1,4 @@
+import type { Position as WirePosition } from '../gen/sluice/client/v1/subscription_pb.ts';
 import { offsetFromWire } from '../wire/offset.ts';
 import type {
   Grant,
@@ -106,11 +107,24 @@ export class Admin {
       partitions: [...partitions],
       at: startMessage(at),
     });
-    return response.positions.map((position) => ({
-      topic: position.topic,
-      partition: position.partition,
-      offset: offsetFromWire(position.offset),
-    }));
+    return response.positions.map(positionFromWire);
+  }
+
+  /**
+   * Deletes the oldest records for ever; subscribers that have not read them get a gap.
+   *
+   * @param before the first record that stays: an offset, a Date, or `latest` (none stays)
+   * @param partitions empty: all
+   * @returns where each partition begins now
+   * @throws TOPIC_NOT_FOUND, PARTITION_NOT_FOUND, OFFSET_OUT_OF_RANGE
+   */
+  async deleteRecords(
+    topic: string,
+    before: StartPosition,
+    partitions: readonly number[] = [],
+  ): Promise<readonly Position[]> {
+    const request = { topic, partitions: [...partitions], before: startMessage(before) };
+    return (await this.#change('deleteRecords', request)).positions.map(positionFromWire);
   }
 
   /** Every subscription and partition of the node, with its lag. */
@@ -138,4 +152,8 @@ export class Admin {
   async revokeToken(id: string): Promise<void> {
     await this.#change('revokeToken', { id });
   }
+}
+
+function positionFromWire({ topic, partition, offset }: WirePosition): Position {
+  return { topic, partition, offset: offsetFromWire(offset) };
 }

@@ -8,6 +8,7 @@ export type { Header, WireRecord } from '../wire/record-batch-decoder.ts';
 export type { NewToken, NewTopic, TopicChange } from './admin.ts';
 export { Admin } from './admin.ts';
 export type {
+  Fault,
   Grant,
   NodeStatus,
   PartitionDescription,

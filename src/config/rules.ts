@@ -12,7 +12,12 @@ export interface ConfigFault {
 
 /** What is wrong between settings that are each right. */
 export function crossFaults(config: ParsedConfig): ConfigFault[] {
-  return [...accessFaults(config), ...certificateFaults(config), ...limitFaults(config)];
+  return [
+    ...accessFaults(config),
+    ...certificateFaults(config),
+    ...limitFaults(config),
+    ...topicFaults(config),
+  ];
 }
 
 /** Whether only this machine can reach the address. */
@@ -47,7 +52,7 @@ function* certificateFaults({ tls }: ParsedConfig): Generator<ConfigFault> {
   }
 }
 
-function* limitFaults({ limits, topics }: ParsedConfig): Generator<ConfigFault> {
+function* limitFaults({ limits }: ParsedConfig): Generator<ConfigFault> {
   if (limits.maxFrameBytes <= limits.batchMaxBytes) {
     yield {
       path: 'limits.maxFrameBytes',
@@ -60,10 +65,26 @@ function* limitFaults({ limits, topics }: ParsedConfig): Generator<ConfigFault> 
       message: 'must be at most half of limits.idleTimeout, or connections die of silence',
     };
   }
-  if (topics.defaults.retentionBytes < limits.batchMaxBytes) {
+}
+
+function* topicFaults({ limits, topics }: ParsedConfig): Generator<ConfigFault> {
+  const { retentionBytes, storage, cleanup } = topics.defaults;
+  if (retentionBytes !== null && retentionBytes < limits.batchMaxBytes) {
     yield {
       path: 'topics.defaults.retentionBytes',
       message: 'must hold one batch: at least limits.batchMaxBytes',
+    };
+  }
+  if (storage === 'memory' && retentionBytes === null) {
+    yield {
+      path: 'topics.defaults.retentionBytes',
+      message: 'must be a size where topics.defaults.storage is memory, which has to be bounded',
+    };
+  }
+  if (storage === 'memory' && cleanup !== 'delete') {
+    yield {
+      path: 'topics.defaults.cleanup',
+      message: 'must be delete where topics.defaults.storage is memory: only topics on disk are compacted',
     };
   }
 }

@@ -38,13 +38,29 @@ export interface Settings {
   readonly acl: { readonly rules: readonly ConfiguredRule[] };
   readonly topics: {
     readonly autoCreate: boolean;
+    readonly maxTopics: number;
+    readonly maxPartitions: number;
     readonly defaults: {
       readonly partitions: number;
-      readonly retentionBytes: number;
+      readonly retentionBytes: number | null;
       readonly retentionAgeMs: number | null;
       readonly retentionRecords: number | null;
       readonly storage: 'memory' | 'disk';
+      readonly flush: 'always' | 'interval' | 'os';
+      readonly flushIntervalMs: number;
+      readonly cleanup: 'delete' | 'compact' | 'compact,delete';
+      readonly tombstoneRetentionMs: number;
     };
+  };
+  readonly storage: {
+    /** Null: what the machine allows. */
+    readonly memoryBytes: number | null;
+    readonly tailBytes: number;
+    readonly writeBytes: number;
+    readonly indexCacheBytes: number;
+    readonly openFiles: number;
+    /** Null: by what a partition retains. */
+    readonly segmentBytes: number | null;
   };
   readonly limits: {
     readonly maxFrameBytes: number;
@@ -70,7 +86,8 @@ export interface Settings {
 export function toSettings(parsed: ParsedConfig): Settings {
   const { tls, limits, topics } = parsed;
   const { idleTimeout, keepAlive, handshakeTimeout, ...counts } = limits;
-  const { retentionAge, ...topicDefaults } = topics.defaults;
+  const { defaults, ...topicLimits } = topics;
+  const { retentionAge, flushInterval, tombstoneRetention, ...topicDefaults } = defaults;
   const listen = tlsListen(parsed);
   return deepFreeze({
     node: parsed.node,
@@ -87,7 +104,16 @@ export function toSettings(parsed: ParsedConfig): Settings {
     http: parsed.http,
     auth: parsed.auth,
     acl: parsed.acl,
-    topics: { autoCreate: topics.autoCreate, defaults: { ...topicDefaults, retentionAgeMs: retentionAge } },
+    topics: {
+      ...topicLimits,
+      defaults: {
+        ...topicDefaults,
+        retentionAgeMs: retentionAge,
+        flushIntervalMs: flushInterval,
+        tombstoneRetentionMs: tombstoneRetention,
+      },
+    },
+    storage: parsed.storage,
     limits: {
       ...counts,
       idleTimeoutMs: idleTimeout,

@@ -12,6 +12,17 @@ export interface TopicSettings {
   readonly batchMaxBytes: number;
   /** `create`: records keep the producer's time; `append`: the broker stamps its own. */
   readonly timestamps: 'create' | 'append';
+  /**
+   * Disk: when a batch counts as stored. `always`: when it is on the disk; `interval`: when the operating system has it, which is
+   * synced every {@link TopicSettings.flushIntervalMs}; `os`: when the operating system has it.
+   */
+  readonly flush: 'always' | 'interval' | 'os';
+  /** Milliseconds between two syncs with `interval`. */
+  readonly flushIntervalMs: number;
+  /** What goes when: `delete` by the bounds of retention, `compact` (disk only) all but the latest record of each key. */
+  readonly cleanup: 'delete' | 'compact' | 'compact,delete';
+  /** Milliseconds that compaction keeps the record that deletes a key, so that readers learn of it. */
+  readonly tombstoneMs: number;
 }
 
 /** A topic as all nodes know it. */
@@ -46,7 +57,7 @@ export interface PartitionClaim {
   readonly leaderEpoch: number;
   /** At or above every offset that an earlier claim may have handed out; 0 for the first claim. */
   readonly firstOffset: number;
-  /** Offsets below it may be handed out; more after {@link Coordinator.reserveOffsets}. */
+  /** Offsets below it may be handed out; more after {@link Coordinator.reserveOffsets}. On disk: 0 until a log has been begun. */
   readonly offsetCeiling: number;
 }
 
@@ -87,6 +98,9 @@ export interface Coordinator extends AsyncDisposable {
 
   /**
    * Takes leadership of a partition for this node.
+   *
+   * A log on disk keeps its own offsets: claiming sets none aside, and what was reserved only says that the log has been begun.
+   *
    * @throws TOPIC_NOT_FOUND; NOT_LEADER when another node holds it
    */
   claimPartition(topicId: string, partition: number): Promise<PartitionClaim>;

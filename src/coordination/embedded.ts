@@ -17,7 +17,8 @@ import type {
 } from './coordinator.ts';
 import { OFFSET_BLOCK } from './coordinator.ts';
 import { DataDirLock } from './data-dir-lock.ts';
-import { StateFile, listStateFiles, removeFile, storageError } from './state-file.ts';
+import { storageError } from '../kernel/storage-error.ts';
+import { StateFile, listStateFiles, removeFile } from './state-file.ts';
 
 /*
  * The data directory of an embedded coordinator:
@@ -49,6 +50,11 @@ const topicSchema = z.strictObject({
       retentionRecords: count,
       batchMaxBytes: z.int().positive(),
       timestamps: z.enum(['create', 'append']),
+      // Files of versions before there were disk topics have none of these.
+      flush: z.enum(['always', 'interval', 'os']).default('always'),
+      flushIntervalMs: z.int().positive().default(1000),
+      cleanup: z.enum(['delete', 'compact', 'compact,delete']).default('delete'),
+      tombstoneMs: count.default(86_400_000),
     }),
     createdMs: count,
   }),
@@ -202,7 +208,13 @@ export class EmbeddedCoordinator implements Coordinator {
 
   async claimPartition(topicId: string, partition: number): Promise<PartitionClaim> {
     let firstOffset = 0;
-    const { offsetCeilings } = await this.#topicById(topicId).update((state) => {
+    const file = this.#topicById(topicId);
+    const { settings } = file.state.definition;
+    if (settings.storage === 'disk') {
+      const offsetCeiling = file.state.offsetCeilings[partition] ?? 0;
+      return { leaderEpoch: this.#node.state.starts, firstOffset: 0, offsetCeiling };
+    }
+    const { offsetCeilings } = await file.update((state) => {
       firstOffset = state.offsetCeilings[partition] ?? 0;
       const next = (Math.floor(firstOffset / OFFSET_BLOCK) + 1) * OFFSET_BLOCK;
       return { ...state, offsetCeilings: state.offsetCeilings.with(partition, next) };

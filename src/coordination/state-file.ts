@@ -143,7 +143,6 @@ export async function listStateFiles(directory: string): Promise<readonly string
   }
 }
 
-
 function format(state: unknown): string {
   const checksum = crc32(JSON.stringify(state));
   return `${JSON.stringify({ format: FORMAT, checksum, state }, undefined, 2)}\n`;

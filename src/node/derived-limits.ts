@@ -3,6 +3,7 @@ import type { TopicDefaults } from '../broker/views.ts';
 import { BATCH_MAX_BYTES_LIMIT } from '../catalog/topic-settings.ts';
 import type { Settings } from '../config/settings.ts';
 import type { GatewayLimits } from '../gateway/quic/limits.ts';
+import type { DiskLimits } from '../log/disk/disk-shared.ts';
 import type { TransportLimits } from '../transport/transport.ts';
 
 const MiB = 1024 * 1024;
@@ -12,9 +13,6 @@ const MiB = 1024 * 1024;
  * client that does not read its own answers: so this bounds what one hostile client can make it hold, and stalls nobody else.
  */
 const CONNECTION_WINDOW_STREAMS = 128;
-
-const MAX_TOPICS = 10_000;
-const MAX_PARTITIONS = 4096;
 
 /** Limits of the node's listeners. */
 export function transportLimits({ limits }: Settings): TransportLimits {
@@ -48,19 +46,34 @@ export function topicDefaults({ topics, limits }: Settings): TopicDefaults {
     partitions: defaults.partitions,
     settings: {
       storage: defaults.storage,
-      retentionBytes: defaults.retentionBytes,
+      retentionBytes: defaults.retentionBytes ?? 0,
       retentionMs: defaults.retentionAgeMs ?? 0,
       retentionRecords: defaults.retentionRecords ?? 0,
       batchMaxBytes: limits.batchMaxBytes,
       timestamps: 'create',
+      flush: defaults.flush,
+      flushIntervalMs: defaults.flushIntervalMs,
+      cleanup: defaults.cleanup,
+      tombstoneMs: defaults.tombstoneRetentionMs,
     },
-    maxTopics: MAX_TOPICS,
-    maxPartitions: MAX_PARTITIONS,
+    maxTopics: topics.maxTopics,
+    maxPartitions: topics.maxPartitions,
   };
 }
 
-/** What all partitions in memory may retain together: half of what the machine, or the container, has. */
-export function memoryLogBytes(): number {
+/** What all partitions on disk share. */
+export function diskLimits({ storage }: Settings): DiskLimits {
+  return {
+    tailBytes: storage.tailBytes,
+    unwrittenBytes: storage.writeBytes,
+    indexCacheBytes: storage.indexCacheBytes,
+    openFiles: storage.openFiles,
+  };
+}
+
+/** What all partitions in memory may retain together; unless configured half of what the machine, or the container, has. */
+export function memoryLogBytes({ storage }: Settings): number {
+  if (storage.memoryBytes !== null) return storage.memoryBytes;
   const constrained = process.constrainedMemory();
   const available = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
   return Math.max(64 * MiB, Math.floor(available / 2));

@@ -1,6 +1,7 @@
 import type { Broker } from '../broker/broker.ts';
 import type { NativeGateway } from '../gateway/quic/gateway.ts';
 import type { TopicLag } from '../gateway/quic/counters.ts';
+import type { DiskShared } from '../log/disk/disk-shared.ts';
 import type { Metrics, Sample } from '../telemetry/metrics.ts';
 import type { Listener } from '../transport/transport.ts';
 
@@ -13,11 +14,13 @@ export interface MetricSources {
   readonly gateway: NativeGateway;
   /** By scheme of the transport. */
   readonly listeners: ReadonlyMap<string, Listener>;
+  readonly disk: Pick<DiskShared, 'counters' | 'writeBudget' | 'tailBudget'>;
 }
 
 /** Registers everything a node shows; the values are read when somebody scrapes. */
 export function registerNodeMetrics(metrics: Metrics, sources: MetricSources): void {
   registerBroker(metrics, sources.broker);
+  registerDisk(metrics, sources);
   registerGateway(metrics, sources);
   registerLag(metrics, sources.gateway);
 }
@@ -54,6 +57,57 @@ function registerBroker(metrics: Metrics, broker: Broker): void {
     'sluice_uptime_seconds',
     'Time since the start.',
     () => broker.snapshot().uptimeMs / 1000,
+  );
+}
+
+function registerDisk(metrics: Metrics, { broker, disk }: MetricSources): void {
+  const { counters } = disk;
+  metrics.gaugeFrom('sluice_disk_bytes', 'Bytes of all logs on disk.', () => broker.snapshot().diskBytes);
+  metrics.gaugeFrom(
+    'sluice_disk_segments',
+    'Segment files of all logs on disk.',
+    () => broker.snapshot().diskSegments,
+  );
+  metrics.counterFrom('sluice_disk_writes_total', 'Writes to segments.', () => counters.writes);
+  metrics.counterFrom(
+    'sluice_disk_written_bytes_total',
+    'Bytes of batches written to segments.',
+    () => counters.writtenBytes,
+  );
+  metrics.counterFrom(
+    'sluice_disk_write_seconds_total',
+    'Time that writes to segments took, with flush `always` until they were on the disk.',
+    () => counters.writeMs / 1000,
+  );
+  metrics.gaugeFrom(
+    'sluice_disk_waiting_bytes',
+    'Bytes of batches that wait for the disk.',
+    () => disk.writeBudget.usedBytes,
+  );
+  metrics.gaugeFrom(
+    'sluice_disk_tail_bytes',
+    'Bytes of the newest batches of logs on disk that are in memory.',
+    () => disk.tailBudget.usedBytes,
+  );
+  metrics.counterFrom(
+    'sluice_disk_faults_total',
+    'Writes that failed: their partition took nothing until it had recovered.',
+    () => counters.faults,
+  );
+  metrics.counterFrom(
+    'sluice_disk_corruptions_total',
+    'Places in segments that were found damaged.',
+    () => counters.corruptions,
+  );
+  metrics.counterFrom(
+    'sluice_disk_recoveries_total',
+    'Logs opened after an end that was not orderly.',
+    () => counters.recoveries,
+  );
+  metrics.gaugeFrom(
+    'sluice_topics_failed',
+    'Topics that could not be opened; they are tried again.',
+    () => broker.snapshot().failedTopics,
   );
 }
 

@@ -1,5 +1,7 @@
+import { join } from 'node:path';
 import { Broker } from '../broker/broker.ts';
-import { memoryLogs } from '../broker/log-factory.ts';
+import { DiskLogs } from '../broker/disk-logs.ts';
+import { memoryAndDiskLogs, memoryLogs } from '../broker/log-factory.ts';
 import type { ListenAddress } from '../config/kinds.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Coordinator } from '../coordination/coordinator.ts';
@@ -12,6 +14,9 @@ import type { Random } from '../kernel/random.ts';
 import { systemRandom } from '../kernel/random.ts';
 import { systemClock } from '../kernel/system-clock.ts';
 import { ByteBudget } from '../log/byte-budget.ts';
+import type { DiskShared } from '../log/disk/disk-shared.ts';
+import { createDiskShared } from '../log/disk/disk-shared.ts';
+import { nodeFileSystem } from '../log/disk/node-file-system.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
@@ -19,11 +24,18 @@ import { createHttp2Transport } from '../transport/http2/http2-transport.ts';
 import { createQuicTransport } from '../transport/quic/quic-transport.ts';
 import type { Listener, Transport } from '../transport/transport.ts';
 import { createAuthenticator, createAuthorizer } from './access.ts';
-import { gatewayLimits, memoryLogBytes, topicDefaults, transportLimits } from './derived-limits.ts';
+import {
+  diskLimits,
+  gatewayLimits,
+  memoryLogBytes,
+  topicDefaults,
+  transportLimits,
+} from './derived-limits.ts';
 import { checkExposure } from './exposure.ts';
 import { registerNodeMetrics } from './node-metrics.ts';
 import { nodeUrls } from './node-urls.ts';
 import { loadResetKey } from './reset-key.ts';
+import { diskObserver, topicObserver } from './storage-log.ts';
 import type { TlsMaterial } from './tls-material.ts';
 import { loadTlsMaterial } from './tls-material.ts';
 import { packageVersion } from './version.ts';
@@ -53,6 +65,7 @@ interface Core {
   readonly broker: Broker;
   readonly gateway: NativeGateway;
   readonly tls: TlsMaterial;
+  readonly disk: DiskShared;
   /** Also read while it is being filled: WELCOME names what listens. */
   readonly listeners: Map<string, Listener>;
 }
@@ -60,7 +73,7 @@ interface Core {
 /**
  * A running node: everything built from its settings, in order, and taken apart in reverse.
  *
- *     data directory → certificates → broker → native gateway → QUIC → HTTP/2 → HTTP (health, metrics)
+ *     data directory → certificates → topics on disk → broker → native gateway → QUIC → HTTP/2 → HTTP (health, metrics)
  */
 export class Node implements AsyncDisposable {
   readonly addresses: NodeAddresses;
@@ -161,6 +174,18 @@ async function buildCore(
   const nodeId = settings.node.id;
   const coordinator = parts.use(await EmbeddedCoordinator.open({ dataDir, clock, random, nodeId }));
   const tls = await loadTlsMaterial(settings, { clock, random, log });
+  const disk = createDiskShared(nodeFileSystem, diskLimits(settings));
+  const diskLogs = parts.use(
+    await DiskLogs.open({
+      directory: join(dataDir, 'topics'),
+      clock,
+      clusterId: coordinator.clusterId,
+      topics: coordinator.topics(),
+      shared: disk,
+      observer: diskObserver(log),
+      segmentBytes: settings.storage.segmentBytes ?? undefined,
+    }),
+  );
   const broker = parts.use(
     await Broker.open({
       coordinator,
@@ -168,9 +193,10 @@ async function buildCore(
       random,
       authorizer: createAuthorizer(settings),
       authenticator: createAuthenticator(settings, coordinator.tokens, clock),
-      logs: memoryLogs(clock, new ByteBudget(memoryLogBytes())),
+      logs: memoryAndDiskLogs(memoryLogs(clock, new ByteBudget(memoryLogBytes(settings))), diskLogs),
       topics: topicDefaults(settings),
       inflatedMaxBytes: settings.limits.inflatedMaxBytes,
+      observer: topicObserver(log),
     }),
   );
   const listeners = new Map<string, Listener>();
@@ -187,7 +213,7 @@ async function buildCore(
       nodes: () => [{ nodeId, zone: '', urls: nodeUrls(listeners, settings.tls.names) }],
     },
   });
-  return { settings, clock, random, log, coordinator, broker, gateway, tls, listeners };
+  return { settings, clock, random, log, coordinator, broker, gateway, tls, disk, listeners };
 }
 
 async function listen(core: Core, parts: AsyncDisposableStack): Promise<void> {
@@ -221,10 +247,10 @@ async function open(
 }
 
 async function serveHttp(core: Core, parts: AsyncDisposableStack): Promise<HttpGateway | undefined> {
-  const { settings, broker, gateway, listeners, log } = core;
+  const { settings, broker, gateway, disk, listeners, log } = core;
   if (!settings.http.listen) return undefined;
   const metrics = createMetrics();
-  registerNodeMetrics(metrics, { broker, gateway, listeners });
+  registerNodeMetrics(metrics, { broker, gateway, listeners, disk });
   const http = await createHttpGateway({
     listen: settings.http.listen,
     metrics,

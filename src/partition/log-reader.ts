@@ -84,7 +84,8 @@ export class LogReader implements PartitionReader, Waiter {
     if (this.#ended || from >= highWatermark) return { records: 0, bytes: 0, ms: 0 };
     return {
       records: highWatermark - this.#nextOffset,
-      bytes: log.bytesFrom(from) - log.bytesFrom(highWatermark),
+      // Old batches on disk are a guess.
+      bytes: Math.max(0, log.bytesFrom(from) - log.bytesFrom(highWatermark)),
       ms: log.ageMsAt(from),
     };
   }
@@ -96,6 +97,12 @@ export class LogReader implements PartitionReader, Waiter {
   /** Called by the partition once after it was told to wait. */
   wake(): void {
     if (!this.#ended) this.onReadable?.();
+  }
+
+  cutOff(end: number): void {
+    if (this.#ended || this.#nextOffset <= end) return;
+    this.#end('OFFSET_OUT_OF_RANGE');
+    this.onReadable?.();
   }
 
   /** What can be said without looking at batches: the end, a gap, nothing new. */

@@ -70,6 +70,11 @@ export class Partition implements ReaderSource {
   #settings: PartitionSettings;
   #highWatermark: number;
   #closed = false;
+  #closing: void | Promise<void> = undefined;
+  /** One for all batches, because every batch on its way to the disk waits with it. */
+  readonly #onDurable = (error: SluiceError | undefined): void => {
+    if (!error) this.#moveHighWatermark();
+  };
 
   constructor(parts: PartitionParts) {
     this.topic = parts.topic;
@@ -95,13 +100,18 @@ export class Partition implements ReaderSource {
     return this.log.logEnd;
   }
 
-  /** Exclusive offset up to which readers see the log. Never falls. */
+  /** Exclusive offset up to which readers see the log. Falls only where a log on disk has lost what it had promised. */
   get highWatermark(): number {
     return this.#highWatermark;
   }
 
   get retainedBytes(): number {
     return this.log.retainedBytes;
+  }
+
+  /** Why it takes no batches now. */
+  get failure(): SluiceError | undefined {
+    return this.log.failure;
   }
 
   /** Readers open now. */
@@ -123,6 +133,8 @@ export class Partition implements ReaderSource {
    */
   append(batch: Buffer): AppendOutcome {
     if (this.#closed) throw new SluiceError('TOPIC_NOT_FOUND', `topic ${this.topic} was deleted`);
+    if (this.log.failure) throw this.log.failure;
+    this.#checkEnd();
     const header = verifyBatch(batch, {
       batchMaxBytes: this.#settings.batchMaxBytes,
       inflatedMaxBytes: this.inflatedMaxBytes,
@@ -156,6 +168,26 @@ export class Partition implements ReaderSource {
    */
   whenDurable(offset: number, callback: (error: SluiceError | undefined) => void): void {
     this.log.whenDurable(offset, callback);
+  }
+
+  /**
+   * Deletes what is below `offset`; readers that have not come so far get a gap.
+   * @param offset at most the high watermark
+   * @throws OFFSET_OUT_OF_RANGE; TOPIC_NOT_FOUND after close
+   */
+  deleteBefore(offset: number): void {
+    if (this.#closed) throw new SluiceError('TOPIC_NOT_FOUND', `topic ${this.topic} was deleted`);
+    this.checkVisible(offset);
+    this.log.deleteBefore(offset);
+  }
+
+  /** @throws OFFSET_OUT_OF_RANGE when `offset` is above the high watermark */
+  checkVisible(offset: number): void {
+    if (offset <= this.#highWatermark) return;
+    throw new SluiceError(
+      'OFFSET_OUT_OF_RANGE',
+      `offset ${offset} of ${this.topic}/${this.partition} is above the end, ${this.#highWatermark}`,
+    );
   }
 
   /**
@@ -201,14 +233,20 @@ export class Partition implements ReaderSource {
     this.#producers.expire();
   }
 
-  /** Ends all readers without an error, frees the log, and refuses everything from then on. Idempotent. */
-  close(): void {
-    if (this.#closed) return;
+  /**
+   * Ends all readers without an error, frees the log, and refuses everything from then on. Idempotent.
+   * @returns a promise only where the log has to make things safe first
+   */
+  close(): void | Promise<void> {
+    if (this.#closed) return this.#closing;
     this.#closed = true;
     this.#wake();
     this.#readers.clear();
-    this.#producers.clear();
-    this.log.close();
+    const closing = this.log.close();
+    // Until then it is needed for the log's last snapshot.
+    if (closing) this.#closing = closing.finally(() => this.#producers.clear());
+    else this.#producers.clear();
+    return this.#closing;
   }
 
   wait(reader: Waiter): void {
@@ -237,15 +275,22 @@ export class Partition implements ReaderSource {
 
   /** On one node the high watermark is what is durable; readers see nothing that a crash could take back. */
   #followLog(): void {
-    if (this.log.durableEnd > this.#highWatermark) {
-      this.#highWatermark = this.log.durableEnd;
-      this.#wake();
-    }
-    if (this.log.durableEnd < this.log.logEnd) {
-      this.log.whenDurable(this.log.logEnd, (error) => {
-        if (!error) this.#followLog();
-      });
-    }
+    if (this.log.durableEnd < this.log.logEnd) this.log.whenDurable(this.log.logEnd, this.#onDurable);
+    else this.#moveHighWatermark();
+  }
+
+  #moveHighWatermark(): void {
+    if (this.log.durableEnd <= this.#highWatermark) return;
+    this.#highWatermark = this.log.durableEnd;
+    this.#wake();
+  }
+
+  /** A log that was not synced may come back shorter than what readers have seen: they must not take other records for those. */
+  #checkEnd(): void {
+    const end = this.log.logEnd;
+    if (end >= this.#highWatermark) return;
+    this.#highWatermark = end;
+    for (const reader of [...this.#readers]) reader.cutOff(end);
   }
 
   #wake(): void {

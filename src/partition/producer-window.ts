@@ -1,7 +1,13 @@
 import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
+import type { LogState } from '../log/log-state.ts';
+import type { BatchHeader } from '../wire/record-batch.ts';
+import { NO_PRODUCER } from '../wire/record-batch.ts';
+import type { ProducerState, StoredBatch } from './producer-snapshot.ts';
+import { REMEMBERED_BATCHES, decodeProducers, encodeProducers } from './producer-snapshot.ts';
 
-const REMEMBERED_BATCHES = 5;
+export type { StoredBatch } from './producer-snapshot.ts';
+
 /** Sequences wrap from 2^31 − 1 to 0. */
 const SEQUENCE_MASK = 0x7fff_ffff;
 const EXPIRY_MS = 7 * 24 * 60 * 60 * 1000;
@@ -13,14 +19,6 @@ export interface ProducerBatch {
   /** Sequence of the first record. */
   readonly baseSequence: number;
   readonly recordCount: number;
-}
-
-/** Where a remembered batch was stored. */
-export interface StoredBatch {
-  readonly baseSequence: number;
-  readonly recordCount: number;
-  readonly baseOffset: number;
-  readonly appendTimeMs: number;
 }
 
 /** A bound over the windows of all partitions. */
@@ -45,14 +43,18 @@ interface Producer {
  * last batch is the oldest in the log and the likeliest to be gone from it already. One that comes back after that gets
  * UNKNOWN_PRODUCER and begins again with a new id; only what it had in flight can then be stored twice.
  *
+ * It comes back with a log on disk: from a snapshot, then from the batches behind that.
+ *
  * @see KIP-98; Kafka's ProducerStateManager, which expires in the same way
  */
-export class ProducerWindow {
+export class ProducerWindow implements LogState {
   readonly #clock: Clock;
   readonly #maxProducers: number;
   readonly #budget: ProducerBudget;
   /** In order of the last append: the first has been quiet longest. */
   readonly #producers = new Map<number, Producer>();
+  /** Wall-clock time where the monotonic clock was 0: read once, so that a jump while the node runs changes no age. */
+  readonly #wallBaseMs: number;
 
   /**
    * @param maxProducers of this partition
@@ -62,6 +64,7 @@ export class ProducerWindow {
     this.#clock = clock;
     this.#maxProducers = maxProducers;
     this.#budget = budget;
+    this.#wallBaseMs = clock.now() - clock.monotonicMs();
   }
 
   /** Producers remembered. */
@@ -121,6 +124,40 @@ export class ProducerWindow {
     producer.nextSequence = (baseSequence + recordCount) & SEQUENCE_MASK;
     producer.lastAppendMs = this.#clock.monotonicMs();
     this.#producers.set(producerId, producer);
+  }
+
+  /** Takes in a batch of the log, whatever {@link check} would say of it; how long ago it came is not known and taken for now. */
+  replay(header: BatchHeader): void {
+    if (header.producerId === NO_PRODUCER) return;
+    const { producerId, producerEpoch, baseSequence, baseOffset } = header;
+    // Compaction takes records out, which were counted in the sequence nevertheless.
+    const recordCount = header.lastOffsetDelta + 1;
+    const appendTimeMs = header.appendTime ? header.maxTimestampMs : 0;
+    this.record({ producerId, producerEpoch, baseSequence, recordCount }, baseOffset, appendTimeMs);
+  }
+
+  snapshot(): Buffer {
+    const producers: ProducerState[] = [];
+    for (const [id, producer] of this.#producers) {
+      producers.push({ id, ...producer, lastAppendMs: this.#wallBaseMs + producer.lastAppendMs });
+    }
+    return encodeProducers(producers);
+  }
+
+  restore(snapshot: Buffer): void {
+    const producers = decodeProducers(snapshot);
+    const nowMs = this.#clock.monotonicMs();
+    this.clear();
+    for (const { id, epoch, nextSequence, lastAppendMs, batches } of producers) {
+      this.#makeRoom();
+      this.#budget.producers++;
+      const appendedMs = Math.min(nowMs, lastAppendMs - this.#wallBaseMs);
+      this.#producers.set(id, { epoch, nextSequence, lastAppendMs: appendedMs, batches: [...batches] });
+    }
+  }
+
+  reset(): void {
+    this.clear();
   }
 
   /** Forgets producers that have been quiet for too long. */

@@ -19,6 +19,8 @@ export interface PartitionCounters {
 export interface Waiter {
   /** Called once after each `wait`, inside an append. */
   wake(): void;
+  /** What was at and above `end` is lost although it could be read. */
+  cutOff(end: number): void;
 }
 
 /** A partition as its readers see it. */

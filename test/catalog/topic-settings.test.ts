@@ -9,6 +9,10 @@ const BASE: TopicSettings = {
   retentionRecords: 7,
   batchMaxBytes: 4096,
   timestamps: 'create',
+  flush: 'always',
+  flushIntervalMs: 1000,
+  cleanup: 'delete',
+  tombstoneMs: 86_400_000,
 };
 
 describe('topic settings', () => {

@@ -29,6 +29,10 @@ const SETTINGS: TopicSettings = {
   retentionRecords: 0,
   batchMaxBytes: MiB,
   timestamps: 'create',
+  flush: 'always',
+  flushIntervalMs: 1000,
+  cleanup: 'delete',
+  tombstoneMs: 86_400_000,
 };
 
 /** What a test may want different. */

@@ -21,6 +21,10 @@ const topic = (name: string, partitions = 2): NewTopic => ({
     retentionRecords: 0,
     batchMaxBytes: 4096,
     timestamps: 'create',
+    flush: 'always',
+    flushIntervalMs: 1000,
+    cleanup: 'delete',
+    tombstoneMs: 86_400_000,
   },
 });
 const TOKEN: TokenRecord = {

@@ -4,6 +4,7 @@ import { setting } from '../setting.ts';
 import { aclSchema, authSchema } from './access.ts';
 import { limitsSchema } from './limits.ts';
 import { httpSchema, nodeSchema, quicSchema, tlsSchema } from './listen.ts';
+import { storageSchema } from './storage.ts';
 import { topicsSchema } from './topics.ts';
 
 /** All settings of a node, in the order of the reference. Keys are as in the file. */
@@ -20,6 +21,7 @@ export const configSchema = z.strictObject({
   auth: authSchema,
   acl: aclSchema,
   topics: topicsSchema,
+  storage: storageSchema,
   limits: limitsSchema,
   drain: z.strictObject({
     timeout: setting(duration({ min: 0, max: 3_600_000 }), {

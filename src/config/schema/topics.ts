@@ -9,13 +9,21 @@ const DAY_MS = 86_400_000;
 /** Topics that nobody configured one by one. */
 export const topicsSchema = z.strictObject({
   autoCreate: setting(yesOrNo(), { description: 'Create a topic on first use.', default: true }),
+  maxTopics: setting(integer({ min: 1, max: 1_000_000 }), {
+    description: 'Topics at once; one more is refused.',
+    default: 10_000,
+  }),
+  maxPartitions: setting(integer({ min: 1, max: 1_000_000 }), {
+    description: 'Partitions of all topics together; one more is refused.',
+    default: 4096,
+  }),
   defaults: z.strictObject({
     partitions: setting(integer({ min: 1, max: 1024 }), {
       description: 'Partitions of a topic that does not say how many.',
       default: 1,
     }),
-    retentionBytes: setting(size({ min: MiB, max: 64 * TiB }), {
-      description: 'Bytes that a partition retains.',
+    retentionBytes: setting(orOff(size({ min: MiB, max: 64 * TiB })), {
+      description: 'Bytes that a partition retains. `off`: no bound; on disk only.',
       default: '64MiB',
     }),
     retentionAge: setting(orOff(duration({ min: 1_000, max: 3_650 * DAY_MS })), {
@@ -29,6 +37,24 @@ export const topicsSchema = z.strictObject({
     storage: setting(oneOf(['memory', 'disk']), {
       description: 'Where partitions are kept. `memory` does not survive a restart.',
       default: 'memory',
+    }),
+    flush: setting(oneOf(['always', 'interval', 'os']), {
+      description:
+        'When a batch on disk counts as stored. `always`: when it is on the disk, whatever happens then. `interval`: when the operating system has it, and it is synced every `flushInterval`; a crash of the machine loses at most that much. `os`: when the operating system has it; it decides when to write.',
+      default: 'always',
+    }),
+    flushInterval: setting(duration({ min: 10, max: 3_600_000 }), {
+      description: 'Time between two syncs with `flush: interval`.',
+      default: '1s',
+    }),
+    cleanup: setting(oneOf(['delete', 'compact', 'compact,delete']), {
+      description:
+        'What goes from topics on disk. `delete`: what is beyond retention. `compact`: all but the latest record of each key. `compact,delete`: both. In memory always `delete`.',
+      default: 'delete',
+    }),
+    tombstoneRetention: setting(duration({ min: 0, max: 3_650 * DAY_MS }), {
+      description: 'Time that compaction keeps the record that deletes a key, so that readers learn of it.',
+      default: '24h',
     }),
   }),
 });

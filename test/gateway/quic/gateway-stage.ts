@@ -40,6 +40,10 @@ const SETTINGS: TopicSettings = {
   retentionRecords: 0,
   batchMaxBytes: MiB,
   timestamps: 'create',
+  flush: 'always',
+  flushIntervalMs: 1000,
+  cleanup: 'delete',
+  tombstoneMs: 86_400_000,
 };
 
 /** A broker behind the native gateway on a transport in memory, with a clock that stands still. */

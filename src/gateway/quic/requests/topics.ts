@@ -1,4 +1,4 @@
-import type { TopicDescription, TopicMetadata } from '../../../broker/views.ts';
+import type { Fault, TopicDescription, TopicMetadata } from '../../../broker/views.ts';
 import type { TopicSettingsChange } from '../../../catalog/topic-settings.ts';
 import type { TopicSettings } from '../../../gen/sluice/client/v1/administration_pb.ts';
 import { ERRORS, SluiceError } from '../../../kernel/errors.ts';
@@ -8,7 +8,14 @@ import type { RequestHandlers, ResponseValue } from './handler.ts';
 
 /** Requests about topics and their partitions. */
 export const topicHandlers: RequestHandlers<
-  'metadata' | 'createTopic' | 'alterTopic' | 'deleteTopic' | 'listTopics' | 'describeTopic' | 'listOffsets'
+  | 'metadata'
+  | 'createTopic'
+  | 'alterTopic'
+  | 'deleteTopic'
+  | 'listTopics'
+  | 'describeTopic'
+  | 'listOffsets'
+  | 'deleteRecords'
 > = {
   async metadata(session, { topics, autoCreate }) {
     const found = await session.context.broker.metadata(session.requireIdentity(), topics, autoCreate);
@@ -51,13 +58,20 @@ export const topicHandlers: RequestHandlers<
     const positions = await broker.listOffsets(session.requireIdentity(), topic, partitions, start);
     return { positions: positions.map(positionToWire) };
   },
+  async deleteRecords(session, { topic, partitions, before }) {
+    // Nothing said is no order to delete everything.
+    if (before?.at.case === undefined) throw new SluiceError('INVALID_ARGUMENT', 'before is missing');
+    const start = startFromWire(before);
+    const { broker } = session.context;
+    const positions = await broker.deleteRecords(session.requirePrincipal(), topic, partitions, start);
+    return { positions: positions.map(positionToWire) };
+  },
 };
 
 function metadataToWire({ name, error, partitions }: TopicMetadata) {
   return {
     name,
-    errorCode: error ? ERRORS[error.code].wire : 0,
-    errorMessage: error?.message ?? '',
+    ...faultToWire(error),
     partitions: partitions.map(({ partition, leaderNodeId, leaderEpoch }) => ({
       partition,
       leaderNodeId,
@@ -78,16 +92,26 @@ function topicToWire(topic: TopicDescription): NonNullable<ResponseValue<'descri
       retentionRecords: numberToWire(settings.retentionRecords),
       batchMaxBytes: settings.batchMaxBytes,
       timestamps: settings.timestamps,
+      flush: settings.flush,
+      flushIntervalMs: numberToWire(settings.flushIntervalMs),
+      cleanup: settings.cleanup,
+      tombstoneMs: numberToWire(settings.tombstoneMs),
     },
-    partitions: topic.partitions.map((partition) => ({
+    partitions: topic.partitions.map(({ error, ...partition }) => ({
       ...partition,
+      ...faultToWire(error),
       logStart: offsetToWire(partition.logStart),
       highWatermark: offsetToWire(partition.highWatermark),
       logEnd: offsetToWire(partition.logEnd),
       retainedBytes: numberToWire(partition.retainedBytes),
     })),
     createdMs: numberToWire(topic.createdMs),
+    ...faultToWire(topic.error),
   };
+}
+
+function faultToWire(error: Fault | undefined): { errorCode: number; errorMessage: string } {
+  return { errorCode: error ? ERRORS[error.code].wire : 0, errorMessage: error?.message ?? '' };
 }
 
 function settingsFromWire(settings: TopicSettings): TopicSettingsChange {
@@ -99,6 +123,10 @@ function settingsFromWire(settings: TopicSettings): TopicSettingsChange {
     retentionRecords: optionalNumber('retention_records', retentionRecords),
     batchMaxBytes: settings.batchMaxBytes,
     timestamps: oneOf('timestamps', settings.timestamps, ['create', 'append']),
+    flush: oneOf('flush', settings.flush, ['always', 'interval', 'os']),
+    flushIntervalMs: optionalNumber('flush_interval_ms', settings.flushIntervalMs),
+    cleanup: oneOf('cleanup', settings.cleanup, ['delete', 'compact', 'compact,delete']),
+    tombstoneMs: optionalNumber('tombstone_ms', settings.tombstoneMs),
   };
 }
 

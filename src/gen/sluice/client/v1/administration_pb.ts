@@ -4,13 +4,15 @@
 
 import type { GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Position, Start } from "./subscription_pb.ts";
+import { file_sluice_client_v1_subscription } from "./subscription_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file sluice/client/v1/administration.proto.
  */
 export const file_sluice_client_v1_administration: GenFile = /*@__PURE__*/
-  fileDesc("CiVzbHVpY2UvY2xpZW50L3YxL2FkbWluaXN0cmF0aW9uLnByb3RvEhBzbHVpY2UuY2xpZW50LnYxIp8CCg1Ub3BpY1NldHRpbmdzEhQKB3N0b3JhZ2UYASABKAlIAIgBARIcCg9yZXRlbnRpb25fYnl0ZXMYAiABKARIAYgBARIZCgxyZXRlbnRpb25fbXMYAyABKARIAogBARIeChFyZXRlbnRpb25fcmVjb3JkcxgEIAEoBEgDiAEBEhwKD2JhdGNoX21heF9ieXRlcxgFIAEoDUgEiAEBEhcKCnRpbWVzdGFtcHMYBiABKAlIBYgBAUIKCghfc3RvcmFnZUISChBfcmV0ZW50aW9uX2J5dGVzQg8KDV9yZXRlbnRpb25fbXNCFAoSX3JldGVudGlvbl9yZWNvcmRzQhIKEF9iYXRjaF9tYXhfYnl0ZXNCDQoLX3RpbWVzdGFtcHMigAEKEkNyZWF0ZVRvcGljUmVxdWVzdBIMCgRuYW1lGAEgASgJEhIKCnBhcnRpdGlvbnMYAiABKA0SMQoIc2V0dGluZ3MYAyABKAsyHy5zbHVpY2UuY2xpZW50LnYxLlRvcGljU2V0dGluZ3MSFQoNaWZfbm90X2V4aXN0cxgEIAEoCCJIChNDcmVhdGVUb3BpY1Jlc3BvbnNlEjEKBXRvcGljGAEgASgLMiIuc2x1aWNlLmNsaWVudC52MS5Ub3BpY0Rlc2NyaXB0aW9uImgKEUFsdGVyVG9waWNSZXF1ZXN0EgwKBG5hbWUYASABKAkSEgoKcGFydGl0aW9ucxgCIAEoDRIxCghzZXR0aW5ncxgDIAEoCzIfLnNsdWljZS5jbGllbnQudjEuVG9waWNTZXR0aW5ncyJHChJBbHRlclRvcGljUmVzcG9uc2USMQoFdG9waWMYASABKAsyIi5zbHVpY2UuY2xpZW50LnYxLlRvcGljRGVzY3JpcHRpb24iIgoSRGVsZXRlVG9waWNSZXF1ZXN0EgwKBG5hbWUYASABKAkiFQoTRGVsZXRlVG9waWNSZXNwb25zZSIlChFMaXN0VG9waWNzUmVxdWVzdBIQCghpbnRlcm5hbBgBIAEoCCJIChJMaXN0VG9waWNzUmVzcG9uc2USMgoGdG9waWNzGAEgAygLMiIuc2x1aWNlLmNsaWVudC52MS5Ub3BpY0Rlc2NyaXB0aW9uIiQKFERlc2NyaWJlVG9waWNSZXF1ZXN0EgwKBG5hbWUYASABKAkiSgoVRGVzY3JpYmVUb3BpY1Jlc3BvbnNlEjEKBXRvcGljGAEgASgLMiIuc2x1aWNlLmNsaWVudC52MS5Ub3BpY0Rlc2NyaXB0aW9uIq8BChBUb3BpY0Rlc2NyaXB0aW9uEgwKBG5hbWUYASABKAkSCgoCaWQYAiABKAkSMQoIc2V0dGluZ3MYAyABKAsyHy5zbHVpY2UuY2xpZW50LnYxLlRvcGljU2V0dGluZ3MSOgoKcGFydGl0aW9ucxgEIAMoCzImLnNsdWljZS5jbGllbnQudjEuUGFydGl0aW9uRGVzY3JpcHRpb24SEgoKY3JlYXRlZF9tcxgFIAEoBCLAAQoUUGFydGl0aW9uRGVzY3JpcHRpb24SEQoJcGFydGl0aW9uGAEgASgNEhYKDmxlYWRlcl9ub2RlX2lkGAIgASgJEhQKDGxlYWRlcl9lcG9jaBgDIAEoDRIRCglsb2dfc3RhcnQYBCABKAQSFgoOaGlnaF93YXRlcm1hcmsYBSABKAQSDwoHbG9nX2VuZBgGIAEoBBIWCg5yZXRhaW5lZF9ieXRlcxgHIAEoBBITCgtzdWJzY3JpYmVycxgIIAEoDSITChFOb2RlU3RhdHVzUmVxdWVzdCKkAgoSTm9kZVN0YXR1c1Jlc3BvbnNlEg8KB25vZGVfaWQYASABKAkSEgoKY2x1c3Rlcl9pZBgCIAEoCRIQCghzb2Z0d2FyZRgDIAEoCRIRCgl1cHRpbWVfbXMYBCABKAQSEwoLY29ubmVjdGlvbnMYBSABKA0SFQoNc3Vic2NyaXB0aW9ucxgGIAEoDRIOCgZ0b3BpY3MYByABKA0SEgoKcGFydGl0aW9ucxgIIAEoDRISCgpyZWNvcmRzX2luGAkgASgEEhAKCGJ5dGVzX2luGAogASgEEhEKCWJ5dGVzX291dBgLIAEoBBIWCg5yZXRhaW5lZF9ieXRlcxgMIAEoBBIRCglyc3NfYnl0ZXMYDSABKAQSEAoIZHJhaW5pbmcYDiABKAgiKwoFR3JhbnQSDgoGdG9waWNzGAEgASgJEhIKCm9wZXJhdGlvbnMYAiADKAkiZAoSQ3JlYXRlVG9rZW5SZXF1ZXN0EhEKCXByaW5jaXBhbBgBIAEoCRInCgZncmFudHMYAiADKAsyFy5zbHVpY2UuY2xpZW50LnYxLkdyYW50EhIKCmV4cGlyZXNfbXMYAyABKAQiMAoTQ3JlYXRlVG9rZW5SZXNwb25zZRIKCgJpZBgBIAEoCRINCgV0b2tlbhgCIAEoCSITChFMaXN0VG9rZW5zUmVxdWVzdCJIChJMaXN0VG9rZW5zUmVzcG9uc2USMgoGdG9rZW5zGAEgAygLMiIuc2x1aWNlLmNsaWVudC52MS5Ub2tlbkRlc2NyaXB0aW9uIoIBChBUb2tlbkRlc2NyaXB0aW9uEgoKAmlkGAEgASgJEhEKCXByaW5jaXBhbBgCIAEoCRInCgZncmFudHMYAyADKAsyFy5zbHVpY2UuY2xpZW50LnYxLkdyYW50EhIKCmNyZWF0ZWRfbXMYBCABKAQSEgoKZXhwaXJlc19tcxgFIAEoBCIgChJSZXZva2VUb2tlblJlcXVlc3QSCgoCaWQYASABKAkiFQoTUmV2b2tlVG9rZW5SZXNwb25zZWIGcHJvdG8z");
+  fileDesc("CiVzbHVpY2UvY2xpZW50L3YxL2FkbWluaXN0cmF0aW9uLnByb3RvEhBzbHVpY2UuY2xpZW50LnYxIsEDCg1Ub3BpY1NldHRpbmdzEhQKB3N0b3JhZ2UYASABKAlIAIgBARIcCg9yZXRlbnRpb25fYnl0ZXMYAiABKARIAYgBARIZCgxyZXRlbnRpb25fbXMYAyABKARIAogBARIeChFyZXRlbnRpb25fcmVjb3JkcxgEIAEoBEgDiAEBEhwKD2JhdGNoX21heF9ieXRlcxgFIAEoDUgEiAEBEhcKCnRpbWVzdGFtcHMYBiABKAlIBYgBARISCgVmbHVzaBgHIAEoCUgGiAEBEh4KEWZsdXNoX2ludGVydmFsX21zGAggASgESAeIAQESFAoHY2xlYW51cBgJIAEoCUgIiAEBEhkKDHRvbWJzdG9uZV9tcxgKIAEoBEgJiAEBQgoKCF9zdG9yYWdlQhIKEF9yZXRlbnRpb25fYnl0ZXNCDwoNX3JldGVudGlvbl9tc0IUChJfcmV0ZW50aW9uX3JlY29yZHNCEgoQX2JhdGNoX21heF9ieXRlc0INCgtfdGltZXN0YW1wc0IICgZfZmx1c2hCFAoSX2ZsdXNoX2ludGVydmFsX21zQgoKCF9jbGVhbnVwQg8KDV90b21ic3RvbmVfbXMigAEKEkNyZWF0ZVRvcGljUmVxdWVzdBIMCgRuYW1lGAEgASgJEhIKCnBhcnRpdGlvbnMYAiABKA0SMQoIc2V0dGluZ3MYAyABKAsyHy5zbHVpY2UuY2xpZW50LnYxLlRvcGljU2V0dGluZ3MSFQoNaWZfbm90X2V4aXN0cxgEIAEoCCJIChNDcmVhdGVUb3BpY1Jlc3BvbnNlEjEKBXRvcGljGAEgASgLMiIuc2x1aWNlLmNsaWVudC52MS5Ub3BpY0Rlc2NyaXB0aW9uImgKEUFsdGVyVG9waWNSZXF1ZXN0EgwKBG5hbWUYASABKAkSEgoKcGFydGl0aW9ucxgCIAEoDRIxCghzZXR0aW5ncxgDIAEoCzIfLnNsdWljZS5jbGllbnQudjEuVG9waWNTZXR0aW5ncyJHChJBbHRlclRvcGljUmVzcG9uc2USMQoFdG9waWMYASABKAsyIi5zbHVpY2UuY2xpZW50LnYxLlRvcGljRGVzY3JpcHRpb24iIgoSRGVsZXRlVG9waWNSZXF1ZXN0EgwKBG5hbWUYASABKAkiFQoTRGVsZXRlVG9waWNSZXNwb25zZSIlChFMaXN0VG9waWNzUmVxdWVzdBIQCghpbnRlcm5hbBgBIAEoCCJIChJMaXN0VG9waWNzUmVzcG9uc2USMgoGdG9waWNzGAEgAygLMiIuc2x1aWNlLmNsaWVudC52MS5Ub3BpY0Rlc2NyaXB0aW9uIiQKFERlc2NyaWJlVG9waWNSZXF1ZXN0EgwKBG5hbWUYASABKAkiSgoVRGVzY3JpYmVUb3BpY1Jlc3BvbnNlEjEKBXRvcGljGAEgASgLMiIuc2x1aWNlLmNsaWVudC52MS5Ub3BpY0Rlc2NyaXB0aW9uImIKFERlbGV0ZVJlY29yZHNSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEhIKCnBhcnRpdGlvbnMYAiADKA0SJwoGYmVmb3JlGAMgASgLMhcuc2x1aWNlLmNsaWVudC52MS5TdGFydCJGChVEZWxldGVSZWNvcmRzUmVzcG9uc2USLQoJcG9zaXRpb25zGAEgAygLMhouc2x1aWNlLmNsaWVudC52MS5Qb3NpdGlvbiLaAQoQVG9waWNEZXNjcmlwdGlvbhIMCgRuYW1lGAEgASgJEgoKAmlkGAIgASgJEjEKCHNldHRpbmdzGAMgASgLMh8uc2x1aWNlLmNsaWVudC52MS5Ub3BpY1NldHRpbmdzEjoKCnBhcnRpdGlvbnMYBCADKAsyJi5zbHVpY2UuY2xpZW50LnYxLlBhcnRpdGlvbkRlc2NyaXB0aW9uEhIKCmNyZWF0ZWRfbXMYBSABKAQSEgoKZXJyb3JfY29kZRgGIAEoDRIVCg1lcnJvcl9tZXNzYWdlGAcgASgJIusBChRQYXJ0aXRpb25EZXNjcmlwdGlvbhIRCglwYXJ0aXRpb24YASABKA0SFgoObGVhZGVyX25vZGVfaWQYAiABKAkSFAoMbGVhZGVyX2Vwb2NoGAMgASgNEhEKCWxvZ19zdGFydBgEIAEoBBIWCg5oaWdoX3dhdGVybWFyaxgFIAEoBBIPCgdsb2dfZW5kGAYgASgEEhYKDnJldGFpbmVkX2J5dGVzGAcgASgEEhMKC3N1YnNjcmliZXJzGAggASgNEhIKCmVycm9yX2NvZGUYCSABKA0SFQoNZXJyb3JfbWVzc2FnZRgKIAEoCSITChFOb2RlU3RhdHVzUmVxdWVzdCKkAgoSTm9kZVN0YXR1c1Jlc3BvbnNlEg8KB25vZGVfaWQYASABKAkSEgoKY2x1c3Rlcl9pZBgCIAEoCRIQCghzb2Z0d2FyZRgDIAEoCRIRCgl1cHRpbWVfbXMYBCABKAQSEwoLY29ubmVjdGlvbnMYBSABKA0SFQoNc3Vic2NyaXB0aW9ucxgGIAEoDRIOCgZ0b3BpY3MYByABKA0SEgoKcGFydGl0aW9ucxgIIAEoDRISCgpyZWNvcmRzX2luGAkgASgEEhAKCGJ5dGVzX2luGAogASgEEhEKCWJ5dGVzX291dBgLIAEoBBIWCg5yZXRhaW5lZF9ieXRlcxgMIAEoBBIRCglyc3NfYnl0ZXMYDSABKAQSEAoIZHJhaW5pbmcYDiABKAgiKwoFR3JhbnQSDgoGdG9waWNzGAEgASgJEhIKCm9wZXJhdGlvbnMYAiADKAkiZAoSQ3JlYXRlVG9rZW5SZXF1ZXN0EhEKCXByaW5jaXBhbBgBIAEoCRInCgZncmFudHMYAiADKAsyFy5zbHVpY2UuY2xpZW50LnYxLkdyYW50EhIKCmV4cGlyZXNfbXMYAyABKAQiMAoTQ3JlYXRlVG9rZW5SZXNwb25zZRIKCgJpZBgBIAEoCRINCgV0b2tlbhgCIAEoCSITChFMaXN0VG9rZW5zUmVxdWVzdCJIChJMaXN0VG9rZW5zUmVzcG9uc2USMgoGdG9rZW5zGAEgAygLMiIuc2x1aWNlLmNsaWVudC52MS5Ub2tlbkRlc2NyaXB0aW9uIoIBChBUb2tlbkRlc2NyaXB0aW9uEgoKAmlkGAEgASgJEhEKCXByaW5jaXBhbBgCIAEoCRInCgZncmFudHMYAyADKAsyFy5zbHVpY2UuY2xpZW50LnYxLkdyYW50EhIKCmNyZWF0ZWRfbXMYBCABKAQSEgoKZXhwaXJlc19tcxgFIAEoBCIgChJSZXZva2VUb2tlblJlcXVlc3QSCgoCaWQYASABKAkiFQoTUmV2b2tlVG9rZW5SZXNwb25zZWIGcHJvdG8z", [file_sluice_client_v1_subscription]);
 
 /**
  * How a topic keeps its records. Fields left out take the broker's default (create) or stay as they are (alter).
@@ -53,6 +55,32 @@ export type TopicSettings = Message<"sluice.client.v1.TopicSettings"> & {
    * @generated from field: optional string timestamps = 6;
    */
   timestamps?: string | undefined;
+
+  /**
+   * Disk: `always` (an acknowledgement means it is on the disk), `interval` or `os`.
+   *
+   * @generated from field: optional string flush = 7;
+   */
+  flush?: string | undefined;
+
+  /**
+   * @generated from field: optional uint64 flush_interval_ms = 8;
+   */
+  flushIntervalMs?: bigint | undefined;
+
+  /**
+   * `delete`; on disk also `compact` or `compact,delete`.
+   *
+   * @generated from field: optional string cleanup = 9;
+   */
+  cleanup?: string | undefined;
+
+  /**
+   * How long compaction keeps the record that deletes a key.
+   *
+   * @generated from field: optional uint64 tombstone_ms = 10;
+   */
+  tombstoneMs?: bigint | undefined;
 };
 
 /**
@@ -262,6 +290,58 @@ export const DescribeTopicResponseSchema: GenMessage<DescribeTopicResponse> = /*
   messageDesc(file_sluice_client_v1_administration, 10);
 
 /**
+ * Deletes the oldest records of partitions for ever; who reads them is told of a gap.
+ *
+ * @generated from message sluice.client.v1.DeleteRecordsRequest
+ */
+export type DeleteRecordsRequest = Message<"sluice.client.v1.DeleteRecordsRequest"> & {
+  /**
+   * @generated from field: string topic = 1;
+   */
+  topic: string;
+
+  /**
+   * Empty: all partitions.
+   *
+   * @generated from field: repeated uint32 partitions = 2;
+   */
+  partitions: number[];
+
+  /**
+   * The first record that stays; latest: none does. last_per_key is refused.
+   *
+   * @generated from field: sluice.client.v1.Start before = 3;
+   */
+  before?: Start | undefined;
+};
+
+/**
+ * Describes the message sluice.client.v1.DeleteRecordsRequest.
+ * Use `create(DeleteRecordsRequestSchema)` to create a new message.
+ */
+export const DeleteRecordsRequestSchema: GenMessage<DeleteRecordsRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_client_v1_administration, 11);
+
+/**
+ * @generated from message sluice.client.v1.DeleteRecordsResponse
+ */
+export type DeleteRecordsResponse = Message<"sluice.client.v1.DeleteRecordsResponse"> & {
+  /**
+   * Where each partition begins now.
+   *
+   * @generated from field: repeated sluice.client.v1.Position positions = 1;
+   */
+  positions: Position[];
+};
+
+/**
+ * Describes the message sluice.client.v1.DeleteRecordsResponse.
+ * Use `create(DeleteRecordsResponseSchema)` to create a new message.
+ */
+export const DeleteRecordsResponseSchema: GenMessage<DeleteRecordsResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_client_v1_administration, 12);
+
+/**
  * @generated from message sluice.client.v1.TopicDescription
  */
 export type TopicDescription = Message<"sluice.client.v1.TopicDescription"> & {
@@ -289,6 +369,18 @@ export type TopicDescription = Message<"sluice.client.v1.TopicDescription"> & {
    * @generated from field: uint64 created_ms = 5;
    */
   createdMs: bigint;
+
+  /**
+   * 0, or why the topic cannot be used now; it has no partitions here then.
+   *
+   * @generated from field: uint32 error_code = 6;
+   */
+  errorCode: number;
+
+  /**
+   * @generated from field: string error_message = 7;
+   */
+  errorMessage: string;
 };
 
 /**
@@ -296,7 +388,7 @@ export type TopicDescription = Message<"sluice.client.v1.TopicDescription"> & {
  * Use `create(TopicDescriptionSchema)` to create a new message.
  */
 export const TopicDescriptionSchema: GenMessage<TopicDescription> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 11);
+  messageDesc(file_sluice_client_v1_administration, 13);
 
 /**
  * @generated from message sluice.client.v1.PartitionDescription
@@ -337,6 +429,8 @@ export type PartitionDescription = Message<"sluice.client.v1.PartitionDescriptio
   logEnd: bigint;
 
   /**
+   * In memory, or on the disk.
+   *
    * @generated from field: uint64 retained_bytes = 7;
    */
   retainedBytes: bigint;
@@ -345,6 +439,18 @@ export type PartitionDescription = Message<"sluice.client.v1.PartitionDescriptio
    * @generated from field: uint32 subscribers = 8;
    */
   subscribers: number;
+
+  /**
+   * 0, or why the partition takes nothing now.
+   *
+   * @generated from field: uint32 error_code = 9;
+   */
+  errorCode: number;
+
+  /**
+   * @generated from field: string error_message = 10;
+   */
+  errorMessage: string;
 };
 
 /**
@@ -352,7 +458,7 @@ export type PartitionDescription = Message<"sluice.client.v1.PartitionDescriptio
  * Use `create(PartitionDescriptionSchema)` to create a new message.
  */
 export const PartitionDescriptionSchema: GenMessage<PartitionDescription> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 12);
+  messageDesc(file_sluice_client_v1_administration, 14);
 
 /**
  * @generated from message sluice.client.v1.NodeStatusRequest
@@ -365,7 +471,7 @@ export type NodeStatusRequest = Message<"sluice.client.v1.NodeStatusRequest"> & 
  * Use `create(NodeStatusRequestSchema)` to create a new message.
  */
 export const NodeStatusRequestSchema: GenMessage<NodeStatusRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 13);
+  messageDesc(file_sluice_client_v1_administration, 15);
 
 /**
  * @generated from message sluice.client.v1.NodeStatusResponse
@@ -449,7 +555,7 @@ export type NodeStatusResponse = Message<"sluice.client.v1.NodeStatusResponse"> 
  * Use `create(NodeStatusResponseSchema)` to create a new message.
  */
 export const NodeStatusResponseSchema: GenMessage<NodeStatusResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 14);
+  messageDesc(file_sluice_client_v1_administration, 16);
 
 /**
  * @generated from message sluice.client.v1.Grant
@@ -475,7 +581,7 @@ export type Grant = Message<"sluice.client.v1.Grant"> & {
  * Use `create(GrantSchema)` to create a new message.
  */
 export const GrantSchema: GenMessage<Grant> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 15);
+  messageDesc(file_sluice_client_v1_administration, 17);
 
 /**
  * @generated from message sluice.client.v1.CreateTokenRequest
@@ -506,7 +612,7 @@ export type CreateTokenRequest = Message<"sluice.client.v1.CreateTokenRequest"> 
  * Use `create(CreateTokenRequestSchema)` to create a new message.
  */
 export const CreateTokenRequestSchema: GenMessage<CreateTokenRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 16);
+  messageDesc(file_sluice_client_v1_administration, 18);
 
 /**
  * @generated from message sluice.client.v1.CreateTokenResponse
@@ -530,7 +636,7 @@ export type CreateTokenResponse = Message<"sluice.client.v1.CreateTokenResponse"
  * Use `create(CreateTokenResponseSchema)` to create a new message.
  */
 export const CreateTokenResponseSchema: GenMessage<CreateTokenResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 17);
+  messageDesc(file_sluice_client_v1_administration, 19);
 
 /**
  * @generated from message sluice.client.v1.ListTokensRequest
@@ -543,7 +649,7 @@ export type ListTokensRequest = Message<"sluice.client.v1.ListTokensRequest"> & 
  * Use `create(ListTokensRequestSchema)` to create a new message.
  */
 export const ListTokensRequestSchema: GenMessage<ListTokensRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 18);
+  messageDesc(file_sluice_client_v1_administration, 20);
 
 /**
  * @generated from message sluice.client.v1.ListTokensResponse
@@ -560,7 +666,7 @@ export type ListTokensResponse = Message<"sluice.client.v1.ListTokensResponse"> 
  * Use `create(ListTokensResponseSchema)` to create a new message.
  */
 export const ListTokensResponseSchema: GenMessage<ListTokensResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 19);
+  messageDesc(file_sluice_client_v1_administration, 21);
 
 /**
  * @generated from message sluice.client.v1.TokenDescription
@@ -597,7 +703,7 @@ export type TokenDescription = Message<"sluice.client.v1.TokenDescription"> & {
  * Use `create(TokenDescriptionSchema)` to create a new message.
  */
 export const TokenDescriptionSchema: GenMessage<TokenDescription> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 20);
+  messageDesc(file_sluice_client_v1_administration, 22);
 
 /**
  * @generated from message sluice.client.v1.RevokeTokenRequest
@@ -614,7 +720,7 @@ export type RevokeTokenRequest = Message<"sluice.client.v1.RevokeTokenRequest"> 
  * Use `create(RevokeTokenRequestSchema)` to create a new message.
  */
 export const RevokeTokenRequestSchema: GenMessage<RevokeTokenRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 21);
+  messageDesc(file_sluice_client_v1_administration, 23);
 
 /**
  * @generated from message sluice.client.v1.RevokeTokenResponse
@@ -627,5 +733,5 @@ export type RevokeTokenResponse = Message<"sluice.client.v1.RevokeTokenResponse"
  * Use `create(RevokeTokenResponseSchema)` to create a new message.
  */
 export const RevokeTokenResponseSchema: GenMessage<RevokeTokenResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 22);
+  messageDesc(file_sluice_client_v1_administration, 24);
 

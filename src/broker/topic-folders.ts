@@ -1,0 +1,214 @@
+import { join } from 'node:path';
+import type { TopicDefinition } from '../coordination/coordinator.ts';
+import { SluiceError } from '../kernel/errors.ts';
+import { storageError } from '../kernel/storage-error.ts';
+import type { FileSystem } from '../log/disk/file-system.ts';
+
+/*
+ * The folder of all topics on disk:
+ *
+ *     cluster                    the cluster id that they belong to
+ *     TOPIC-ID/topic.json        name, for people; nothing reads it
+ *     TOPIC-ID/PARTITION/        one log
+ *     TOPIC-ID.deleted/          is being removed
+ */
+const CLUSTER_FILE = 'cluster';
+const DELETED = '.deleted';
+const UNFINISHED = '.new';
+const TOPIC_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** What the folders of topics take. */
+export interface TopicFoldersOptions {
+  readonly files: FileSystem;
+  /** Made when it is missing. */
+  readonly directory: string;
+  readonly clusterId: string;
+  /** Whether there is a topic with this id. */
+  readonly isTopic: (topicId: string) => boolean;
+  /** Told of each folder that a deletion left behind, before it is removed. */
+  readonly onLeftover: (folder: string) => void;
+  /** Told when a folder could not be removed; it is tried again at the next start. */
+  readonly onRemoveFailed: (error: SluiceError) => void;
+}
+
+/**
+ * Where topics on disk keep their logs, from the first partition until after they are deleted.
+ *
+ * A topic is deleted when the coordinator has forgotten it; what stays behind because of a crash is found at the next start by its id,
+ * which is never given out again. Nothing is removed where the folder belongs to another cluster.
+ */
+export class TopicFolders {
+  readonly #options: TopicFoldersOptions;
+  readonly #making = new Map<string, Promise<void>>();
+  readonly #removing = new Set<Promise<void>>();
+
+  private constructor(options: TopicFoldersOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Takes the folder, and begins to remove what deleted topics have left there.
+   * @throws STORAGE_FAILED when it belongs to another cluster or cannot be read, STORAGE_FULL; nothing has been touched then
+   */
+  static async open(options: TopicFoldersOptions): Promise<TopicFolders> {
+    const { files, directory } = options;
+    const folders = new TopicFolders(options);
+    try {
+      await files.makeDirectory(directory);
+      const names = await files.list(directory);
+      if (names.includes(CLUSTER_FILE)) await folders.#checkCluster();
+      else await folders.#begin(names);
+      for (const name of names) if (folders.#isLeftover(name)) folders.#removeLeftover(name);
+    } catch (cause) {
+      throw storageError(cause, `cannot use ${directory}`);
+    }
+    return folders;
+  }
+
+  /**
+   * The folder of a partition, there and durable.
+   * @param isKnown it has had a log before: one that is missing is not begun again, for then its records would be lost silently
+   * @throws STORAGE_FAILED, STORAGE_FULL
+   */
+  async partition(topic: TopicDefinition, partition: number, isKnown: boolean): Promise<string> {
+    const directory = join(this.#folder(topic.id), String(partition));
+    if (isKnown) await this.#checkLog(directory, topic, partition);
+    else await this.#make(topic, directory);
+    return directory;
+  }
+
+  /** Makes durable that a partition has a log now. @throws STORAGE_FAILED, STORAGE_FULL */
+  async begun(directory: string): Promise<void> {
+    try {
+      await this.#options.files.syncDirectory(directory);
+    } catch (cause) {
+      throw storageError(cause, `cannot sync ${directory}`);
+    }
+  }
+
+  /** Takes a topic's folder out of the way, and begins to remove it. @throws STORAGE_FAILED, STORAGE_FULL */
+  async remove(topicId: string): Promise<void> {
+    const { files, directory } = this.#options;
+    const gone = `${this.#folder(topicId)}${DELETED}`;
+    try {
+      await files.rename(this.#folder(topicId), gone);
+      await files.syncDirectory(directory);
+    } catch (cause) {
+      if (isMissing(cause)) return;
+      throw storageError(cause, `cannot remove ${this.#folder(topicId)}`);
+    }
+    this.#removeInBackground(gone);
+  }
+
+  /** Resolves when nothing is being removed. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#removing);
+  }
+
+  #folder(topicId: string): string {
+    return join(this.#options.directory, topicId);
+  }
+
+  async #checkCluster(): Promise<void> {
+    const { files, directory, clusterId } = this.#options;
+    const path = join(directory, CLUSTER_FILE);
+    const found = (await files.readFile(path)).toString('utf8').trim();
+    if (found === clusterId) return;
+    throw new SluiceError(
+      'STORAGE_FAILED',
+      `${directory} belongs to the cluster ${found.slice(0, 64)} and not to ${clusterId}: ` +
+        'restore the files of the coordination that belongs to it, or move it away',
+    );
+  }
+
+  async #begin(names: readonly string[]): Promise<void> {
+    const { files, directory, clusterId } = this.#options;
+    if (names.some((name) => TOPIC_ID.test(name))) {
+      throw new SluiceError(
+        'STORAGE_FAILED',
+        `${join(directory, CLUSTER_FILE)} is missing though there are topics; restore it from a backup`,
+      );
+    }
+    await this.#writeFile(join(directory, CLUSTER_FILE), `${clusterId}\n`);
+    await files.syncDirectory(directory);
+    // Its own name, too.
+    await files.syncDirectory(join(directory, '..'));
+  }
+
+  #isLeftover(name: string): boolean {
+    if (name.endsWith(DELETED)) return TOPIC_ID.test(name.slice(0, -DELETED.length));
+    return TOPIC_ID.test(name) && !this.#options.isTopic(name);
+  }
+
+  #removeLeftover(name: string): void {
+    const path = join(this.#options.directory, name);
+    this.#options.onLeftover(path);
+    this.#removeInBackground(path);
+  }
+
+  #removeInBackground(path: string): void {
+    const { files, onRemoveFailed } = this.#options;
+    const removing = files
+      .removeDirectory(path)
+      .catch((cause: unknown) => onRemoveFailed(storageError(cause, `cannot remove ${path}`)))
+      .finally(() => this.#removing.delete(removing));
+    this.#removing.add(removing);
+  }
+
+  async #checkLog(directory: string, topic: TopicDefinition, partition: number): Promise<void> {
+    let names: readonly string[] = [];
+    try {
+      names = await this.#options.files.list(directory);
+    } catch (cause) {
+      if (!isMissing(cause)) throw storageError(cause, `cannot read ${directory}`);
+    }
+    if (names.some((name) => name.endsWith('.log'))) return;
+    throw new SluiceError(
+      'STORAGE_FAILED',
+      `the records of ${topic.name}/${partition} are gone from ${directory}: restore the folder, or delete the topic`,
+    );
+  }
+
+  async #make(topic: TopicDefinition, directory: string): Promise<void> {
+    const { files } = this.#options;
+    try {
+      let making = this.#making.get(topic.id);
+      if (!making) {
+        making = this.#makeTopic(topic).finally(() => this.#making.delete(topic.id));
+        this.#making.set(topic.id, making);
+      }
+      await making;
+      await files.makeDirectory(directory);
+      await files.syncDirectory(this.#folder(topic.id));
+    } catch (cause) {
+      throw storageError(cause, `cannot make ${directory}`);
+    }
+  }
+
+  async #makeTopic({ id, name, createdMs }: TopicDefinition): Promise<void> {
+    const { files, directory } = this.#options;
+    const folder = this.#folder(id);
+    await files.makeDirectory(folder);
+    const about = { name, id, created: new Date(createdMs).toISOString() };
+    await this.#writeFile(join(folder, 'topic.json'), `${JSON.stringify(about, undefined, 2)}\n`);
+    await files.syncDirectory(directory);
+  }
+
+  async #writeFile(path: string, text: string): Promise<void> {
+    const { files } = this.#options;
+    const unfinished = `${path}${UNFINISHED}`;
+    const file = await files.open(unfinished, { create: true });
+    try {
+      await file.truncate(0);
+      await file.write([Buffer.from(text)], 0);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await files.rename(unfinished, path);
+  }
+}
+
+function isMissing(cause: unknown): boolean {
+  return (cause as NodeJS.ErrnoException).code === 'ENOENT';
+}
