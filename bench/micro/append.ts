@@ -3,7 +3,7 @@
  *
  *     node --expose-gc bench/micro/append.ts
  */
-import { ByteBudget } from '../../src/log/byte-budget.ts';
+import { MemoryBudget } from '../../src/log/memory-budget.ts';
 import { BATCH_OVERHEAD_BYTES, MemoryLog } from '../../src/log/memory-log.ts';
 import { systemClock } from '../../src/kernel/system-clock.ts';
 import { Partition } from '../../src/partition/partition.ts';
@@ -24,11 +24,11 @@ function openPartition(retentionBytes: number): Partition {
     settings: { batchMaxBytes: 16 * MiB, timestamps: 'create' },
     inflatedMaxBytes: 16 * MiB,
     clock: systemClock,
-    log: new MemoryLog({ clock: systemClock, firstOffset: 0, limits, budget: new ByteBudget(Infinity) }),
+    log: new MemoryLog({ clock: systemClock, firstOffset: 0, limits, budget: new MemoryBudget(Infinity) }),
     producers: new ProducerWindow(systemClock, 1000, { producers: 0, maxProducers: 1000 }),
     reserve: undefined,
     counters: { recordsIn: 0, bytesIn: 0, batchesIn: 0, duplicates: 0, gapRecords: 0 },
-    scanBudget: new ByteBudget(0),
+    scanBudget: new MemoryBudget(0),
   });
 }
 
@@ -68,7 +68,7 @@ function measure(batchBytes: number, readers: number, batches: number): Sample {
     }
   }
   const seconds = (performance.now() - started) / 1000;
-  partition.close();
+  void partition.close();
   return {
     batchesPerSecond: Math.round(batches / seconds),
     mbPerSecond: Math.round((batches * template.length) / seconds / 1e6),
@@ -83,7 +83,7 @@ function overheadPerBatch(batchBytes: number, batches: number): number {
   const before = settledMemory();
   for (let index = 0; index < batches; index++) partition.append(Buffer.from(template));
   const overhead = (settledMemory() - before) / batches - template.length;
-  partition.close();
+  void partition.close();
   return Math.round(overhead);
 }
 

@@ -1,7 +1,7 @@
 import type { TopicDefinition } from '../coordination/coordinator.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
-import type { ByteBudget } from '../log/byte-budget.ts';
+import type { MemoryBudget } from '../log/memory-budget.ts';
 import type { LogState } from '../log/log-state.ts';
 import { MemoryLog } from '../log/memory-log.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
@@ -35,7 +35,7 @@ export interface LogFactory {
  * Logs in memory.
  * @param budget bound over all of them
  */
-export function memoryLogs(clock: Clock, budget: ByteBudget): LogFactory {
+export function memoryLogs(clock: Clock, budget: MemoryBudget): LogFactory {
   return {
     checkStorage(storage) {
       if (storage === 'memory') return;

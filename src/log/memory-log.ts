@@ -8,8 +8,8 @@ import {
 } from '../wire/record-batch.ts';
 import { BatchDeque } from './batch-deque.ts';
 import { BatchPacker } from './batch-packer.ts';
-import type { ByteBudget } from './byte-budget.ts';
 import { LeaderEpochs } from './leader-epochs.ts';
+import type { MemoryBudget, ShrinkingLog } from './memory-budget.ts';
 import type { LeaderEpoch, PartitionLog, RetentionLimits } from './partition-log.ts';
 
 /**
@@ -24,8 +24,8 @@ export interface MemoryLogOptions {
   /** Where offsets begin; above every offset that was handed out before this log existed. */
   readonly firstOffset: number;
   readonly limits: RetentionLimits;
-  /** Bound over all memory logs of the node: when it is exceeded the log that is appended to drops its own oldest batches. */
-  readonly budget: ByteBudget;
+  /** Bound over all memory logs of the node: when it is exceeded the largest of them drops its oldest batches. */
+  readonly budget: MemoryBudget;
 }
 
 /**
@@ -34,9 +34,9 @@ export interface MemoryLogOptions {
  * Age is counted from the append on the monotonic clock, so neither a producer's timestamps nor a jump of the wall clock empty
  * the log or keep it for ever. Everything is synchronous, and gone when the process ends.
  */
-export class MemoryLog implements PartitionLog {
+export class MemoryLog implements PartitionLog, ShrinkingLog {
   readonly #clock: Clock;
-  readonly #budget: ByteBudget;
+  readonly #budget: MemoryBudget;
   readonly #batches = new BatchDeque();
   readonly #packer = new BatchPacker();
   readonly #epochs = new LeaderEpochs([]);
@@ -53,6 +53,7 @@ export class MemoryLog implements PartitionLog {
     this.#limits = options.limits;
     this.#logStart = options.firstOffset;
     this.#logEnd = options.firstOffset;
+    this.#budget.join(this);
   }
 
   get logStart(): number {
@@ -162,8 +163,15 @@ export class MemoryLog implements PartitionLog {
     this.#epochs.truncate(this.#logEnd);
   }
 
+  dropOldest(): boolean {
+    if (this.#batches.length <= 1) return false;
+    this.#dropHead();
+    return true;
+  }
+
   close(): void {
     this.#batches.clear();
+    this.#budget.leave(this);
     this.#budget.give(this.#retainedBytes);
     this.#retainedBytes = 0;
     this.#logStart = this.#logEnd;
@@ -171,6 +179,7 @@ export class MemoryLog implements PartitionLog {
 
   #enforce(nowMs: number): void {
     while (this.#batches.length > 0 && this.#headGoes(nowMs)) this.#dropHead();
+    this.#budget.enforce();
   }
 
   #headGoes(nowMs: number): boolean {
@@ -178,7 +187,6 @@ export class MemoryLog implements PartitionLog {
     if (retentionMs > 0 && nowMs - this.#batches.appendedAtMs(0) >= retentionMs) return true;
     if (this.#batches.length === 1) return false;
     if (retentionBytes > 0 && this.#retainedBytes > retentionBytes) return true;
-    if (this.#budget.excessBytes > 0) return true;
     return retentionRecords > 0 && this.#logEnd - this.#logStart > retentionRecords;
   }
 

@@ -13,7 +13,7 @@ import type { Clock } from '../kernel/clock.ts';
 import type { Random } from '../kernel/random.ts';
 import { systemRandom } from '../kernel/random.ts';
 import { systemClock } from '../kernel/system-clock.ts';
-import { ByteBudget } from '../log/byte-budget.ts';
+import { MemoryBudget } from '../log/memory-budget.ts';
 import type { DiskShared } from '../log/disk/disk-shared.ts';
 import { createDiskShared } from '../log/disk/disk-shared.ts';
 import { nodeFileSystem } from '../log/disk/node-file-system.ts';
@@ -193,7 +193,7 @@ async function buildCore(
       random,
       authorizer: createAuthorizer(settings),
       authenticator: createAuthenticator(settings, coordinator.tokens, clock),
-      logs: memoryAndDiskLogs(memoryLogs(clock, new ByteBudget(memoryLogBytes(settings))), diskLogs),
+      logs: memoryAndDiskLogs(memoryLogs(clock, new MemoryBudget(memoryLogBytes(settings))), diskLogs),
       topics: topicDefaults(settings),
       inflatedMaxBytes: settings.limits.inflatedMaxBytes,
       observer: topicObserver(log),

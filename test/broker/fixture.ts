@@ -9,7 +9,7 @@ import type { TopicDefaults } from '../../src/broker/views.ts';
 import { EmbeddedCoordinator } from '../../src/coordination/embedded.ts';
 import { SluiceError } from '../../src/kernel/errors.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
-import { ByteBudget } from '../../src/log/byte-budget.ts';
+import { MemoryBudget } from '../../src/log/memory-budget.ts';
 import type { PartitionReader } from '../../src/partition/reader.ts';
 import type { Principal } from '../../src/security/principal.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -60,7 +60,7 @@ export class TestBroker implements AsyncDisposable {
       random: systemRandom,
       authorizer: this.#authorizer,
       authenticator: { authenticate: () => ALICE },
-      logs: memoryLogs(clock, new ByteBudget(Infinity)),
+      logs: memoryLogs(clock, new MemoryBudget(Infinity)),
       topics: { ...DEFAULTS, ...this.#topics },
       inflatedMaxBytes: 1024 * 1024,
     };

@@ -10,7 +10,7 @@ import { EmbeddedCoordinator } from '../../src/coordination/embedded.ts';
 import type { TopicSettings } from '../../src/coordination/coordinator.ts';
 import { NativeGateway } from '../../src/gateway/quic/gateway.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
-import { ByteBudget } from '../../src/log/byte-budget.ts';
+import { MemoryBudget } from '../../src/log/memory-budget.ts';
 import { ANONYMOUS } from '../../src/security/principal.ts';
 import { silentLogger } from '../../src/telemetry/logger.ts';
 import { DEFAULT_LIMITS } from '../../src/transport/limits.ts';
@@ -96,7 +96,7 @@ export class BrokerStage implements AsyncDisposable {
       random: systemRandom,
       authorizer: { allows: () => true },
       authenticator: { authenticate: () => ANONYMOUS },
-      logs: memoryLogs(clock, new ByteBudget(512 * MiB)),
+      logs: memoryLogs(clock, new MemoryBudget(512 * MiB)),
       topics: {
         autoCreate: true,
         partitions,

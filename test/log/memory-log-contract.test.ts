@@ -1,4 +1,4 @@
-import { ByteBudget } from '../../src/log/byte-budget.ts';
+import { MemoryBudget } from '../../src/log/memory-budget.ts';
 import { MemoryLog } from '../../src/log/memory-log.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { describePartitionLog } from './partition-log-contract.ts';
@@ -13,7 +13,7 @@ describePartitionLog('a memory log', () => {
           clock,
           firstOffset,
           limits: { retentionBytes: 0, retentionMs: 0, retentionRecords: 0, ...limits },
-          budget: new ByteBudget(Infinity),
+          budget: new MemoryBudget(Infinity),
         }),
       ),
     settle: () => Promise.resolve(),

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { ByteBudget } from '../../src/log/byte-budget.ts';
+import { MemoryBudget } from '../../src/log/memory-budget.ts';
 import { BATCH_OVERHEAD_BYTES, MemoryLog } from '../../src/log/memory-log.ts';
 import type { RetentionLimits } from '../../src/log/partition-log.ts';
 import { batchBaseOffset, batchNextOffset } from '../../src/wire/record-batch.ts';
@@ -13,7 +13,7 @@ let clock: FakeClock;
 const open = (
   limits: Partial<RetentionLimits> = {},
   firstOffset = 0,
-  budget = new ByteBudget(Infinity),
+  budget = new MemoryBudget(Infinity),
 ): MemoryLog => new MemoryLog({ clock, firstOffset, limits: { ...UNBOUNDED, ...limits }, budget });
 const fill = (log: MemoryLog, batches: number, records = 10): void => {
   for (let batch = 0; batch < batches; batch++) log.append(stampedBatch(log.logEnd, records));
@@ -111,16 +111,41 @@ describe('retention of a memory log', () => {
     expect(log.logStart).toBe(90);
   });
 
-  it('drops its own oldest batches when all logs together are too large', () => {
-    const budget = new ByteBudget(4 * cost(10));
+  it('drops its own oldest batches when all logs together are too large and it is the largest', () => {
+    const budget = new MemoryBudget(4 * cost(10));
     const [quiet, busy] = [open({}, 0, budget), open({}, 0, budget)];
     fill(quiet, 2);
     fill(busy, 10);
     expect([quiet.logStart, busy.logStart]).toEqual([0, 80]);
   });
 
+  it('keeps what it has when another log is the largest', () => {
+    const budget = new MemoryBudget(40 * cost(10));
+    const [large, small] = [open({}, 0, budget), open({}, 0, budget)];
+    fill(large, 40);
+    fill(small, 10);
+    expect([large.logStart, small.logStart]).toEqual([100, 0]);
+  });
+
+  it('keeps its only batch and lets logs with several go before it', () => {
+    const budget = new MemoryBudget(3 * cost(10));
+    const [single, several] = [open({}, 0, budget), open({}, 0, budget)];
+    fill(several, 3);
+    fill(single, 1, 25);
+    expect([single.logStart, several.logStart]).toEqual([0, 20]);
+  });
+
+  it('asks nothing of a log that was closed', () => {
+    const budget = new MemoryBudget(4 * cost(10));
+    const [closed, live] = [open({}, 0, budget), open({}, 0, budget)];
+    fill(closed, 4);
+    closed.close();
+    fill(live, 4);
+    expect([closed.logEnd, live.logStart]).toEqual([40, 0]);
+  });
+
   it('gives all it had of the budget back when it is closed', () => {
-    const budget = new ByteBudget(Infinity);
+    const budget = new MemoryBudget(Infinity);
     const log = open({ retentionRecords: 50 }, 0, budget);
     fill(log, 10);
     log.close();

@@ -1,5 +1,6 @@
 import type { Clock } from '../../src/kernel/clock.ts';
 import { ByteBudget } from '../../src/log/byte-budget.ts';
+import { MemoryBudget } from '../../src/log/memory-budget.ts';
 import { MemoryLog } from '../../src/log/memory-log.ts';
 import type { PartitionLog } from '../../src/log/partition-log.ts';
 import { Partition } from '../../src/partition/partition.ts';
@@ -36,7 +37,7 @@ export function openPartition(options: PartitionOptions = {}): Partition {
 
 export function memoryLog(clock: Clock, retentionRecords = 0): PartitionLog {
   const limits = { retentionBytes: 0, retentionMs: 0, retentionRecords };
-  return new MemoryLog({ clock, firstOffset: 0, limits, budget: new ByteBudget(Infinity) });
+  return new MemoryLog({ clock, firstOffset: 0, limits, budget: new MemoryBudget(Infinity) });
 }
 
 /** A read from memory, which never waits. */

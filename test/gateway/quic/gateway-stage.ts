@@ -10,7 +10,7 @@ import { NativeGateway } from '../../../src/gateway/quic/gateway.ts';
 import type { GatewayLimits } from '../../../src/gateway/quic/limits.ts';
 import { SluiceError } from '../../../src/kernel/errors.ts';
 import { systemRandom } from '../../../src/kernel/random.ts';
-import { ByteBudget } from '../../../src/log/byte-budget.ts';
+import { MemoryBudget } from '../../../src/log/memory-budget.ts';
 import { ANONYMOUS } from '../../../src/security/principal.ts';
 import { silentLogger } from '../../../src/telemetry/logger.ts';
 import { DEFAULT_LIMITS } from '../../../src/transport/limits.ts';
@@ -123,7 +123,7 @@ export class GatewayStage implements AsyncDisposable {
       random: systemRandom,
       authorizer: { allows: () => true },
       authenticator: { authenticate: ({ token }) => principalOf(options.tokens, token) },
-      logs: memoryLogs(clock, new ByteBudget(512 * MiB)),
+      logs: memoryLogs(clock, new MemoryBudget(512 * MiB)),
       topics: {
         autoCreate: true,
         partitions: options.partitions ?? 1,
