@@ -91,6 +91,7 @@ export class DiskLog implements PartitionLog, WriterHost {
       state: options.state,
       epochs: this.#epochs,
       uncoveredBytes: recovered.scannedBytes,
+      positions: () => this.#positions(),
     });
   }
 
@@ -215,10 +216,22 @@ export class DiskLog implements PartitionLog, WriterHost {
     this.#snapshots.whenQuiet(this.#positions());
   }
 
-  truncate(offset: number): Promise<void> {
-    return this.#writer.run(async () => {
+  async truncate(offset: number): Promise<void> {
+    // What is to stay is written first.
+    await new Promise<void>((resolve) => {
+      this.whenDurable(Math.min(offset, this.#logEnd), () => resolve());
+    });
+    await this.#writer.run(async () => {
       this.#writer.drop();
-      await this.#goBack(offset);
+      this.#snapshots.hold();
+      this.#waiters.fail(new SluiceError('UNAVAILABLE', 'what was appended was taken back; send it again'));
+      try {
+        await this.#goBack(offset);
+      } catch (cause) {
+        this.#writer.fail(cause);
+        throw storageError(cause, `cannot cut off ${this.directory}`);
+      }
+      if (!this.failure) this.#snapshots.release();
     });
   }
 
@@ -244,6 +257,7 @@ export class DiskLog implements PartitionLog, WriterHost {
     this.#tail.trim(this.#durableEnd);
     this.#armFlush();
     this.#waiters.reached(this.#durableEnd);
+    this.#snapshots.onIdle(this.#positions());
   }
 
   onRolled(): void {
@@ -258,7 +272,7 @@ export class DiskLog implements PartitionLog, WriterHost {
     this.#logEnd = this.#durableEnd;
     this.#tail.reset(this.#durableEnd);
     this.#epochs.truncate(this.#durableEnd);
-    this.#snapshots.forgetCapture();
+    this.#snapshots.hold();
     this.#options.observer.onFault(error);
     this.#waiters.fail(error);
     this.#healLater();
@@ -340,6 +354,7 @@ export class DiskLog implements PartitionLog, WriterHost {
     // A file whose write failed is not written to any more.
     await this.#writer.roll();
     this.failure = undefined;
+    this.#snapshots.release();
     this.#healMs = HEAL_FIRST_MS;
     this.#options.observer.onHealed();
   }
@@ -356,7 +371,6 @@ export class DiskLog implements PartitionLog, WriterHost {
     this.#logStart = Math.min(this.#logStart, end);
     this.#tail.reset(end);
     this.#epochs.truncate(end);
-    this.#snapshots.forgetCapture();
     await restoreState(this.#store, this.#snapshots.list, shared, state, end);
     await this.#writer.open();
   }

@@ -31,6 +31,8 @@ export async function rewind(
     indexes.forget(indexPath);
     await files.removeFile(indexPath).catch(() => undefined);
     await removeIfThere(files, path);
+    // One after the other, newest first, so that a crash in between leaves no hole.
+    await files.syncDirectory(directory);
     segments.pop();
   }
   const segment = segments[at]!;

@@ -25,6 +25,8 @@ interface ScheduleOptions {
   readonly epochs: LeaderEpochs;
   /** Bytes that the newest snapshot does not speak of. */
   readonly uncoveredBytes: number;
+  /** Where the log is now. */
+  readonly positions: () => Position;
 }
 
 /**
@@ -41,6 +43,7 @@ export class SnapshotSchedule {
   #lastBytes = 0;
   #capture: { readonly offset: number; readonly state: Buffer } | undefined;
   #writing: Promise<void> | undefined;
+  #isHeld = false;
 
   constructor(options: ScheduleOptions) {
     this.#options = options;
@@ -60,7 +63,7 @@ export class SnapshotSchedule {
 
   /** Copies the state when a snapshot is due; in no append, so that state and log agree. */
   beforeWrite({ logEnd }: Position): void {
-    if (this.#capture || this.#writing || !this.#isDue()) return;
+    if (this.#isHeld || this.#capture || this.#writing || !this.#isDue()) return;
     this.#capture = { offset: logEnd, state: this.#options.state.snapshot() };
   }
 
@@ -72,9 +75,15 @@ export class SnapshotSchedule {
     this.#begin(position, capture.state);
   }
 
+  /** Nothing waits for the disk: if a snapshot is due, now is the time. */
+  onIdle(position: Position): void {
+    if (this.#wanted) this.whenQuiet(position);
+  }
+
   /** Writes one if anything is not in the last, and nothing is being written. */
   whenQuiet(position: Position): void {
-    if (this.#capture || this.#writing || (!this.#wanted && this.#uncoveredBytes === 0)) return;
+    if (this.#isHeld || this.#capture || this.#writing) return;
+    if (!this.#wanted && this.#uncoveredBytes === 0) return;
     if (position.logEnd === position.durableEnd) this.#begin(position, this.#options.state.snapshot());
   }
 
@@ -85,14 +94,19 @@ export class SnapshotSchedule {
     await this.list.write(position.logEnd, this.#encode(position, this.#options.state.snapshot()));
   }
 
-  /** What was copied is of no use any more. */
-  forgetCapture(): void {
+  /** The owner's state is not that of the log, because batches it knows are not stored: nothing is copied until {@link release}. */
+  hold(): void {
     this.#capture = undefined;
+    this.#isHeld = true;
+  }
+
+  release(): void {
+    this.#isHeld = false;
   }
 
   /** Resolves when none is being written. */
   async settled(): Promise<void> {
-    await this.#writing;
+    while (this.#writing) await this.#writing;
   }
 
   #isDue(): boolean {
@@ -104,18 +118,22 @@ export class SnapshotSchedule {
     this.#wanted = false;
     this.#uncoveredBytes = 0;
     this.#lastBytes = bytes.length;
-    this.#writing = this.#write(position.durableEnd, bytes).finally(() => {
+    this.#writing = this.#write(position.durableEnd, bytes).then((isWritten) => {
       this.#writing = undefined;
+      // Wanted again meanwhile, with nothing being appended that would bring it about.
+      if (isWritten) this.onIdle(this.#options.positions());
     });
   }
 
   /** One that cannot be written is tried again later; the log does not need it to go on. */
-  async #write(offset: number, bytes: Buffer): Promise<void> {
+  async #write(offset: number, bytes: Buffer): Promise<boolean> {
     try {
       await this.#options.writer.syncNow();
       await this.list.write(offset, bytes);
+      return true;
     } catch {
       this.#uncoveredBytes += 1;
+      return false;
     }
   }
 

@@ -144,6 +144,8 @@ export class DiskHistory {
 
   /** Lets time pass. */
   async pass(ms: number): Promise<void> {
+    // What was appended is written before, so that the flush is for that too.
+    await this.settle();
     this.clock.advance(ms);
     await this.settle();
     const flushed = this.settings.flush === 'interval' && ms > this.settings.flushIntervalMs;
