@@ -53,7 +53,7 @@ export class SegmentStore {
   /**
    * Whole batches from the one that holds `offset`, or the next one, on, out of one segment; their CRC is checked.
    *
-   * @returns views of memory that nothing else uses
+   * @returns views of memory that nothing else uses; empty also when what was there has just been dropped
    * @throws CORRUPT_LOG where what was stored is not there any more; STORAGE_FAILED
    */
   async read(offset: number, upTo: number, maxBytes: number): Promise<Buffer[]> {
@@ -62,7 +62,12 @@ export class SegmentStore {
       const segment = this.segments[at];
       if (!segment) return [];
       if (from < segment.nextOffset) {
-        const found = await this.#readSegment(segment, from, upTo, maxBytes);
+        const found = await this.#readSegment(segment, from, upTo, maxBytes).catch((error: unknown) => {
+          if (this.segments.includes(segment)) throw error;
+          return undefined;
+        });
+        // The segment went while it was read: whoever asks once more is told what is there now.
+        if (!found) return [];
         if (found.length > 0) return found;
       }
       // A hole of compaction, or something that was there and is not.
