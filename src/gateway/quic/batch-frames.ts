@@ -5,21 +5,10 @@ import { encodeFrameHeader, FRAME } from '../../wire/frame.ts';
 const COPY_BELOW_BYTES = 2048;
 
 /**
- * Writes batches as BATCH frames. Large batches go by reference: they stay shared with the log and with every other
+ * Writes a batch as a BATCH frame. A large batch goes by reference: it stays shared with the log and with every other
  * subscriber.
- *
- * @returns bytes of the batches
  */
-export function writeBatches(send: SendStream, batches: readonly Buffer[]): number {
-  let total = 0;
-  for (const batch of batches) {
-    total += batch.length;
-    writeBatch(send, batch);
-  }
-  return total;
-}
-
-function writeBatch(send: SendStream, batch: Buffer): void {
+export function writeBatch(send: SendStream, batch: Buffer): void {
   if (batch.length >= COPY_BELOW_BYTES) {
     send.write(encodeFrameHeader(FRAME.BATCH, '', batch.length));
     send.write(batch);

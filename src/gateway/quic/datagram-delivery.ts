@@ -11,7 +11,7 @@ import {
   GAP_REASON,
 } from '../../wire/delivery.ts';
 import { batchBaseOffset, batchNextOffset, batchRecordCount } from '../../wire/record-batch.ts';
-import { writeBatches } from './batch-frames.ts';
+import { writeBatch } from './batch-frames.ts';
 import { splitBatch } from './batch-split.ts';
 import type { DeliverySink, SinkHost, SinkPump } from './delivery.ts';
 import { openDeliveryStream } from './delivery-stream.ts';
@@ -71,10 +71,7 @@ export class DatagramDelivery implements DeliverySink {
     this.#overheadBytes = datagramOverheadBytes(reader.topic);
     this.#send = openDeliveryStream(host, reader, reader.nextOffset);
     this.#send.onWritable = () => this.#streamWritable();
-    this.#send.onStopped = () => {
-      this.#retry?.cancel();
-      pump.abandon();
-    };
+    this.#send.onStopped = pump.abandon;
   }
 
   get writable(): boolean {
@@ -86,14 +83,20 @@ export class DatagramDelivery implements DeliverySink {
     return this.#send.blockedMs;
   }
 
-  takeBatches(batches: readonly Buffer[]): number {
-    let total = 0;
-    for (const batch of batches) {
-      total += batch.length;
+  /** @throws CORRUPT_BATCH, BATCH_TOO_LARGE when a batch has to be split and its records make no sense */
+  take(batches: readonly Buffer[], from: number): number {
+    let at = from;
+    while (at < batches.length && this.writable) {
+      const batch = batches[at]!;
       if (batchRecordCount(batch) > 0) this.#takeBatch(batch);
+      at += 1;
+      // A batch that has to be split is inflated, which takes more time than its bytes tell.
+      if (at === batches.length || !this.#host.session.context.scheduler.late) continue;
+      this.#pump.wake();
+      break;
     }
     this.#tellGaps();
-    return total;
+    return at;
   }
 
   setBehind(): void {
@@ -113,7 +116,12 @@ export class DatagramDelivery implements DeliverySink {
     this.#send.end();
   }
 
-  /** @throws CORRUPT_BATCH, BATCH_TOO_LARGE when it has to be split and its records make no sense */
+  abandon(): void {
+    this.#retry?.cancel();
+    this.#held = undefined;
+    this.#gaps = [];
+  }
+
   #takeBatch(batch: Buffer): void {
     const room = this.#host.session.connection.maxDatagramBytes - this.#overheadBytes;
     if (batch.length <= room) {
@@ -182,7 +190,7 @@ export class DatagramDelivery implements DeliverySink {
   #toStream(batch: Buffer, paced: boolean): void {
     if (paced || this.#send.writable) {
       this.#writeGaps();
-      writeBatches(this.#send, [batch]);
+      writeBatch(this.#send, batch);
       return;
     }
     this.#giveUp({ batch, from: batchBaseOffset(batch), to: batchNextOffset(batch) });

@@ -10,8 +10,10 @@ import type { Pump, PumpScheduler } from './pump-scheduler.ts';
 /** What a batch without records takes on a stream. */
 const EMPTY_BATCH_BYTES = FRAME_HEADER_BYTES + BATCH_HEADER_BYTES;
 
-/** What a sink's turn cost when nothing more is to be read now. */
+/** What a step cost when nothing more can be done now. */
 const NOTHING = -1;
+
+const NO_BATCHES: readonly Buffer[] = [];
 
 /**
  * Moves one partition's batches to one subscriber at the subscriber's pace.
@@ -19,7 +21,9 @@ const NOTHING = -1;
  *     reader ── read(128 KiB) ──> pump ── while writable, 256 KiB a turn ──> sink ──> stream
  *       └─ onReadable ─> wake          <─ wake ── onWritable ─┘
  *
- * It holds nothing: a client that does not read makes the sink unwritable, and then the log is not read either.
+ * A client that does not read makes the sink unwritable, and then the log is not read either. Memory answers at once, and nothing
+ * is held. A log on disk answers later: then one more read is under way, or waits, while the last one is written, so that whoever
+ * catches up does not wait for the disk and the network in turn. At most two reads are held then.
  */
 export class DeliveryPump implements Pump, SinkPump {
   scheduled = false;
@@ -30,12 +34,19 @@ export class DeliveryPump implements Pump, SinkPump {
   };
   /** Ends it without a word: the client does not want it, or is gone. Idempotent. */
   readonly abandon = (): void => {
-    if (!this.#over) this.#close(undefined);
+    if (this.#over) return;
+    this.#close(undefined);
+    this.#sink?.abandon();
   };
   readonly #owner: DeliveryOwner;
   readonly #scheduler: PumpScheduler;
-  #sink!: DeliverySink;
-  #reading = false;
+  #sink: DeliverySink | undefined;
+  /** Batches at hand, and the first of them that the sink has not taken. */
+  #batches = NO_BATCHES;
+  #next = 0;
+  /** What comes after them, where it was read ahead. */
+  #ahead: ReadResult | undefined;
+  #reading: 'no' | 'yes' | 'asked' = 'no';
   #over = false;
   /** The last turn found everything read. */
   #idle = false;
@@ -63,40 +74,25 @@ export class DeliveryPump implements Pump, SinkPump {
   }
 
   get blockedMs(): number {
-    return this.#sink.blockedMs;
+    return this.#sink?.blockedMs ?? 0;
   }
 
-  /** True while there may be something to read and the client has no room for it. */
+  /** True while there is, or may be, something for the client and it has no room for it. */
   get blocked(): boolean {
-    return !this.#over && !this.#sink.writable;
+    return !this.#over && (this.#holding || this.#sink?.writable === false);
   }
 
   pump(): boolean {
-    if (!this.#idle || this.#behind) this.#judge();
-    return this.#deliver();
-  }
-
-  #judge(): void {
-    const { bytes, ms } = this.reader.lag();
-    const behind = ms > BEHIND_MS || bytes > BEHIND_BYTES;
-    if (behind === this.#behind) return;
-    this.#behind = behind;
-    this.#sink.setBehind(behind);
-  }
-
-  #deliver(): boolean {
+    const sink = this.#sink;
+    if (this.#over || !sink) return false;
+    if (!this.#idle || this.#behind) this.#judge(sink);
     this.#idle = false;
     let budget = TURN_BYTES;
-    while (this.#mayRead()) {
-      if (budget <= 0) return true;
-      const result = this.reader.read(this.#sink.readBytes);
-      if (result instanceof Promise) {
-        this.#await(result);
-        return false;
-      }
-      const cost = this.#take(result);
+    while (!this.#halted) {
+      const cost = this.#step(sink);
       if (cost === NOTHING) return false;
       budget -= cost <= EMPTY_BATCH_BYTES ? EMPTY_READ_COST_BYTES : cost;
+      if (budget <= 0 || this.#scheduler.late) return true;
     }
     return false;
   }
@@ -106,44 +102,43 @@ export class DeliveryPump implements Pump, SinkPump {
     if (this.#over) return;
     this.#close(code);
     try {
-      this.#sink.finish(code, text);
+      this.#sink?.finish(code, text);
     } catch {
       // Closed meanwhile: nobody is left to be told.
     }
   }
 
+  get #holding(): boolean {
+    return this.#next < this.#batches.length;
+  }
+
+  /** Asked again after each step, because a step may end it. */
+  get #halted(): boolean {
+    return this.#over || this.#owner.paused;
+  }
+
+  #judge(sink: DeliverySink): void {
+    const { bytes, ms } = this.reader.lag();
+    const behind = ms > BEHIND_MS || bytes > BEHIND_BYTES;
+    if (behind === this.#behind) return;
+    this.#behind = behind;
+    sink.setBehind(behind);
+  }
+
   #close(code: ErrorCode | undefined): void {
     this.#over = true;
+    this.#drop();
+    this.#ahead = undefined;
     this.reader.close();
     this.#owner.deliveryOver(this.reader, code);
   }
 
-  #mayRead(): boolean {
-    return !this.#over && !this.#reading && !this.#owner.paused && this.#sink.writable;
-  }
-
-  #await(reading: Promise<ReadResult>): void {
-    this.#reading = true;
-    const goOn = (): void => {
-      this.#reading = false;
-      this.wake();
-    };
-    reading.then(
-      (result) => {
-        if (!this.#over) this.#take(result);
-        goOn();
-      },
-      (error: unknown) => {
-        this.end(asSluiceError(error).code, 'the partition cannot be read');
-        goOn();
-      },
-    );
-  }
-
-  /** @returns bytes handed on, or NOTHING */
-  #take(result: ReadResult): number {
+  /** One read, or what is left of the last one. @returns bytes handed on, or NOTHING */
+  #step(sink: DeliverySink): number {
     try {
-      return this.#hand(result);
+      if (this.#holding) return this.#handOn(sink);
+      const result = sink.writable ? this.#nextResult(sink) : undefined;
+      return result ? this.#take(sink, result) : NOTHING;
     } catch (error) {
       const known = asSluiceError(error);
       this.end(known.code, known.message);
@@ -151,15 +146,13 @@ export class DeliveryPump implements Pump, SinkPump {
     }
   }
 
-  #hand(result: ReadResult): number {
+  #take(sink: DeliverySink, result: ReadResult): number {
     switch (result.kind) {
-      case 'batches': {
-        const bytes = this.#sink.takeBatches(result.batches);
-        this.#owner.delivered(bytes);
-        return bytes;
-      }
+      case 'batches':
+        this.#batches = result.batches;
+        return this.#handOn(sink);
       case 'gap':
-        this.#sink.takeGap(result.from, result.to, result.reason);
+        sink.takeGap(result.from, result.to, result.reason);
         if (!this.#owner.endAtGap) return 0;
         this.end('GAP', `offsets ${result.from} to ${result.to} are gone and the subscription ends at a gap`);
         return NOTHING;
@@ -173,5 +166,74 @@ export class DeliveryPump implements Pump, SinkPump {
         );
         return NOTHING;
     }
+  }
+
+  /** The sink takes what it has room for, and wakes the pump for the rest. */
+  #handOn(sink: DeliverySink): number {
+    const batches = this.#batches;
+    const from = this.#next;
+    const to = sink.take(batches, from);
+    let bytes = 0;
+    for (let at = from; at < to; at += 1) bytes += batches[at]!.length;
+    this.#owner.delivered(bytes);
+    if (to < batches.length) {
+      if (!this.#over) this.#next = to;
+      return NOTHING;
+    }
+    this.#drop();
+    return bytes;
+  }
+
+  #drop(): void {
+    this.#batches = NO_BATCHES;
+    this.#next = 0;
+  }
+
+  /** Undefined while it is being read. */
+  #nextResult(sink: DeliverySink): ReadResult | undefined {
+    const ahead = this.#ahead;
+    if (ahead) {
+      this.#ahead = undefined;
+      if (ahead.kind === 'batches') this.#readAhead(sink);
+      return ahead;
+    }
+    if (this.#reading !== 'no') {
+      this.#reading = 'asked';
+      return undefined;
+    }
+    return this.#read(sink);
+  }
+
+  #readAhead(sink: DeliverySink): void {
+    const result = this.#read(sink);
+    // Nothing there is found out again once it is needed.
+    if (result && result.kind !== 'idle') this.#ahead = result;
+  }
+
+  /** Undefined where it takes time: then the result is {@link #ahead} later, and the pump is woken. */
+  #read(sink: DeliverySink): ReadResult | undefined {
+    const result = this.reader.read(sink.readBytes);
+    if (!(result instanceof Promise)) return result;
+    this.#reading = 'yes';
+    result.then(
+      (found) => this.#arrived(found),
+      (error: unknown) => this.#arrived({ kind: 'ended', code: asSluiceError(error).code }),
+    );
+    return undefined;
+  }
+
+  /** Even when it is paused or has no room by now: what was read cannot be put back. */
+  #arrived(result: ReadResult): void {
+    const asked = this.#reading === 'asked';
+    this.#reading = 'no';
+    if (this.#over) return;
+    if (result.kind !== 'idle') {
+      this.#ahead = result;
+      this.wake();
+      return;
+    }
+    this.#idle = !this.#holding;
+    // An idle reader wakes the pump itself, unless it has done so before this was known.
+    if (asked) this.wake();
   }
 }

@@ -7,7 +7,7 @@ import type { GapReason } from '../../wire/delivery.ts';
 import { encodeEnd, encodeGap } from '../../wire/delivery.ts';
 import { FRAME } from '../../wire/frame.ts';
 import { offsetToWire } from '../../wire/offset.ts';
-import { writeBatches } from './batch-frames.ts';
+import { writeBatch } from './batch-frames.ts';
 import type { DeliverySink, SinkHost, SinkPump } from './delivery.ts';
 import { deliveryUrgency, READ_BYTES } from './limits.ts';
 
@@ -60,8 +60,10 @@ export class DeliveryStream implements DeliverySink {
     return this.#send.blockedMs;
   }
 
-  takeBatches(batches: readonly Buffer[]): number {
-    return writeBatches(this.#send, batches);
+  /** Takes all: what a stream holds beyond its window is one read at most. */
+  take(batches: readonly Buffer[], from: number): number {
+    for (let at = from; at < batches.length; at += 1) writeBatch(this.#send, batches[at]!);
+    return batches.length;
   }
 
   setBehind(behind: boolean): void {
@@ -75,5 +77,9 @@ export class DeliveryStream implements DeliverySink {
   finish(code: ErrorCode | undefined, text: string): void {
     this.#send.write(encodeEnd({ error: code, message: text }));
     this.#send.end();
+  }
+
+  abandon(): void {
+    // It holds nothing.
   }
 }

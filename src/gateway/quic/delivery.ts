@@ -6,18 +6,20 @@ import type { StreamCredit } from './stream-credit.ts';
 
 /** Where what was read goes: one of the delivery modes. */
 export interface DeliverySink {
-  /** Whether it takes more now. Once false, the sink wakes its pump when that changes. */
+  /** Whether more should be read for it now. Once false, the sink wakes its pump when that changes. Asking changes nothing. */
   readonly writable: boolean;
-  /** Total milliseconds it waited for the client's window. */
+  /** Total milliseconds it waited for the client: for its window, or for its credit. */
   readonly blockedMs: number;
   /** What to read from the log at once. */
   readonly readBytes: number;
   /**
-   * Takes all of `batches`, which stay shared with the log: read-only.
-   * @returns bytes of them
+   * Takes batches from index `from` on, which stay shared with the log: read-only. For those that it does not take it wakes its
+   * pump once it has room, or once others have had their turn.
+   *
+   * @returns index of the first that was not taken
    * @throws SluiceError when one cannot be delivered in this mode; the delivery ends with its code
    */
-  takeBatches(batches: readonly Buffer[]): number;
+  take(batches: readonly Buffer[], from: number): number;
   /** Whether what comes now is served after deliveries of the same urgency; false at first. */
   setBehind(behind: boolean): void;
   /** The offsets in [from, to) are gone. @throws CLOSED */
@@ -27,6 +29,8 @@ export interface DeliverySink {
    * @throws CLOSED
    */
   finish(code: ErrorCode | undefined, text: string): void;
+  /** It is over without a word, because the client is gone or does not want it: lets go of everything. */
+  abandon(): void;
 }
 
 /** What a sink may ask of the pump that feeds it. */

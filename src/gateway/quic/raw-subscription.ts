@@ -7,6 +7,7 @@ import { RecordBatch } from '../../wire/record-batch-decoder.ts';
 import type { RecordCursor } from '../../wire/record-cursor.ts';
 import type { DeliverySink, SinkHost, SinkPump } from './delivery.ts';
 import { deliveryUrgency } from './limits.ts';
+import type { PumpScheduler } from './pump-scheduler.ts';
 
 /** Read from the log at once; less than for batches, because a compressed batch grows when it is taken apart. */
 const READ_BYTES = 64 * 1024;
@@ -19,7 +20,7 @@ const EMPTY = Buffer.alloc(0);
 /**
  * A partition of a raw subscription: one unidirectional stream of MESSAGE frames.
  *
- * Records are taken out of their batch only while the client reads: at most one read's batches wait, one of them inflated.
+ * Records are taken out of their batch only while the client reads: at most one batch is inflated.
  *
  * @see docs/protocol.md section 4
  */
@@ -27,17 +28,18 @@ export class RawSubscription implements DeliverySink {
   readonly readBytes = READ_BYTES;
   readonly #send: SendStream;
   readonly #pump: SinkPump;
+  readonly #scheduler: PumpScheduler;
   readonly #topic: string;
   readonly #urgency: number;
   readonly #maxInflatedBytes: number;
   /** Records below it belong to the batch the subscription began in, but were not asked for. */
   readonly #firstOffset: number;
-  #waiting: readonly Buffer[] = [];
-  #next = 0;
+  /** In the batch that is being written. */
   #cursor: RecordCursor | undefined;
 
   constructor(host: SinkHost, reader: PartitionReader, pump: SinkPump) {
     this.#pump = pump;
+    this.#scheduler = host.session.context.scheduler;
     this.#topic = reader.topic;
     this.#urgency = host.urgency;
     this.#firstOffset = reader.nextOffset;
@@ -49,20 +51,25 @@ export class RawSubscription implements DeliverySink {
   }
 
   get writable(): boolean {
-    return this.#send.writable && !this.#hasWaiting;
+    return this.#send.writable && this.#cursor === undefined;
   }
 
   get blockedMs(): number {
     return this.#send.blockedMs;
   }
 
-  takeBatches(batches: readonly Buffer[]): number {
-    this.#waiting = batches;
-    this.#next = 0;
-    this.#writeOut();
-    let total = 0;
-    for (const batch of batches) total += batch.length;
-    return total;
+  /** @throws CORRUPT_BATCH, BATCH_TOO_LARGE, UNKNOWN_CODEC when a batch is not what its producer claimed */
+  take(batches: readonly Buffer[], from: number): number {
+    let at = from;
+    while (at < batches.length && this.writable) {
+      this.#cursor = this.#openBatch(batches[at]!);
+      at += 1;
+      this.#writeOut(this.#cursor);
+      if (at === batches.length || !this.#scheduler.late) continue;
+      this.#pump.wake();
+      break;
+    }
+    return at;
   }
 
   setBehind(behind: boolean): void {
@@ -74,19 +81,18 @@ export class RawSubscription implements DeliverySink {
   }
 
   finish(code: ErrorCode | undefined): void {
-    this.#waiting = [];
     this.#cursor = undefined;
     if (code === undefined) this.#send.end();
     else this.#send.reset(ERRORS[code].wire);
   }
 
-  get #hasWaiting(): boolean {
-    return this.#cursor !== undefined || this.#next < this.#waiting.length;
+  abandon(): void {
+    this.#cursor = undefined;
   }
 
   #goOn(): void {
     try {
-      this.#writeOut();
+      if (this.#cursor) this.#writeOut(this.#cursor);
     } catch (error) {
       const known = asSluiceError(error);
       this.#pump.end(known.code, known.message);
@@ -95,31 +101,23 @@ export class RawSubscription implements DeliverySink {
     if (this.writable) this.#pump.wake();
   }
 
-  /** @throws CORRUPT_BATCH, BATCH_TOO_LARGE, UNKNOWN_CODEC when a batch is not what its producer claimed */
-  #writeOut(): void {
-    while (this.#hasWaiting && this.#send.writable) this.#writeChunk();
-    if (!this.#hasWaiting) this.#waiting = [];
+  /** Writes records while the client has room for them. */
+  #writeOut(cursor: RecordCursor): void {
+    while (this.#cursor && this.#send.writable) this.#writeChunk(cursor);
   }
 
-  #writeChunk(): void {
+  #writeChunk(cursor: RecordCursor): void {
     const frames: Buffer[] = [];
     let bytes = 0;
-    while (bytes < CHUNK_BYTES && this.#nextRecord()) bytes += this.#appendMessage(frames, this.#cursor!);
+    while (bytes < CHUNK_BYTES && this.#cursor) {
+      if (!cursor.next()) this.#cursor = undefined;
+      else if (cursor.offset >= this.#firstOffset) bytes += this.#appendMessage(frames, cursor);
+    }
     if (frames.length > 0) this.#send.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames, bytes));
   }
 
-  /** Moves the cursor to the next record wanted, of the batch at hand or the next ones. */
-  #nextRecord(): boolean {
-    while (this.#hasWaiting) {
-      this.#cursor ??= this.#openBatch();
-      while (this.#cursor.next()) if (this.#cursor.offset >= this.#firstOffset) return true;
-      this.#cursor = undefined;
-    }
-    return false;
-  }
-
-  #openBatch(): RecordCursor {
-    const batch = new RecordBatch(this.#waiting[this.#next++]!, {
+  #openBatch(bytes: Buffer): RecordCursor {
+    const batch = new RecordBatch(bytes, {
       inflatedMaxBytes: this.#maxInflatedBytes,
       verifyCrc: false,
     });

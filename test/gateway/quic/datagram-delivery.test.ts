@@ -6,7 +6,7 @@ import { batchBaseOffset } from '../../../src/wire/record-batch.ts';
 import { pattern } from '../../support/transport-streams.ts';
 import { GatewayStage } from './gateway-stage.ts';
 import type { NativeClient, OpenedDelivery } from './native-client.ts';
-import { batchOf, produce, receive, settle, textsOf } from './native-client.ts';
+import { batchOf, produce, receive, settle, textsOf, until } from './native-client.ts';
 
 describe('datagram delivery', () => {
   let stage: GatewayStage;
@@ -140,5 +140,39 @@ describe('datagram delivery', () => {
     await produce(client.bidi(), 'news', batchOf([noise, '0'.repeat(17 * 1024 * 1024)], 'zstd'));
     expect(decodeEnd((await channel.expect(FRAME.END)).payload).error).toBe('BATCH_TOO_LARGE');
     expect(await stage.servesOthers()).toBe(true);
+  });
+
+  it('tries nothing more for a client that is gone', async () => {
+    await open();
+    refuseDatagrams();
+    const other = await stage.client();
+    await produce(other.bidi(), 'news', batchOf(['first']));
+    await settle();
+    const timers = stage.clock.pendingTimers;
+    client.connection.close(0, '');
+    other.connection.close(0, '');
+    await settle();
+    expect(stage.clock.pendingTimers).toBe(timers - 1);
+  });
+
+  it('lets others have their turn between batches that take time to split', async () => {
+    await open();
+    const { clock } = stage;
+    const end = stage.serverEnds[0]!;
+    const send = end.sendDatagram.bind(end);
+    end.sendDatagram = (bytes) => {
+      clock.advance(1);
+      return send(bytes);
+    };
+    const batch = batchOf(
+      Array.from({ length: 100 }, () => 'x'.repeat(100)),
+      'zstd',
+    );
+    await client.request({ case: 'pause', value: { subscriptionId: 3 } });
+    for (let i = 0; i < 20; i += 1) await produce(client.bidi(), 'news', Buffer.from(batch));
+    await client.request({ case: 'resume', value: { subscriptionId: 3 } });
+    const sentAtFirst = texts().length;
+    await until(() => texts().length === 2000);
+    expect(sentAtFirst).toBeLessThan(1000);
   });
 });

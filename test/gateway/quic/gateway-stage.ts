@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Broker } from '../../../src/broker/broker.ts';
+import type { LogFactory } from '../../../src/broker/log-factory.ts';
 import { memoryLogs } from '../../../src/broker/log-factory.ts';
 import type { Principal } from '../../../src/broker/ports.ts';
 import { EmbeddedCoordinator } from '../../../src/coordination/embedded.ts';
@@ -11,6 +12,7 @@ import type { GatewayLimits } from '../../../src/gateway/quic/limits.ts';
 import { SluiceError } from '../../../src/kernel/errors.ts';
 import { systemRandom } from '../../../src/kernel/random.ts';
 import { MemoryBudget } from '../../../src/log/memory-budget.ts';
+import type { PartitionLog } from '../../../src/log/partition-log.ts';
 import { ANONYMOUS } from '../../../src/security/principal.ts';
 import { silentLogger } from '../../../src/telemetry/logger.ts';
 import { DEFAULT_LIMITS } from '../../../src/transport/limits.ts';
@@ -31,6 +33,8 @@ export interface StageOptions {
   readonly partitions?: number;
   /** Tokens that are let in, by the principal's name; without it everybody is. */
   readonly tokens?: Readonly<Record<string, string>>;
+  /** Logs answer reads in a later turn, as a disk does. */
+  readonly lateReads?: boolean;
 }
 
 const SETTINGS: TopicSettings = {
@@ -108,6 +112,13 @@ export class GatewayStage implements AsyncDisposable {
     await rm(this.#dataDir, { recursive: true });
   }
 
+  #logs(): LogFactory {
+    const memory = memoryLogs(this.clock, new MemoryBudget(512 * MiB));
+    if (!this.#options.lateReads) return memory;
+    const open: LogFactory['open'] = async (...parameters) => lateLog(await memory.open(...parameters));
+    return { ...memory, open };
+  }
+
   async #open(): Promise<void> {
     const { clock } = this;
     const options = this.#options;
@@ -123,7 +134,7 @@ export class GatewayStage implements AsyncDisposable {
       random: systemRandom,
       authorizer: { allows: () => true },
       authenticator: { authenticate: ({ token }) => principalOf(options.tokens, token) },
-      logs: memoryLogs(clock, new MemoryBudget(512 * MiB)),
+      logs: this.#logs(),
       topics: {
         autoCreate: true,
         partitions: options.partitions ?? 1,
@@ -140,7 +151,7 @@ export class GatewayStage implements AsyncDisposable {
       node: { nodeId: 'n', clusterId: 'c', software: 'test', nodes: () => [] },
       ...(options.limits && { limits: options.limits }),
     });
-    this.#transport = createMemoryTransport(options.transport);
+    this.#transport = createMemoryTransport({ clock, ...options.transport });
     this.#listener = await this.#transport.listen(
       {
         host: '127.0.0.1',
@@ -156,6 +167,20 @@ export class GatewayStage implements AsyncDisposable {
       },
     );
   }
+}
+
+/** The same log, but reads take a turn of the event loop. */
+function lateLog(log: PartitionLog): PartitionLog {
+  return new Proxy(log, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target);
+      if (typeof value !== 'function') return value;
+      const method = value.bind(target) as (...parameters: unknown[]) => unknown;
+      if (name !== 'read') return method;
+      return (...parameters: unknown[]) =>
+        new Promise((resolve) => setImmediate(() => resolve(method(...parameters))));
+    },
+  });
 }
 
 function principalOf(tokens: StageOptions['tokens'], token: string | undefined): Principal {

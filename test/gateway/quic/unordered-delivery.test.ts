@@ -4,7 +4,7 @@ import { decodeEnd, decodeGap, encodeCredit } from '../../../src/wire/delivery.t
 import { FRAME } from '../../../src/wire/frame.ts';
 import { GatewayStage } from './gateway-stage.ts';
 import type { NativeClient } from './native-client.ts';
-import { batchOf, produce, settle, textsOf } from './native-client.ts';
+import { batchOf, produce, settle, textsOf, until } from './native-client.ts';
 
 describe('unordered delivery', () => {
   let stage: GatewayStage;
@@ -87,8 +87,37 @@ describe('unordered delivery', () => {
     expect(await stage.servesOthers()).toBe(true);
     for (const { receive } of reader.deliveries) receive!.resume();
     reader.onDelivery = undefined;
+    await until(() => reader.deliveries.length === 100);
+  });
+
+  it('tells how long streams that are still open, and missing credit, have held it up', async () => {
+    const reader = await stage.client({ streamWindowBytes: 8 * 1024 });
+    reader.onDelivery = (stream) => stream.receive!.pause();
+    await subscribe(reader);
+    const blockedMs = async (): Promise<bigint> => {
+      const { subscriptions } = await client.request({ case: 'listSubscriptions', value: {} });
+      return subscriptions[0]!.blockedMs;
+    };
+    await publish(1, 64 * 1024);
     await settle();
+    stage.clock.advance(1000);
+    expect(await blockedMs()).toBe(1000n);
+    reader.deliveries[0]!.receive!.resume();
+    reader.onDelivery = undefined;
+    await until(() => reader.deliveries[0]!.waiting.length === 2);
+    await publish(100);
     await settle();
-    expect(reader.deliveries.length).toBe(100);
+    stage.clock.advance(500);
+    expect([reader.deliveries.length, await blockedMs()]).toEqual([64, 1500n]);
+  });
+
+  it('keeps nothing for a client that is gone', async () => {
+    const reader = await stage.client();
+    await subscribe(reader);
+    await publish(100);
+    await settle();
+    reader.connection.close(0, '');
+    await settle();
+    expect(stage.gateway.gauges()).toMatchObject({ subscriptions: 0, deliveryStreams: 0 });
   });
 });
