@@ -51,6 +51,55 @@ describe('sluice topic', () => {
     expect(await json('topic', 'list')).toEqual([]);
   });
 
+  it('keeps a topic on disk as it is told to, and shows it', async () => {
+    const settings =
+      '--storage disk --retention 7d --retention-bytes 10GiB --retention-records 1000000 --cleanup compact,delete ' +
+      '--flush interval --flush-interval 2s --tombstone-retention 12h';
+    expect(await json('topic', 'create', 'ledger', ...settings.split(' '))).toMatchObject({
+      settings: {
+        storage: 'disk',
+        retentionMs: 604_800_000,
+        retentionBytes: 10 * 1024 ** 3,
+        retentionRecords: 1_000_000,
+        cleanup: 'compact,delete',
+        flush: 'interval',
+        flushIntervalMs: 2000,
+        tombstoneMs: 43_200_000,
+      },
+    });
+    await json(
+      'topic',
+      'alter',
+      'ledger',
+      '--flush',
+      'always',
+      '--cleanup',
+      'delete',
+      '--retention-bytes',
+      '0',
+    );
+    await text('pub', 'ledger', 'a', 'b', 'c');
+    const shown = await text('topic', 'describe', 'ledger');
+    expect(shown).toMatch(/^storage +disk\non disk +\d+ B\nflush +always\ncleanup +delete\n/m);
+    await json('topic', 'delete', 'ledger');
+  });
+
+  it('refuses to compact what is in memory', async () => {
+    const run = await place.run(['topic', 'create', 'kept', '--cleanup', 'compact', '--server', node.quic]);
+    expect(run.stderr).toMatch(/INVALID_ARGUMENT.*cleanup/);
+  });
+
+  it('deletes the oldest records of a partition', async () => {
+    await json('topic', 'create', 'trimmed', '--partitions', '2');
+    await text('pub', 'trimmed', '--partition', '1', 'a', 'b', 'c');
+    const deleted = await json('topic', 'delete-records', 'trimmed', '--partition', '1', '--before', '2');
+    expect(deleted).toEqual([{ topic: 'trimmed', partition: 1, offset: 2 }]);
+    expect(await json('topic', 'delete-records', 'trimmed', '--before', 'latest')).toMatchObject([
+      { offset: 0 },
+      { offset: 3 },
+    ]);
+  });
+
   it('lists as a table with what is retained', async () => {
     await text('pub', 'listed', 'a', 'b');
     expect(await text('topic', 'list')).toMatch(/^TOPIC .*\n(.*\n)*listed +1 +2 +\d+ B +0 +memory\n/m);

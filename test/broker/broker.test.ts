@@ -55,6 +55,14 @@ describe('publishing', () => {
     expect(outcomes.map(({ partition }) => partition)).toEqual([0, 1, 2, 0]);
   });
 
+  it('inflates nothing of a batch whose checksum is wrong', async () => {
+    test = await TestBroker.open({ partitions: 4 });
+    await test.publish('orders', batchOf(1));
+    const batch = batchOf([{ key: 'a', value: 'x'.repeat(1000) }], { codec: 'gzip' });
+    batch[batch.length - 10]! ^= 0xff;
+    await expect(test.publish('orders', batch)).rejects.toThrow(/CRC/);
+  });
+
   it('counts refusals by code', async () => {
     test = await TestBroker.open();
     const torn = batchOf(1);
@@ -90,6 +98,24 @@ describe('bounds on topics', () => {
     await expect(test.broker.alterTopic(ALICE, { name: 'a', partitions: 5 })).rejects.toThrow(
       coded('OVERLOADED'),
     );
+  });
+
+  it('adds no more partitions than allowed, also when several topics grow at once', async () => {
+    test = await TestBroker.open({ maxPartitions: 8 });
+    for (const name of ['a', 'b']) await test.broker.createTopic(ALICE, { name, partitions: 1 });
+    const results = await Promise.allSettled(
+      ['a', 'b'].map((name) => test.broker.alterTopic(ALICE, { name, partitions: 5 })),
+    );
+    expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    expect(test.broker.snapshot().partitions).toBe(6);
+  });
+
+  it('takes a number of partitions that no topic can have for a mistake and not for a lack of room', async () => {
+    test = await TestBroker.open({ maxPartitions: 8 });
+    const request = { name: 'a', partitions: 2 ** 32 - 1 };
+    await expect(test.broker.createTopic(ALICE, request)).rejects.toThrow(coded('INVALID_ARGUMENT'));
+    await test.broker.createTopic(ALICE, { name: 'a' });
+    await expect(test.broker.alterTopic(ALICE, request)).rejects.toThrow(coded('INVALID_ARGUMENT'));
   });
 
   it('has room again after a topic is deleted', async () => {
@@ -339,6 +365,17 @@ describe('administration', () => {
     await test.start();
     const ids = [...first, await test.broker.initProducer()].map(({ producerId }) => producerId);
     expect(new Set(ids).size).toBe(3);
+  });
+});
+
+describe('records of a topic', () => {
+  it('are deleted only by who administers it', async () => {
+    const authorizer = { allows: (_: unknown, operation: string) => operation !== 'admin' };
+    test = await TestBroker.open({}, authorizer);
+    await test.publish('orders', batchOf(1));
+    await expect(test.broker.deleteRecords(ALICE, 'orders', [], { at: 'latest' })).rejects.toThrow(
+      coded('FORBIDDEN'),
+    );
   });
 });
 

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Broker } from '../../src/broker/broker.ts';
 import type { BrokerOptions, PublishOutcome, SubscribeOptions } from '../../src/broker/broker.ts';
+import type { LogFactory } from '../../src/broker/log-factory.ts';
 import { memoryLogs } from '../../src/broker/log-factory.ts';
 import type { Authorizer, SubscriberInfo } from '../../src/broker/ports.ts';
 import type { TopicDefaults } from '../../src/broker/views.ts';
@@ -27,6 +28,12 @@ export const SUBSCRIBER: SubscriberInfo = {
   blockedMs: () => 0,
 };
 
+/** Where a broker under test gets its logs, each time it starts. */
+export type MakeLogs = (node: {
+  readonly clock: FakeClock;
+  readonly coordinator: EmbeddedCoordinator;
+}) => LogFactory | Promise<LogFactory>;
+
 /** A broker on a data directory of its own, with a clock that stands still. */
 export class TestBroker implements AsyncDisposable {
   readonly clock = new FakeClock();
@@ -35,18 +42,29 @@ export class TestBroker implements AsyncDisposable {
   coordinator!: EmbeddedCoordinator;
   readonly #topics: Partial<TopicDefaults>;
   readonly #authorizer: Authorizer;
+  readonly #makeLogs: MakeLogs;
+  /** What the broker told of topics in trouble. */
+  readonly told: string[] = [];
 
-  private constructor(dataDir: string, topics: Partial<TopicDefaults>, authorizer: Authorizer) {
+  private constructor(
+    dataDir: string,
+    topics: Partial<TopicDefaults>,
+    authorizer: Authorizer,
+    makeLogs: MakeLogs,
+  ) {
     this.dataDir = dataDir;
     this.#topics = topics;
     this.#authorizer = authorizer;
+    this.#makeLogs = makeLogs;
   }
 
   static async open(
     topics: Partial<TopicDefaults> = {},
     authorizer: Authorizer = { allows: () => true },
+    makeLogs: MakeLogs = ({ clock }) => memoryLogs(clock, new MemoryBudget(Infinity)),
   ): Promise<TestBroker> {
-    const test = new TestBroker(await mkdtemp(join(tmpdir(), 'sluice-broker-')), topics, authorizer);
+    const dataDir = await mkdtemp(join(tmpdir(), 'sluice-broker-'));
+    const test = new TestBroker(dataDir, topics, authorizer, makeLogs);
     await test.start();
     return test;
   }
@@ -60,9 +78,14 @@ export class TestBroker implements AsyncDisposable {
       random: systemRandom,
       authorizer: this.#authorizer,
       authenticator: { authenticate: () => ALICE },
-      logs: memoryLogs(clock, new MemoryBudget(Infinity)),
+      logs: await this.#makeLogs({ clock, coordinator: this.coordinator }),
       topics: { ...DEFAULTS, ...this.#topics },
       inflatedMaxBytes: 1024 * 1024,
+      observer: {
+        onOpenFailed: ({ name }, { code }) => this.told.push(`${name} failed ${code}`),
+        onRecovered: ({ name }) => this.told.push(`${name} recovered`),
+        onRemoveFailed: ({ name }, { code }) => this.told.push(`${name} not removed ${code}`),
+      },
     };
     this.broker = await Broker.open(options);
   }

@@ -35,10 +35,27 @@ describe('topic settings', () => {
     [{ batchMaxBytes: 17 * 1024 * 1024 }],
     [{ timestamps: 'now' as 'append' }],
     [{ storage: 'tape' as 'disk' }],
+    [{ flush: 'never' as 'os' }],
+    [{ flushIntervalMs: 0 }],
+    [{ flushIntervalMs: 2 ** 31 }],
+    [{ cleanup: 'compact' as const }],
+    [{ cleanup: 'shred' as 'delete', storage: 'disk' as const }],
+    [{ tombstoneMs: -1 }],
   ])('refuse %j', (change) => {
     expect(() => mergeSettings(BASE, change)).toThrow(
       expect.objectContaining({ code: 'INVALID_ARGUMENT' }) as Error,
     );
+  });
+
+  it('may compact a log on disk', () => {
+    expect(mergeSettings(BASE, { storage: 'disk', cleanup: 'compact,delete' }).cleanup).toBe(
+      'compact,delete',
+    );
+  });
+
+  it('do not compact a log in memory because that is the default of those on disk', () => {
+    const base: TopicSettings = { ...BASE, storage: 'disk', cleanup: 'compact' };
+    expect(mergeSettings(base, { storage: 'memory' }).cleanup).toBe('delete');
   });
 
   it('may leave a log on disk without a bound', () => {

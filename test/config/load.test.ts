@@ -177,6 +177,34 @@ describe('configuration, one setting against another', () => {
     expect(faults('tls: { requireClientCertificate: true }')).toEqual(['tls.clientCa']);
   });
 
+  it('reads how topics on disk are kept', () => {
+    const text =
+      'topics: { maxTopics: 5, maxPartitions: 6, defaults: { storage: disk, retentionBytes: off, flush: interval, flushInterval: 2s, ' +
+      "cleanup: 'compact,delete', tombstoneRetention: 7d } }\n" +
+      'storage: { memoryBytes: 1GiB, openFiles: 64, segmentBytes: 4MiB }';
+    const { topics, storage } = load(text).settings;
+    expect(topics).toMatchObject({
+      maxTopics: 5,
+      maxPartitions: 6,
+      defaults: {
+        retentionBytes: null,
+        flush: 'interval',
+        flushIntervalMs: 2000,
+        cleanup: 'compact,delete',
+        tombstoneRetentionMs: 604_800_000,
+      },
+    });
+    expect(storage).toMatchObject({ memoryBytes: 1024 ** 3, openFiles: 64, segmentBytes: 4 * 1024 ** 2 });
+  });
+
+  it.each([
+    ['retentionBytes: off', 'topics.defaults.retentionBytes'],
+    ['cleanup: compact', 'topics.defaults.cleanup'],
+  ])('does not let topics in memory have %s', (setting, path) => {
+    expect(faults(`topics: { defaults: { ${setting} } }`)).toEqual([path]);
+    expect(faults(`topics: { defaults: { storage: disk, ${setting} } }`)).toEqual([]);
+  });
+
   it('keeps limits that depend on each other in order', () => {
     const text =
       'limits: { maxFrameBytes: 1MiB, batchMaxBytes: 2MiB, keepAlive: 20s }\ntopics: { defaults: { retentionBytes: 1MiB } }';

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { NewTopic, TopicChange } from '../../src/coordination/coordinator.ts';
 import { OFFSET_BLOCK } from '../../src/coordination/coordinator.ts';
@@ -69,6 +70,27 @@ describe('topics of an embedded coordinator', () => {
       ['a', 5],
       ['b', 2],
     ]);
+  });
+
+  it('written before there were topics on disk take the defaults of what is new', async () => {
+    const { settings } = await coordinator.createTopic(topic('a'));
+    await coordinator[Symbol.asyncDispose]();
+    const path = file('topics', 'a.json');
+    const { state } = JSON.parse(await readFile(path, 'utf8')) as {
+      state: { definition: { settings: object } };
+    };
+    const { storage, retentionBytes, retentionMs, retentionRecords, batchMaxBytes, timestamps } = settings;
+    state.definition.settings = {
+      storage,
+      retentionBytes,
+      retentionMs,
+      retentionRecords,
+      batchMaxBytes,
+      timestamps,
+    };
+    await writeFile(path, JSON.stringify({ format: 1, checksum: crc32(JSON.stringify(state)), state }));
+    coordinator = await open();
+    expect(coordinator.topic('a')?.settings).toEqual(settings);
   });
 
   it('cannot be created twice, also at the same time', async () => {
@@ -146,6 +168,25 @@ describe('claims of an embedded coordinator', () => {
       firstOffset: 1234,
       offsetCeiling: OFFSET_BLOCK,
     });
+  });
+
+  it('of a log on disk set no offsets aside and say whether it has been begun', async () => {
+    const wanted = topic('a');
+    const { id } = await coordinator.createTopic({
+      ...wanted,
+      settings: { ...wanted.settings, storage: 'disk' },
+    });
+    const first = await coordinator.claimPartition(id, 0);
+    await restart();
+    const second = await coordinator.claimPartition(id, 0);
+    await coordinator.reserveOffsets(id, 0, 1);
+    await restart();
+    const third = await coordinator.claimPartition(id, 0);
+    expect([first, second, third]).toEqual([
+      { leaderEpoch: 1, firstOffset: 0, offsetCeiling: 0 },
+      { leaderEpoch: 2, firstOffset: 0, offsetCeiling: 0 },
+      { leaderEpoch: 3, firstOffset: 0, offsetCeiling: 1 },
+    ]);
   });
 
   it('of many partitions at once share their writes', async () => {

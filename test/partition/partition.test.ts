@@ -217,7 +217,7 @@ describe('closing', () => {
     let woken = false;
     reader.onReadable = () => (woken = true);
     readNow(reader);
-    partition.close();
+    void partition.close();
     expect([woken, readNow(reader)]).toEqual([true, { kind: 'ended', code: undefined }]);
     expect(() => partition.append(batchOf(1))).toThrow(coded('TOPIC_NOT_FOUND'));
   });

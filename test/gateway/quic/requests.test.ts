@@ -54,6 +54,16 @@ describe('requests', () => {
     ],
     ['a topic that is not there', 'TOPIC_NOT_FOUND', { case: 'describeTopic', value: { name: 'nowhere' } }],
     [
+      'a time between two syncs that is none',
+      'INVALID_ARGUMENT',
+      { case: 'createTopic', value: { name: 'b', settings: { flushIntervalMs: 0n } } },
+    ],
+    [
+      'to delete records without saying which',
+      'INVALID_ARGUMENT',
+      { case: 'deleteRecords', value: { topic: 'there' } },
+    ],
+    [
       'offsets of the last of each key',
       'INVALID_ARGUMENT',
       { case: 'listOffsets', value: { topic: 'there', at: { at: { case: 'lastPerKey', value: true } } } },
@@ -102,6 +112,13 @@ describe('requests', () => {
       await offsetAt({ case: 'earliest', value: true }),
       await offsetAt({ case: 'latest', value: true }),
     ]).toEqual([0n, 3n]);
+  });
+
+  it('deletes records, and tells where partitions begin then', async () => {
+    await produce(client.bidi(), 'orders', batchOf(['a', 'b', 'c']));
+    const before = { at: { case: 'offset' as const, value: 2n } };
+    const { positions } = await client.request({ case: 'deleteRecords', value: { topic: 'orders', before } });
+    expect(positions).toMatchObject([{ topic: 'orders', partition: 0, offset: 2n }]);
   });
 
   it('gives each producer another id', async () => {

@@ -1,0 +1,305 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DiskLogs } from '../../src/broker/disk-logs.ts';
+import { memoryAndDiskLogs, memoryLogs } from '../../src/broker/log-factory.ts';
+import { createDiskShared } from '../../src/log/disk/disk-shared.ts';
+import { MemoryBudget } from '../../src/log/memory-budget.ts';
+import type { PartitionReader } from '../../src/partition/reader.ts';
+import { batchOf, textOf } from '../support/batch.ts';
+import { FakeDisk } from '../support/fake-disk.ts';
+import { turns } from '../support/turns.ts';
+import { ALICE, TestBroker } from './fixture.ts';
+import type { MakeLogs } from './fixture.ts';
+
+const DISK = { settings: { storage: 'disk' } } as const;
+const coded = (code: string): Error => expect.objectContaining({ code }) as Error;
+
+let test: TestBroker;
+let disk: FakeDisk;
+
+const logs: MakeLogs = async ({ clock, coordinator }) => {
+  const observer = {
+    onRecovered: () => undefined,
+    onCorrupt: () => undefined,
+    onFault: () => undefined,
+    onHealed: () => undefined,
+    onLeftover: () => undefined,
+    onRemoveFailed: () => undefined,
+  };
+  const diskLogs = await DiskLogs.open({
+    directory: '/data/topics',
+    clock,
+    clusterId: coordinator.clusterId,
+    topics: coordinator.topics(),
+    shared: createDiskShared(disk),
+    observer,
+  });
+  return memoryAndDiskLogs(memoryLogs(clock, new MemoryBudget(Infinity)), diskLogs);
+};
+
+async function read(topic: string): Promise<string[]> {
+  const { readers } = await test.subscribe(topic, { start: { at: 'earliest' } });
+  const texts: string[] = [];
+  for (const reader of readers) texts.push(...(await readAll(reader)));
+  return texts;
+}
+
+async function readAll(reader: PartitionReader): Promise<string[]> {
+  const result = await reader.read(1e6);
+  return result.kind === 'batches' ? [...textOf(result.batches), ...(await readAll(reader))] : [];
+}
+
+/** Ends the process in the middle of everything and starts another. */
+async function killAndStart(): Promise<void> {
+  await test.crash();
+  disk = disk.kill();
+  await test.start();
+}
+
+beforeEach(async () => {
+  disk = new FakeDisk();
+  await disk.makeDirectory('/data');
+  test = await TestBroker.open({}, undefined, logs);
+});
+
+afterEach(async () => {
+  await test[Symbol.asyncDispose]();
+});
+
+describe('a topic on disk', () => {
+  it('has its records again after an orderly stop', async () => {
+    await test.broker.createTopic(ALICE, { name: 'orders', ...DISK });
+    await test.publish('orders', batchOf([{ value: 'a' }]));
+    await test.stop();
+    await test.start();
+    expect(await read('orders')).toEqual(['0 null=a']);
+  });
+
+  it('has its records again after the process was killed, and goes on behind them', async () => {
+    await test.broker.createTopic(ALICE, { name: 'orders', ...DISK });
+    await test.publish('orders', batchOf([{ value: 'a' }]));
+    await killAndStart();
+    expect((await test.publish('orders', batchOf(1))).baseOffset).toBe(1);
+    expect(await read('orders')).toEqual(['0 null=a', '1 null=v']);
+  });
+
+  it('grows, and the new partitions come back too', async () => {
+    await test.broker.createTopic(ALICE, { name: 'orders', ...DISK });
+    await test.broker.alterTopic(ALICE, { name: 'orders', partitions: 3 });
+    await test.publish('orders', batchOf(1), 2);
+    await killAndStart();
+    expect(await read('orders')).toEqual(['0 null=v']);
+  });
+
+  it('leaves nothing behind when it is deleted', async () => {
+    await test.broker.createTopic(ALICE, { name: 'orders', ...DISK });
+    await test.publish('orders', batchOf(1));
+    await test.broker.deleteTopic(ALICE, 'orders');
+    await turns(50);
+    expect(disk.names('/data/topics')).toEqual(['cluster']);
+  });
+
+  it('does not come back after it was deleted and the process killed', async () => {
+    await test.broker.createTopic(ALICE, { name: 'orders', ...DISK });
+    await test.publish('orders', batchOf(1));
+    await test.broker.deleteTopic(ALICE, 'orders');
+    await killAndStart();
+    await turns(50);
+    expect(disk.names('/data/topics')).toEqual(['cluster']);
+  });
+
+  it('begins anew when it is deleted and created again', async () => {
+    await test.broker.createTopic(ALICE, { name: 'orders', ...DISK });
+    await test.publish('orders', batchOf(1));
+    await test.broker.deleteTopic(ALICE, 'orders');
+    await test.broker.createTopic(ALICE, { name: 'orders', ...DISK });
+    expect(await read('orders')).toEqual([]);
+    await turns(50);
+    expect(disk.names('/data/topics')).toHaveLength(2);
+  });
+
+  it('is created anew while its predecessor is still being opened', async () => {
+    const release = disk.hold(['list', 'write', 'sync', 'syncDirectory']);
+    const first = test.broker.createTopic(ALICE, { name: 'orders', ...DISK });
+    first.catch(() => undefined);
+    await expect.poll(() => test.coordinator.topic('orders')).toBeDefined();
+    await test.broker.deleteTopic(ALICE, 'orders');
+    release();
+    await expect(first).rejects.toThrow(coded('TOPIC_NOT_FOUND'));
+    await test.broker.createTopic(ALICE, { name: 'orders', ...DISK });
+    expect((await test.publish('orders', batchOf(1))).baseOffset).toBe(0);
+  });
+
+  it('says why it takes nothing while its disk is full, and takes batches again after', async () => {
+    await test.broker.createTopic(ALICE, { name: 'orders', ...DISK });
+    const mend = disk.fail({ kinds: ['write'], code: 'ENOSPC' });
+    await expect(test.publish('orders', batchOf(1))).rejects.toThrow(coded('STORAGE_FULL'));
+    const [partition] = test.broker.describeTopic(ALICE, 'orders').partitions;
+    expect(partition!.error?.code).toBe('STORAGE_FULL');
+    mend();
+    for (let attempt = 0; attempt < 5; attempt++) {
+      test.clock.advance(10_000);
+      await turns(50);
+    }
+    expect((await test.publish('orders', batchOf(1))).baseOffset).toBe(0);
+  });
+});
+
+describe('a topic that cannot be opened', () => {
+  /** Starts a node with two topics, of which it cannot read one. */
+  async function startBroken(): Promise<() => void> {
+    await test.broker.createTopic(ALICE, { name: 'good', ...DISK });
+    await test.publish('good', batchOf(1));
+    await test.broker.createTopic(ALICE, { name: 'bad', partitions: 2, ...DISK });
+    await test.publish('bad', batchOf([{ value: 'kept' }]), 1);
+    await test.crash();
+    disk = disk.kill();
+    const { id } = test.coordinator.topic('bad')!;
+    const mend = disk.fail({ kinds: ['list'], path: new RegExp(`${id}/1`), code: 'EIO' });
+    await test.start();
+    return mend;
+  }
+
+  it('does not keep the others from being used', async () => {
+    await startBroken();
+    expect(await read('good')).toEqual(['0 null=v']);
+  });
+
+  it('is refused with the reason', async () => {
+    await startBroken();
+    await expect(test.publish('bad', batchOf(1))).rejects.toThrow(coded('STORAGE_FAILED'));
+    expect(test.broker.describeTopic(ALICE, 'bad')).toMatchObject({
+      partitions: [],
+      error: { code: 'STORAGE_FAILED' },
+    });
+    expect(test.broker.listTopics(ALICE, { internal: false }).map(({ name }) => name)).toEqual([
+      'bad',
+      'good',
+    ]);
+  });
+
+  it('keeps no file open', async () => {
+    await startBroken();
+    await test.broker.deleteTopic(ALICE, 'good');
+    await turns(50);
+    expect(disk.openFiles).toBe(0);
+  });
+
+  it('is told of once, and again when it is well', async () => {
+    const mend = await startBroken();
+    for (let second = 0; second < 10; second++) {
+      test.clock.advance(1000);
+      await turns(20);
+    }
+    mend();
+    for (let second = 0; second < 30; second++) {
+      test.clock.advance(1000);
+      await turns(20);
+    }
+    expect(test.told).toEqual(['bad failed STORAGE_FAILED', 'bad recovered']);
+    expect(await read('bad')).toEqual(['0 null=kept']);
+  });
+
+  it('is not tried for every publish', async () => {
+    await startBroken();
+    const before = disk.calls.length;
+    for (let n = 0; n < 10; n++) await test.publish('bad', batchOf(1)).catch(() => undefined);
+    expect(disk.calls.length).toBe(before);
+  });
+
+  it('can be deleted', async () => {
+    await startBroken();
+    await test.broker.deleteTopic(ALICE, 'bad');
+    await turns(50);
+    expect(disk.names('/data/topics')).toHaveLength(2);
+    expect(test.broker.snapshot().failedTopics).toBe(0);
+  });
+
+  it('fails its creation, and nothing else', async () => {
+    const unhandled: unknown[] = [];
+    const note = (error: unknown): void => void unhandled.push(error);
+    process.on('unhandledRejection', note);
+    const mend = disk.fail({ kinds: ['makeDirectory'], code: 'EACCES' });
+    await expect(test.broker.createTopic(ALICE, { name: 'orders', ...DISK })).rejects.toThrow(
+      coded('STORAGE_FAILED'),
+    );
+    mend();
+    await turns(20);
+    process.off('unhandledRejection', note);
+    expect(unhandled).toEqual([]);
+  });
+
+  it('fails alone when nobody here waits for it', async () => {
+    // Another node's topic: nobody here awaits its opening.
+    const unhandled: unknown[] = [];
+    const note = (error: unknown): void => void unhandled.push(error);
+    process.on('unhandledRejection', note);
+    const mend = disk.fail({ kinds: ['makeDirectory'], code: 'EACCES' });
+    const { settings } = await test.broker.createTopic(ALICE, { name: 'other' });
+    await test.coordinator.createTopic({
+      name: 'orders',
+      partitions: 1,
+      settings: { ...settings, storage: 'disk' },
+    });
+    await turns(20);
+    mend();
+    process.off('unhandledRejection', note);
+    expect(unhandled).toEqual([]);
+    expect(test.told).toEqual(['orders failed STORAGE_FAILED']);
+  });
+
+  it('gets its missing partitions once the fault is over', async () => {
+    await test.broker.createTopic(ALICE, { name: 'orders', ...DISK });
+    const mend = disk.fail({ kinds: ['makeDirectory'], code: 'ENOSPC' });
+    await expect(test.broker.alterTopic(ALICE, { name: 'orders', partitions: 3 })).rejects.toThrow(
+      coded('STORAGE_FULL'),
+    );
+    mend();
+    test.clock.advance(1000);
+    await expect.poll(() => test.broker.describeTopic(ALICE, 'orders').partitions.length).toBe(3);
+  });
+});
+
+describe('deleting records', () => {
+  const KINDS = ['memory', 'disk'] as const;
+
+  it.each(KINDS)('in %s moves the start to an offset, and readers behind it are told', async (storage) => {
+    await test.broker.createTopic(ALICE, { name: 'orders', settings: { storage } });
+    await test.publish('orders', batchOf(10));
+    const { readers } = await test.subscribe('orders', { start: { at: 'earliest' } });
+    const before = { at: 'offset', offset: 4 } as const;
+    expect(await test.broker.deleteRecords(ALICE, 'orders', [], before)).toEqual([
+      { topic: 'orders', partition: 0, offset: 4 },
+    ]);
+    expect(await readers[0]!.read(1e6)).toMatchObject({ kind: 'gap', from: 0, to: 4 });
+  });
+
+  it.each(KINDS)('in %s before latest leaves none', async (storage) => {
+    await test.broker.createTopic(ALICE, { name: 'orders', partitions: 2, settings: { storage } });
+    await test.publish('orders', batchOf(10), 0);
+    await test.publish('orders', batchOf(5), 1);
+    await test.broker.deleteRecords(ALICE, 'orders', [], { at: 'latest' });
+    const starts = test.broker.describeTopic(ALICE, 'orders').partitions.map(({ logStart }) => logStart);
+    expect(starts).toEqual([10, 5]);
+  });
+
+  it.each(KINDS)('in %s before a time leaves what is not older', async (storage) => {
+    await test.broker.createTopic(ALICE, { name: 'orders', settings: { storage } });
+    const times = [1000, 2000, 3000].map((timestampMs) => ({ timestampMs }));
+    await test.publish('orders', batchOf(times));
+    const [position] = await test.broker.deleteRecords(ALICE, 'orders', [0], {
+      at: 'timestamp',
+      timestampMs: 2000,
+    });
+    expect(position!.offset).toBe(1);
+  });
+
+  it('deletes nowhere when one partition does not go so far', async () => {
+    await test.broker.createTopic(ALICE, { name: 'orders', partitions: 2 });
+    await test.publish('orders', batchOf(10), 0);
+    const before = { at: 'offset', offset: 5 } as const;
+    await expect(test.broker.deleteRecords(ALICE, 'orders', [], before)).rejects.toThrow(
+      coded('OFFSET_OUT_OF_RANGE'),
+    );
+    expect(test.broker.describeTopic(ALICE, 'orders').partitions[0]!.logStart).toBe(0);
+  });
+});

@@ -1,0 +1,176 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { TopicFolders } from '../../src/broker/topic-folders.ts';
+import type { TopicDefinition } from '../../src/coordination/coordinator.ts';
+import { FakeDisk } from '../support/fake-disk.ts';
+
+const ID = '11111111-2222-3333-4444-555555555555';
+const OTHER_ID = '99999999-2222-3333-4444-555555555555';
+const TOPIC: TopicDefinition = {
+  name: 'orders',
+  id: ID,
+  partitions: 2,
+  createdMs: 0,
+  settings: {
+    storage: 'disk',
+    retentionBytes: 0,
+    retentionMs: 0,
+    retentionRecords: 0,
+    batchMaxBytes: 1024,
+    timestamps: 'create',
+    flush: 'always',
+    flushIntervalMs: 1000,
+    cleanup: 'delete',
+    tombstoneMs: 0,
+  },
+};
+const failed = expect.objectContaining({ code: 'STORAGE_FAILED' }) as Error;
+
+let disk: FakeDisk;
+let told: string[];
+
+async function open(clusterId = 'c1', topics: readonly string[] = [ID]): Promise<TopicFolders> {
+  return TopicFolders.open({
+    files: disk,
+    directory: '/data/topics',
+    clusterId,
+    isTopic: (id) => topics.includes(id),
+    onLeftover: (folder) => told.push(folder),
+    onRemoveFailed: ({ code }) => told.push(code),
+  });
+}
+
+/** A topic with one log, as it is after a node has run. */
+async function used(): Promise<TopicFolders> {
+  const folders = await open();
+  const directory = await folders.partition(TOPIC, 0, false);
+  disk.plant(`${directory}/00000000000000000000.log`, Buffer.from('records'));
+  await folders.begun(directory);
+  return folders;
+}
+
+beforeEach(async () => {
+  disk = new FakeDisk();
+  told = [];
+  await disk.makeDirectory('/data');
+  await disk.syncDirectory('/');
+});
+
+describe('folders of topics', () => {
+  it('say whose they are, also after a loss of power', async () => {
+    await open();
+    disk = disk.crash();
+    expect(disk.peek('/data/topics/cluster')?.toString()).toBe('c1\n');
+  });
+
+  it('of another cluster are refused and nothing of them is touched', async () => {
+    await used();
+    const before = disk.calls.length;
+    await expect(open('c2', [])).rejects.toThrow(failed);
+    const changes = disk.calls
+      .slice(before)
+      .filter(({ kind }) => !['makeDirectory', 'list', 'readFile'].includes(kind));
+    expect(changes).toEqual([]);
+  });
+
+  it('without the file that says whose they are are refused when there are topics', async () => {
+    await used();
+    disk.plant('/data/topics/cluster', undefined);
+    await expect(open('c1', [])).rejects.toThrow(failed);
+    expect(disk.names('/data/topics')).toContain(ID);
+  });
+
+  it('are begun again when the first start was cut off anywhere', async () => {
+    await open();
+    const calls = disk.calls.length;
+    for (let call = 1; call < calls; call++) {
+      disk = new FakeDisk({ seed: call });
+      await disk.makeDirectory('/data');
+      await disk.syncDirectory('/');
+      disk.stopAt(call);
+      await Promise.race([open(), disk.stopped]);
+      disk = disk.crash();
+      await open();
+      expect(disk.names('/data/topics')).toEqual(['cluster']);
+    }
+  });
+
+  it('name the topic for people', async () => {
+    await used();
+    expect(JSON.parse(disk.peek(`/data/topics/${ID}/topic.json`)!.toString())).toMatchObject({
+      name: 'orders',
+    });
+  });
+
+  it('of a partition are there after a loss of power', async () => {
+    const folders = await open();
+    await folders.partition(TOPIC, 1, false);
+    disk = disk.crash();
+    expect(disk.names(`/data/topics/${ID}`)).toContain('1');
+  });
+
+  it('that had a log and have none now are refused instead of begun anew', async () => {
+    const folders = await used();
+    disk.plant(`/data/topics/${ID}/0/00000000000000000000.log`, undefined);
+    await expect(folders.partition(TOPIC, 0, true)).rejects.toThrow(failed);
+  });
+
+  it('that are gone altogether are refused instead of begun anew', async () => {
+    const folders = await open();
+    await expect(folders.partition(TOPIC, 0, true)).rejects.toThrow(failed);
+  });
+});
+
+describe('a deleted topic', () => {
+  it('goes with all it had', async () => {
+    const folders = await used();
+    await folders.remove(ID);
+    await folders.settled();
+    expect(disk.names('/data/topics')).toEqual(['cluster']);
+  });
+
+  it('that never had a folder is no error', async () => {
+    const folders = await open();
+    await folders.remove(ID);
+    expect(disk.names('/data/topics')).toEqual(['cluster']);
+  });
+
+  it('goes at the next start when the node ended anywhere in between', async () => {
+    await used();
+    const first = disk.calls.length;
+    const folders = await open();
+    await folders.remove(ID);
+    await folders.settled();
+    const last = disk.calls.length;
+    for (let call = first; call < last; call++) {
+      disk = new FakeDisk({ seed: call });
+      await disk.makeDirectory('/data');
+      await disk.syncDirectory('/');
+      await used();
+      disk.stopAt(call);
+      const removal = open().then(async (one) => {
+        await one.remove(ID);
+        await one.settled();
+      });
+      await Promise.race([removal, disk.stopped]);
+      disk = disk.crash();
+      await (await open('c1', [])).settled();
+      expect(disk.names('/data/topics')).toEqual(['cluster']);
+    }
+  });
+
+  it('takes no other with it', async () => {
+    await used();
+    await disk.makeDirectory(`/data/topics/${OTHER_ID}.deleted`);
+    await disk.makeDirectory('/data/topics/lost+found');
+    await (await open()).settled();
+    expect(disk.names('/data/topics')).toEqual([ID, 'cluster', 'lost+found']);
+    expect(told).toEqual([`/data/topics/${OTHER_ID}.deleted`]);
+  });
+
+  it('that cannot be removed is told of and does not stop the others', async () => {
+    await used();
+    disk.fail({ kinds: ['removeDirectory'], code: 'EACCES' });
+    await (await open('c1', [])).settled();
+    expect(told).toEqual([`/data/topics/${ID}`, 'STORAGE_FAILED']);
+  });
+});

@@ -1,0 +1,199 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DiskLog } from '../../src/log/disk/disk-log.ts';
+import type { DiskLogSettings } from '../../src/log/disk/disk-log.ts';
+import { createDiskShared } from '../../src/log/disk/disk-shared.ts';
+import type { Partition } from '../../src/partition/partition.ts';
+import { ProducerWindow } from '../../src/partition/producer-window.ts';
+import type { PartitionReader } from '../../src/partition/reader.ts';
+import { batchOf } from '../support/batch.ts';
+import { FakeClock } from '../support/fake-clock.ts';
+import { FakeDisk } from '../support/fake-disk.ts';
+import { turns } from '../support/turns.ts';
+import { openPartition, readNow } from './fixture.ts';
+
+const SETTINGS: DiskLogSettings = {
+  retentionBytes: 0,
+  retentionMs: 0,
+  retentionRecords: 0,
+  flush: 'always',
+  flushIntervalMs: 1000,
+  cleanup: 'delete',
+  tombstoneMs: 86_400_000,
+};
+const OBSERVER = {
+  onRecovered: () => undefined,
+  onCorrupt: () => undefined,
+  onFault: () => undefined,
+  onHealed: () => undefined,
+};
+const coded = (code: string): Error => expect.objectContaining({ code }) as Error;
+
+let clock: FakeClock;
+let disk: FakeDisk;
+let partition: Partition;
+
+async function open(): Promise<void> {
+  const producers = new ProducerWindow(clock, 100, { producers: 0, maxProducers: 100 });
+  const log = await DiskLog.open({
+    directory: '/topics/orders/0',
+    clock,
+    firstOffset: 0,
+    settings: SETTINGS,
+    state: producers,
+    shared: createDiskShared(disk),
+    observer: OBSERVER,
+  });
+  partition = openPartition({ clock, log, producers });
+}
+
+/** Appends and waits until it is stored. @returns the base offset, or the code of why it is not */
+async function store(batch: Buffer): Promise<number | string> {
+  const { baseOffset, nextOffset } = partition.append(batch);
+  return new Promise((resolve) => {
+    partition.whenDurable(nextOffset, (error) => resolve(error ? error.code : baseOffset));
+  });
+}
+
+async function heal(): Promise<void> {
+  for (let attempt = 0; attempt < 20 && partition.failure; attempt++) {
+    clock.advance(10_000);
+    await turns(50);
+  }
+}
+
+const idempotent = (baseSequence: number): Buffer =>
+  batchOf(1, { producerId: 9, producerEpoch: 0, baseSequence });
+const readerAt = (at: 'earliest' | 'latest'): PartitionReader =>
+  partition.openReader({ at }) as PartitionReader;
+
+beforeEach(async () => {
+  clock = new FakeClock();
+  disk = new FakeDisk();
+  await disk.makeDirectory('/topics/orders');
+  await open();
+});
+
+afterEach(async () => {
+  await partition.close();
+});
+
+describe('a partition on disk', () => {
+  it('shows a batch to readers only once it is on the disk', async () => {
+    const release = disk.hold();
+    const stored = store(batchOf(1));
+    const reader = readerAt('earliest');
+    await turns();
+    const before = readNow(reader).kind;
+    release();
+    await stored;
+    expect([before, readNow(reader).kind]).toEqual(['idle', 'batches']);
+  });
+
+  it('shows a batch to readers before it is acknowledged', async () => {
+    partition.append(batchOf(1));
+    const seen = await new Promise((resolve) => {
+      partition.whenDurable(1, () => resolve(partition.highWatermark));
+    });
+    expect(seen).toBe(1);
+  });
+
+  it('acknowledges nothing that could not be written, and says why', async () => {
+    const mend = disk.fail({ kinds: ['write'], code: 'ENOSPC' });
+    expect(await store(batchOf(1))).toBe('STORAGE_FULL');
+    mend();
+  });
+
+  it('refuses everything while storage fails, with the reason of it', async () => {
+    const mend = disk.fail({ kinds: ['write'], code: 'EIO' });
+    await store(batchOf(1));
+    expect(() => partition.append(batchOf(1))).toThrow(coded('STORAGE_FAILED'));
+    expect(partition.failure?.code).toBe('STORAGE_FAILED');
+    mend();
+  });
+
+  it('gives the offsets of what failed to what comes after the fault, and readers only that', async () => {
+    await store(batchOf([{ value: 'a' }]));
+    const mend = disk.fail({ kinds: ['write'], code: 'EIO' });
+    await store(batchOf([{ value: 'lost' }]));
+    mend();
+    await heal();
+    expect(await store(batchOf([{ value: 'b' }]))).toBe(1);
+    const reader = readerAt('earliest');
+    const texts: string[] = [];
+    for (let result = await reader.read(1e6); result.kind === 'batches'; result = await reader.read(1e6)) {
+      texts.push(...result.batches.map((batch) => batch.toString('latin1')));
+    }
+    expect(texts.join('')).not.toContain('lost');
+  });
+
+  it('takes a batch of a producer again that had failed, and no second time', async () => {
+    await store(idempotent(0));
+    const mend = disk.fail({ kinds: ['write'], code: 'EIO' });
+    await store(idempotent(1));
+    mend();
+    await heal();
+    expect([await store(idempotent(1)), await store(idempotent(1))]).toEqual([1, 1]);
+    expect(partition.logEnd).toBe(2);
+  });
+
+  it('knows producers again after the process was killed', async () => {
+    await store(idempotent(0));
+    await store(idempotent(1));
+    disk = disk.kill();
+    await open();
+    expect(await store(idempotent(1))).toBe(1);
+    expect(await store(idempotent(2))).toBe(2);
+  });
+
+  it('knows producers again after an orderly stop', async () => {
+    await store(idempotent(0));
+    await partition.close();
+    await open();
+    expect(await store(idempotent(0))).toBe(0);
+  });
+
+  it('is closed only once everything is on the disk', async () => {
+    const release = disk.hold();
+    partition.append(batchOf(1));
+    let closed = false;
+    const closing = Promise.resolve(partition.close()).then(() => (closed = true));
+    await turns();
+    const before = closed;
+    release();
+    await closing;
+    expect(before).toBe(false);
+  });
+
+  it('deletes records up to an offset inside a batch, for good', async () => {
+    await store(batchOf(10));
+    partition.deleteBefore(4);
+    const reader = partition.openReader({ at: 'offset', offset: 0 }) as PartitionReader;
+    expect(readNow(reader)).toMatchObject({ kind: 'gap', from: 0, to: 4 });
+    await partition.close();
+    await open();
+    expect(partition.logStart).toBe(4);
+  });
+
+  it('deletes nothing that is not visible yet', async () => {
+    const release = disk.hold();
+    partition.append(batchOf(1));
+    expect(() => partition.deleteBefore(1)).toThrow(coded('OFFSET_OUT_OF_RANGE'));
+    release();
+    await turns();
+  });
+});
+
+describe('a log that came back shorter than what it had promised', () => {
+  it('ends readers who were beyond, before others take the offsets', async () => {
+    await store(batchOf(2));
+    await store(batchOf(2));
+    const [ahead, behind] = [readerAt('latest'), readerAt('earliest')];
+    readNow(ahead);
+    let woken = 0;
+    ahead.onReadable = () => woken++;
+    await partition.log.truncate(2);
+    await store(batchOf(2));
+    expect([woken, readNow(ahead)]).toEqual([1, { kind: 'ended', code: 'OFFSET_OUT_OF_RANGE' }]);
+    expect((await behind.read(1e6)).kind).toBe('batches');
+  });
+});
