@@ -59,6 +59,8 @@ export class LogWriter {
   #durable = false;
   #unsynced = false;
   #syncedBytes = 0;
+  /** Why nothing that is done with the open file proves anything any more. */
+  #broken: SluiceError | undefined;
   #running = false;
   #stopped = false;
   #rollWanted = false;
@@ -85,6 +87,7 @@ export class LogWriter {
     });
     this.#durable = durable;
     this.#unsynced = false;
+    this.#broken = undefined;
     this.#syncedBytes = this.#store.active.bytes;
   }
 
@@ -124,10 +127,11 @@ export class LogWriter {
   /** Makes durable what was written; part of a job. @throws what the file system says */
   async sync(): Promise<void> {
     if (!this.#unsynced) return;
+    // A sync after one that failed succeeds, and says nothing about what the failed one left.
+    if (this.#broken) throw this.#broken;
     try {
       await this.#file?.sync();
     } catch (error) {
-      // What was written since the last sync may never reach the disk, whatever a later one says.
       this.fail(error);
       throw error;
     }
@@ -212,8 +216,9 @@ export class LogWriter {
 
   /** What was to be written is not, and must not count as written ever. */
   fail(cause: unknown): void {
+    this.#broken = storageError(cause, `cannot write ${this.#store.active.path}`);
     this.drop();
-    this.#host.onFailed(storageError(cause, `cannot write ${this.#store.active.path}`));
+    this.#host.onFailed(this.#broken);
   }
 
   async #writeOut(batches: readonly PendingBatch[]): Promise<void> {
