@@ -1,4 +1,16 @@
-import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { promisify } from 'node:util';
+import {
+  constants,
+  gunzip,
+  gunzipSync,
+  gzip,
+  gzipSync,
+  zstdCompress,
+  zstdCompressSync,
+  zstdDecompress,
+  zstdDecompressSync,
+} from 'node:zlib';
+import type { ZstdOptions } from 'node:zlib';
 import { SluiceError } from '../kernel/errors.ts';
 
 /** Compression of a batch's records, by name, and its number in the attributes (bits 0–2), as in Kafka. */
@@ -63,26 +75,54 @@ export function inflateRecords(codec: Codec, bytes: Buffer, inflatedMaxBytes: nu
     return bytes;
   }
   try {
-    return codec === 'gzip' ? inflateGzip(bytes, inflatedMaxBytes) : inflateZstd(bytes, inflatedMaxBytes);
+    if (codec === 'gzip') return gunzipSync(bytes, gzipOptions(inflatedMaxBytes));
+    const result: unknown = zstdDecompressSync(bytes, zstdOptions(inflatedMaxBytes));
+    return wholeFrame(result, bytes);
   } catch (error) {
-    if (error instanceof SluiceError) throw error;
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
-    if (code === 'ERR_BUFFER_TOO_LARGE' || code === 'ZSTD_error_frameParameter_windowTooLarge') {
-      throw tooLarge(inflatedMaxBytes, error);
-    }
-    throw new SluiceError('CORRUPT_BATCH', `the records do not inflate with ${codec}: ${String(error)}`, {
-      cause: error,
-    });
+    throw inflateError(error, codec, inflatedMaxBytes);
   }
 }
 
-function inflateGzip(bytes: Buffer, inflatedMaxBytes: number): Buffer {
-  return gunzipSync(bytes, { maxOutputLength: inflatedMaxBytes, chunkSize: CHUNK_BYTES });
+/** {@link inflateRecords} on another thread, for work that is large and not urgent. @throws the same */
+export async function inflateInBackground(
+  codec: Codec,
+  bytes: Buffer,
+  inflatedMaxBytes: number,
+): Promise<Buffer> {
+  if (codec === 'none') return inflateRecords(codec, bytes, inflatedMaxBytes);
+  try {
+    if (codec === 'gzip') return await gunzipLater(bytes, gzipOptions(inflatedMaxBytes));
+    const result: unknown = await zstdDecompressLater(bytes, zstdOptions(inflatedMaxBytes));
+    return wholeFrame(result, bytes);
+  } catch (error) {
+    throw inflateError(error, codec, inflatedMaxBytes);
+  }
 }
 
-function inflateZstd(bytes: Buffer, inflatedMaxBytes: number): Buffer {
+/** {@link compressRecords} on another thread, for work that is large and not urgent. */
+export async function compressInBackground(codec: Codec, bytes: Buffer): Promise<Buffer> {
+  switch (codec) {
+    case 'none':
+      return bytes;
+    case 'gzip':
+      return gzipLater(bytes);
+    case 'zstd':
+      return zstdCompressLater(bytes);
+  }
+}
+
+const gunzipLater = promisify<Buffer, object, Buffer>(gunzip);
+const gzipLater = promisify<Buffer, Buffer>(gzip);
+const zstdDecompressLater = promisify<Buffer, object, Buffer>(zstdDecompress);
+const zstdCompressLater = promisify<Buffer, Buffer>(zstdCompress);
+
+function gzipOptions(inflatedMaxBytes: number): { maxOutputLength: number; chunkSize: number } {
+  return { maxOutputLength: inflatedMaxBytes, chunkSize: CHUNK_BYTES };
+}
+
+function zstdOptions(inflatedMaxBytes: number): ZstdOptions {
   const windowLog = Math.ceil(Math.log2(inflatedMaxBytes));
-  const result = zstdDecompressSync(bytes, {
+  return {
     maxOutputLength: inflatedMaxBytes,
     chunkSize: CHUNK_BYTES,
     params: {
@@ -92,15 +132,26 @@ function inflateZstd(bytes: Buffer, inflatedMaxBytes: number): Buffer {
       ),
     },
     info: true,
-  }) as unknown as { readonly buffer: Buffer; readonly engine: { readonly bytesWritten: number } };
-  // Node stops after the first zstd frame and says nothing about the rest.
-  if (result.engine.bytesWritten !== bytes.length) {
-    throw new SluiceError(
-      'CORRUPT_BATCH',
-      `${bytes.length - result.engine.bytesWritten} bytes after the compressed records`,
-    );
+  };
+}
+
+/** @param result what zstd gave with `info`. Node stops after the first frame and says nothing about the rest */
+function wholeFrame(result: unknown, bytes: Buffer): Buffer {
+  const { buffer, engine } = result as { buffer: Buffer; engine: { bytesWritten: number } };
+  const rest = bytes.length - engine.bytesWritten;
+  if (rest !== 0) throw new SluiceError('CORRUPT_BATCH', `${rest} bytes after the compressed records`);
+  return buffer;
+}
+
+function inflateError(error: unknown, codec: Codec, inflatedMaxBytes: number): SluiceError {
+  if (error instanceof SluiceError) return error;
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'ERR_BUFFER_TOO_LARGE' || code === 'ZSTD_error_frameParameter_windowTooLarge') {
+    return tooLarge(inflatedMaxBytes, error);
   }
-  return result.buffer;
+  return new SluiceError('CORRUPT_BATCH', `the records do not inflate with ${codec}: ${String(error)}`, {
+    cause: error,
+  });
 }
 
 function tooLarge(inflatedMaxBytes: number, cause?: unknown): SluiceError {

@@ -137,9 +137,19 @@ export class RecordCursor implements WireRecord {
     return this.#offsetDelta;
   }
 
+  /** Where the key begins in the inflated records; means nothing when it is null. */
+  get keyAt(): number {
+    return this.#keyAt;
+  }
+
   /** Size of the key, −1 for null. */
   get keyBytes(): number {
     return this.#keyBytes;
+  }
+
+  /** Size of the value, −1 for null. */
+  get valueBytes(): number {
+    return this.#valueBytes;
   }
 
   /** Where the record begins in the inflated records. */

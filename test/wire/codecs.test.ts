@@ -2,7 +2,14 @@ import { gzipSync, zstdCompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Codec } from '../../src/wire/codecs.ts';
-import { CODECS, codecFromAttributes, compressRecords, inflateRecords } from '../../src/wire/codecs.ts';
+import {
+  CODECS,
+  codecFromAttributes,
+  compressInBackground,
+  compressRecords,
+  inflateInBackground,
+  inflateRecords,
+} from '../../src/wire/codecs.ts';
 import { codeOf } from './craft.ts';
 
 const ALL = Object.keys(CODECS) as Codec[];
@@ -21,6 +28,27 @@ describe('codecs', () => {
         },
       ),
     );
+  });
+
+  it.each(ALL)('gives the same in the background: %s', async (codec) => {
+    const compressed = await compressInBackground(codec, text);
+    expect(compressed).toEqual(compressRecords(codec, text));
+    expect(await inflateInBackground(codec, compressed, text.length)).toEqual(text);
+  });
+
+  it.each(ALL)(
+    'refuses %s in the background that inflates to one byte more than the bound',
+    async (codec) => {
+      const compressed = compressRecords(codec, text);
+      await expect(inflateInBackground(codec, compressed, text.length - 1)).rejects.toMatchObject({
+        code: 'BATCH_TOO_LARGE',
+      });
+    },
+  );
+
+  it.each(COMPRESSING)('refuses bytes behind %s in the background', async (codec) => {
+    const bytes = Buffer.concat([compressRecords(codec, text), Buffer.from('more')]);
+    await expect(inflateInBackground(codec, bytes, 10_000)).rejects.toMatchObject({ code: 'CORRUPT_BATCH' });
   });
 
   it.each(ALL)('inflates %s to exactly the bound', (codec) => {
