@@ -1,3 +1,4 @@
+import { Slots } from '../../kernel/slots.ts';
 import { ByteBudget } from '../byte-budget.ts';
 import type { FileSystem } from './file-system.ts';
 import { IndexCache } from './index-cache.ts';
@@ -23,6 +24,12 @@ export const DEFAULT_DISK_LIMITS: DiskLimits = {
   openFiles: 512,
 };
 
+/**
+ * Reads of old records at once, over all logs: fewer than the pool has threads, so that a thousand readers that are far behind neither
+ * hold up writes nor hold a thousand chunks in memory.
+ */
+const READS_AT_ONCE = 8;
+
 /** What logs on disk count, all together; plain fields that metrics read. */
 export interface DiskCounters {
   writes: number;
@@ -41,6 +48,7 @@ export interface DiskShared {
   readonly writeBudget: ByteBudget;
   readonly openFiles: OpenFiles;
   readonly indexes: IndexCache;
+  readonly reads: Slots;
   readonly counters: DiskCounters;
 }
 
@@ -52,6 +60,7 @@ export function createDiskShared(files: FileSystem, limits: DiskLimits = DEFAULT
     writeBudget: new ByteBudget(limits.unwrittenBytes),
     openFiles,
     indexes: new IndexCache(files, openFiles, limits.indexCacheBytes),
+    reads: new Slots(READS_AT_ONCE),
     counters: { writes: 0, writtenBytes: 0, writeMs: 0, faults: 0, corruptions: 0, recoveries: 0 },
   };
 }

@@ -62,7 +62,7 @@ export class SegmentStore {
       const segment = this.segments[at];
       if (!segment) return [];
       if (from < segment.nextOffset) {
-        const found = await this.#readSegment(segment, from, upTo, maxBytes).catch((error: unknown) => {
+        const found = await this.#inTurn(segment, from, upTo, maxBytes).catch((error: unknown) => {
           if (this.segments.includes(segment)) throw error;
           return undefined;
         });
@@ -112,6 +112,10 @@ export class SegmentStore {
   /** Forgets where readers are: files changed. */
   forgetHints(): void {
     this.#hints.clear();
+  }
+
+  #inTurn(segment: Segment, from: number, upTo: number, maxBytes: number): Promise<Buffer[]> {
+    return this.#shared.reads.use(() => this.#readSegment(segment, from, upTo, maxBytes));
   }
 
   async #readSegment(segment: Segment, offset: number, upTo: number, maxBytes: number): Promise<Buffer[]> {
