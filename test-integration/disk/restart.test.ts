@@ -9,6 +9,7 @@ import { NodeProcess } from '../support/node-process.ts';
 /** Silence alone tells a client within seconds that its node is gone. */
 const LIMITS = { idleTimeoutMs: 3000, keepAliveMs: 500 };
 const TOPIC = 'ledger';
+const OTHER_TOPIC = 'other';
 const SIGNALS = ['SIGKILL', 'SIGTERM'] as const;
 
 let node: NodeProcess;
@@ -71,11 +72,12 @@ describe.each(SIGNALS)('after %s and a new start a topic on disk', (signal) => {
     const producer = client.producer({ idempotent: true });
     await publish(producer, 0, 1000);
     const sending = publish(producer, 1000, 5000);
+    await producer.send({ topic: OTHER_TOPIC, value: 'so that some are on their way' });
     await restart(signal);
     await sending;
     await publish(producer, 5000, 6000);
-    const stored = valuesOf(await read(client, 'earliest'));
-    expect(stored).toEqual(numbers(0, 6000));
+    expect(valuesOf(await read(client, 'earliest'))).toEqual(numbers(0, 6000));
+    expect(await metrics()).not.toContain('UNKNOWN_PRODUCER');
   });
 
   it('is found by the time of its records', async () => {
@@ -124,6 +126,11 @@ describe.each(SIGNALS)('after %s and a new start a topic on disk', (signal) => {
     await eventually('no folders of topics', () => topicFolders().length === 0);
   });
 });
+
+async function metrics(): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${node.httpPort}/metrics`);
+  return response.text();
+}
 
 function topicFolders(): string[] {
   return readdirSync(join(node.dataFolder, 'topics')).filter((name) => name !== 'cluster');

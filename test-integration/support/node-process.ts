@@ -19,6 +19,8 @@ export interface NodeProcessOptions {
   readonly host?: string;
   /** Network namespace to run in; default this one. */
   readonly namespace?: string;
+  /** Its data directory; default one of its own, which goes with it. */
+  readonly dataFolder?: string;
   /** Further options of `sluice serve`. */
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -56,6 +58,9 @@ export class NodeProcess implements AsyncDisposable {
     return node;
   }
 
+  get dataFolder(): string {
+    return this.#options.dataFolder ?? join(this.#folder, 'data');
+  }
   get url(): string {
     return this.#said.quic;
   }
@@ -114,7 +119,7 @@ export class NodeProcess implements AsyncDisposable {
     const { host = '127.0.0.1', namespace, flags = [], env = {} } = this.#options;
     const ready = this.#ready;
     const port = (known: number | undefined): string => `${host}:${known ?? 0}`;
-    const argv = [PROGRAM, 'serve', '--data', join(this.#folder, 'data'), ...flags];
+    const argv = [PROGRAM, 'serve', '--data', this.dataFolder, ...flags];
     argv.push('--quic', port(ready && this.quicPort), '--http', port(ready && this.httpPort));
     const command = [process.execPath, ...argv];
     // `ip netns exec` replaces itself by the program, so that the child is the node.

@@ -37,8 +37,18 @@ export function describePartitionLog(name: string, makeStage: () => Promise<LogS
   const fillLarge = async (log: PartitionLog, batches: number): Promise<void> => {
     for (let n = 0; n < batches; n++) log.append(stampedBatch(log.logEnd, [{ value: 'x'.repeat(1024) }]));
     await durable(log);
+    // Now and then the broker calls it: a log may leave what an append makes too much until then.
+    log.enforceRetention();
     await stage.settle();
   };
+
+  describe(`closing ${name}`, () => {
+    it('may be done twice', async () => {
+      const log = await filled(3);
+      await Promise.all([log.close(), log.close()]);
+      await log.close();
+    });
+  });
 
   describe(`reading ${name}`, () => {
     it('gives back the bytes that were appended, in order', async () => {
@@ -215,6 +225,105 @@ export function describePartitionLog(name: string, makeStage: () => Promise<LogS
       await fillLarge(log, 300);
       expect(log.logStart).toBeGreaterThan(300);
       expect(basesOf(await readAll(log))).toEqual(range(log.logStart, 600));
+    });
+  });
+
+  describe(`deleting from ${name}`, () => {
+    it('makes it begin exactly where it is told to, in the middle of a batch too', async () => {
+      const log = await filled(5);
+      log.deleteBefore(23);
+      expect([log.logStart, log.logEnd]).toEqual([23, 50]);
+      expect(basesOf(await log.read(23, 50, 1e6))).toEqual([20, 30, 40]);
+    });
+
+    it('leaves nothing when all is deleted, and the next record where it belongs', async () => {
+      const log = await filled(5);
+      log.deleteBefore(50);
+      await stage.settle();
+      expect([log.logStart, log.logEnd]).toEqual([50, 50]);
+      expect(log.bytesFrom(50)).toBe(0);
+      fill(log, 1);
+      await durable(log);
+      expect(basesOf(await readAll(log))).toEqual([50]);
+    });
+
+    it('never moves the start back', async () => {
+      const log = await filled(5);
+      log.deleteBefore(30);
+      log.deleteBefore(10);
+      expect(log.logStart).toBe(30);
+    });
+
+    it('is refused above the end', async () => {
+      const log = await filled(1);
+      expect(() => {
+        log.deleteBefore(11);
+      }).toThrow(expect.objectContaining({ code: 'OFFSET_OUT_OF_RANGE' }) as Error);
+      expect(log.logStart).toBe(0);
+    });
+
+    it('does not find times in what is deleted', async () => {
+      const log = await stage.open();
+      [900, 100, 800].forEach((timestampMs, at) => {
+        log.append(stampedBatch(at, [{ timestampMs }]));
+      });
+      await durable(log);
+      log.deleteBefore(1);
+      expect(batchBaseOffset((await log.findTimestamp(500, 3))!)).toBe(2);
+    });
+  });
+
+  describe(`cutting off ${name}`, () => {
+    it('takes back every batch that reaches beyond the offset', async () => {
+      const log = await filled(5);
+      await log.truncate(25);
+      expect([log.logStart, log.logEnd, log.durableEnd]).toEqual([0, 20, 20]);
+      expect(basesOf(await readAll(log))).toEqual([0, 10]);
+    });
+
+    it('goes on with other batches where the old ones were', async () => {
+      const log = await filled(5);
+      await log.truncate(20);
+      const other = stampedBatch(20, [{ value: 'other' }]);
+      log.append(Buffer.from(other));
+      await durable(log);
+      expect((await log.read(20, 21, 1e6))[0]!.equals(other)).toBe(true);
+      expect(basesOf(await readAll(log))).toEqual([0, 10, 20]);
+    });
+
+    it('keeps what is below the offset, also when it is not durable yet', async () => {
+      const log = await stage.open();
+      fill(log, 3);
+      await log.truncate(20);
+      expect(log.logEnd).toBe(20);
+      expect(basesOf(await readAll(log))).toEqual([0, 10]);
+    });
+
+    it('tells who waits for what is taken back, and never that it is durable', async () => {
+      const log = await stage.open();
+      const told: boolean[] = [];
+      fill(log, 3);
+      const cutting = Promise.resolve(log.truncate(20));
+      log.whenDurable(30, (error) => told.push(error !== undefined));
+      await cutting;
+      if (log.logEnd < 30) fill(log, 1);
+      await durable(log);
+      expect(told.length).toBe(1);
+    });
+
+    it('takes back the leader epochs that began there', async () => {
+      const log = await stage.open();
+      [1, 1, 3].forEach((epoch) => {
+        log.append(stampedBatch(log.logEnd, 10, epoch));
+      });
+      await durable(log);
+      const epochs = [
+        { epoch: 1, firstOffset: 0 },
+        { epoch: 3, firstOffset: 20 },
+      ];
+      expect(log.leaderEpochs).toEqual(epochs);
+      await log.truncate(20);
+      expect(log.leaderEpochs).toEqual(epochs.slice(0, 1));
     });
   });
 

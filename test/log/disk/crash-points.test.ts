@@ -9,7 +9,7 @@ import { KEEP_ALL } from './open-disk-log.ts';
 const SETTINGS: DiskLogSettings = { ...KEEP_ALL, retentionBytes: 12_000 };
 const SEED = 7;
 const NEVER: Stop = { life: Infinity, call: 0, bytes: 0 };
-const COMEBACKS = ['killed', 'powerLost', 'powerLost', 'powerLost'] as const;
+const COMEBACKS = ['killed', 'powerLost', 'powerLost'] as const;
 
 /** Fills some segments, drops some, stops cleanly, is opened again, and is appended to. */
 const SCRIPT: readonly ((history: DiskHistory) => Promise<void> | void)[] = [
@@ -21,19 +21,19 @@ const SCRIPT: readonly ((history: DiskHistory) => Promise<void> | void)[] = [
     history.deleteBefore(0.4);
   },
   (history) => history.settle(),
-  append(20),
+  append(12),
   (history) => {
     history.log.enforceRetention();
   },
   (history) => history.settle(),
   (history) => history.restart(),
-  append(2),
+  append(2, 100),
 ];
 
-function append(batches: number) {
+function append(batches: number, maxValueBytes = 600) {
   return async (history: DiskHistory): Promise<void> => {
     for (let n = 0; n < batches; n++) {
-      history.append(600);
+      history.append(maxValueBytes);
       if (n % 3 === 2) await history.settle();
       if (history.disk.isStopped) return;
     }
@@ -87,7 +87,7 @@ describe('a disk log that ends', () => {
     expect(total).toBeGreaterThan(60);
     for (let bytes = 0; bytes <= total; bytes++) {
       await crashAt({ life: 2, call, bytes }, 'killed', bytes);
-      if (bytes % 8 === 0) await crashAt({ life: 2, call, bytes }, 'powerLost', bytes);
+      if (bytes % 32 === 0) await crashAt({ life: 2, call, bytes }, 'powerLost', bytes);
     }
   }, 60_000);
 });

@@ -9,7 +9,7 @@ import { SeededRandom } from '../../support/seeded-random.ts';
 import { DiskHistory } from './disk-history.ts';
 import { KEEP_ALL } from './open-disk-log.ts';
 
-const HISTORIES = Number(process.env['HISTORIES'] ?? 40);
+const HISTORIES = Number(process.env['HISTORIES'] ?? 15);
 const STEPS = 120;
 const FIRST_SEED = Number(process.env['SEED'] ?? 1);
 const SEEDS = process.env['SEED'] === undefined ? HISTORIES : 1;
