@@ -32,22 +32,23 @@ export async function stop(child: ChildProcess): Promise<void> {
   clearTimeout(late);
 }
 
-/** A load generating process that runs one order after the other. */
-export class Worker implements AsyncDisposable {
+/** A process of ours that gets orders over IPC and reports; a report of the kind `failed` is an error. */
+export class WorkerProcess<
+  Told extends object,
+  Said extends { readonly kind: string },
+> implements AsyncDisposable {
   readonly #child: ChildProcess;
-  onProgress: ((done: number) => void) | undefined;
+  /** Called with every report. */
+  onReport: ((report: Said) => void) | undefined;
 
   /** @param namespace network namespace to run in; undefined: this one */
-  constructor(namespace?: string) {
-    const file = new URL('worker.ts', import.meta.url);
+  constructor(file: URL, namespace?: string) {
     const inside =
       namespace === undefined
         ? {}
         : { execPath: 'ip', execArgv: ['netns', 'exec', namespace, process.execPath] };
     this.#child = fork(file, [], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], ...inside });
-    this.#child.on('message', (report: Report) => {
-      if (report.kind === 'progress') this.onProgress?.(report.done);
-    });
+    this.#child.on('message', (report: Said) => this.onReport?.(report));
   }
 
   get pid(): number {
@@ -55,24 +56,24 @@ export class Worker implements AsyncDisposable {
   }
 
   /** Gives an order without waiting for its answer. */
-  tell(order: Order): void {
+  tell(order: Told): void {
     this.#child.send(order);
   }
 
   /** Waits for the next report of that kind. Rejects when the worker fails or ends. */
-  next<Kind extends Report['kind']>(kind: Kind): Promise<Extract<Report, { kind: Kind }>> {
+  next<Kind extends Said['kind']>(kind: Kind): Promise<Extract<Said, { kind: Kind }>> {
     return new Promise((resolve, reject) => {
       const done = (): void => {
         this.#child.off('message', onMessage);
         this.#child.off('exit', onExit);
       };
-      const onMessage = (report: Report): void => {
+      const onMessage = (report: Said): void => {
         if (report.kind === kind) {
           done();
-          resolve(report as Extract<Report, { kind: Kind }>);
+          resolve(report as Extract<Said, { kind: Kind }>);
         } else if (report.kind === 'failed') {
           done();
-          reject(new Error(report.message));
+          reject(new Error((report as unknown as { readonly message: string }).message));
         }
       };
       const onExit = (code: number | null): void => {
@@ -86,5 +87,18 @@ export class Worker implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await stop(this.#child);
+  }
+}
+
+/** A load generating process that runs one order after the other. */
+export class Worker extends WorkerProcess<Order, Report> {
+  onProgress: ((done: number) => void) | undefined;
+
+  /** @param namespace network namespace to run in; undefined: this one */
+  constructor(namespace?: string) {
+    super(new URL('worker.ts', import.meta.url), namespace);
+    this.onReport = (report) => {
+      if (report.kind === 'progress') this.onProgress?.(report.done);
+    };
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Sluice beside NATS, Redis and Mosquitto in one run: `npm run bench:versus [-- --only fan-out,latency --runs 3 --quick]`.
+ * Sluice beside NATS, Redis, Mosquitto and RabbitMQ in one run: `npm run bench:versus [-- --only fan-out,durable --runs 3 --quick]`.
  *
  * All with TLS, each with its own TypeScript client. Repetitions are interleaved (A B C D A B C D …), so that a drift of the
  * machine meets all alike; the ratio of each pair of neighbours is what counts. Results go to bench/results.
@@ -8,12 +8,15 @@ import { parseArgs } from 'node:util';
 import { requireTools } from '../../test-integration/support/system-tools.ts';
 import type { ClientOptions, SystemName } from '../adapters/adapter.ts';
 import { SYSTEMS } from '../adapters/adapter.ts';
+import type { DurableSystem } from '../adapters/durable/adapter.ts';
+import { DURABLE_SYSTEMS } from '../adapters/durable/adapter.ts';
 import { runFanOut } from '../load/fan-out.ts';
 import { runIsolation } from '../load/isolation.ts';
 import { runLatency } from '../load/latency.ts';
 import type { Row } from '../support/results.ts';
 import { row, writeResults } from '../support/results.ts';
 import { median, short } from '../support/statistics.ts';
+import { runDurableVersus } from './durable.ts';
 import { runLoss } from './loss.ts';
 
 const { values } = parseArgs({
@@ -22,6 +25,10 @@ const { values } = parseArgs({
     runs: { type: 'string', default: '3' },
     quick: { type: 'boolean', default: false },
     loss: { type: 'string', default: '0,1,5,10' },
+    /** Durable: without TLS where that can be, which is everywhere but with Sluice. */
+    plaintext: { type: 'boolean', default: false },
+    /** Durable: only these. */
+    systems: { type: 'string', default: DURABLE_SYSTEMS.join(',') },
   },
 });
 const RUNS = values.quick ? 1 : Number(values.runs);
@@ -130,13 +137,17 @@ function cellsOf(samples: ReadonlyMap<SystemName, readonly number[]>, more: bool
   });
 }
 
-requireTools(['nats-server', 'redis-server', 'mosquitto']);
-const wanted = values.only?.split(',') ?? [...Object.keys(COMPARISONS), 'loss'];
+const wanted = values.only?.split(',') ?? [...Object.keys(COMPARISONS), 'loss', 'durable'];
+const groups = wanted.filter((group) => group in COMPARISONS);
 const rows: Row[] = [];
-const lines = [`| | ${SYSTEMS.join(' | ')} |`, `| --- |${' --- |'.repeat(SYSTEMS.length)}`];
-console.log(lines.join('\n'));
-for (const group of wanted) {
-  for (const comparison of COMPARISONS[group] ?? []) {
+const lines: string[] = [];
+if (groups.length > 0) {
+  requireTools(['nats-server', 'redis-server', 'mosquitto']);
+  lines.push(`| | ${SYSTEMS.join(' | ')} |`, `| --- |${' --- |'.repeat(SYSTEMS.length)}`);
+  console.log(lines.join('\n'));
+}
+for (const group of groups) {
+  for (const comparison of COMPARISONS[group]!) {
     const { rows: found, lines: added } = await compare(comparison);
     rows.push(...found);
     lines.push(...added);
@@ -146,16 +157,19 @@ for (const group of wanted) {
 const loss = wanted.includes('loss')
   ? await runLoss(RUNS, values.loss.split(',').map(Number), values.quick ? 3 : 6)
   : undefined;
+const durable = wanted.includes('durable')
+  ? await runDurableVersus({
+      ...{ runs: RUNS, seconds: values.quick ? 1 : 5, tls: !values.plaintext },
+      systems: values.systems.split(',') as DurableSystem[],
+    })
+  : undefined;
 const table = [
   ...lines,
   '',
   '(N×: how many times better Sluice is; median of the ratios of neighbouring runs)',
   '',
+  ...(loss?.table ?? []),
+  '',
+  ...(durable?.table ?? []),
 ];
-console.log(
-  writeResults(values.quick ? 'quick-versus' : 'versus', {
-    rows,
-    loss,
-    table: [...table, ...(loss?.table ?? [])],
-  }),
-);
+console.log(writeResults(values.quick ? 'quick-versus' : 'versus', { rows, loss, durable, table }));

@@ -8,6 +8,7 @@ const PACKAGES = {
   'nats-server': 'nats-server',
   'redis-server': 'redis-server',
   mosquitto: 'mosquitto',
+  'rabbitmq-server': 'rabbitmq-server',
   nft: 'nftables',
   ip: 'iproute2',
   go: 'golang-go',

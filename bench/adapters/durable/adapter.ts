@@ -1,0 +1,58 @@
+/**
+ * What the durable comparison needs of a system: publishing whose every record is acknowledged, and reading it back. One file per
+ * system implements it.
+ */
+
+/** Systems that store records, by how they are set to do it; `bench/support/durable-servers.ts` says what each means. */
+export const DURABLE_SYSTEMS = [
+  'sluice-always',
+  'sluice-interval',
+  'jetstream',
+  'redis-always',
+  'redis-everysec',
+  'rabbitmq',
+] as const;
+export type DurableSystem = (typeof DURABLE_SYSTEMS)[number];
+
+/** Where a server listens and what clients must know. Plain data: it crosses process borders. */
+export interface DurableAddress {
+  readonly system: DurableSystem;
+  readonly host: string;
+  readonly port: number;
+  /** File of the authority that signed the server's certificate; undefined: without TLS. */
+  readonly caFile: string | undefined;
+}
+
+/** One connection. */
+export interface DurableClient {
+  /** Makes what records are published to: topic, stream or queue. */
+  create(name: string): Promise<void>;
+  /** Publishes one record; resolves when the server has acknowledged it. */
+  publish(name: string, value: Buffer): Promise<unknown>;
+  /**
+   * Reads `records` records from the beginning, and acknowledges them where the system knows that.
+   * @param onRecord called for each; the value is valid during the call
+   */
+  consume(name: string, records: number, onRecord: (value: Uint8Array) => void): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface DurableAdapter {
+  connect(server: DurableAddress): Promise<DurableClient>;
+}
+
+/** The adapter of a system; loaded on demand, so that a worker loads one client library only. */
+export async function durableAdapterOf(system: DurableSystem): Promise<DurableAdapter> {
+  switch (system) {
+    case 'sluice-always':
+    case 'sluice-interval':
+      return (await import('./sluice.ts')).sluice;
+    case 'jetstream':
+      return (await import('./jetstream.ts')).jetstream;
+    case 'redis-always':
+    case 'redis-everysec':
+      return (await import('./redis-streams.ts')).redisStreams;
+    case 'rabbitmq':
+      return (await import('./rabbitmq.ts')).rabbitmq;
+  }
+}

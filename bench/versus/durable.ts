@@ -1,0 +1,112 @@
+import { requireTools } from '../../test-integration/support/system-tools.ts';
+import type { DurableSystem } from '../adapters/durable/adapter.ts';
+import { DURABLE_SYSTEMS } from '../adapters/durable/adapter.ts';
+import type { DurableSample } from '../load/durable.ts';
+import { runDurable } from '../load/durable.ts';
+import { median, short } from '../support/statistics.ts';
+
+/** How {@link runDurableVersus} is run. */
+export interface DurableVersus {
+  readonly runs: number;
+  /** Of each measurement. */
+  readonly seconds: number;
+  /** Whether the others use TLS, as Sluice always does. */
+  readonly tls: boolean;
+  readonly systems: readonly DurableSystem[];
+}
+
+/** What {@link runDurableVersus} found. */
+export interface DurableResults {
+  readonly tls: boolean;
+  readonly samples: readonly {
+    readonly system: DurableSystem;
+    readonly bytes: number;
+    readonly runs: readonly DurableSample[];
+  }[];
+  /** Lines of a Markdown table. */
+  readonly table: readonly string[];
+}
+
+type Found = DurableResults['samples'][number];
+
+const SIZES = [128, 1024] as const;
+const IN_FLIGHT = [1, 1_000] as const;
+const CONSUMED_RECORDS = 100_000;
+/** The one whose ratios are shown: on the disk before every acknowledgement. */
+const OURS: DurableSystem = 'sluice-always';
+
+const TITLES: Readonly<Record<DurableSystem, string>> = {
+  'sluice-always': 'Sluice, synced before the acknowledgement',
+  'sluice-interval': 'Sluice, synced every second',
+  jetstream: 'NATS JetStream, file, acknowledges before it syncs',
+  'redis-always': 'Redis streams, appendfsync always',
+  'redis-everysec': 'Redis streams, everysec',
+  rabbitmq: 'RabbitMQ, durable classic queue, persistent, confirms',
+};
+
+/**
+ * Acknowledged publishing to disk, one by one and with 1,000 records in flight, and reading back with acknowledgements. Each run
+ * has a fresh server on an empty folder; the systems take turns.
+ */
+export async function runDurableVersus(options: DurableVersus): Promise<DurableResults> {
+  requireTools(['nats-server', 'redis-server', 'rabbitmq-server']);
+  const systems = DURABLE_SYSTEMS.filter((system) => options.systems.includes(system));
+  const samples = SIZES.flatMap((bytes) =>
+    systems.map((system) => ({ system, bytes, runs: [] as DurableSample[] })),
+  );
+  for (let n = 0; n < options.runs; n += 1) {
+    for (const { system, bytes, runs } of samples) {
+      const { tls, seconds } = options;
+      runs.push(
+        await runDurable(system, { tls, bytes, seconds, inFlight: IN_FLIGHT, consume: CONSUMED_RECORDS }),
+      );
+    }
+  }
+  const table = tableOf(samples, systems);
+  console.log(table.join('\n'));
+  return { tls: options.tls, samples, table };
+}
+
+function tableOf(samples: readonly Found[], systems: readonly DurableSystem[]): string[] {
+  const columns = SIZES.flatMap((bytes) =>
+    [...IN_FLIGHT.map((count) => (count === 1 ? 'one by one' : `${short(count)} in flight`)), 'read'].map(
+      (what) => `${short(bytes)} B ${what}`,
+    ),
+  );
+  const of = (system: DurableSystem, bytes: number): Found | undefined =>
+    samples.find((one) => one.system === system && one.bytes === bytes);
+  const rows = systems.map((system) => {
+    const cells = SIZES.flatMap((bytes) => cellsOf(of(system, bytes)!, of(OURS, bytes)));
+    return `| ${TITLES[system]} | ${cells.join(' | ')} |`;
+  });
+  return [
+    `| acknowledged records/s | ${columns.join(' | ')} |`,
+    `| --- |${' --- |'.repeat(columns.length)}`,
+    ...rows,
+    '',
+    `(N×: how many times faster ${TITLES[OURS]}, is; median of the ratios of neighbouring runs. Read: an acknowledgement each,`,
+    'Redis one for what each answer held; Sluice has no acknowledgements of consumers, so there are no ratios)',
+  ];
+}
+
+/** Publishing one by one, publishing in flight, reading: median, range, ratio. */
+function cellsOf(theirs: Found, ours: Found | undefined): string[] {
+  const published = IN_FLIGHT.map((_, index) => {
+    const rates = ratesOf(theirs, index);
+    const ratio =
+      ours === undefined || ours === theirs
+        ? ''
+        : ` **${short(median(ratesOf(ours, index).map((rate, n) => rate / rates[n]!)))}×**`;
+    return `${cell(rates)}${ratio}`;
+  });
+  return [...published, cell(theirs.runs.flatMap(({ consumedPerSecond }) => consumedPerSecond ?? []))];
+}
+
+function ratesOf({ runs }: Found, index: number): number[] {
+  return runs.map(({ published }) => published[index]!.acknowledgedPerSecond);
+}
+
+function cell(rates: readonly number[]): string {
+  if (rates.length === 0) return '–';
+  return `${short(median(rates))} (${short(Math.min(...rates))}–${short(Math.max(...rates))})`;
+}
