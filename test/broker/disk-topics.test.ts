@@ -129,6 +129,32 @@ describe('a topic on disk', () => {
     expect((await test.publish('orders', batchOf(1))).baseOffset).toBe(0);
   });
 
+  it('is refused, and not begun anew, when its files are gone', async () => {
+    await test.broker.createTopic(ALICE, { name: 'orders', ...DISK });
+    await test.publish('orders', batchOf(1));
+    const { id } = test.coordinator.topic('orders')!;
+    await test.stop();
+    await disk.removeDirectory(`/data/topics/${id}`);
+    await test.start();
+    await expect(test.publish('orders', batchOf(1))).rejects.toThrow(coded('STORAGE_FAILED'));
+  });
+
+  it('is as it was altered to be while it was being opened', async () => {
+    const release = disk.hold(['list', 'write', 'sync', 'syncDirectory']);
+    const creating = test.broker.createTopic(ALICE, { name: 'orders', ...DISK });
+    await expect.poll(() => test.coordinator.topic('orders')).toBeDefined();
+    const { settings } = test.coordinator.topic('orders')!;
+    await test.coordinator.alterTopic('orders', {
+      partitions: 2,
+      settings: { ...settings, batchMaxBytes: 1024 },
+    });
+    release();
+    await creating;
+    await expect.poll(() => test.broker.describeTopic(ALICE, 'orders').partitions.length).toBe(2);
+    const large = batchOf([{ value: 'x'.repeat(2000) }]);
+    await expect(test.publish('orders', large, 0)).rejects.toThrow(coded('BATCH_TOO_LARGE'));
+  });
+
   it('says why it takes nothing while its disk is full, and takes batches again after', async () => {
     await test.broker.createTopic(ALICE, { name: 'orders', ...DISK });
     const mend = disk.fail({ kinds: ['write'], code: 'ENOSPC' });
@@ -291,6 +317,20 @@ describe('deleting records', () => {
       timestampMs: 2000,
     });
     expect(position!.offset).toBe(1);
+  });
+
+  it('deletes nowhere when it would delete what nobody can read yet', async () => {
+    await test.broker.createTopic(ALICE, { name: 'orders', partitions: 2, ...DISK });
+    await test.publish('orders', batchOf(10), 0);
+    const release = disk.hold();
+    const publishing = test.publish('orders', batchOf(10), 1);
+    const before = { at: 'offset', offset: 5 } as const;
+    await expect(test.broker.deleteRecords(ALICE, 'orders', [], before)).rejects.toThrow(
+      coded('OFFSET_OUT_OF_RANGE'),
+    );
+    release();
+    await publishing;
+    expect(test.broker.describeTopic(ALICE, 'orders').partitions[0]!.logStart).toBe(0);
   });
 
   it('deletes nowhere when one partition does not go so far', async () => {

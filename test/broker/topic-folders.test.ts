@@ -48,18 +48,25 @@ async function used(): Promise<TopicFolders> {
   return folders;
 }
 
-beforeEach(async () => {
-  disk = new FakeDisk();
-  told = [];
+async function emptyDisk(seed: number): Promise<void> {
+  disk = new FakeDisk({ seed });
   await disk.makeDirectory('/data');
   await disk.syncDirectory('/');
+}
+
+beforeEach(async () => {
+  told = [];
+  await emptyDisk(1);
 });
 
 describe('folders of topics', () => {
   it('say whose they are, also after a loss of power', async () => {
-    await open();
-    disk = disk.crash();
-    expect(disk.peek('/data/topics/cluster')?.toString()).toBe('c1\n');
+    for (let seed = 0; seed < 20; seed++) {
+      await emptyDisk(seed);
+      await open();
+      disk = disk.crash();
+      expect(disk.peek('/data/topics/cluster')?.toString()).toBe('c1\n');
+    }
   });
 
   it('of another cluster are refused and nothing of them is touched', async () => {
@@ -83,9 +90,7 @@ describe('folders of topics', () => {
     await open();
     const calls = disk.calls.length;
     for (let call = 1; call < calls; call++) {
-      disk = new FakeDisk({ seed: call });
-      await disk.makeDirectory('/data');
-      await disk.syncDirectory('/');
+      await emptyDisk(call);
       disk.stopAt(call);
       await Promise.race([open(), disk.stopped]);
       disk = disk.crash();
@@ -102,10 +107,12 @@ describe('folders of topics', () => {
   });
 
   it('of a partition are there after a loss of power', async () => {
-    const folders = await open();
-    await folders.partition(TOPIC, 1, false);
-    disk = disk.crash();
-    expect(disk.names(`/data/topics/${ID}`)).toContain('1');
+    for (let seed = 0; seed < 20; seed++) {
+      await emptyDisk(seed);
+      await (await open()).partition(TOPIC, 1, false);
+      disk = disk.crash();
+      expect(disk.names(`/data/topics/${ID}`)).toContain('1');
+    }
   });
 
   it('that had a log and have none now are refused instead of begun anew', async () => {
@@ -142,9 +149,7 @@ describe('a deleted topic', () => {
     await folders.settled();
     const last = disk.calls.length;
     for (let call = first; call < last; call++) {
-      disk = new FakeDisk({ seed: call });
-      await disk.makeDirectory('/data');
-      await disk.syncDirectory('/');
+      await emptyDisk(call);
       await used();
       disk.stopAt(call);
       const removal = open().then(async (one) => {

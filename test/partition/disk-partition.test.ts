@@ -105,8 +105,8 @@ describe('a partition on disk', () => {
 
   it('refuses everything while storage fails, with the reason of it', async () => {
     const mend = disk.fail({ kinds: ['write'], code: 'EIO' });
-    await store(batchOf(1));
-    expect(() => partition.append(batchOf(1))).toThrow(coded('STORAGE_FAILED'));
+    await store(idempotent(0));
+    expect(() => partition.append(idempotent(0))).toThrow(coded('STORAGE_FAILED'));
     expect(partition.failure?.code).toBe('STORAGE_FAILED');
     mend();
   });
