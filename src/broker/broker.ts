@@ -19,6 +19,7 @@ import type {
   Subscriber,
   TokenDescription,
 } from './ports.ts';
+import { ProducerOwners } from './producer-owners.ts';
 import type { Acks, PublishCallback } from './publisher.ts';
 import { Publisher } from './publisher.ts';
 import type { Subscription } from './subscriptions.ts';
@@ -76,7 +77,8 @@ export interface BrokerOptions {
  * The use cases, the same for every gateway: publish, subscribe, administer. Principals are checked here.
  *
  * A principal's rights are asked for at every publish and request, and for a subscription when it is made and for each topic that
- * appears later. A subscription that is open is not cut when rights are taken away: close the connection for that.
+ * appears later. A subscription that is open is not cut when a right is taken away; gateways close the connections of a token that was
+ * revoked or has expired.
  */
 export class Broker {
   readonly #options: BrokerOptions;
@@ -86,6 +88,7 @@ export class Broker {
   readonly #publisher: Publisher;
   readonly #subscriptions: Subscriptions;
   readonly #tokens: Tokens;
+  readonly #producerOwners = new ProducerOwners();
   readonly #startedMs: number;
   /** Live; do not keep a copy. */
   readonly counters: BrokerCounters;
@@ -145,6 +148,11 @@ export class Broker {
     return this.#options.authenticator.authenticate(credentials);
   }
 
+  /** Whether what a principal has shown is still good: its token was not revoked and has not expired. A gateway asks now and then. */
+  isStillValid(principal: Principal): boolean {
+    return this.#options.authenticator.isStillValid(principal);
+  }
+
   /**
    * Stores one batch. Where the topic is open and in memory the answer comes inside this call.
    *
@@ -165,6 +173,7 @@ export class Broker {
     try {
       this.#checkNotDraining();
       this.#access.check(principal, 'publish', topic);
+      this.#producerOwners.check(batch, principal);
     } catch (error) {
       this.#publisher.refuse(error, done);
       return;
@@ -291,10 +300,18 @@ export class Broker {
     return this.#subscriptions.status((owner) => all || owner.name === principal.name);
   }
 
-  /** A producer id that nobody else has; for every client that is authenticated. @throws DRAINING, STORAGE_FULL, STORAGE_FAILED */
-  async initProducer(): Promise<{ readonly producerId: number; readonly producerEpoch: number }> {
+  /**
+   * A producer id that nobody else has; for every client that is authenticated. Batches that carry it are refused from any other
+   * principal while this process runs.
+   * @throws DRAINING, STORAGE_FULL, STORAGE_FAILED
+   */
+  async initProducer(
+    principal: Principal,
+  ): Promise<{ readonly producerId: number; readonly producerEpoch: number }> {
     this.#checkNotDraining();
-    return { producerId: await this.#options.coordinator.allocateProducerId(), producerEpoch: 0 };
+    const producerId = await this.#options.coordinator.allocateProducerId();
+    this.#producerOwners.give(producerId, principal);
+    return { producerId, producerEpoch: 0 };
   }
 
   /**
@@ -314,7 +331,7 @@ export class Broker {
     return this.#tokens.list(principal);
   }
 
-  /** Refuses a token from now on; connections that have shown it stay. @throws FORBIDDEN, TOKEN_NOT_FOUND, STORAGE_FULL, STORAGE_FAILED */
+  /** Refuses a token from now on; gateways close the connections that have shown it. @throws FORBIDDEN, TOKEN_NOT_FOUND, STORAGE_FULL, STORAGE_FAILED */
   async revokeToken(principal: Principal, id: string): Promise<void> {
     await this.#tokens.revoke(principal, id);
   }

@@ -20,6 +20,8 @@ export interface Credentials {
 export interface Authenticator {
   /** @throws UNAUTHENTICATED when they are wrong, expired or revoked, or when anonymous clients are not let in */
   authenticate(credentials: Credentials): Principal;
+  /** Whether the credential that made a principal is still good; quick, because every connection is asked about each second. */
+  isStillValid(principal: Principal): boolean;
 }
 
 /** What the holder of a token may do to the topics that match `topics` (`*` is any run of characters). */

@@ -5,7 +5,7 @@ import { SluiceError } from '../kernel/errors.ts';
 import { isAllowed } from '../security/acl.ts';
 import { ANONYMOUS, principalFromCertificate } from '../security/principal.ts';
 import type { TokenStore } from '../security/token.ts';
-import { authenticateToken } from '../security/token.ts';
+import { authenticateToken, isTokenStillValid } from '../security/token.ts';
 
 /**
  * Who clients are, as configured: by token, else by certificate, else anonymous where that is let in. A token that is shown and
@@ -24,6 +24,7 @@ export function createAuthenticator(
       if (mode === 'none') return ANONYMOUS;
       throw new SluiceError('UNAUTHENTICATED', 'this broker wants a token or a client certificate');
     },
+    isStillValid: (principal) => isTokenStillValid(tokens, principal, clock),
   };
 }
 

@@ -22,6 +22,8 @@ export interface Principal {
   readonly admin: boolean;
   /** Rights the credential itself carries, besides those that rules grant to the name. */
   readonly rights: readonly Right[];
+  /** Id of the token it showed; undefined where that cannot be revoked and does not expire. */
+  readonly tokenId?: string;
 }
 
 /** The principal of a connection that showed no credential. */

@@ -99,7 +99,15 @@ export function authenticateToken(
       'the token is not valid: ask for a new one (sluice token create)',
     );
   }
-  return { name: record.name, kind: 'token', admin: record.admin, rights: record.rights };
+  const { name, admin, rights, id } = record;
+  return { name, kind: 'token', admin, rights, tokenId: id };
+}
+
+/** Whether the token of a principal, if it showed one, has neither been revoked nor expired since. */
+export function isTokenStillValid(store: TokenStore, { tokenId }: Principal, clock: Clock): boolean {
+  if (tokenId === undefined) return true;
+  const record = store.get(tokenId);
+  return record !== undefined && !isExpired(record, clock);
 }
 
 /** A missing record is compared too, so that time does not tell which ids exist. */

@@ -358,12 +358,20 @@ describe('administration', () => {
     expect(found.map(({ error }) => error?.code)).toEqual([undefined, 'TOPIC_NOT_FOUND']);
   });
 
+  it('takes the batches of a producer id only from who was given it', async () => {
+    test = await TestBroker.open();
+    const { producerId, producerEpoch } = await test.broker.initProducer(ALICE);
+    const batch = (): Buffer => batchOf([{ value: 'x' }], { producerId, producerEpoch, baseSequence: 0 });
+    await expect(test.publish('orders', batch(), 0, BOB)).rejects.toThrow(coded('FORBIDDEN'));
+    expect((await test.publish('orders', batch(), 0, ALICE)).kind).toBe('appended');
+  });
+
   it('never gives the same producer id twice, also after a crash', async () => {
     test = await TestBroker.open();
-    const first = await Promise.all([test.broker.initProducer(), test.broker.initProducer()]);
+    const first = await Promise.all([test.broker.initProducer(ALICE), test.broker.initProducer(ALICE)]);
     await test.crash();
     await test.start();
-    const ids = [...first, await test.broker.initProducer()].map(({ producerId }) => producerId);
+    const ids = [...first, await test.broker.initProducer(ALICE)].map(({ producerId }) => producerId);
     expect(new Set(ids).size).toBe(3);
   });
 });

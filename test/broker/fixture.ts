@@ -77,7 +77,7 @@ export class TestBroker implements AsyncDisposable {
       clock,
       random: systemRandom,
       authorizer: this.#authorizer,
-      authenticator: { authenticate: () => ALICE },
+      authenticator: { authenticate: () => ALICE, isStillValid: () => true },
       logs: await this.#makeLogs({ clock, coordinator: this.coordinator }),
       topics: { ...DEFAULTS, ...this.#topics },
       inflatedMaxBytes: 1024 * 1024,

@@ -1,11 +1,13 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Clock } from '../../src/kernel/clock.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
+import { ANONYMOUS } from '../../src/security/principal.ts';
 import type { TokenRequest, TokenStore } from '../../src/security/token.ts';
 import {
   authenticateToken,
   createMemoryTokenStore,
   createToken,
+  isTokenStillValid,
   tokenRecordSchema,
 } from '../../src/security/token.ts';
 
@@ -32,8 +34,15 @@ describe('tokens', () => {
 
   it('turns a token into its principal', async () => {
     const rights = [{ topic: 'orders.*', operations: ['publish' as const] }];
-    const principal = authenticateToken(store, await issue({ rights }), clock);
-    expect(principal).toEqual({ name: 'billing', kind: 'token', admin: false, rights });
+    const token = await issue({ rights });
+    const principal = authenticateToken(store, token, clock);
+    expect(principal).toEqual({
+      name: 'billing',
+      kind: 'token',
+      admin: false,
+      rights,
+      tokenId: token.slice(4, 20),
+    });
   });
 
   it('keeps no secret in the record', () => {
@@ -72,6 +81,17 @@ describe('tokens', () => {
     const token = await issue();
     await store.delete(token.slice(4, 20));
     expect(() => authenticateToken(store, token, clock)).toThrow(unauthenticated);
+  });
+
+  it('knows of a principal whether its token is still good', async () => {
+    const [kept, expiring, deleted] = [await issue(), await issue({ lifetimeMs: 100 }), await issue()];
+    const principals = [kept, expiring, deleted].map((token) => authenticateToken(store, token, clock));
+    const stillValid = () => principals.map((principal) => isTokenStillValid(store, principal, clock));
+    expect(stillValid()).toEqual([true, true, true]);
+    await store.delete(deleted.slice(4, 20));
+    nowMs += 100;
+    expect(stillValid()).toEqual([true, false, false]);
+    expect(isTokenStillValid(store, ANONYMOUS, clock)).toBe(true);
   });
 
   it('takes the configured administrator’s token, and nothing near it', () => {

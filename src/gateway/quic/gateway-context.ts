@@ -3,6 +3,7 @@ import type { Clock } from '../../kernel/clock.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { RecordBatchEncoder } from '../../wire/record-batch-encoder.ts';
 import type { GatewayCounters } from './counters.ts';
+import type { CredentialWatch } from './credential-watch.ts';
 import type { GatewayLimits } from './limits.ts';
 import type { PumpScheduler } from './pump-scheduler.ts';
 
@@ -32,6 +33,7 @@ export interface GatewayContext {
   readonly node: NodeFacts;
   readonly log: Logger;
   readonly scheduler: PumpScheduler;
+  readonly credentials: CredentialWatch;
   readonly counters: GatewayCounters;
   /** Empty between uses, which are synchronous. */
   readonly encoder: RecordBatchEncoder;

@@ -5,10 +5,12 @@ import type { Connection } from '../../transport/transport.ts';
 import { RecordBatchEncoder } from '../../wire/record-batch-encoder.ts';
 import type { GatewayGauges, TopicLag } from './counters.ts';
 import { GatewayCounters } from './counters.ts';
+import { CredentialWatch } from './credential-watch.ts';
 import type { GatewayContext, NodeFacts } from './gateway-context.ts';
 import type { GatewayLimits } from './limits.ts';
 import { DEFAULT_GATEWAY_LIMITS } from './limits.ts';
 import { PumpScheduler } from './pump-scheduler.ts';
+import type { SessionOwner } from './session.ts';
 import { Session } from './session.ts';
 
 export interface NativeGatewayOptions {
@@ -30,6 +32,12 @@ export class NativeGateway {
   readonly counters = new GatewayCounters();
   readonly #context: GatewayContext;
   readonly #sessions = new Set<Session>();
+  readonly #owner: SessionOwner = {
+    sessionOver: (session) => {
+      this.counters.connectionsClosed += 1;
+      this.#sessions.delete(session);
+    },
+  };
   #nextSession = 1;
   #draining: { readonly reason: string; readonly alternatives: readonly string[] } | undefined;
 
@@ -41,6 +49,7 @@ export class NativeGateway {
       node: options.node,
       limits: { ...DEFAULT_GATEWAY_LIMITS, ...options.limits },
       scheduler: new PumpScheduler(options.clock),
+      credentials: new CredentialWatch(options.clock),
       counters: this.counters,
       encoder: new RecordBatchEncoder(),
       connectionCount: () => this.#sessions.size,
@@ -49,12 +58,7 @@ export class NativeGateway {
 
   /** Takes a connection over; call it from the listener's `onConnection`. */
   readonly accept = (connection: Connection): void => {
-    const session = new Session(`s${this.#nextSession++}`, this.#context, connection, {
-      sessionOver: () => {
-        this.counters.connectionsClosed += 1;
-        this.#sessions.delete(session);
-      },
-    });
+    const session = new Session(`s${this.#nextSession++}`, this.#context, connection, this.#owner);
     this.counters.connectionsAccepted += 1;
     this.#sessions.add(session);
     session.start();

@@ -5,6 +5,7 @@ import type { Timer } from '../../kernel/clock.ts';
 import type { BidiStream, CloseReason, Connection, Stream } from '../../transport/transport.ts';
 import type { ClientSession, Settling } from './client-session.ts';
 import { ControlStream } from './control-stream.ts';
+import type { CredentialHolder } from './credential-watch.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { PublishStream } from './publish-stream.ts';
 import { logSecurity } from './security-log.ts';
@@ -22,6 +23,25 @@ export interface SessionOwner {
 }
 
 /**
+ * Where a session is in its life.
+ *
+ *     greeting ── HELLO ──> open ── drain ──> staying ── 0.5 s ──> going ── drain timeout ──> connection closed
+ *        │ not in time        │ error            │ client has gone    │ everything is answered
+ *        └────────────────────┴──────────────────┴──────> goodbye <───┘ ── 50 ms ──> connection closed ──> closed
+ *
+ * `staying`: drained, and the client may still go by itself, when it has another node. `going`: it is sent away once everything
+ * that was received is answered. `goodbye`: the last frames are on their way, nothing more is taken. Each phase has at most one
+ * timer, which ends with it.
+ */
+type Phase = 'greeting' | 'open' | 'staying' | 'going' | 'goodbye' | 'closed';
+
+/** A drain that was asked for, whatever phase it met. */
+interface Drain {
+  readonly over: Promise<void>;
+  readonly done: () => void;
+}
+
+/**
  * One connection of the native protocol: who the client is, its streams, its subscriptions.
  *
  *     control stream (id 0) ── HELLO, REQUEST, raw SUBSCRIBE ──> principal, subscriptions ──> delivery streams
@@ -29,7 +49,7 @@ export interface SessionOwner {
  *
  * Whatever a client sends ends at most its own stream or this connection; nothing is thrown to the transport.
  */
-export class Session implements ClientSession {
+export class Session implements ClientSession, CredentialHolder {
   readonly id: string;
   readonly context: GatewayContext;
   readonly connection: Connection;
@@ -42,17 +62,12 @@ export class Session implements ClientSession {
   deliveredBytes = 0;
 
   readonly #owner: SessionOwner;
-  readonly #publishStreams = new Set<Settling>();
+  #publishStreams: Set<Settling> | undefined;
   #control: ControlStream | undefined;
   #principal: Principal | undefined;
-  #ending = false;
-  #closed = false;
-  #draining = false;
-  /** Whether a drained client may still go by itself, when it has another node. */
-  #mayStay = true;
-  #whenDrained: Promise<void> | undefined;
-  #drained: (() => void) | undefined;
+  #phase: Phase = 'greeting';
   #timer: Timer | undefined;
+  #drain: Drain | undefined;
 
   constructor(id: string, context: GatewayContext, connection: Connection, owner: SessionOwner) {
     this.id = id;
@@ -67,7 +82,7 @@ export class Session implements ClientSession {
     this.connection.onStream = (stream) => this.#onStream(stream);
     this.connection.onClose = (reason) => this.#onClose(reason);
     try {
-      this.#principal = this.context.broker.authenticate({ certificate: this.#certificate() });
+      this.#identify(undefined);
     } catch (error) {
       this.#expectHello(asSluiceError(error));
     }
@@ -78,7 +93,7 @@ export class Session implements ClientSession {
   }
 
   get publishStreamCount(): number {
-    return this.#publishStreams.size;
+    return this.#publishStreams?.size ?? 0;
   }
 
   /**
@@ -86,30 +101,36 @@ export class Session implements ClientSession {
    * @throws UNAUTHENTICATED when it has not said who it is; DRAINING
    */
   requirePrincipal(): Principal {
-    if (this.#draining) throw new SluiceError('DRAINING', 'this node is going: connect to another one');
+    if (this.#drain) throw new SluiceError('DRAINING', 'this node is going: connect to another one');
     return this.requireIdentity();
   }
 
-  /** The same for what a draining node still answers. @throws UNAUTHENTICATED */
+  /** The same for what a draining node still answers. @throws UNAUTHENTICATED, CLOSED */
   requireIdentity(): Principal {
-    if (this.#closed) throw new SluiceError('CLOSED', 'the connection is closed');
+    if (this.#isOver) throw new SluiceError('CLOSED', 'the connection is over');
     if (this.#principal) return this.#principal;
     throw new SluiceError('UNAUTHENTICATED', 'say HELLO with a token first, or show a client certificate');
   }
 
   /** The client said HELLO. @throws UNAUTHENTICATED */
   authenticate(token: string): Principal {
-    const credentials = { token: token === '' ? undefined : token, certificate: this.#certificate() };
-    const { remoteAddress } = this.connection;
-    const { broker, log } = this.context;
     try {
-      this.#principal = broker.authenticate(credentials);
+      return this.#identify(token === '' ? undefined : token);
     } catch (error) {
-      logSecurity(log, { kind: 'authentication_failed', code: asSluiceError(error).code, remoteAddress });
+      this.#logRefusal(error);
       throw error;
     }
-    if (!this.#draining) this.#timer?.cancel();
-    return this.#principal;
+  }
+
+  /** A token that is no longer good ends the connection: what was asked with it goes no further. */
+  checkCredential(): void {
+    if (!this.#principal || this.context.broker.isStillValid(this.#principal)) return;
+    const refusal = new SluiceError('UNAUTHENTICATED', 'the token has been revoked or has expired');
+    this.#logRefusal(refusal);
+    this.#principal = undefined;
+    this.context.credentials.delete(this);
+    this.subscriptions.abandonAll();
+    this.fail(refusal);
   }
 
   /** Counts a refusal or a stream that ended with an error. */
@@ -119,8 +140,7 @@ export class Session implements ClientSession {
 
   /** Ends the connection because of an error: an ERROR frame where there is a control stream, then the close. */
   fail(error: SluiceError): void {
-    if (this.#ending || this.#closed) return;
-    this.#ending = true;
+    if (this.#isOver) return;
     this.countError(error.code);
     this.context.log.info('session.failed', {
       session: this.id,
@@ -128,61 +148,84 @@ export class Session implements ClientSession {
       code: error.code,
       reason: error.message,
     });
-    this.#timer?.cancel();
-    const close = (): void => this.connection.close(error.wire, error.message);
-    if (!this.#control) {
-      close();
-      return;
-    }
-    this.#control.sayGoodbye(error);
-    this.#timer = this.context.clock.setTimer(GOODBYE_MS, close);
+    this.#sayGoodbye(error.wire, error.message, this.#control ? GOODBYE_MS : 0);
+    this.#control?.sayGoodbye(error);
   }
 
   /**
    * Lets the client go in good order: GOAWAY, deliveries end with END(DRAINING), what was received is answered, nothing new is
-   * taken. A client that has not gone by itself {@link STAY_MS} later is sent away when it is answered. Resolves when the connection is closed, at the latest after the drain timeout.
+   * taken. A client that has not gone by itself {@link STAY_MS} later is sent away when it is answered. Resolves when the
+   * connection is closed, at the latest after the drain timeout.
    */
   drain(reason: string, alternatives: readonly string[]): Promise<void> {
-    if (this.#closed) return Promise.resolve();
-    if (this.#whenDrained) return this.#whenDrained;
-    this.#draining = true;
-    this.#whenDrained = new Promise((resolve) => {
-      this.#drained = resolve;
-    });
+    if (this.#phase === 'closed') return Promise.resolve();
+    if (this.#drain) return this.#drain.over;
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    this.#drain = { over: promise, done: () => resolve(undefined) };
     this.#control?.goAway(reason, alternatives);
     this.subscriptions.endAll('DRAINING', reason);
-    if (this.#ending) return this.#whenDrained;
-    this.#timer?.cancel();
-    const { clock, limits } = this.context;
-    this.#timer = clock.setTimer(limits.drainTimeoutMs, () => this.connection.close(0, reason));
-    clock.setTimer(Math.min(STAY_MS, limits.drainTimeoutMs), () => {
-      this.#mayStay = false;
-      this.#closeWhenDrained();
-    });
-    this.#closeWhenDrained();
-    return this.#whenDrained;
+    if (!this.#isOver) this.#stay(reason);
+    return promise;
   }
 
   progressed(): void {
-    this.#closeWhenDrained();
+    this.#goWhenSettled();
   }
 
   publishStreamOver(stream: Settling): void {
-    this.#publishStreams.delete(stream);
-    this.#closeWhenDrained();
+    this.#publishStreams?.delete(stream);
+    this.#goWhenSettled();
   }
 
-  #closeWhenDrained(): void {
-    if (!this.#draining || this.#closed || this.#ending) return;
-    if (this.#control && (!this.#control.settled || (this.#mayStay && !this.#control.over))) return;
-    for (const stream of this.#publishStreams) if (!stream.settled) return;
-    this.#ending = true;
+  /** Whether nothing more is taken. */
+  get #isOver(): boolean {
+    return this.#phase === 'goodbye' || this.#phase === 'closed';
+  }
+
+  /** The timer of the phase before ends with it. */
+  #enter(phase: Phase, endsAfterMs?: number, atEnd?: () => void): void {
     this.#timer?.cancel();
-    this.#timer = this.context.clock.setTimer(GOODBYE_MS, () => this.connection.close(0, 'drained'));
+    this.#phase = phase;
+    this.#timer = atEnd && this.context.clock.setTimer(endsAfterMs ?? 0, atEnd);
+  }
+
+  #stay(reason: string): void {
+    const { drainTimeoutMs } = this.context.limits;
+    const stayMs = Math.min(STAY_MS, drainTimeoutMs);
+    this.#enter('staying', stayMs, () => {
+      this.#enter('going', drainTimeoutMs - stayMs, () => this.connection.close(0, reason));
+      this.#goWhenSettled();
+    });
+    this.#goWhenSettled();
+  }
+
+  #goWhenSettled(): void {
+    if (this.#phase !== 'staying' && this.#phase !== 'going') return;
+    if (this.#control && !this.#control.settled) return;
+    if (this.#control && this.#phase === 'staying' && !this.#control.over) return;
+    for (const stream of this.#publishStreams ?? []) if (!stream.settled) return;
+    this.#sayGoodbye(0, 'drained', GOODBYE_MS);
+  }
+
+  /** Nothing more is taken; what is on its way has that long to reach the client. */
+  #sayGoodbye(code: number, reason: string, afterMs: number): void {
+    const close = (): void => this.connection.close(code, reason);
+    this.#enter('goodbye', afterMs, close);
+    if (afterMs === 0) close();
+  }
+
+  /** @throws UNAUTHENTICATED */
+  #identify(token: string | undefined): Principal {
+    const principal = this.context.broker.authenticate({ token, certificate: this.#certificate() });
+    this.#principal = principal;
+    if (principal.tokenId === undefined) this.context.credentials.delete(this);
+    else this.context.credentials.add(this);
+    if (this.#phase === 'greeting') this.#enter('open');
+    return principal;
   }
 
   #onStream(stream: Stream): void {
-    if (this.#ending || this.#closed) {
+    if (this.#isOver) {
       stream.receive?.stop(0);
       stream.send?.reset(0);
       return;
@@ -192,15 +235,16 @@ export class Session implements ClientSession {
       this.#control = new ControlStream(this, stream as BidiStream);
       return;
     }
+    this.#publishStreams ??= new Set();
     this.#publishStreams.add(new PublishStream(this, stream));
   }
 
   #onClose(reason: CloseReason): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#timer?.cancel();
+    if (this.#phase === 'closed') return;
+    this.#enter('closed');
+    this.context.credentials.delete(this);
     this.subscriptions.abandonAll();
-    this.#publishStreams.clear();
+    this.#publishStreams = undefined;
     this.context.log.info('session.closed', {
       session: this.id,
       code: reason.errorCode,
@@ -208,7 +252,7 @@ export class Session implements ClientSession {
       reason: reason.reason,
       deliveredBytes: this.deliveredBytes,
     });
-    this.#drained?.();
+    this.#drain?.done();
     this.#owner.sessionOver(this);
   }
 
@@ -218,9 +262,18 @@ export class Session implements ClientSession {
       this.fail(refusal);
       return;
     }
-    this.#timer = this.context.clock.setTimer(this.context.limits.authenticationTimeoutMs, () =>
+    this.#enter('greeting', this.context.limits.authenticationTimeoutMs, () =>
       this.fail(new SluiceError('UNAUTHENTICATED', 'no HELLO with a token came in time')),
     );
+  }
+
+  #logRefusal(error: unknown): void {
+    const { remoteAddress } = this.connection;
+    logSecurity(this.context.log, {
+      kind: 'authentication_failed',
+      code: asSluiceError(error).code,
+      remoteAddress,
+    });
   }
 
   #certificate(): Buffer | undefined {

@@ -26,7 +26,8 @@ export interface TableEntry {
 export class SubscriptionTable {
   readonly #max: number;
   readonly #byId = new Map<number, TableEntry>();
-  readonly #byFilter = new Map<string, TableEntry>();
+  /** Made with the first raw one. */
+  #byFilter: Map<string, TableEntry> | undefined;
   /** Deliveries (subscription × partition) open now; kept by the subscriptions. */
   deliveryCount = 0;
 
@@ -36,7 +37,7 @@ export class SubscriptionTable {
   }
 
   get count(): number {
-    return this.#byId.size + this.#byFilter.size;
+    return this.#byId.size + (this.#byFilter?.size ?? 0);
   }
 
   get blockedCount(): number {
@@ -50,7 +51,7 @@ export class SubscriptionTable {
   }
 
   byFilter(filter: string): TableEntry | undefined {
-    return this.#byFilter.get(filter);
+    return this.#byFilter?.get(filter);
   }
 
   /** @throws SUBSCRIPTION_NOT_FOUND */
@@ -66,7 +67,7 @@ export class SubscriptionTable {
    */
   add(subscription: TableEntry): void {
     const { subscriptionId: id, filter, raw } = subscription;
-    if (raw ? this.#byFilter.has(filter) : this.#byId.has(id)) {
+    if (raw ? this.#byFilter?.has(filter) : this.#byId.has(id)) {
       throw new SluiceError(
         'SUBSCRIPTION_EXISTS',
         `this connection has ${raw ? filter : `subscription ${id}`} already`,
@@ -78,14 +79,18 @@ export class SubscriptionTable {
         `a connection has at most ${this.#max} subscriptions: end one, or use wildcards`,
       );
     }
-    if (raw) this.#byFilter.set(filter, subscription);
-    else this.#byId.set(id, subscription);
+    if (!raw) {
+      this.#byId.set(id, subscription);
+      return;
+    }
+    this.#byFilter ??= new Map();
+    this.#byFilter.set(filter, subscription);
   }
 
   /** Frees the place of `subscription`. Idempotent. */
   remove(subscription: TableEntry): void {
     const { subscriptionId: id, filter, raw } = subscription;
-    if (raw && this.#byFilter.get(filter) === subscription) this.#byFilter.delete(filter);
+    if (raw && this.#byFilter?.get(filter) === subscription) this.#byFilter.delete(filter);
     if (!raw && this.#byId.get(id) === subscription) this.#byId.delete(id);
   }
 
@@ -106,6 +111,6 @@ export class SubscriptionTable {
 
   /** A copy: ending a subscription takes it out. */
   #all(): TableEntry[] {
-    return [...this.#byId.values(), ...this.#byFilter.values()];
+    return [...this.#byId.values(), ...(this.#byFilter?.values() ?? [])];
   }
 }

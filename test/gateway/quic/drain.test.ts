@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { GoAwaySchema } from '../../../src/gen/sluice/client/v1/control_pb.ts';
+import { DEFAULT_GATEWAY_LIMITS } from '../../../src/gateway/quic/limits.ts';
 import { decodeControl } from '../../../src/wire/control.ts';
 import { decodeEnd } from '../../../src/wire/delivery.ts';
 import { FRAME } from '../../../src/wire/frame.ts';
@@ -107,6 +108,30 @@ describe('drain', () => {
     stage.clock.advance(GOODBYE_MS);
     expect((await client.closed).errorCode).toBe(0);
     await until(() => state.done);
+  });
+
+  it('sends a client away at the drain timeout, whatever is not answered by then', async () => {
+    stage.broker.publish = () => undefined; // takes it, and never answers
+    const stream = client.bidi();
+    stream.write(produceFrame('news', batchOf(['x'])));
+    await settle();
+    const state = drain();
+    await client.control.expect(FRAME.GOAWAY);
+    stage.clock.advance(DEFAULT_GATEWAY_LIMITS.drainTimeoutMs - 1);
+    await settle();
+    expect(state.done).toBe(false);
+    stage.clock.advance(1);
+    const { errorCode, reason } = await client.closed;
+    expect([errorCode, reason]).toEqual([0, 'maintenance']);
+    await until(() => state.done);
+  });
+
+  it('leaves no timer behind when clients go by themselves', async () => {
+    const timers = stage.clock.pendingTimers;
+    const state = drain();
+    client.connection.close(0, 'gone');
+    await until(() => state.done);
+    expect(stage.clock.pendingTimers).toBe(timers);
   });
 
   it('is over when the client closes the connection itself', async () => {

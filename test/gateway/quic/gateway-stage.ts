@@ -57,6 +57,8 @@ export class GatewayStage implements AsyncDisposable {
   gateway!: NativeGateway;
   /** The broker's end of each connection. */
   readonly serverEnds: Connection[] = [];
+  /** Tokens that are no longer good. */
+  readonly revoked = new Set<string>();
   readonly #options: StageOptions;
   #dataDir!: string;
   #coordinator!: EmbeddedCoordinator;
@@ -133,7 +135,10 @@ export class GatewayStage implements AsyncDisposable {
       clock,
       random: systemRandom,
       authorizer: { allows: () => true },
-      authenticator: { authenticate: ({ token }) => principalOf(options.tokens, token) },
+      authenticator: {
+        authenticate: ({ token }) => principalOf(options.tokens, token),
+        isStillValid: ({ tokenId }) => tokenId === undefined || !this.revoked.has(tokenId),
+      },
       logs: this.#logs(),
       topics: {
         autoCreate: true,
@@ -187,5 +192,5 @@ function principalOf(tokens: StageOptions['tokens'], token: string | undefined):
   if (!tokens) return ANONYMOUS;
   const name = Object.keys(tokens).find((candidate) => tokens[candidate] === token);
   if (name === undefined) throw new SluiceError('UNAUTHENTICATED', 'no such token');
-  return { name, kind: 'token', admin: false, rights: [] };
+  return { name, kind: 'token', admin: false, rights: [], tokenId: token! };
 }

@@ -74,7 +74,7 @@ async function bytesEach(stage: GatewayStage, count: number, subscriptions: numb
 }
 
 describe('an idle connection', () => {
-  it('keeps at most 3 KiB in gateway and broker, and 1,300 bytes more for each subscription', async () => {
+  it('keeps at most 2.5 KiB in gateway and broker, and 1,300 bytes more for each subscription', async () => {
     await using stage = await GatewayStage.open();
     open(stage, 10);
     await settle();
@@ -82,6 +82,6 @@ describe('an idle connection', () => {
     const bare = await bytesEach(stage, 500, 0);
     const subscribed = await bytesEach(stage, 500, 10);
     expect(stage.gateway.gauges().deliveryStreams).toBe(5210);
-    expect([bare < 3072, (subscribed - bare) / 10 < 1300]).toEqual([true, true]);
+    expect([bare < 2560, (subscribed - bare) / 10 < 1300]).toEqual([true, true]);
   });
 });
