@@ -53,6 +53,10 @@ export class OutgoingBatch {
   attempts = 0;
   /** Some attempt was lost without an answer: it may have been stored. */
   uncertain = false;
+  /** Epoch of the partition's leader at the last attempt; undefined when it was not known. */
+  sentEpoch: number | undefined;
+  /** Newest epoch in which an attempt was lost; beyond any where that is not known. */
+  lostEpoch = -1;
   /** Times it was given another identity. */
   renewals = 0;
   /** Its deadline has passed; a late answer means nothing. */
@@ -80,6 +84,12 @@ export class OutgoingBatch {
     this.identity = identity;
     this.sequence = sequence;
     stampProducer(this.bytes, { ...identity, baseSequence: sequence });
+  }
+
+  /** The last attempt may or may not have stored it. */
+  lose(): void {
+    this.uncertain = true;
+    this.lostEpoch = Math.max(this.lostEpoch, this.sentEpoch ?? Infinity);
   }
 
   resolve(topic: string, partition: number, produced: Produced | undefined): void {

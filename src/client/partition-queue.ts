@@ -1,5 +1,4 @@
 import type { Clock, Timer } from '../kernel/clock.ts';
-import type { ErrorCode } from '../kernel/errors.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { Produced } from '../wire/produce.ts';
 import { BATCH_HEADER_BYTES } from '../wire/record-batch.ts';
@@ -11,6 +10,7 @@ import { nextSequence, OutgoingBatch } from './outgoing-batch.ts';
 import type { ClientPorts } from './ports.ts';
 import type { ProducerPlan } from './producer-options.ts';
 import type { BatchSender, ProducerStream } from './producer-stream.ts';
+import { isAboutSequences, leavesUnclear } from './refusals.ts';
 import type { SendRoom } from './send-room.ts';
 
 /** What a partition's queue needs of its producer. */
@@ -24,20 +24,16 @@ export interface QueueHost {
   readonly identity: ProducerIdentity | undefined;
   /** The broker does not accept `old` any more: a new one is needed, unless there is one already. */
   renewIdentity(old: ProducerIdentity): void;
+  /** Epoch of the partition's leader, as the broker of this connection has told; undefined until then. */
+  leaderEpoch(topic: string, partition: number): number | undefined;
+  /** Asks for partitions and epochs of a topic again. */
+  refreshTopic(topic: string): void;
   /** Pumps `queue` at the end of this turn. */
   pumpSoon(queue: PartitionQueue): void;
   /** A batch was given up: `unheard` of its records have nobody who waits for them. */
   batchRejected(queue: PartitionQueue, error: SluiceError, unheard: number): void;
 }
 
-/** Answers after which nobody knows whether the batch was stored. */
-const UNCLEAR: ReadonlySet<ErrorCode> = new Set([
-  'TIMEOUT',
-  'UNAVAILABLE',
-  'CLOSED',
-  'INTERNAL',
-  'STORAGE_FAILED',
-]);
 /** Identities a batch gets before it is given up. */
 const MAX_RENEWALS = 3;
 
@@ -179,7 +175,7 @@ export class PartitionQueue implements BatchSender {
     this.#inFlight = 0;
     for (const batch of lost) {
       batch.inFlight = false;
-      batch.uncertain = true;
+      batch.lose();
       if (final || batch.attempts > this.#plan.retries) this.#giveUp(batch, error);
     }
     if (this.#state === 'settling') this.#settle();
@@ -260,6 +256,7 @@ export class PartitionQueue implements BatchSender {
 
   #send(stream: ProducerStream, batch: OutgoingBatch): void {
     batch.attempts += 1;
+    batch.sentEpoch = this.#host.leaderEpoch(this.topic, this.partition);
     stream.send(this, batch, this.#plan.acks);
     if (this.#plan.acks === 0) {
       this.#remove(batch);
@@ -280,7 +277,7 @@ export class PartitionQueue implements BatchSender {
   #refused(batch: OutgoingBatch, error: SluiceError): void {
     const consequence = this.#state === 'settling' && error.code === 'OUT_OF_ORDER_SEQUENCE';
     this.#state = 'settling';
-    if (UNCLEAR.has(error.code)) batch.uncertain = true;
+    if (leavesUnclear(error.code)) batch.lose();
     if (batch.abandoned) {
       this.#leaveHole(batch);
       return;
@@ -299,13 +296,27 @@ export class PartitionQueue implements BatchSender {
 
   /** The broker's memory of this producer does not fit the batch. */
   #refusedByOrder(batch: OutgoingBatch, error: SluiceError): void {
-    // What a partition's log holds of a producer is what the broker knows of it: UNKNOWN_PRODUCER means that the log the broker
-    // has now holds nothing of it, so whatever was in flight is not there and can be sent again under another identity.
-    const certain = error.code === 'UNKNOWN_PRODUCER' || !batch.uncertain;
+    const certain = error.code === 'UNKNOWN_PRODUCER' ? this.#isNewLog(batch) : !batch.uncertain;
+    if (certain === undefined) {
+      this.#host.refreshTopic(this.topic);
+      this.#pauseWanted = true;
+      return;
+    }
     this.#renewalWanted = true;
     batch.renewals += 1;
     if (certain) for (const behind of this.#sealed) behind.uncertain = false;
     if (!certain || batch.renewals > MAX_RENEWALS) this.#giveUp(batch, error);
+  }
+
+  /**
+   * Whether what was in flight in vain is certainly not in the log of a broker that does not know the producer: when its leader has
+   * begun anew since, what its log holds of a producer is what it knows of it. A leader that was there all the time may have
+   * forgotten the producer, but not its records. Undefined while that is not to be told.
+   */
+  #isNewLog(batch: OutgoingBatch): boolean | undefined {
+    if (!batch.uncertain) return true;
+    const epoch = this.#host.leaderEpoch(this.topic, this.partition);
+    return epoch === undefined ? undefined : epoch > batch.lostEpoch;
   }
 
   /** Removes a batch that will not be stored, or of which nobody will know. */
@@ -383,8 +394,4 @@ export class PartitionQueue implements BatchSender {
     while (this.#flushes.length > 0 && this.#flushes[0]!.below <= settledBelow)
       this.#flushes.shift()!.resolve();
   }
-}
-
-function isAboutSequences(code: ErrorCode): boolean {
-  return code === 'OUT_OF_ORDER_SEQUENCE' || code === 'UNKNOWN_PRODUCER' || code === 'PRODUCER_FENCED';
 }

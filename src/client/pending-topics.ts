@@ -3,7 +3,7 @@ import { recordBytesAtMost } from '../wire/record-batch-encoder.ts';
 import { Backoff, withDeadline } from './backoff.ts';
 import type { ClientPorts } from './ports.ts';
 import type { SendRoom } from './send-room.ts';
-import type { TopicDirectory } from './topic-directory.ts';
+import type { TopicDirectory, TopicShape } from './topic-directory.ts';
 import type { EncodedRecord } from './topic-lane.ts';
 
 /** What becomes of records whose topic was not known. */
@@ -11,8 +11,8 @@ export interface PendingHost {
   readonly ports: ClientPorts;
   readonly room: SendRoom;
   readonly deliveryTimeoutMs: number;
-  /** The topic has that many partitions: its records come right after, in order. */
-  opened(topic: string, partitions: number): void;
+  /** The topic is known: its records come right after, in order. */
+  opened(topic: string, shape: TopicShape): void;
   /** One record of an opened topic. */
   append(topic: string, record: EncodedRecord): void;
   /** The topic is refused; `unheard` records had nobody who waits for them. */
@@ -75,8 +75,8 @@ export class PendingTopics {
     while (this.#closed === undefined) {
       try {
         const leftMs = Math.max(0, deadlineMs - clock.monotonicMs());
-        const partitions = await withDeadline(clock, leftMs, this.#directory.partitionsOf(topic), onTimeout);
-        this.#open(topic, partitions);
+        const shape = await withDeadline(clock, leftMs, this.#directory.shapeOf(topic), onTimeout);
+        this.#open(topic, shape);
         return;
       } catch (error) {
         const known = asSluiceError(error);
@@ -89,12 +89,12 @@ export class PendingTopics {
     }
   }
 
-  #open(topic: string, partitions: number): void {
+  #open(topic: string, shape: TopicShape): void {
     const pending = this.#topics.get(topic);
     if (pending === undefined) return;
     this.#topics.delete(topic);
     this.#host.room.free(pending.bytes);
-    this.#host.opened(topic, partitions);
+    this.#host.opened(topic, shape);
     for (const record of pending.records) {
       try {
         this.#host.append(topic, record);

@@ -11,7 +11,7 @@ import type { ProducerPlan } from './producer-options.ts';
 import type { ProducerStream } from './producer-stream.ts';
 import { SendRoom } from './send-room.ts';
 import type { Session } from './session.ts';
-import type { SendRequest, TopicDirectory } from './topic-directory.ts';
+import type { SendRequest, TopicDirectory, TopicShape } from './topic-directory.ts';
 import type { EncodedRecord } from './topic-lane.ts';
 import { TopicLane } from './topic-lane.ts';
 
@@ -76,7 +76,7 @@ export class ProducerEngine implements QueueHost, Attachment {
         ports: context.ports,
         room: this.room,
         deliveryTimeoutMs: plan.deliveryTimeoutMs,
-        opened: (topic, partitions) => this.#openLane(topic, partitions),
+        opened: (topic, shape) => this.#openLane(topic, shape),
         append: (topic, record) => this.#lanes.get(topic)!.append(record),
         refused: (topic, error, unheard) => host.rejected(topic, undefined, error, unheard),
       },
@@ -129,6 +129,7 @@ export class ProducerEngine implements QueueHost, Attachment {
   }
 
   sessionUp(session: Session): void {
+    for (const lane of this.#lanes.values()) lane.forgetEpochs();
     this.#connection.sessionUp(session);
     this.#refresh();
   }
@@ -160,7 +161,23 @@ export class ProducerEngine implements QueueHost, Attachment {
   batchRejected(queue: PartitionQueue, error: SluiceError, unheard: number): void {
     if (unheard > 0) this.#host.rejected(queue.topic, queue.partition, error, unheard);
     if (error.code === 'PARTITION_NOT_FOUND' || error.code === 'TOPIC_NOT_FOUND')
-      this.#refreshTopic(queue.topic);
+      this.refreshTopic(queue.topic);
+  }
+
+  leaderEpoch(topic: string, partition: number): number | undefined {
+    return this.#lanes.get(topic)?.leaderEpoch(partition);
+  }
+
+  refreshTopic(topic: string): void {
+    const { session } = this;
+    this.#context.directory.shapeOf(topic).then(
+      (shape) => {
+        // Of a connection that is gone by now only the number of partitions is of use.
+        const known = session === this.session ? shape : { ...shape, leaderEpochs: [] };
+        this.#lanes.get(topic)?.setShape(known);
+      },
+      () => undefined, // publishing goes on with what is known; what is wrong is said in answer to it
+    );
   }
 
   #queues(): PartitionQueue[] {
@@ -171,9 +188,9 @@ export class ProducerEngine implements QueueHost, Attachment {
     for (const queue of this.#queues()) queue.pump();
   }
 
-  #openLane(topic: string, partitions: number): void {
-    const first = Math.floor(this.ports.random.fraction() * partitions);
-    this.#lanes.set(topic, new TopicLane(this, topic, partitions, first));
+  #openLane(topic: string, shape: TopicShape): void {
+    const first = Math.floor(this.ports.random.fraction() * shape.partitions);
+    this.#lanes.set(topic, new TopicLane(this, topic, shape, first));
   }
 
   #streamLost(error: SluiceError, final: boolean): void {
@@ -222,14 +239,7 @@ export class ProducerEngine implements QueueHost, Attachment {
 
   #refresh(): void {
     this.#refreshedMs = this.ports.clock.monotonicMs();
-    for (const topic of this.#lanes.keys()) this.#refreshTopic(topic);
-  }
-
-  #refreshTopic(topic: string): void {
-    this.#context.directory.partitionsOf(topic).then(
-      (partitions) => this.#lanes.get(topic)?.setPartitions(partitions),
-      () => undefined, // publishing goes on with what is known; what is wrong is said in answer to it
-    );
+    for (const topic of this.#lanes.keys()) this.refreshTopic(topic);
   }
 }
 

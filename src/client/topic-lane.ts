@@ -4,6 +4,7 @@ import type { HeaderInput } from '../wire/record-batch-encoder.ts';
 import type { Delivery } from './outgoing-batch.ts';
 import type { QueueHost } from './partition-queue.ts';
 import { PartitionQueue } from './partition-queue.ts';
+import type { TopicShape } from './topic-directory.ts';
 
 /** A record in bytes, ready to be put into a batch. */
 export interface EncodedRecord {
@@ -26,14 +27,16 @@ export class TopicLane {
   readonly #host: QueueHost;
   readonly #queues: PartitionQueue[] = [];
   #partitions: number;
+  #leaderEpochs: readonly number[];
   #sticky: number;
 
   /** @param firstSticky partition for the first record without key; any number */
-  constructor(host: QueueHost, topic: string, partitions: number, firstSticky: number) {
+  constructor(host: QueueHost, topic: string, shape: TopicShape, firstSticky: number) {
     this.topic = topic;
     this.#host = host;
-    this.#partitions = partitions;
-    this.#sticky = firstSticky % partitions;
+    this.#partitions = shape.partitions;
+    this.#leaderEpochs = shape.leaderEpochs;
+    this.#sticky = firstSticky % shape.partitions;
   }
 
   /** Queues that were used so far. */
@@ -41,10 +44,21 @@ export class TopicLane {
     return this.#queues.filter(Boolean);
   }
 
-  /** The topic has another number of partitions now. What waits for one that is gone is refused by the broker. */
-  setPartitions(partitions: number): void {
+  /** The topic may have another number of partitions now. What waits for one that is gone is refused by the broker. */
+  setShape({ partitions, leaderEpochs }: TopicShape): void {
     this.#partitions = partitions;
+    this.#leaderEpochs = leaderEpochs;
     this.#sticky %= partitions;
+  }
+
+  /** Undefined until the broker of the connection there is now has told. */
+  leaderEpoch(partition: number): number | undefined {
+    return this.#leaderEpochs[partition];
+  }
+
+  /** There is another connection, perhaps to a broker that has begun anew. */
+  forgetEpochs(): void {
+    this.#leaderEpochs = [];
   }
 
   /** @throws PARTITION_NOT_FOUND when a partition is named that the topic does not have; INVALID_ARGUMENT for a wrong time */

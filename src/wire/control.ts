@@ -2,16 +2,17 @@ import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/prot
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { SluiceError } from '../kernel/errors.ts';
 import type { FrameType } from './frame.ts';
-import { CONTROL_MAX_BYTES, encodeFrame, FRAME, frameName, RESPONSE_MAX_BYTES } from './frame.ts';
+import { CONTROL_MAX_BYTES, encodeFrame, frameName, maxPayloadBytes } from './frame.ts';
 
 /** Fields of newer versions are dropped, not kept: nobody here forwards messages. */
 const READ_OPTIONS = { readUnknownFields: false } as const;
+const LIMITS = { maxFrameBytes: CONTROL_MAX_BYTES, maxControlBytes: CONTROL_MAX_BYTES };
 
 /**
  * A whole frame that carries a protobuf message.
  *
  * @param topic only STREAM_OPEN has one
- * @throws FRAME_TOO_LARGE when the message is larger than a control frame may be (64 KiB; 4 MiB for RESPONSE): the caller answers with that
+ * @throws FRAME_TOO_LARGE when the message is larger than a control frame may be (64 KiB; 1 MiB for REQUEST, 4 MiB for RESPONSE): the caller answers with that
  *   error instead; INVALID_ARGUMENT when a field does not fit its protobuf type
  */
 export function encodeControl<Desc extends DescMessage>(
@@ -28,7 +29,7 @@ export function encodeControl<Desc extends DescMessage>(
       cause: error,
     });
   }
-  const limit = type === FRAME.RESPONSE ? RESPONSE_MAX_BYTES : CONTROL_MAX_BYTES;
+  const limit = maxPayloadBytes(type, LIMITS);
   if (payload.length > limit) {
     throw new SluiceError(
       'FRAME_TOO_LARGE',

@@ -51,6 +51,9 @@ export const CONTROL_MAX_BYTES = 64 * 1024;
 /** Bound of a RESPONSE: thousands of topics or subscriptions are listed in one. */
 export const RESPONSE_MAX_BYTES = 4 * 1024 * 1024;
 
+/** Bound of a REQUEST: a subscription that goes on after a lost connection names the position of each of its partitions. */
+export const REQUEST_MAX_BYTES = 1024 * 1024;
+
 /** Bound of the payload of PING and PONG, bytes. */
 export const PING_MAX_BYTES = 64;
 
@@ -58,7 +61,7 @@ export const PING_MAX_BYTES = 64;
 export interface FrameLimits {
   /** Of PUBLISH, MESSAGE, PRODUCE and BATCH. */
   readonly maxFrameBytes: number;
-  /** Of every other type. */
+  /** Of every other type but REQUEST, RESPONSE, PING and PONG, whose bounds are fixed. */
   readonly maxControlBytes: number;
 }
 
@@ -85,6 +88,7 @@ export function maxPayloadBytes(type: number, limits: FrameLimits): number {
   if (isDataFrame(type)) return limits.maxFrameBytes;
   if (type === FRAME.PING || type === FRAME.PONG) return PING_MAX_BYTES;
   if (type === FRAME.RESPONSE) return RESPONSE_MAX_BYTES;
+  if (type === FRAME.REQUEST) return REQUEST_MAX_BYTES;
   return limits.maxControlBytes;
 }
 

@@ -219,6 +219,8 @@ export class FakeBroker implements AsyncDisposable {
   readonly produced: Arrived[] = [];
   refuseHello: ErrorCode | 'silent' | undefined;
   partitions = 1;
+  /** Of every partition; the broker begins anew when it grows. */
+  leaderEpoch = 1;
   /** Windows of the client. */
   streamWindowBytes = DEFAULT_LIMITS.streamWindowBytes;
   onProduce: (arrived: Arrived) => void = () => undefined;
@@ -282,7 +284,10 @@ export class FakeBroker implements AsyncDisposable {
   defaultAnswer(request: RequestBody): Answer {
     switch (request.case) {
       case 'metadata': {
-        const partitions = Array.from({ length: this.partitions }, (_, partition) => ({ partition }));
+        const partitions = Array.from({ length: this.partitions }, (_, partition) => ({
+          partition,
+          leaderEpoch: this.leaderEpoch,
+        }));
         return {
           case: 'metadata',
           value: { topics: request.value.topics.map((name) => ({ name, partitions })) },

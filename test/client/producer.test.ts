@@ -186,6 +186,53 @@ describe('retrying', () => {
     expect(valuesOf(broker.produced)).toEqual(['a', 'b']);
   });
 
+  /** A batch was sent and its answer lost with the connection; the next broker does not know the producer. */
+  async function forgotten(meanwhile: () => void): Promise<SendResult> {
+    const producer = await warm();
+    const [lost] = await sendApart(producer, ['a']);
+    broker.last.cut();
+    meanwhile();
+    broker.produced.length = 0;
+    broker.onProduce = (arrived) =>
+      arrived.answer(arrived.header.baseSequence === 0 ? { baseOffset: 1 } : { error: 'UNKNOWN_PRODUCER' });
+    await broker.pass(1000);
+    return lost!;
+  }
+
+  it('sends again what may have been stored when the broker has begun anew since: its log has nothing of it', async () => {
+    const lost = forgotten(() => {
+      broker.leaderEpoch += 1;
+    });
+    expect(await lost).toMatchObject({ offset: 1 });
+    const [first] = broker.produced;
+    expect(broker.produced.at(-1)!.header.producerId).toBe(first!.header.producerId + 1);
+  });
+
+  it('gives up what may have been stored when the broker was there all the time and forgot the producer', async () => {
+    const lost = forgotten(() => undefined);
+    await expect(lost).rejects.toMatchObject({ code: 'UNKNOWN_PRODUCER' });
+    expect(new Set(broker.produced.map(({ header }) => header.producerId)).size).toBe(1);
+  });
+
+  it('waits until it knows whether the broker has begun anew before it sends again what may have been stored', async () => {
+    let refuse = true;
+    const lost = forgotten(() => {
+      broker.leaderEpoch += 1;
+      broker.onRequest = (request) =>
+        request.case === 'metadata' && refuse ? { error: 'UNAVAILABLE' } : broker.defaultAnswer(request);
+    });
+    const state = { done: false };
+    void lost.then(() => {
+      state.done = true;
+    });
+    await broker.pass(1000);
+    expect(state.done).toBe(false);
+    expect(new Set(broker.produced.map(({ header }) => header.producerId)).size).toBe(1);
+    refuse = false;
+    await broker.pass(5000);
+    expect(state.done).toBe(true);
+  });
+
   it('takes a new identity when numbers do not fit though the batch was certainly not stored', async () => {
     const producer = await warm();
     const [send] = await sendApart(producer, ['a']);

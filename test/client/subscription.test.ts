@@ -121,6 +121,38 @@ describe('an ordered subscription', () => {
     expect(resumedAt()).toEqual([[0, 42]]);
   });
 
+  /** A wildcard with so many partitions in topics with names of 40 characters. */
+  const answerMany = (count: number): void => {
+    const positions = Array.from({ length: count }, (_, i) => ({
+      topic: `${i}-`.padEnd(40, 't'),
+      partition: 0,
+      offset: 2n ** 40n,
+    }));
+    broker.onRequest = (request) =>
+      request.case === 'subscribe'
+        ? { case: 'subscribe', value: { positions } }
+        : broker.defaultAnswer(request);
+  };
+
+  it('resumes ten thousand partitions', async () => {
+    answerMany(10_000);
+    const subscription = await subscribe();
+    broker.last.cut();
+    await broker.pass(1000);
+    expect(broker.last.subscribes[0]!.resume.length).toBe(10_000);
+    expect(subscription.positions().length).toBe(10_000);
+  });
+
+  it('says so when there are more partitions than a request can name', async () => {
+    answerMany(30_000);
+    const subscription = await subscribe();
+    const next = subscription[Symbol.asyncIterator]().next();
+    next.catch(() => undefined);
+    broker.last.cut();
+    await broker.pass(1000);
+    await expect(next).rejects.toMatchObject({ code: 'FRAME_TOO_LARGE' });
+  });
+
   it('ignores streams that still come for the subscription it was before', async () => {
     const client = await broker.client();
     const subscription = await client.subscribe('t');

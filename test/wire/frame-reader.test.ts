@@ -94,7 +94,7 @@ describe('FrameReader', () => {
   });
 
   it('refuses a control payload above its limit as soon as the header is there', () => {
-    expect(codeOf(() => collect().reader.push(Buffer.from('120000000401', 'hex')))).toBe('FRAME_TOO_LARGE');
+    expect(codeOf(() => collect().reader.push(Buffer.from('100000000401', 'hex')))).toBe('FRAME_TOO_LARGE');
   });
 
   it('refuses a batch above its limit as soon as the header is there', () => {
