@@ -38,18 +38,25 @@ export interface ScanEnd {
   readonly reason: string;
 }
 
+/** Gets a batch; see {@link scanSegment}. */
+type VisitBatch = (
+  header: BatchHeader,
+  position: number,
+  bytes: Buffer,
+) => boolean | undefined | Promise<boolean | undefined>;
+
 /**
  * Looks at one batch after the other, from a position at which one begins.
  *
- * @param visit gets each good batch. `bytes` are the whole batch with `verifyCrc`, else its header; valid only during the call.
- *   It may return `false` to stop behind that batch.
+ * @param visit gets each good batch. `bytes` are the whole batch with `verifyCrc`, else its header; valid only during the
+ *   call, and until a promise it returned has settled. It may return `false` to stop behind that batch.
  * @returns where and why it ended; nothing is decided here about what damage means
  * @throws what reading the file throws
  */
 export async function scanSegment(
   file: OpenFile,
   range: ScanRange,
-  visit: (header: BatchHeader, position: number, bytes: Buffer) => boolean | undefined,
+  visit: VisitBatch,
   options: ScanOptions,
 ): Promise<ScanEnd> {
   const window = new Window(file, range.to, options.chunkBytes ?? CHUNK_BYTES);
@@ -65,7 +72,8 @@ export async function scanSegment(
     const at = position;
     position += header.batchBytes;
     nextOffset = header.baseOffset + header.lastOffsetDelta + 1;
-    if (visit(header, at, bytes) === false) break;
+    const more = visit(header, at, bytes);
+    if ((more instanceof Promise ? await more : more) === false) break;
   }
   return { position, nextOffset, kind: 'end', reason: '' };
 }
