@@ -1,9 +1,10 @@
 /**
- * How fast one node is, by itself: `npm run bench [-- --only fan-out,latency --runs 3 --quick]`.
+ * How fast one node is, by itself: `npm run bench [-- --only fan-out,durable --runs 3 --quick --big]`.
  *
  * Each run has a fresh broker in a process of its own, and publisher and subscribers in theirs. Results go to bench/results.
  */
 import { parseArgs } from 'node:util';
+import { diskScenarios } from './disk.ts';
 import type { FanOut } from './load/fan-out.ts';
 import { runFanOut } from './load/fan-out.ts';
 import { runIdle } from './load/idle.ts';
@@ -18,6 +19,8 @@ const { values } = parseArgs({
     only: { type: 'string' },
     runs: { type: 'string', default: '3' },
     quick: { type: 'boolean', default: false },
+    /** Topics on disk: also with 10 GiB. */
+    big: { type: 'boolean', default: false },
   },
 });
 const RUNS = values.quick ? 1 : Number(values.runs);
@@ -106,11 +109,14 @@ async function idle(): Promise<Row[]> {
   return rowsOf('idle 1,000 connections × 10', samples, { perConnectionKiB: 'KiB', brokerCores: 'cores' });
 }
 
-const SCENARIOS = { 'fan-out': fanOut, latency, isolation, laggard, idle };
+const SCENARIOS: Readonly<Record<string, () => Promise<Row[]>>> = {
+  ...{ 'fan-out': fanOut, latency, isolation, laggard, idle },
+  ...diskScenarios({ runs: RUNS, quick: values.quick, big: values.big }),
+};
 const wanted = values.only?.split(',') ?? Object.keys(SCENARIOS);
 const rows: Row[] = [];
 for (const name of wanted) {
-  const scenario = SCENARIOS[name as keyof typeof SCENARIOS] as (() => Promise<Row[]>) | undefined;
+  const scenario = SCENARIOS[name];
   if (scenario === undefined)
     throw new Error(`no scenario ${name}; there are ${Object.keys(SCENARIOS).join(', ')}`);
   const found = await scenario();

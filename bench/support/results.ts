@@ -42,7 +42,7 @@ export function rowsOf<Sample extends object>(
 
 /** `name  median (min–max) unit` for people. */
 export function printRow({ name, unit, median: middle, min, max }: Row): void {
-  console.log(`${name.padEnd(62)} ${short(middle).padStart(8)} ${unit} (${short(min)}–${short(max)})`);
+  console.log(`${name.padEnd(72)} ${short(middle).padStart(8)} ${unit} (${short(min)}–${short(max)})`);
 }
 
 /** Writes a run's results with what they were measured on. @returns the file */
