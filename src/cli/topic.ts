@@ -1,4 +1,4 @@
-import type { TopicDescription, TopicSettingsChange } from '../client/index.ts';
+import type { Fault, TopicDescription, TopicSettingsChange } from '../client/index.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import { withClient } from './connection.ts';
 import type { AdminFlags } from './declare-options.ts';
@@ -112,15 +112,19 @@ export function deleteRecords(name: string, flags: DeleteRecordsFlags, terminal:
 
 /** Topics as rows. */
 export function topicTable(topics: readonly TopicDescription[]): string {
-  const rows = topics.map(({ name, settings, partitions: parts }) => [
+  const rows = topics.map(({ name, settings, partitions: parts, error }) => [
     name,
     parts.length,
     sum(parts.map(({ logStart, highWatermark }) => highWatermark - logStart)),
     bytes(sum(parts.map(({ retainedBytes }) => retainedBytes))),
     sum(parts.map(({ subscribers }) => subscribers)),
-    settings.storage,
+    storageText(settings.storage, error ?? parts.find((one) => one.error)?.error),
   ]);
   return table(['TOPIC', 'PARTITIONS', 'RECORDS', 'RETAINED', 'READERS', 'STORAGE'], rows);
+}
+
+function storageText(storage: string, error: Fault | undefined): string {
+  return error ? `${storage}, fails: ${error.code}` : storage;
 }
 
 function show(topic: TopicDescription, flags: AdminFlags, terminal: Terminal): void {
