@@ -175,8 +175,13 @@ export interface Listener {
   readonly port: number;
   /** Connections open now. */
   readonly connectionCount: number;
-  /** Replaces certificate and key for connections to come. */
-  setIdentity(identity: TlsIdentity): void;
+  /**
+   * Replaces certificate and key for connections to come; those that exist go on. Nothing of an earlier session is resumed.
+   * @param clientAuthoritiesPem new authorities for client certificates; undefined: those from before. A listener that was
+   *   opened without does not begin to ask for certificates
+   * @throws INVALID_CONFIG when they cannot be used: the old ones stay
+   */
+  setIdentity(identity: TlsIdentity, clientAuthoritiesPem?: string): void;
   /** Stops taking new connections; those that exist go on. */
   pause(): void;
   /** Closes every connection with CLOSED and frees the address. */
@@ -187,7 +192,7 @@ export interface Transport {
   readonly scheme: string;
   /** @throws ADDRESS_IN_USE, INVALID_CONFIG (certificate or key unusable) */
   listen(options: ListenOptions, onConnection: (connection: Connection) => void): Promise<Listener>;
-  /** @throws CONNECT_FAILED, CERTIFICATE_REJECTED, TIMEOUT, CANCELLED */
+  /** @throws CONNECT_FAILED, CERTIFICATE_REJECTED, VERSION_MISMATCH (not this protocol), TIMEOUT, CANCELLED */
   connect(options: ConnectOptions): Promise<Connection>;
 }
 

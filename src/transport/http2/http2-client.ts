@@ -4,13 +4,16 @@ import type { TLSSocket } from 'node:tls';
 import { checkServerIdentity, connect as connectTls } from 'node:tls';
 import { isIP } from 'node:net';
 import type { Clock } from '../../kernel/clock.ts';
-import { ERRORS, SluiceError } from '../../kernel/errors.ts';
+import { ERRORS, errorCodeFromWire, SluiceError } from '../../kernel/errors.ts';
 import type { ConnectOptions } from '../transport.ts';
 import type { ConnectionParts } from './http2-connection.ts';
 import { Http2Connection } from './http2-connection.ts';
 import type { Http2DuplexStream } from './http2-stream.ts';
 import type { StreamKind } from './http2-wire.ts';
+import { unlessGone } from './unless-gone.ts';
+import { localSettings, SESSION_LIMITS, sessionMemoryMb } from './http2-limits.ts';
 import {
+  decodeGoaway,
   ID_HEADER,
   KIND_HEADER,
   MAX_STREAMS_HEADER,
@@ -32,7 +35,11 @@ export class Http2ClientConnection extends Http2Connection {
 
   protected acquire(stream: Http2DuplexStream, kind: StreamKind): void {
     const headers = { ':method': 'POST', ':path': PATHS[kind], [ID_HEADER]: String(stream.id) };
-    stream.grant(() => this.#session.request(headers, { waitForTrailers: true }));
+    stream.grant(() => unlessGone(() => this.#session.request(headers, { waitForTrailers: true })));
+  }
+
+  protected localStreamEnded(): void {
+    // Its request ended with it.
   }
 
   protected peerStreamEnded(): void {
@@ -47,36 +54,37 @@ export class Http2ClientConnection extends Http2Connection {
   /** Never more requests than streams that the server may open still. */
   #topUp(): void {
     const room = 2 * this.limits.maxStreams - this.#taken;
-    while (!this.closed && !this.#session.destroyed && this.#parked < Math.min(PARKED_REQUESTS, room))
-      this.#park();
+    while (!this.closed && this.#parked < Math.min(PARKED_REQUESTS, room)) if (!this.#park()) return;
   }
 
-  #park(): void {
-    const http = this.#session.request(
-      { ':method': 'POST', ':path': PATHS.parked },
-      { waitForTrailers: true },
-    );
+  /** @returns false when the session takes no more requests */
+  #park(): boolean {
+    const headers = { ':method': 'POST', ':path': PATHS.parked };
+    const http = unlessGone(() => this.#session.request(headers, { waitForTrailers: true }));
+    if (!http) return false;
     this.#parked += 1;
     http.on('error', () => undefined);
-    http.once('response', (headers) => {
+    http.once('response', (response) => {
       this.#parked -= 1;
-      this.#take(http, headers);
+      this.#take(http, response);
       this.#topUp();
     });
+    return true;
   }
 
   #take(http: ClientHttp2Stream, headers: Readonly<Record<string, unknown>>): void {
     const id = parseNumber(headers[ID_HEADER], Number.MAX_SAFE_INTEGER);
     const kind: StreamKind = headers[KIND_HEADER] === 'bidi' ? 'bidi' : 'uni';
-    if (this.closed || !this.isPeerId(id, kind)) {
+    if (this.closed || !this.isPeerId(id, kind) || this.hasStream(id)) {
       http.close(toResetCode(ERRORS.PROTOCOL_ERROR.wire));
       return;
     }
-    if (this.adopt(http, id, kind)) this.#taken += 1;
+    this.#taken += 1;
+    this.adopt(http, id, kind);
   }
 }
 
-/** @throws CONNECT_FAILED, CERTIFICATE_REJECTED, TIMEOUT, CANCELLED */
+/** @throws CONNECT_FAILED, CERTIFICATE_REJECTED, VERSION_MISMATCH, TIMEOUT, CANCELLED */
 export async function connectClient(options: ConnectOptions, clock: Clock): Promise<Http2ClientConnection> {
   if (options.signal?.aborted === true) throw new SluiceError('CANCELLED', 'connecting was given up');
   const socket = openSocket(options);
@@ -99,10 +107,18 @@ export async function connectClient(options: ConnectOptions, clock: Clock): Prom
   options.signal?.addEventListener('abort', cancel, { once: true });
   session.on('error', (error: Error) => fail(connectError(error, address)));
   socket.on('error', (error: Error) => fail(connectError(error, address)));
+  const turnedAway = (_code: number, _last: number, data?: Uint8Array): void =>
+    fail(refusalError(data, address));
+  session.once('goaway', turnedAway);
+  socket.once('secureConnect', () => {
+    if (socket.alpnProtocol !== 'h2')
+      fail(new SluiceError('VERSION_MISMATCH', `${address}/tcp does not speak HTTP/2`));
+  });
   socket.once('close', () => reject(new SluiceError('CONNECT_FAILED', `${address}/tcp hung up`)));
   session.once('connect', () => {
-    session.setLocalWindowSize(options.limits.connectionWindowBytes);
+    unlessGone(() => session.setLocalWindowSize(options.limits.connectionWindowBytes));
     greetServer(session, options, (peerMaxStreams) => {
+      session.off('goaway', turnedAway);
       if (peerMaxStreams === undefined)
         fail(new SluiceError('CONNECT_FAILED', `${address}/tcp does not speak Sluice`));
       else
@@ -152,14 +168,12 @@ function openSession(socket: TLSSocket, { limits }: ConnectOptions): ClientHttp2
   return connectHttp2('https://sluice', {
     createConnection: () => socket,
     // The server opens no streams in HTTP/2's sense: it answers parked requests.
-    settings: { enablePush: false, initialWindowSize: limits.streamWindowBytes, maxHeaderListSize: 16_384 },
+    settings: localSettings(limits),
     maxReservedRemoteStreams: 0,
-    maxSessionMemory: SESSION_MEMORY_MB,
+    maxSessionMemory: sessionMemoryMb(limits),
+    ...SESSION_LIMITS,
   });
 }
-
-/** Bound on what one session queues, megabytes: far above what windows let wait, so that no healthy stream is refused. */
-const SESSION_MEMORY_MB = 1024;
 
 function greetServer(
   session: ClientHttp2Session,
@@ -172,13 +186,22 @@ function greetServer(
     [MAX_STREAMS_HEADER]: String(limits.maxStreams),
   };
   // Never ended: while a stream is open HTTP/2 goes on reading after GOAWAY, so that this end sees the peer hang up.
-  const http = session.request(headers);
+  const http = unlessGone(() => session.request(headers));
+  if (!http) return; // the socket's end is told
   http.on('error', () => undefined); // the session's end says why
   http.once('response', (response) => {
     http.resume();
     const greeted = response[':status'] === 200;
     onGreeted(greeted ? parseNumber(response[MAX_STREAMS_HEADER], 1_000_000) : undefined);
   });
+}
+
+/** What a server that turns a client away says instead of the greeting. */
+function refusalError(data: Uint8Array | undefined, address: string): SluiceError {
+  const { errorCode, reason } = decodeGoaway(data);
+  const code =
+    errorCodeFromWire(errorCode) === 'CERTIFICATE_REJECTED' ? 'CERTIFICATE_REJECTED' : 'CONNECT_FAILED';
+  return new SluiceError(code, `${address}/tcp refused the connection: ${reason}`);
 }
 
 /** Errors of OpenSSL and Node that say that one end did not accept the other's certificate. */
@@ -190,6 +213,10 @@ function connectError(error: Error, address: string): SluiceError {
     const text = `the certificate was not accepted when connecting to ${address}/tcp: ${error.message}`;
     return new SluiceError('CERTIFICATE_REJECTED', text, { cause: error });
   }
+  if (code.includes('APPLICATION_PROTOCOL') || code.includes('PROTOCOL_VERSION'))
+    return new SluiceError('VERSION_MISMATCH', `${address}/tcp does not speak HTTP/2 over TLS 1.3`, {
+      cause: error,
+    });
   return new SluiceError('CONNECT_FAILED', `${address}/tcp cannot be reached: ${error.message}`, {
     cause: error,
   });

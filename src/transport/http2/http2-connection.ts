@@ -3,6 +3,7 @@ import { constants } from 'node:http2';
 import type { TLSSocket } from 'node:tls';
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import { ERRORS, SluiceError } from '../../kernel/errors.ts';
+import { StreamSlots } from '../stream-slots.ts';
 import type {
   BidiStream,
   CloseReason,
@@ -15,12 +16,12 @@ import type {
 import type { StreamHost } from './http2-stream.ts';
 import { Http2DuplexStream } from './http2-stream.ts';
 import type { StreamKind } from './http2-wire.ts';
-import { decodeGoaway, encodeGoaway, toResetCode } from './http2-wire.ts';
+import { decodeGoaway, encodeGoaway } from './http2-wire.ts';
 import { watchLiveness } from './liveness.ts';
-import { StreamSlots } from './stream-slots.ts';
+import { unlessGone } from './unless-gone.ts';
 
 /** How long the peer may take to hang up after it was told; milliseconds. */
-const LINGER_MS = 1_000;
+export const LINGER_MS = 1_000;
 
 /** What a connection is made of. */
 export interface ConnectionParts {
@@ -53,7 +54,7 @@ export abstract class Http2Connection implements Connection {
 
   readonly #clock: Clock;
   readonly #socket: TLSSocket;
-  readonly #slots: Record<StreamKind, StreamSlots>;
+  readonly #slots: Record<StreamKind, StreamSlots<Http2DuplexStream>>;
   readonly #peerStreams: Record<StreamKind, number> = { bidi: 0, uni: 0 };
   readonly #streams = new Map<number, Http2DuplexStream>();
   readonly #liveness: { readonly rttMs: number | undefined; stop(): void };
@@ -83,7 +84,7 @@ export abstract class Http2Connection implements Connection {
       socket.destroy();
     });
     this.#socket = socket;
-    this.ended = new Promise((resolve) => socket.once('close', () => resolve()));
+    this.ended = new Promise((resolve) => whenClosed(socket, resolve));
     this.#watchSession();
   }
 
@@ -118,8 +119,7 @@ export abstract class Http2Connection implements Connection {
     if (this.closed) return;
     this.closed = true;
     this.#liveness.stop();
-    if (!this.session.destroyed)
-      this.session.goaway(constants.NGHTTP2_NO_ERROR, 0, encodeGoaway(errorCode, reason));
+    unlessGone(() => this.session.goaway(constants.NGHTTP2_NO_ERROR, 0, encodeGoaway(errorCode, reason)));
     this.#hangUpLater(); // the peer hangs up when it has read that; the timer is for one that does not
     queueMicrotask(() => this.#tell({ errorCode, reason, by: 'local' }));
   }
@@ -128,23 +128,23 @@ export abstract class Http2Connection implements Connection {
   protected abstract acquire(stream: Http2DuplexStream, kind: StreamKind): void;
 
   /** A stream of the peer, on an HTTP/2 stream that carries its number. */
-  protected adopt(http: Http2Stream, id: number, kind: StreamKind): Http2DuplexStream | undefined {
-    if (this.#streams.has(id)) {
-      http.close(toResetCode(ERRORS.PROTOCOL_ERROR.wire));
-      return undefined;
-    }
+  protected adopt(http: Http2Stream, id: number, kind: StreamKind): void {
     const stream = new Http2DuplexStream(id, this.host, { sends: kind === 'bidi', receives: true });
     this.#streams.set(id, stream);
     this.#peerStreams[kind] += 1;
     stream.attach(http);
     stream.grant(() => http);
     this.#call(() => this.onStream?.(stream));
-    return stream;
   }
 
   /** Whether `id` is a number that the peer may give to a stream of this kind. Numbers are QUIC's. @see RFC 9000 section 2.1 */
   protected isPeerId(id: number | undefined, kind: StreamKind): id is number {
     return id !== undefined && id % 4 === lowBits(kind, this.side === 'server' ? 'client' : 'server');
+  }
+
+  /** Whether a stream with this number is open now. */
+  protected hasStream(id: number): boolean {
+    return this.#streams.has(id);
   }
 
   /** Streams open now that the peer opened. */
@@ -159,7 +159,7 @@ export abstract class Http2Connection implements Connection {
     const stream = new Http2DuplexStream(id, this.host, { sends: true, receives: kind === 'bidi' });
     this.#streams.set(id, stream);
     stream.send!.wait();
-    slots.take(() => this.acquire(stream, kind));
+    slots.take(stream, () => this.acquire(stream, kind));
     return stream;
   }
 
@@ -167,7 +167,8 @@ export abstract class Http2Connection implements Connection {
     if (!this.#streams.delete(stream.id) || this.closed) return;
     const kind = stream.id % 4 < 2 ? 'bidi' : 'uni';
     if (stream.id % 2 === (this.side === 'client' ? 0 : 1)) {
-      this.#slots[kind].release();
+      this.localStreamEnded(stream);
+      this.#slots[kind].release(stream);
     } else {
       this.#peerStreams[kind] -= 1;
       this.peerStreamEnded();
@@ -176,6 +177,9 @@ export abstract class Http2Connection implements Connection {
 
   /** A stream of the peer is over. */
   protected abstract peerStreamEnded(): void;
+
+  /** A stream of this end is over. */
+  protected abstract localStreamEnded(stream: Http2DuplexStream): void;
 
   #watchSession(): void {
     const { session } = this;
@@ -191,7 +195,7 @@ export abstract class Http2Connection implements Connection {
       session.destroy();
       this.#hangUpLater();
     });
-    this.#socket.once('close', () => {
+    whenClosed(this.#socket, () => {
       this.#linger?.cancel();
       this.#gone({ errorCode: ERRORS.UNAVAILABLE.wire, reason: failure, by: 'transport' });
       session.destroy();
@@ -227,6 +231,12 @@ export abstract class Http2Connection implements Connection {
 
 function lowBits(kind: StreamKind, opener: 'client' | 'server'): number {
   return (kind === 'uni' ? 2 : 0) + (opener === 'server' ? 1 : 0);
+}
+
+/** Node goes on handing out what arrived on a socket that is closed already. */
+function whenClosed(socket: TLSSocket, callback: () => void): void {
+  if (socket.closed) queueMicrotask(callback);
+  else socket.once('close', callback);
 }
 
 function addressOf(socket: TLSSocket): string {

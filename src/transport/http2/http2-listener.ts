@@ -1,4 +1,4 @@
-import type { Http2SecureServer, SecureServerOptions, ServerHttp2Session } from 'node:http2';
+import type { Http2SecureServer, ServerHttp2Session } from 'node:http2';
 import { createSecureServer } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -6,19 +6,14 @@ import type { Clock } from '../../kernel/clock.ts';
 import { ERRORS, SluiceError } from '../../kernel/errors.ts';
 import type { Connection, Listener, ListenOptions, TlsIdentity } from '../transport.ts';
 import type { Http2Connection } from './http2-connection.ts';
-import { greet } from './http2-server.ts';
-import { MAX_PARKED_REQUESTS } from './http2-wire.ts';
-
-/** Bound on what one session queues, megabytes. New streams of a session above it are refused. */
-const SESSION_MEMORY_MB = 1024;
-/** Streams a peer may reset in a burst, and per second after that, before its session is ended (rapid reset). */
-const RESET_BURST = 4096;
-const RESETS_PER_SECOND = 256;
+import { serverLimits } from './http2-limits.ts';
+import { greet, turnAway } from './http2-server.ts';
+import { clientRefusal } from './client-refusal.ts';
 
 /** Listens on TCP for the native protocol over HTTP/2. */
 export class Http2Listener implements Listener {
   readonly #server: Http2SecureServer;
-  readonly #options: ListenOptions;
+  #options: ListenOptions;
   readonly #clock: Clock;
   readonly #onConnection: (connection: Connection) => void;
   readonly #connections = new Set<Http2Connection>();
@@ -59,12 +54,14 @@ export class Http2Listener implements Listener {
     return this.#connections.size;
   }
 
-  setIdentity(identity: TlsIdentity): void {
+  setIdentity(identity: TlsIdentity, clientAuthoritiesPem = this.#options.clientAuthoritiesPem): void {
+    const options = { ...this.#options, identity, clientAuthoritiesPem };
     try {
-      this.#server.setSecureContext(secureContext({ ...this.#options, identity }));
+      this.#server.setSecureContext(secureContext(options));
     } catch (error) {
       throw unusable(error);
     }
+    this.#options = options;
   }
 
   pause(): void {
@@ -125,13 +122,13 @@ export class Http2Listener implements Listener {
   }
 
   #accept(session: ServerHttp2Session, socket: TLSSocket): void {
-    // A certificate is optional unless required, but a false one never passes.
-    if (socket.getPeerX509Certificate() && !socket.authorized) {
-      session.on('error', () => undefined);
-      socket.destroy();
+    const { requireClientCertificate, limits } = this.#options;
+    const refusal = clientRefusal(socket, requireClientCertificate, this.#clock);
+    if (refusal !== undefined) {
+      turnAway(session, socket, this.#clock, refusal);
       return;
     }
-    greet({ session, socket, clock: this.#clock, limits: this.#options.limits }, (connection) => {
+    greet({ session, socket, clock: this.#clock, limits }, (connection) => {
       this.#connections.add(connection);
       void connection.ended.then(() => this.#connections.delete(connection));
       connection.handOut(this.#onConnection);
@@ -140,28 +137,17 @@ export class Http2Listener implements Listener {
 }
 
 function createServer(options: ListenOptions): Http2SecureServer {
-  const { limits } = options;
-  const serverOptions: SecureServerOptions & { streamResetBurst: number; streamResetRate: number } = {
-    ...secureContext(options),
-    requestCert: options.clientAuthoritiesPem !== undefined,
-    rejectUnauthorized: options.requireClientCertificate,
-    ALPNProtocols: ['h2'],
-    minVersion: 'TLSv1.3',
-    handshakeTimeout: limits.handshakeTimeoutMs,
-    settings: {
-      enablePush: false,
-      initialWindowSize: limits.streamWindowBytes,
-      // Both kinds in both directions are requests, and the parked ones too.
-      maxConcurrentStreams: 4 * limits.maxStreams + MAX_PARKED_REQUESTS,
-      maxHeaderListSize: 16_384,
-    },
-    maxHeaderListPairs: 32,
-    maxSessionMemory: SESSION_MEMORY_MB,
-    streamResetBurst: RESET_BURST,
-    streamResetRate: RESETS_PER_SECOND,
-  };
   try {
-    return createSecureServer(serverOptions);
+    return createSecureServer({
+      ...serverLimits(options.limits),
+      ...secureContext(options),
+      requestCert: options.clientAuthoritiesPem !== undefined,
+      // Node would hang up without a word: whom to let in is decided, and told, in `#accept`.
+      rejectUnauthorized: false,
+      ALPNProtocols: ['h2'],
+      minVersion: 'TLSv1.3',
+      handshakeTimeout: options.limits.handshakeTimeoutMs,
+    });
   } catch (error) {
     throw unusable(error);
   }

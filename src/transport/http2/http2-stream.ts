@@ -2,6 +2,7 @@ import type { Http2Stream } from 'node:http2';
 import type { Clock } from '../../kernel/clock.ts';
 import type { ReceiveStream, SendStream } from '../transport.ts';
 import { fromResetCode, toResetCode } from './http2-wire.ts';
+import { unlessGone } from './unless-gone.ts';
 
 /** Waiting shorter than this is the way to the socket, not a full window; milliseconds. */
 const BLOCKED_FROM_MS = 2;
@@ -34,7 +35,7 @@ export class Http2DuplexStream {
   readonly send: Http2SendStream | undefined;
   readonly receive: Http2ReceiveStream | undefined;
   readonly #host: StreamHost;
-  #open: (() => Http2Stream) | undefined;
+  #open: (() => Http2Stream | undefined) | undefined;
   #http: Http2Stream | undefined;
   #over = false;
 
@@ -45,8 +46,11 @@ export class Http2DuplexStream {
     this.receive = shape.receives ? new Http2ReceiveStream(id, host, this) : undefined;
   }
 
-  /** The HTTP/2 stream may be opened, which happens with the first byte. */
-  grant(open: () => Http2Stream): void {
+  /**
+   * The HTTP/2 stream may be opened, which happens with the first byte.
+   * @param open undefined when it cannot be had now after all: the stream waits until it is granted again
+   */
+  grant(open: () => Http2Stream | undefined): void {
     if (this.#over) return;
     this.#open = open;
     this.send?.granted();
@@ -55,8 +59,12 @@ export class Http2DuplexStream {
   /** The HTTP/2 stream, opened now if it was not yet; undefined while it must wait. */
   http(): Http2Stream | undefined {
     if (this.#http || !this.#open || this.#over) return this.#http;
-    this.attach(this.#open());
-    return this.#http;
+    const open = this.#open;
+    this.#open = undefined;
+    const http = open();
+    if (http) this.attach(http);
+    else this.send?.ungranted();
+    return http;
   }
 
   /** Ties this stream to its HTTP/2 stream. */
@@ -66,7 +74,7 @@ export class Http2DuplexStream {
     // The end of a direction goes out only here and not when a stream is closed with a code: `close` ends the writable half
     // first, and the peer would take that for a complete end.
     http.once('wantTrailers', () => {
-      if (!http.closed) http.sendTrailers({});
+      unlessGone(() => http.sendTrailers({}));
     });
     http.once('close', () => this.#closed(http.rstCode));
     if (this.receive) this.receive.attach(http);
@@ -154,6 +162,12 @@ export class Http2SendStream implements SendStream {
     this.#markBlocked();
   }
 
+  /** It lost its place before anything of it was sent. */
+  ungranted(): void {
+    this.#granted = false;
+    this.#markBlocked();
+  }
+
   write(bytes: Uint8Array): boolean {
     if (this.#ending || this.#done) return false;
     if (bytes.byteLength === 0) return this.writable;
@@ -191,7 +205,10 @@ export class Http2SendStream implements SendStream {
   /** Writes of one turn are corked together, so that they share frames and a system call. */
   #put(bytes: Uint8Array): void {
     const http = this.#stream.http();
-    if (!http) return;
+    if (!http) {
+      this.#early.push(bytes);
+      return;
+    }
     if (!this.#corked) {
       this.#corked = true;
       http.cork();

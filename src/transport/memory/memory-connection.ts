@@ -1,5 +1,6 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { ERRORS, SluiceError } from '../../kernel/errors.ts';
+import { StreamSlots } from '../stream-slots.ts';
 import type {
   BidiStream,
   CloseReason,
@@ -49,40 +50,6 @@ interface EndOptions {
 
 type Kind = 'bidi' | 'uni';
 
-/** Counts the streams of one kind that an end has opened and lets the others wait for a place. */
-class StreamSlots {
-  readonly #max: number;
-  #used = 0;
-  #opened = 0;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(max: number) {
-    this.#max = max;
-  }
-
-  /** The next stream's number within its kind: 0, 1, 2 … */
-  next(): number {
-    return this.#opened++;
-  }
-
-  /** Calls `grant` now or, when all places are taken, later. @returns whether it was called */
-  take(grant: () => void): boolean {
-    if (this.#used >= this.#max) {
-      this.#waiting.push(grant);
-      return false;
-    }
-    this.#used += 1;
-    grant();
-    return true;
-  }
-
-  release(): void {
-    const next = this.#waiting.shift();
-    if (next) next();
-    else this.#used -= 1;
-  }
-}
-
 /** One end of a connection in memory. */
 export class MemoryConnection implements Connection {
   readonly scheme = 'memory';
@@ -95,7 +62,7 @@ export class MemoryConnection implements Connection {
 
   readonly #link: MemoryLink;
   readonly #limits: TransportLimits;
-  readonly #slots: Record<Kind, StreamSlots>;
+  readonly #slots: Record<Kind, StreamSlots<number>>;
   readonly #sending = new Set<MemorySendStream>();
   readonly #receiving = new Set<MemoryReceiveStream>();
   readonly #onGone: () => void;
@@ -200,7 +167,7 @@ export class MemoryConnection implements Connection {
     let openDirections = kind === 'bidi' ? 2 : 1;
     const directionFinished = (): void => {
       openDirections -= 1;
-      if (openDirections === 0) slots.release();
+      if (openDirections === 0) slots.release(id);
     };
     let announced = false;
     const announce = (): void => {
@@ -214,7 +181,7 @@ export class MemoryConnection implements Connection {
         ? MemoryConnection.#pipe(id, peer, this, () => undefined, directionFinished)
         : undefined;
     back?.send.grant(); // the way back needs no place of its own: it comes with the stream
-    if (!slots.take(() => out.send.grant())) out.send.wait();
+    if (!slots.take(id, () => out.send.grant())) out.send.wait();
     return { id, send: out.send, receive: back?.receive };
   }
 
