@@ -1,4 +1,5 @@
-import { requireTools } from '../../test-integration/support/system-tools.ts';
+import { execFileSync } from 'node:child_process';
+import { findTool, requireTools } from '../../test-integration/support/system-tools.ts';
 import type { DurableSystem } from '../adapters/durable/adapter.ts';
 import { DURABLE_SYSTEMS } from '../adapters/durable/adapter.ts';
 import type { DurableSample } from '../load/durable.ts';
@@ -49,8 +50,9 @@ const TITLES: Readonly<Record<DurableSystem, string>> = {
  * has a fresh server on an empty folder; the systems take turns.
  */
 export async function runDurableVersus(options: DurableVersus): Promise<DurableResults> {
-  requireTools(['nats-server', 'redis-server', 'rabbitmq-server']);
+  requireServers();
   const systems = DURABLE_SYSTEMS.filter((system) => options.systems.includes(system));
+  if (systems.length < options.systems.length) throw new Error(`systems are ${DURABLE_SYSTEMS.join(', ')}`);
   const samples = SIZES.flatMap((bytes) =>
     systems.map((system) => ({ system, bytes, runs: [] as DurableSample[] })),
   );
@@ -65,6 +67,23 @@ export async function runDurableVersus(options: DurableVersus): Promise<DurableR
   const table = tableOf(samples, systems);
   console.log(table.join('\n'));
   return { tls: options.tls, samples, table };
+}
+
+function requireServers(): void {
+  const wasThere = findTool('rabbitmq-server') !== undefined;
+  requireTools(['nats-server', 'redis-server', 'rabbitmq-server']);
+  if (wasThere) return;
+  // Debian starts what it installs, with a port mapper of its own.
+  for (const [program, ...rest] of [
+    ['service', 'rabbitmq-server', 'stop'],
+    ['epmd', '-kill'],
+  ] as const) {
+    try {
+      execFileSync(program, rest, { stdio: 'ignore', timeout: 60_000 });
+    } catch {
+      // It was not started.
+    }
+  }
 }
 
 function tableOf(samples: readonly Found[], systems: readonly DurableSystem[]): string[] {
