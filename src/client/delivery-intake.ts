@@ -30,6 +30,8 @@ const GAP_REASONS = {
 
 /** Puts what arrives into the buffer, each offset once, and keeps account of how far each partition is. */
 export class DeliveryIntake {
+  /** Cluster that streams come from now. */
+  clusterId = '';
   readonly #plan: SubscriptionPlan;
   readonly #buffer: DeliveryBuffer;
   readonly #host: IntakeHost;
@@ -54,7 +56,7 @@ export class DeliveryIntake {
   findOrAdd(topic: string, partition: number, offset: number): PartitionProgress {
     const known = this.find(topic, partition);
     if (known !== undefined) return known;
-    const progress = new PartitionProgress(topic, partition, offset);
+    const progress = new PartitionProgress(topic, partition, offset, this.clusterId);
     this.#progress.set(keyOf(topic, partition), progress);
     this.#host.status({ kind: 'partition-added', topic, partition, offset });
     return progress;
@@ -66,16 +68,26 @@ export class DeliveryIntake {
 
   /** The partition has another log now, to be read from `offset` on. What waits in the buffer belongs to the one before. */
   restart({ topic, partition, received }: PartitionProgress, offset: number): void {
-    this.#progress.set(keyOf(topic, partition), new PartitionProgress(topic, partition, offset));
+    this.#progress.set(
+      keyOf(topic, partition),
+      new PartitionProgress(topic, partition, offset, this.clusterId),
+    );
     this.#host.status({ kind: 'restarted', topic, partition, from: received, to: offset });
   }
 
-  /** A delivery stream begins. */
-  opened(reader: DeliveryReader): void {
+  /**
+   * A delivery stream begins.
+   * @returns false when it is of another log than the one that was read before: its topic was made again, or this is another broker
+   */
+  opened(reader: DeliveryReader): boolean {
+    const known = this.find(reader.topic, reader.partition);
+    const sameLog = known === undefined || reader.firstOffset >= known.resumedAt;
+    if (!sameLog) this.restart(known, reader.firstOffset);
     const progress = this.findOrAdd(reader.topic, reader.partition, reader.firstOffset);
     if (this.#plan.delivery === 'ordered' && reader.firstOffset > progress.received) {
       this.#takeGap(progress, progress.received, reader.firstOffset, 'retention');
     }
+    return sameLog;
   }
 
   /**

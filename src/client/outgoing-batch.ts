@@ -26,6 +26,13 @@ export interface ProducerIdentity {
   readonly producerEpoch: number;
 }
 
+/** Tells the log of a partition in memory from those before it and elsewhere. */
+export interface LogIdentity {
+  readonly clusterId: string;
+  /** Grows with each start of the leader; undefined until the broker of this connection has told. */
+  readonly leaderEpoch: number | undefined;
+}
+
 /** Sequence numbers wrap here. */
 const SEQUENCES = 2 ** 31;
 
@@ -53,10 +60,10 @@ export class OutgoingBatch {
   attempts = 0;
   /** Some attempt was lost without an answer: it may have been stored. */
   uncertain = false;
-  /** Epoch of the partition's leader at the last attempt; undefined when it was not known. */
-  sentEpoch: number | undefined;
-  /** Newest epoch in which an attempt was lost; beyond any where that is not known. */
-  lostEpoch = -1;
+  /** Where the last attempt went. */
+  sentTo: LogIdentity | undefined;
+  /** By cluster, the newest epoch in which an attempt was lost; beyond any where that is not known. */
+  #lostIn: Map<string, number> | undefined;
   /** Times it was given another identity. */
   renewals = 0;
   /** Its deadline has passed; a late answer means nothing. */
@@ -89,7 +96,16 @@ export class OutgoingBatch {
   /** The last attempt may or may not have stored it. */
   lose(): void {
     this.uncertain = true;
-    this.lostEpoch = Math.max(this.lostEpoch, this.sentEpoch ?? Infinity);
+    const { clusterId, leaderEpoch = Infinity } = this.sentTo ?? { clusterId: '' };
+    this.#lostIn ??= new Map();
+    this.#lostIn.set(clusterId, Math.max(this.#lostIn.get(clusterId) ?? 0, leaderEpoch));
+  }
+
+  /** Whether every lost attempt went to another log than this; undefined while that is not to be told. */
+  isNewTo({ clusterId, leaderEpoch }: LogIdentity): boolean | undefined {
+    const lostEpoch = this.#lostIn?.get(clusterId);
+    if (lostEpoch === undefined) return true;
+    return leaderEpoch === undefined ? undefined : leaderEpoch > lostEpoch;
   }
 
   resolve(topic: string, partition: number, produced: Produced | undefined): void {

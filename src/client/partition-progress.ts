@@ -8,11 +8,16 @@ export class PartitionProgress {
   received: number;
   /** Everything below was handed to the application, or is known to be gone. */
   consumed: number;
+  /** Cluster whose offsets these are. */
+  readonly clusterId: string;
+  /** Where the broker was last asked to go on; a stream that begins below it comes from another log. */
+  resumedAt = 0;
   readonly #receivedAhead = new OffsetRanges();
   readonly #consumedAhead = new OffsetRanges();
 
-  constructor(topic: string, partition: number, firstOffset: number) {
+  constructor(topic: string, partition: number, firstOffset: number, clusterId: string) {
     this.topic = topic;
+    this.clusterId = clusterId;
     this.partition = partition;
     this.received = firstOffset;
     this.consumed = firstOffset;

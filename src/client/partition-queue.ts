@@ -5,7 +5,7 @@ import { BATCH_HEADER_BYTES } from '../wire/record-batch.ts';
 import type { HeaderInput } from '../wire/record-batch-encoder.ts';
 import { RecordBatchEncoder, recordBytesAtMost } from '../wire/record-batch-encoder.ts';
 import { Backoff } from './backoff.ts';
-import type { Delivery, ProducerIdentity } from './outgoing-batch.ts';
+import type { Delivery, LogIdentity, ProducerIdentity } from './outgoing-batch.ts';
 import { nextSequence, OutgoingBatch } from './outgoing-batch.ts';
 import type { ClientPorts } from './ports.ts';
 import type { ProducerPlan } from './producer-options.ts';
@@ -24,8 +24,8 @@ export interface QueueHost {
   readonly identity: ProducerIdentity | undefined;
   /** The broker does not accept `old` any more: a new one is needed, unless there is one already. */
   renewIdentity(old: ProducerIdentity): void;
-  /** Epoch of the partition's leader, as the broker of this connection has told; undefined until then. */
-  leaderEpoch(topic: string, partition: number): number | undefined;
+  /** The log that a partition has on this connection. */
+  logOf(topic: string, partition: number): LogIdentity;
   /** Asks for partitions and epochs of a topic again. */
   refreshTopic(topic: string): void;
   /** Pumps `queue` at the end of this turn. */
@@ -256,7 +256,7 @@ export class PartitionQueue implements BatchSender {
 
   #send(stream: ProducerStream, batch: OutgoingBatch): void {
     batch.attempts += 1;
-    batch.sentEpoch = this.#host.leaderEpoch(this.topic, this.partition);
+    batch.sentTo = this.#host.logOf(this.topic, this.partition);
     stream.send(this, batch, this.#plan.acks);
     if (this.#plan.acks === 0) {
       this.#remove(batch);
@@ -314,9 +314,7 @@ export class PartitionQueue implements BatchSender {
    * forgotten the producer, but not its records. Undefined while that is not to be told.
    */
   #isNewLog(batch: OutgoingBatch): boolean | undefined {
-    if (!batch.uncertain) return true;
-    const epoch = this.#host.leaderEpoch(this.topic, this.partition);
-    return epoch === undefined ? undefined : epoch > batch.lostEpoch;
+    return !batch.uncertain || batch.isNewTo(this.#host.logOf(this.topic, this.partition));
   }
 
   /** Removes a batch that will not be stored, or of which nobody will know. */

@@ -2,7 +2,7 @@ import type { Timer } from '../kernel/clock.ts';
 import { asSluiceError, SluiceError } from '../kernel/errors.ts';
 import { Backoff } from './backoff.ts';
 import type { Attachment, ConnectionSupervisor } from './connection-supervisor.ts';
-import type { ProducerIdentity } from './outgoing-batch.ts';
+import type { LogIdentity, ProducerIdentity } from './outgoing-batch.ts';
 import type { PartitionQueue, QueueHost } from './partition-queue.ts';
 import { PendingTopics } from './pending-topics.ts';
 import type { ClientPorts } from './ports.ts';
@@ -164,16 +164,18 @@ export class ProducerEngine implements QueueHost, Attachment {
       this.refreshTopic(queue.topic);
   }
 
-  leaderEpoch(topic: string, partition: number): number | undefined {
-    return this.#lanes.get(topic)?.leaderEpoch(partition);
+  logOf(topic: string, partition: number): LogIdentity {
+    const leaderEpoch = this.#lanes.get(topic)?.leaderEpoch(partition);
+    return { clusterId: this.session?.clusterId ?? '', leaderEpoch };
   }
 
   refreshTopic(topic: string): void {
-    const { session } = this;
+    const { supervisor } = this.#context;
+    const { session } = supervisor;
     this.#context.directory.shapeOf(topic).then(
       (shape) => {
         // Of a connection that is gone by now only the number of partitions is of use.
-        const known = session === this.session ? shape : { ...shape, leaderEpochs: [] };
+        const known = session === supervisor.session ? shape : { ...shape, leaderEpochs: [] };
         this.#lanes.get(topic)?.setShape(known);
       },
       () => undefined, // publishing goes on with what is known; what is wrong is said in answer to it

@@ -124,7 +124,11 @@ export class SubscriptionFeed implements Attachment, SessionSubscriber {
   }
 
   opened(reader: DeliveryReader): void {
-    this.#intake.opened(reader);
+    if (!this.#intake.opened(reader) && this.#plan.onGap === 'end') {
+      const text = `${reader.topic}/${reader.partition} has another log now, which begins at offset ${reader.firstOffset}`;
+      this.#end(new SluiceError('GAP', text));
+      return;
+    }
     this.#readers.add(reader);
     if (this.#buffer.full) reader.pause();
   }
@@ -179,6 +183,7 @@ export class SubscriptionFeed implements Attachment, SessionSubscriber {
   #subscribe(session: Session): void {
     const subscriptionId = session.addSubscriber(this);
     this.#session = session;
+    this.#intake.clusterId = session.clusterId;
     this.#source = { subscriptionId, inflatedMaxBytes: session.limits.maxInflatedBytes };
     this.#creditStreams = 0;
     this.#resuming = this.#everAccepted;
@@ -214,11 +219,13 @@ export class SubscriptionFeed implements Attachment, SessionSubscriber {
   }
 
   #resumePositions(): readonly Position[] {
-    const known = this.#intake.partitions.map(({ topic, partition, received }) => ({
-      topic,
-      partition,
-      offset: received,
-    }));
+    const known = this.#intake.partitions.flatMap((progress) => {
+      const { topic, partition, received, clusterId } = progress;
+      // Offsets of another cluster mean nothing here: whatever this one has of the partition begins below them.
+      const sameCluster = clusterId === this.#intake.clusterId;
+      progress.resumedAt = sameCluster ? received : Infinity;
+      return sameCluster ? [{ topic, partition, offset: received }] : [];
+    });
     const isNew = ({ topic, partition }: Position): boolean =>
       this.#intake.find(topic, partition) === undefined;
     return [...known, ...this.#plan.resume.filter(isNew)];

@@ -122,7 +122,13 @@ export class FakeConnection {
       if (error !== undefined) {
         send.write(encodeControl(FRAME.ERROR, ErrorSchema, { code: ERRORS[error].wire, message: 'refused' }));
       } else {
-        send.write(encodeControl(FRAME.WELCOME, WelcomeSchema, { version: 1, nodeId: 'fake' }));
+        send.write(
+          encodeControl(FRAME.WELCOME, WelcomeSchema, {
+            version: 1,
+            nodeId: 'fake',
+            clusterId: this.#broker.clusterId,
+          }),
+        );
       }
     }
     if (type === FRAME.REQUEST) this.#request(decodeControl(RequestSchema, payload));
@@ -218,6 +224,7 @@ export class FakeBroker implements AsyncDisposable {
   readonly connections: FakeConnection[] = [];
   readonly produced: Arrived[] = [];
   refuseHello: ErrorCode | 'silent' | undefined;
+  clusterId = 'fakes';
   partitions = 1;
   /** Of every partition; the broker begins anew when it grows. */
   leaderEpoch = 1;

@@ -39,7 +39,7 @@ describe('partition progress', () => {
   it('has received everything below its position, and knows what came beyond', () => {
     fc.assert(
       fc.property(spans, (arrived) => {
-        const progress = new PartitionProgress('t', 0, 5);
+        const progress = new PartitionProgress('t', 0, 5, 'c');
         const model = new Set([0, 1, 2, 3, 4]);
         for (const [from, length] of arrived) {
           progress.receive(from, from + length);

@@ -214,6 +214,13 @@ describe('retrying', () => {
     expect(new Set(broker.produced.map(({ header }) => header.producerId)).size).toBe(1);
   });
 
+  it('sends again what may have been stored elsewhere when it is connected to another cluster', async () => {
+    const lost = forgotten(() => {
+      broker.clusterId = 'another';
+    });
+    expect(await lost).toMatchObject({ offset: 1 });
+  });
+
   it('waits until it knows whether the broker has begun anew before it sends again what may have been stored', async () => {
     let refuse = true;
     const lost = forgotten(() => {

@@ -102,6 +102,50 @@ describe('an ordered subscription', () => {
     expect(await drain(subscription)).toEqual(['10=a', '11=b', '5=x', '12=c']);
   });
 
+  it.each(['ordered', 'unordered'] as const)(
+    'reads another log from its beginning when the topic is made again after it came back (%s)',
+    async (delivery) => {
+      const subscription = await subscribe({ delivery });
+      const restarts: unknown[] = [];
+      subscription.on('status', (status) => {
+        if (status.kind === 'restarted') restarts.push([status.from, status.to]);
+      });
+      broker.last.deliver('t', 0, 0).batch(0, ['a', 'b', 'c']);
+      await turns(5);
+      broker.last.cut();
+      await broker.pass(1000);
+      broker.last.deliver('t', 0, 0).batch(0, ['x', 'y']);
+      expect(await drain(subscription)).toEqual(['0=a', '1=b', '2=c', '0=x', '1=y']);
+      expect(restarts).toEqual([[3, 0]]);
+    },
+  );
+
+  it('reads what another cluster has from its beginning, whatever offsets there are', async () => {
+    const subscription = await subscribe();
+    broker.last.deliver('t', 0, 0).batch(0, ['a', 'b', 'c']);
+    await turns(5);
+    broker.last.cut();
+    broker.clusterId = 'another';
+    await broker.pass(1000);
+    expect(broker.last.subscribes[0]).toMatchObject({ start: { at: { case: 'earliest' } }, resume: [] });
+    broker.last.deliver('t', 0, 0).batch(0, ['x', 'y', 'z', 'u']);
+    expect(await drain(subscription)).toEqual(['0=a', '1=b', '2=c', '0=x', '1=y', '2=z', '3=u']);
+    expect(subscription.positions()).toEqual([{ topic: 't', partition: 0, offset: 4 }]);
+    broker.last.cut();
+    await broker.pass(1000);
+    expect(resumedAt()).toEqual([[0, 4]]);
+  });
+
+  it('ends with GAP there when it shall end at a gap', async () => {
+    const subscription = await subscribe({ onGap: 'end' });
+    broker.last.deliver('t', 0, 0).batch(0, ['a']);
+    expect(await drain(subscription)).toEqual(['0=a']);
+    broker.last.cut();
+    await broker.pass(1000);
+    broker.last.deliver('t', 0, 0).batch(0, ['x']);
+    await expect(drain(subscription)).rejects.toMatchObject({ code: 'GAP' });
+  });
+
   it('reads partitions that appeared while it was away from their beginning', async () => {
     await subscribe({ from: 'latest' });
     broker.last.cut();
