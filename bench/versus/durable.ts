@@ -88,9 +88,10 @@ function requireServers(): void {
 
 function tableOf(samples: readonly Found[], systems: readonly DurableSystem[]): string[] {
   const columns = SIZES.flatMap((bytes) =>
-    [...IN_FLIGHT.map((count) => (count === 1 ? 'one by one' : `${short(count)} in flight`)), 'read'].map(
-      (what) => `${short(bytes)} B ${what}`,
-    ),
+    [
+      ...IN_FLIGHT.map((count) => (count === 1 ? 'one by one' : `${count.toLocaleString('en')} in flight`)),
+      'read',
+    ].map((what) => `${bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KiB`} ${what}`),
   );
   const of = (system: DurableSystem, bytes: number): Found | undefined =>
     samples.find((one) => one.system === system && one.bytes === bytes);
