@@ -192,7 +192,7 @@ export interface Transport {
   readonly scheme: string;
   /** @throws ADDRESS_IN_USE, INVALID_CONFIG (certificate or key unusable) */
   listen(options: ListenOptions, onConnection: (connection: Connection) => void): Promise<Listener>;
-  /** @throws CONNECT_FAILED, CERTIFICATE_REJECTED, VERSION_MISMATCH (not this protocol), TIMEOUT, CANCELLED */
+  /** @throws CONNECT_FAILED, CERTIFICATE_REJECTED, VERSION_MISMATCH (not this protocol), TIMEOUT, CANCELLED, INVALID_CONFIG (own certificate or key unusable) */
   connect(options: ConnectOptions): Promise<Connection>;
 }
 

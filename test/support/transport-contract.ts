@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ERRORS } from '../../src/kernel/errors.ts';
 import type { Stream } from '../../src/transport/transport.ts';
+import { describeCertificates } from './transport-contract-certificates.ts';
 import { itWhen } from './it-when.ts';
 import type { ContractSubject } from './transport-stage.ts';
 import { TransportStage, WINDOW_BYTES } from './transport-stage.ts';
@@ -465,66 +466,6 @@ function describeConnections(stage: TransportStage): void {
     await roundTrip(client, 'x'.repeat(1_000));
     const { sentBytes, receivedBytes } = client.stats();
     expect([sentBytes >= 1_000, receivedBytes >= 1_000]).toEqual([true, true]);
-  });
-}
-
-function describeCertificates(stage: TransportStage): void {
-  const { verifies } = stage.subject;
-
-  it('shows the client’s certificate to the server', async () => {
-    const { authorityPem, client: identity } = stage.credentials;
-    const { server } = await stage.pair({
-      listen: { clientAuthoritiesPem: authorityPem },
-      connect: { identity },
-    });
-    expect(server.peerCertificate).toBeDefined();
-  });
-
-  it('has no certificate of a client that showed none', async () => {
-    const { server } = await stage.pair({ listen: { clientAuthoritiesPem: stage.credentials.authorityPem } });
-    expect(server.peerCertificate).toBeUndefined();
-  });
-
-  it('shows a new certificate to connections to come', async () => {
-    const { client, listener } = await stage.pair();
-    listener.setIdentity(stage.credentials.otherServer);
-    const later = await stage.connect(listener);
-    expect(Buffer.from(later.peerCertificate!).equals(client.peerCertificate!)).toBe(false);
-  });
-
-  it('lets no client without a certificate speak where one is required', async () => {
-    const spoke: string[] = [];
-    const listener = await stage.listen(
-      { clientAuthoritiesPem: stage.credentials.authorityPem, requireClientCertificate: true },
-      () => spoke.push('connected'),
-    );
-    // With TLS 1.3 the client may believe it is connected until the server's refusal arrives.
-    const ended = stage.connect(listener).then(closeOf, (error: unknown) => error);
-    await ended;
-    expect(spoke).toEqual([]);
-  });
-
-  itWhen(verifies)('refuses a server of an unknown authority', async () => {
-    const listener = await stage.listen();
-    const attempt = stage.connect(listener, { authoritiesPem: stage.credentials.strangerPem });
-    await expect(attempt).rejects.toMatchObject({ code: 'CERTIFICATE_REJECTED' });
-  });
-
-  itWhen(verifies)('refuses a server whose certificate carries another name', async () => {
-    const listener = await stage.listen();
-    const attempt = stage.connect(listener, { serverName: 'elsewhere.example' });
-    await expect(attempt).rejects.toMatchObject({ code: 'CERTIFICATE_REJECTED' });
-  });
-
-  itWhen(verifies)('accepts the name in place of the address', async () => {
-    const { client } = await stage.pair({ connect: { serverName: 'localhost' } }, echoStreams);
-    expect(await roundTrip(client, 'named')).toBe('named');
-  });
-
-  itWhen(verifies)('refuses a key that does not belong to the certificate', async () => {
-    const { server, client } = stage.credentials;
-    const identity = { certificatePem: server.certificatePem, privateKeyPem: client.privateKeyPem };
-    await expect(stage.listen({ identity })).rejects.toMatchObject({ code: 'INVALID_CONFIG' });
   });
 }
 

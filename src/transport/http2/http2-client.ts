@@ -5,6 +5,7 @@ import { checkServerIdentity, connect as connectTls } from 'node:tls';
 import { isIP } from 'node:net';
 import type { Clock } from '../../kernel/clock.ts';
 import { ERRORS, errorCodeFromWire, SluiceError } from '../../kernel/errors.ts';
+import { checkIdentity } from '../tls-identity.ts';
 import type { ConnectOptions } from '../transport.ts';
 import type { ConnectionParts } from './http2-connection.ts';
 import { Http2Connection } from './http2-connection.ts';
@@ -84,9 +85,10 @@ export class Http2ClientConnection extends Http2Connection {
   }
 }
 
-/** @throws CONNECT_FAILED, CERTIFICATE_REJECTED, VERSION_MISMATCH, TIMEOUT, CANCELLED */
+/** @throws CONNECT_FAILED, CERTIFICATE_REJECTED, VERSION_MISMATCH, TIMEOUT, CANCELLED, INVALID_CONFIG */
 export async function connectClient(options: ConnectOptions, clock: Clock): Promise<Http2ClientConnection> {
   if (options.signal?.aborted === true) throw new SluiceError('CANCELLED', 'connecting was given up');
+  if (options.identity !== undefined) checkIdentity(options.identity);
   const socket = openSocket(options);
   const session = openSession(socket, options);
   const { promise, resolve, reject } = Promise.withResolvers<Http2ClientConnection>();
@@ -105,8 +107,9 @@ export async function connectClient(options: ConnectOptions, clock: Clock): Prom
     ),
   );
   options.signal?.addEventListener('abort', cancel, { once: true });
-  session.on('error', (error: Error) => fail(connectError(error, address)));
-  socket.on('error', (error: Error) => fail(connectError(error, address)));
+  const broken = (error: Error): void => fail(connectError(error, address, isRejected(socket)));
+  session.on('error', broken);
+  socket.on('error', broken);
   const turnedAway = (_code: number, _last: number, data?: Uint8Array): void =>
     fail(refusalError(data, address));
   session.once('goaway', turnedAway);
@@ -207,9 +210,14 @@ function refusalError(data: Uint8Array | undefined, address: string): SluiceErro
 /** Errors of OpenSSL and Node that say that one end did not accept the other's certificate. */
 const CERTIFICATE_ERROR = /CERT|SIGNATURE|ISSUER|SELF_SIGNED|HOSTNAME|UNKNOWN_CA/;
 
-function connectError(error: Error, address: string): SluiceError {
+/** Whether this end did not accept the server's certificate. */
+function isRejected({ authorizationError }: TLSSocket): boolean {
+  return (authorizationError as unknown) !== null && (authorizationError as unknown) !== undefined;
+}
+
+function connectError(error: Error, address: string, rejected: boolean): SluiceError {
   const code = (error as NodeJS.ErrnoException).code ?? '';
-  if (CERTIFICATE_ERROR.test(code)) {
+  if (rejected || CERTIFICATE_ERROR.test(code)) {
     const text = `the certificate was not accepted when connecting to ${address}/tcp: ${error.message}`;
     return new SluiceError('CERTIFICATE_REJECTED', text, { cause: error });
   }

@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../../kernel/clock.ts';
 import { ERRORS, SluiceError } from '../../kernel/errors.ts';
+import { checkIdentity } from '../tls-identity.ts';
 import type { Connection, Listener, ListenOptions, TlsIdentity } from '../transport.ts';
 import type { Http2Connection } from './http2-connection.ts';
 import { serverLimits } from './http2-limits.ts';
@@ -153,8 +154,10 @@ function createServer(options: ListenOptions): Http2SecureServer {
   }
 }
 
+/** Node takes an empty certificate for none, and a mismatched key until somebody connects: so they are looked at before. */
 function secureContext(options: ListenOptions): { cert: string; key: string; ca?: string } {
   const { identity, clientAuthoritiesPem } = options;
+  checkIdentity(identity);
   return {
     cert: identity.certificatePem,
     key: identity.privateKeyPem,
@@ -163,6 +166,7 @@ function secureContext(options: ListenOptions): { cert: string; key: string; ca?
 }
 
 function unusable(error: unknown): SluiceError {
+  if (error instanceof SluiceError) return error;
   const advice = 'check that both are PEM and belong together';
   return new SluiceError('INVALID_CONFIG', `certificate or key of the server cannot be used: ${advice}`, {
     cause: error,

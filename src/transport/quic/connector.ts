@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { SluiceError, errorCodeFromWire } from '../../kernel/errors.ts';
+import { checkIdentity } from '../tls-identity.ts';
 import type { CloseReason, Connection, ConnectOptions } from '../transport.ts';
 import { LOOPBACK_PACKET_BYTES, PATH_PACKET_BYTES, isLoopback, makeConfig } from './config.ts';
 import type { TlsSetup } from './config.ts';
@@ -13,7 +14,7 @@ import { addressText } from './peer-address.ts';
 import { sessionKey } from './session-cache.ts';
 import type { SessionCache } from './session-cache.ts';
 import { RESET_KEY_BYTES, ResetTokens } from './stateless-reset.ts';
-import { checkIdentity, verifyServer } from './tls-verification.ts';
+import { verifyServer } from './tls-verification.ts';
 import { UdpSocket } from './udp-socket.ts';
 
 /** Connects to a QUIC server. @throws CONNECT_FAILED, CERTIFICATE_REJECTED, VERSION_MISMATCH, TIMEOUT, CANCELLED */

@@ -1,5 +1,6 @@
 import type { RemoteInfo } from 'node:dgram';
 import { ERRORS, SluiceError } from '../../kernel/errors.ts';
+import { checkIdentity } from '../tls-identity.ts';
 import type { Connection, Listener, ListenOptions, TlsIdentity } from '../transport.ts';
 import { LOOPBACK_PACKET_BYTES, PATH_PACKET_BYTES, isLoopback, makeConfig } from './config.ts';
 import type { TlsSetup, TuningSettings } from './config.ts';
@@ -13,7 +14,7 @@ import type { LongHeader } from './packet-header.ts';
 import { addressText } from './peer-address.ts';
 import { RetryTokens } from './retry-token.ts';
 import { RESET_KEY_BYTES, ResetTokens, deservesReset, resetFor } from './stateless-reset.ts';
-import { checkIdentity, verifyClient } from './tls-verification.ts';
+import { verifyClient } from './tls-verification.ts';
 import { UdpSocket } from './udp-socket.ts';
 
 /** Smaller datagrams with an Initial are refused, so that answers amplify nothing; RFC 9000 section 14.1. */
@@ -58,6 +59,7 @@ class QuicListener implements Listener {
   readonly #routes = new Map<string, QuicConnection>();
   readonly #connections = new Set<QuicConnection>();
   #configs: { readonly path: NativeConfig; readonly loopback: NativeConfig };
+  #clientAuthoritiesPem: string | undefined;
   #socket!: UdpSocket;
   #live = 0;
   #paused = false;
@@ -76,7 +78,8 @@ class QuicListener implements Listener {
     this.#tokens = new RetryTokens(context.clock, context.random);
     this.#resetTokens = new ResetTokens(settings.resetKey ?? context.random.bytes(RESET_KEY_BYTES));
     this.#resetLimit = new AnswerLimit(context.clock, RESETS_PER_SECOND);
-    this.#configs = this.#makeConfigs(options.identity);
+    this.#clientAuthoritiesPem = options.clientAuthoritiesPem;
+    this.#configs = this.#makeConfigs(options.identity, options.clientAuthoritiesPem);
   }
 
   async open(): Promise<void> {
@@ -108,8 +111,9 @@ class QuicListener implements Listener {
     return this.#live;
   }
 
-  setIdentity(identity: TlsIdentity): void {
-    this.#configs = this.#makeConfigs(identity);
+  setIdentity(identity: TlsIdentity, clientAuthoritiesPem = this.#clientAuthoritiesPem): void {
+    this.#configs = this.#makeConfigs(identity, clientAuthoritiesPem);
+    this.#clientAuthoritiesPem = clientAuthoritiesPem;
   }
 
   pause(): void {
@@ -127,8 +131,11 @@ class QuicListener implements Listener {
     await this.#socket.close();
   }
 
-  #makeConfigs(identity: TlsIdentity): { readonly path: NativeConfig; readonly loopback: NativeConfig } {
-    const { clientAuthoritiesPem, requireClientCertificate, limits } = this.#options;
+  #makeConfigs(
+    identity: TlsIdentity,
+    clientAuthoritiesPem: string | undefined,
+  ): { readonly path: NativeConfig; readonly loopback: NativeConfig } {
+    const { requireClientCertificate, limits } = this.#options;
     if (requireClientCertificate && clientAuthoritiesPem === undefined) {
       throw new SluiceError(
         'INVALID_CONFIG',

@@ -1,8 +1,7 @@
-import { X509Certificate, createPrivateKey } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { Clock } from '../../kernel/clock.ts';
 import { SluiceError } from '../../kernel/errors.ts';
-import type { TlsIdentity } from '../transport.ts';
 import type { NativeConnection } from './native.ts';
 
 /**
@@ -41,21 +40,6 @@ export function verifyClient(native: NativeConnection, clock: Clock): Uint8Array
   if (der === undefined) return undefined;
   checkDates(new X509Certificate(der), clock);
   return der;
-}
-
-/** Makes sure that a certificate and its key can be read and belong together. @throws INVALID_CONFIG */
-export function checkIdentity(identity: TlsIdentity): void {
-  let belongs: boolean;
-  try {
-    belongs = new X509Certificate(identity.certificatePem).checkPrivateKey(
-      createPrivateKey(identity.privateKeyPem),
-    );
-  } catch (cause) {
-    throw new SluiceError('INVALID_CONFIG', `certificate or private key cannot be read: ${String(cause)}`, {
-      cause,
-    });
-  }
-  if (!belongs) throw new SluiceError('INVALID_CONFIG', 'the private key does not belong to the certificate');
 }
 
 function checkDates(certificate: X509Certificate, clock: Clock): void {
