@@ -13,8 +13,13 @@ export class Slots {
     return this.#waiting.length;
   }
 
+  /** Does `work` when there is room for it now. @returns undefined when there is none */
+  tryRun<T>(work: () => Promise<T>): Promise<T> | undefined {
+    return this.#free > 0 ? this.run(work) : undefined;
+  }
+
   /** Does `work` when it is its turn. @throws what it throws */
-  async use<T>(work: () => Promise<T>): Promise<T> {
+  async run<T>(work: () => T | Promise<T>): Promise<T> {
     if (this.#free > 0) this.#free--;
     else
       await new Promise<void>((resolve) => {

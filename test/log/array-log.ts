@@ -126,7 +126,7 @@ export class ArrayLog {
       const base = batchBaseOffset(batch);
       const previousEnd = n > 0 ? batchNextOffset(batches[n - 1]!) : base;
       if (base !== previousEnd) expect.fail(`a batch at ${base} after one that ends at ${previousEnd}`);
-      return this.#recognise(batch, floor);
+      return this.recognise(batch, floor);
     });
     if (found.length > 0) {
       expect(found[0]!.base).toBeLessThanOrEqual(log.logStart);
@@ -168,7 +168,8 @@ export class ArrayLog {
     return low;
   }
 
-  #recognise(batch: Buffer, floor: number): Entry {
+  /** What was appended and came back as `batch`. @param floor below it is what nothing may have happened to */
+  protected recognise(batch: Buffer, floor: number): Entry {
     const base = batchBaseOffset(batch);
     const known = this.entries[this.#indexOf(base)];
     if (known?.base === base && known.bytes.equals(batch)) return known;

@@ -22,14 +22,18 @@ export class CompactedArray extends ArrayLog {
   }
 
   override async comeBack(log: PartitionLog, comeback: Comeback): Promise<void> {
-    this.checkEnds(log, comeback);
+    const floor = this.checkEnds(log, comeback);
     const batches: Buffer[] = [];
     for (let offset = log.logStart; offset < log.logEnd; offset = batchNextOffset(batches.at(-1)!)) {
       const portion = await log.read(offset, log.logEnd, 100_000);
       if (portion.length === 0) break;
       batches.push(...portion);
     }
-    this.entries = this.entries.filter(({ next }) => next <= log.logEnd);
+    const behind = batches.filter((batch) => batchBaseOffset(batch) >= floor);
+    this.entries = [
+      ...this.entries.filter(({ next }) => next <= floor),
+      ...behind.map((batch) => this.recognise(batch, floor)),
+    ];
     this.#checkRecords(batches, log.logStart, log.logEnd);
     this.#checkKept(batches, log.logStart);
     this.goOn(log, comeback);

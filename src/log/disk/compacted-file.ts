@@ -14,8 +14,10 @@ const UNSYNCED_MAX_BYTES = 8 * 1024 * 1024;
 export interface CompactionSource extends SegmentFacts {
   readonly path: string;
   readonly indexPath: string;
-  /** For the times at which batches were appended. */
-  readonly index: SegmentIndex;
+  /** Why the offsets behind it are gone; then nothing is merged into it. */
+  readonly lostBehind?: string | undefined;
+  /** Its index, for the times at which batches were appended. */
+  loadIndex(): Promise<SegmentIndex>;
 }
 
 /** The empty batch in place of one of which nothing is left. */
@@ -39,6 +41,9 @@ export class CompactedFile {
   readonly sources: CompactionSource[];
   readonly #files: FileSystem;
   readonly #path: string;
+  readonly #indexPath: string;
+  /** Of the source that batches come from. */
+  #sourceIndex: SegmentIndex;
   #first: OpenFile | undefined;
   #file: OpenFile | undefined;
   #bytes = 0;
@@ -49,10 +54,12 @@ export class CompactedFile {
   #pending: Pending | undefined;
   #maxTimestampMs = -Infinity;
 
-  /** @param file the first source, open for as long as batches of it are added */
-  constructor(files: FileSystem, first: CompactionSource, file: OpenFile) {
+  /** @param file the first source, open until the output is finished */
+  constructor(files: FileSystem, first: CompactionSource, sourceIndex: SegmentIndex, file: OpenFile) {
     this.#files = files;
     this.#path = `${first.path}${UNFINISHED}`;
+    this.#indexPath = `${first.indexPath}${UNFINISHED}`;
+    this.#sourceIndex = sourceIndex;
     this.#first = file;
     this.sources = [first];
     this.index = new SegmentIndex(first.baseOffset);
@@ -82,9 +89,10 @@ export class CompactedFile {
   }
 
   /** Goes on with another segment. */
-  async addSource(source: CompactionSource): Promise<void> {
+  async addSource(source: CompactionSource, sourceIndex: SegmentIndex): Promise<void> {
     await this.#change();
     this.#first = undefined;
+    this.#sourceIndex = sourceIndex;
     this.sources.push(source);
   }
 
@@ -121,7 +129,7 @@ export class CompactedFile {
     if (!this.#file) return;
     await this.#flush();
     await this.#file.sync();
-    const indexFile = await this.#files.open(`${this.sources[0]!.indexPath}${UNFINISHED}`, { create: true });
+    const indexFile = await this.#files.open(this.#indexPath, { create: true });
     try {
       await indexFile.truncate(0);
       await indexFile.write([this.index.encode(this.facts)], 0);
@@ -131,16 +139,22 @@ export class CompactedFile {
     }
   }
 
-  /** Lets go of the file. Idempotent. */
+  /** Lets go of the file. */
   async close(): Promise<void> {
-    const file = this.#file;
-    this.#file = undefined;
-    await file?.close();
+    await this.#file?.close();
+  }
+
+  /** Lets go of the file, and removes what was written, as far as that can be done now. */
+  async discard(): Promise<void> {
+    if (!this.#file) return;
+    await this.#file.close().catch(() => undefined);
+    for (const path of [this.#path, this.#indexPath])
+      await this.#files.removeFile(path).catch(() => undefined);
   }
 
   async #add(header: BatchHeader, bytes: Buffer, isSame: boolean): Promise<void> {
-    const source = this.sources.at(-1)!;
-    const appendedMs = source.index.appendedMsAt(header.baseOffset) ?? source.firstAppendMs;
+    const { firstAppendMs } = this.sources.at(-1)!;
+    const appendedMs = this.#sourceIndex.appendedMsAt(header.baseOffset) ?? firstAppendMs;
     this.index.add(header.baseOffset, this.#bytes, header.maxTimestampMs, appendedMs);
     this.#bytes += bytes.length;
     if (header.recordCount > 0 && header.maxTimestampMs > this.#maxTimestampMs) {

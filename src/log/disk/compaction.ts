@@ -11,6 +11,7 @@ import { UNFINISHED } from './file-names.ts';
 import type { FileSystem, OpenFile } from './file-system.ts';
 import { OffsetMap } from './offset-map.ts';
 import { scanSegment } from './segment-scan.ts';
+import { removeIfThere } from './snapshots.ts';
 import { TimeSlices } from './time-slices.ts';
 
 /** Producers whose last batch is remembered, per round and per segment; of others more is kept than need be. */
@@ -51,6 +52,8 @@ export interface CompactionJob {
   onReplacing(sources: readonly CompactionSource[]): void;
   /** Called when they are (`output`), or when that failed (undefined). Whoever has one of them open goes on with the old. */
   onReplaced(sources: readonly CompactionSource[], output: CompactedFile | undefined): void;
+  /** Called after {@link onReplaced}, when nothing is done to files any more that others may be about to remove. */
+  onInstalled(): void;
 }
 
 /** What a round did. */
@@ -161,7 +164,7 @@ class Round {
     const segments = this.#segments;
     const first = segments[at]!;
     return this.#open(first, async (file) => {
-      const output = new CompactedFile(files, first, file);
+      const output = new CompactedFile(files, first, await first.loadIndex(), file);
       try {
         await this.#copy(first, file, output);
         for (
@@ -169,21 +172,24 @@ class Round {
           next && this.#fits(output, next);
           next = segments[at + output.sources.length]
         ) {
-          await output.addSource(next);
+          await output.addSource(next, await next.loadIndex());
           const source = next;
           await this.#open(source, (opened) => this.#copy(source, opened, output));
         }
         await output.finish();
         if (output.isChanged) await this.#install(output);
-      } finally {
-        await output.close();
+      } catch (error) {
+        await output.discard();
+        throw error;
       }
+      await output.close();
       return output.sources.length;
     });
   }
 
   #fits({ bytes, sources }: CompactedFile, next: CompactionSource): boolean {
     const first = sources[0]!;
+    if (sources.at(-1)!.lostBehind !== undefined) return false;
     const { segmentBytes, segmentMs, segmentRecords } = this.#job.limits;
     return (
       next.baseOffset < this.#end &&
@@ -276,21 +282,30 @@ class Round {
     await removeIfThere(files, first.indexPath);
     await files.syncDirectory(directory);
     this.#job.onReplacing(sources);
+    try {
+      await this.#rename(output);
+      await files.syncDirectory(directory);
+      await files.rename(`${first.indexPath}${UNFINISHED}`, first.indexPath);
+      for (const { path, indexPath } of others) {
+        await files.removeFile(path);
+        await removeIfThere(files, indexPath);
+      }
+      await files.syncDirectory(directory);
+    } finally {
+      this.#job.onInstalled();
+    }
+    this.#freedBytes += sources.reduce((sum, { bytes }) => sum + bytes, 0) - output.facts.bytes;
+  }
+
+  async #rename(output: CompactedFile): Promise<void> {
+    const { path } = output.sources[0]!;
     let isDone = false;
     try {
-      await files.rename(`${first.path}${UNFINISHED}`, first.path);
+      await this.#job.files.rename(`${path}${UNFINISHED}`, path);
       isDone = true;
     } finally {
-      this.#job.onReplaced(sources, isDone ? output : undefined);
+      this.#job.onReplaced(output.sources, isDone ? output : undefined);
     }
-    await files.syncDirectory(directory);
-    await files.rename(`${first.indexPath}${UNFINISHED}`, first.indexPath);
-    for (const { path, indexPath } of others) {
-      await files.removeFile(path);
-      await removeIfThere(files, indexPath);
-    }
-    await files.syncDirectory(directory);
-    this.#freedBytes += sources.reduce((sum, { bytes }) => sum + bytes, 0) - output.facts.bytes;
   }
 
   async #open<T>({ path }: CompactionSource, work: (file: OpenFile) => Promise<T>): Promise<T> {
@@ -318,13 +333,5 @@ class LastBatches {
   isLast({ producerId, baseOffset }: BatchHeader): boolean | undefined {
     const last = this.#offsets.get(producerId);
     return last === undefined ? undefined : baseOffset >= last;
-  }
-}
-
-async function removeIfThere(files: FileSystem, path: string): Promise<void> {
-  try {
-    await files.removeFile(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
   }
 }

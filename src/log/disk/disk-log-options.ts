@@ -43,6 +43,8 @@ export interface DiskLogObserver {
   onFault(error: SluiceError): void;
   /** Appends are taken again. */
   onHealed(): void;
+  /** Compaction did not come to its end, and is tried again later; nothing else is affected. */
+  onCompactionFailed?(error: SluiceError): void;
 }
 
 /** What a log on disk needs. */

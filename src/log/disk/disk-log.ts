@@ -11,6 +11,7 @@ import type { LeaderEpoch, PartitionLog, RetentionLimits } from '../partition-lo
 import type { DiskLogOptions, DiskLogSettings } from './disk-log-options.ts';
 import { DurableWaiters } from './durable-waiters.ts';
 import type { LeaderEpochs } from '../leader-epochs.ts';
+import { LogCleaner } from './log-cleaner.ts';
 import type { WriterHost } from './log-writer.ts';
 import { LogWriter } from './log-writer.ts';
 import { recover } from './recovery.ts';
@@ -51,6 +52,7 @@ export class DiskLog implements PartitionLog, WriterHost {
   readonly #writer: LogWriter;
   readonly #snapshots: SnapshotSchedule;
   readonly #epochs: LeaderEpochs;
+  readonly #cleaner: LogCleaner;
   readonly #tail: Tail;
   readonly #waiters = new DurableWaiters();
   readonly #wallBaseMs: number;
@@ -74,10 +76,14 @@ export class DiskLog implements PartitionLog, WriterHost {
     this.#options = options;
     this.#wallBaseMs = wallMs;
     this.#monotonicBaseMs = clock.monotonicMs();
-    this.#store = new SegmentStore(recovered.segments, shared, (file, position, reason) => {
+    const onCorrupt = (file: string, position: number, reason: string): void => {
       shared.counters.corruptions++;
       observer.onCorrupt(file, position, reason);
-    });
+    };
+    this.#store = new SegmentStore(recovered.segments, shared, onCorrupt);
+    const { snapshots, compaction } = recovered;
+    const parts = { store: this.#store, snapshots, state: compaction, shared, onCorrupt, observer };
+    this.#cleaner = new LogCleaner(this, parts);
     this.#epochs = recovered.epochs;
     this.#logStart = recovered.logStart;
     this.#logEnd = this.#store.active.nextOffset;
@@ -85,7 +91,7 @@ export class DiskLog implements PartitionLog, WriterHost {
     this.#tail = new Tail(shared.tailBudget, this.#logEnd);
     this.#writer = new LogWriter(this, this.#store, shared);
     this.#snapshots = new SnapshotSchedule({
-      snapshots: recovered.snapshots,
+      snapshots,
       store: this.#store,
       writer: this.#writer,
       state: options.state,
@@ -196,6 +202,7 @@ export class DiskLog implements PartitionLog, WriterHost {
     this.#dropExpired(this.#limits);
     if (idle && active.bytes > 0 && this.#logStart >= active.nextOffset) this.#dropActive();
     if (this.wallMs() - this.#lastAppendMs >= QUIET_MS) this.#snapshots.whenQuiet(this.#positions());
+    this.#cleaner.consider();
   }
 
   configure(limits: Partial<DiskLogSettings>): void {
@@ -287,6 +294,8 @@ export class DiskLog implements PartitionLog, WriterHost {
   }
 
   #dropExpired(limits: RetentionLimits): void {
+    // Files that are being replaced go later, when this is looked at again.
+    if (this.#cleaner.isInstalling) return;
     this.#rolled = false;
     const { segments } = this.#store;
     const count = expiredSegments(segments, limits, this.#logStart, this.wallMs());
@@ -362,9 +371,11 @@ export class DiskLog implements PartitionLog, WriterHost {
   /** Cuts the log off at `offset`, with all that is derived from it. */
   async #goBack(offset: number): Promise<void> {
     const { shared, state } = this.#options;
+    await this.#cleaner.hold();
     await this.#snapshots.settled();
     await this.#writer.closeFile();
     await this.#snapshots.list.removeAbove(offset);
+    await this.#cleaner.truncate(offset);
     const end = await rewind(this.#store, this.directory, shared, offset);
     this.#logEnd = end;
     this.#durableEnd = end;
@@ -373,11 +384,13 @@ export class DiskLog implements PartitionLog, WriterHost {
     this.#epochs.truncate(end);
     await restoreState(this.#store, this.#snapshots.list, shared, state, end);
     await this.#writer.open();
+    this.#cleaner.resume();
   }
 
   async #close(): Promise<void> {
     this.#healing?.cancel();
     this.#flushTimer?.cancel();
+    await this.#cleaner.hold();
     await new Promise<void>((resolve) => {
       this.whenDurable(this.#logEnd, () => resolve());
     });

@@ -1,3 +1,5 @@
+import type { Random } from '../../kernel/random.ts';
+import { systemRandom } from '../../kernel/random.ts';
 import { Slots } from '../../kernel/slots.ts';
 import { ByteBudget } from '../byte-budget.ts';
 import type { FileSystem } from './file-system.ts';
@@ -13,6 +15,8 @@ export interface DiskLimits {
   readonly indexCacheBytes: number;
   /** Files that stay open for readers. */
   readonly openFiles: number;
+  /** Memory of the compaction that goes on, for the latest offset of each key. Default 32 MiB: 1.4 million keys a round. */
+  readonly compactionBytes?: number;
 }
 
 const MiB = 1024 * 1024;
@@ -30,6 +34,8 @@ export const DEFAULT_DISK_LIMITS: DiskLimits = {
  */
 const READS_AT_ONCE = 8;
 
+const COMPACTION_BYTES = 32 * MiB;
+
 /** What logs on disk count, all together; plain fields that metrics read. */
 export interface DiskCounters {
   writes: number;
@@ -39,6 +45,11 @@ export interface DiskCounters {
   faults: number;
   corruptions: number;
   recoveries: number;
+  /** Rounds of compaction that were brought to their end, bytes they read, and bytes that files became smaller. */
+  compactions: number;
+  compactedBytes: number;
+  freedBytes: number;
+  compactionFailures: number;
 }
 
 /** What all logs on one disk share. */
@@ -49,10 +60,19 @@ export interface DiskShared {
   readonly openFiles: OpenFiles;
   readonly indexes: IndexCache;
   readonly reads: Slots;
+  /** One log at a time is compacted. */
+  readonly compactions: Slots;
+  readonly compactionBytes: number;
+  /** For digests of keys. */
+  readonly random: Random;
   readonly counters: DiskCounters;
 }
 
-export function createDiskShared(files: FileSystem, limits: DiskLimits = DEFAULT_DISK_LIMITS): DiskShared {
+export function createDiskShared(
+  files: FileSystem,
+  limits: DiskLimits = DEFAULT_DISK_LIMITS,
+  random: Random = systemRandom,
+): DiskShared {
   const openFiles = new OpenFiles(files, limits.openFiles);
   return {
     files,
@@ -61,6 +81,20 @@ export function createDiskShared(files: FileSystem, limits: DiskLimits = DEFAULT
     openFiles,
     indexes: new IndexCache(files, openFiles, limits.indexCacheBytes),
     reads: new Slots(READS_AT_ONCE),
-    counters: { writes: 0, writtenBytes: 0, writeMs: 0, faults: 0, corruptions: 0, recoveries: 0 },
+    compactions: new Slots(1),
+    compactionBytes: limits.compactionBytes ?? COMPACTION_BYTES,
+    random,
+    counters: {
+      writes: 0,
+      writtenBytes: 0,
+      writeMs: 0,
+      faults: 0,
+      corruptions: 0,
+      recoveries: 0,
+      compactions: 0,
+      compactedBytes: 0,
+      freedBytes: 0,
+      compactionFailures: 0,
+    },
   };
 }

@@ -15,7 +15,7 @@ export class IndexCache {
   readonly #maxBytes: number;
   /** In order of last use; by path of the index file. */
   readonly #indexes = new Map<string, SegmentIndex>();
-  readonly #loading = new Map<string, Promise<SegmentIndex>>();
+  readonly #loading = new Map<Segment, Promise<SegmentIndex>>();
   #bytes = 0;
 
   constructor(files: FileSystem, openFiles: OpenFiles, maxBytes: number) {
@@ -39,10 +39,10 @@ export class IndexCache {
       this.#indexes.set(path, known);
       return known;
     }
-    let loading = this.#loading.get(path);
+    let loading = this.#loading.get(segment);
     if (!loading) {
-      loading = this.#read(segment).finally(() => this.#loading.delete(path));
-      this.#loading.set(path, loading);
+      loading = this.#read(segment).finally(() => this.#loading.delete(segment));
+      this.#loading.set(segment, loading);
     }
     return loading;
   }
@@ -69,7 +69,8 @@ export class IndexCache {
     const read = await readIndex(this.#files, segment.indexPath);
     const fits = read?.facts.bytes === segment.bytes && read.facts.nextOffset === segment.nextOffset;
     const index = fits ? read.index : await this.#rebuild(segment);
-    this.keep(segment.indexPath, index);
+    // When the file was replaced meanwhile, there is another index for this path by now.
+    if (!segment.replaced) this.keep(segment.indexPath, index);
     return index;
   }
 

@@ -1,5 +1,6 @@
 import { dirname, join } from 'node:path';
 import type { BatchHeader } from '../../wire/record-batch.ts';
+import { CompactionState } from './compaction-state.ts';
 import type { DiskLogOptions } from './disk-log-options.ts';
 import { LeaderEpochs } from '../leader-epochs.ts';
 import { KEPT_ASIDE, filePath, sortFiles } from './file-names.ts';
@@ -12,7 +13,7 @@ import type { ScanEnd } from './segment-scan.ts';
 import { SegmentIndex } from './segment-index.ts';
 import { Segment } from './segment.ts';
 import type { Snapshot } from './snapshot.ts';
-import { Snapshots } from './snapshots.ts';
+import { Snapshots, removeIfThere } from './snapshots.ts';
 
 /**
  * One write takes this much at most, and nothing that was acknowledged lies behind a write that was not. So damage that begins
@@ -32,6 +33,7 @@ export interface RecoveredLog {
   readonly snapshots: Snapshots;
   readonly epochs: LeaderEpochs;
   readonly logStart: number;
+  readonly compaction: CompactionState;
   /** Whether more was read than the newest snapshot says: then a new one is due. */
   readonly scannedBytes: number;
 }
@@ -60,6 +62,8 @@ class Recovery {
   readonly #segments: Segment[] = [];
   #epochs = new LeaderEpochs([]);
   #snapshots!: Snapshots;
+  #compaction!: CompactionState;
+  readonly #sizes = new Map<string, number>();
   #truncatedBytes = 0;
   #scannedBytes = 0;
   #rebuiltIndexes = 0;
@@ -73,12 +77,12 @@ class Recovery {
   }
 
   async run(): Promise<RecoveredLog> {
-    await this.#files.makeDirectory(this.#directory);
-    const found = sortFiles(await this.#files.list(this.#directory));
+    const found = sortFiles(await this.#list());
     for (const name of found.unfinished) await this.#files.removeFile(join(this.#directory, name));
     // A file that the last process had just made may be lost yet, and from now on more is put into it.
     await this.#files.syncDirectory(this.#directory);
     this.#snapshots = new Snapshots(this.#directory, this.#files, found.snapshots);
+    this.#compaction = await CompactionState.load(this.#directory, this.#files);
     const snapshot = await this.#chooseSnapshot(found);
     if (!snapshot) this.#options.state.reset();
     this.#epochs = new LeaderEpochs(snapshot?.facts.epochs ?? []);
@@ -89,10 +93,21 @@ class Recovery {
     return {
       segments: this.#segments,
       snapshots: this.#snapshots,
+      compaction: this.#compaction,
       epochs: this.#epochs,
       logStart: this.#logStart(snapshot),
       scannedBytes: this.#scannedBytes,
     };
+  }
+
+  async #list(): Promise<readonly string[]> {
+    try {
+      return await this.#files.list(this.#directory);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      await this.#files.makeDirectory(this.#directory);
+      return [];
+    }
   }
 
   #logStart(snapshot: Snapshot | undefined): number {
@@ -119,6 +134,10 @@ class Recovery {
       const base = bases[at]!;
       const segment = new Segment(this.#directory, base);
       const isLast = at === bases.length - 1;
+      if (!isLast && (await this.#isLeftover(segment))) {
+        await this.#remove(segment);
+        continue;
+      }
       if (snapshot && base < snapshot.facts.segment) {
         await this.#takeSealed(segment, snapshot);
       } else {
@@ -129,16 +148,26 @@ class Recovery {
     }
   }
 
-  /** Adds a segment, unless it is what a merge or a deletion left behind. */
-  async #keep(segment: Segment, logStart: number, isLast: boolean): Promise<void> {
+  /** Whether a segment is what a merge left behind: all of it lies inside the one before. */
+  async #isLeftover({ baseOffset, path }: Segment): Promise<boolean> {
     const end = this.#segments.at(-1)?.nextOffset ?? 0;
-    const merged = segment.baseOffset < end && segment.nextOffset <= end;
+    if (baseOffset >= end) return false;
+    const { nextOffset } = await this.#withFile(path, async (file) =>
+      scanSegment(file, { from: 0, to: await file.size() }, () => true, { holes: true, verifyCrc: false }),
+    );
+    return nextOffset <= end;
+  }
+
+  async #remove({ path, indexPath }: Segment): Promise<void> {
+    await this.#files.removeFile(path);
+    await removeIfThere(this.#files, indexPath);
+    await this.#files.syncDirectory(this.#directory);
+  }
+
+  /** Adds a segment, unless it was deleted. */
+  async #keep(segment: Segment, logStart: number, isLast: boolean): Promise<void> {
     const deleted = segment.nextOffset <= logStart && segment.bytes > 0;
-    if (!isLast && (merged || deleted)) {
-      await this.#files.removeFile(segment.path);
-      await this.#files.removeFile(segment.indexPath).catch(() => undefined);
-      return;
-    }
+    if (!isLast && deleted) return this.#remove(segment);
     const previous = this.#segments.at(-1);
     if (previous) previous.index = undefined;
     this.#segments.push(segment);
@@ -148,7 +177,8 @@ class Recovery {
   async #takeSealed(segment: Segment, { facts }: Snapshot): Promise<void> {
     const size = await this.#sizeOf(segment.path);
     const known = facts.segments.find(({ baseOffset }) => baseOffset === segment.baseOffset);
-    if (known?.bytes === size) {
+    // What the snapshot says of a file that was written anew since may fit it by chance; its index does not.
+    if (known?.bytes === size && !this.#wasRewritten(segment)) {
       segment.assume({ ...known, maxTimestampMs: known.maxTimestampMs ?? -Infinity });
       return;
     }
@@ -179,9 +209,8 @@ class Recovery {
       segment.assume({ ...known, maxTimestampMs: known.maxTimestampMs ?? -Infinity });
       segment.index = snapshot.index;
     }
-    const compacted = this.#options.settings.cleanup !== 'delete';
     const from = segment.bytes;
-    const end = await this.#scan(segment, size, compacted && !isLast, (header) => {
+    const end = await this.#scan(segment, size, this.#wasRewritten(segment), (header) => {
       this.#epochs.add(header.leaderEpoch, header.baseOffset);
       this.#options.state.replay(header);
     });
@@ -193,6 +222,11 @@ class Recovery {
     return isLast ? this.#endLast(segment, end, size) : this.#setAside(segment, end, size);
   }
 
+  /** Whether compaction may have left holes in it. */
+  #wasRewritten({ baseOffset }: Segment): boolean {
+    return baseOffset < this.#compaction.facts.rewrittenBelow;
+  }
+
   /** Checks everything from the end of what is known of `segment`, and takes note of it. */
   async #scan(
     segment: Segment,
@@ -201,6 +235,7 @@ class Recovery {
     visit: (header: BatchHeader) => void,
   ): Promise<ScanEnd> {
     const from = segment.bytes;
+    if (from === size) return { position: size, nextOffset: segment.nextOffset, kind: 'end', reason: '' };
     this.#scannedBytes += size - from;
     return this.#withFile(segment.path, (file) =>
       scanSegment(
@@ -306,7 +341,6 @@ class Recovery {
   #findLost(): void {
     const active = this.#segments.at(-1)!;
     active.index ??= new SegmentIndex(active.baseOffset);
-    if (this.#options.settings.cleanup !== 'delete') return;
     for (const [at, segment] of this.#segments.entries()) {
       const next = this.#segments[at + 1];
       if (!next || next.baseOffset <= segment.nextOffset) continue;
@@ -326,8 +360,13 @@ class Recovery {
     });
   }
 
-  #sizeOf(path: string): Promise<number> {
-    return this.#withFile(path, (file) => file.size());
+  /** A file is looked at once: with thousands of logs, that is what a start consists of. */
+  async #sizeOf(path: string): Promise<number> {
+    const known = this.#sizes.get(path);
+    if (known !== undefined) return known;
+    const size = await this.#withFile(path, (file) => file.size());
+    this.#sizes.set(path, size);
+    return size;
   }
 
   async #withFile<T>(path: string, work: (file: OpenFile) => Promise<T>): Promise<T> {

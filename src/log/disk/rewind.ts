@@ -6,6 +6,7 @@ import type { SegmentStore } from './segment-store.ts';
 import type { Segment } from './segment.ts';
 import { segmentAt } from './segment.ts';
 import type { Snapshots } from './snapshots.ts';
+import { removeIfThere } from './snapshots.ts';
 
 const COPY_BYTES = 1024 * 1024;
 
@@ -115,14 +116,6 @@ async function cutPosition(
     );
     return cut;
   });
-}
-
-async function removeIfThere(files: FileSystem, path: string): Promise<void> {
-  try {
-    await files.removeFile(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
 }
 
 async function withFile<T>(

@@ -17,6 +17,9 @@ const LEAST_READ_BYTES = 64 * 1024;
 /** Readers whose next position in the file is remembered, so that they need not look for it. */
 const MAX_HINTS = 256;
 
+/** Files were replaced while they were read: to be read once more. */
+const REPLACED = 'replaced' as const;
+
 /** Told of damage that a reader came upon. */
 export type OnCorrupt = (file: string, position: number, reason: string) => void;
 
@@ -57,18 +60,37 @@ export class SegmentStore {
    * @throws CORRUPT_LOG where what was stored is not there any more; STORAGE_FAILED
    */
   async read(offset: number, upTo: number, maxBytes: number): Promise<Buffer[]> {
+    for (;;) {
+      const found = await this.#readOnce(offset, upTo, maxBytes);
+      if (found !== REPLACED) return found;
+    }
+  }
+
+  /** Puts `segment` in the place of others, which are neighbours. */
+  replace(replaced: readonly Segment[], segment: Segment): void {
+    this.segments.splice(this.segments.indexOf(replaced[0]!), replaced.length, segment);
+    this.forgetHints();
+  }
+
+  async #readOnce(offset: number, upTo: number, maxBytes: number): Promise<Buffer[] | typeof REPLACED> {
     let from = offset;
     for (let at = Math.max(0, segmentAt(this.segments, from)); from < upTo; at++) {
       const segment = this.segments[at];
       if (!segment) return [];
       if (from < segment.nextOffset) {
         const found = await this.#inTurn(segment, from, upTo, maxBytes).catch((error: unknown) => {
+          if (segment.replaced) return REPLACED;
           if (this.segments.includes(segment)) throw error;
           return undefined;
         });
+        if (found === REPLACED) {
+          await segment.replaced;
+          return REPLACED;
+        }
         // The segment went while it was read: whoever asks once more is told what is there now.
         if (!found) return [];
         if (found.length > 0) return found;
+        if (this.segments[at] !== segment) return REPLACED;
       }
       // A hole of compaction, or something that was there and is not.
       if (segment.lostBehind !== undefined && this.segments[at + 1])
@@ -83,7 +105,14 @@ export class SegmentStore {
     for (const segment of this.segments.slice(Math.max(0, segmentAt(this.segments, from)))) {
       if (segment.baseOffset >= upTo) return undefined;
       if (segment.maxTimestampMs < timestampMs) continue;
-      const found = await this.#findInSegment(segment, timestampMs, from);
+      const found = await this.#findInSegment(segment, timestampMs, from).catch((error: unknown) => {
+        if (segment.replaced) return REPLACED;
+        throw error;
+      });
+      if (found === REPLACED) {
+        await segment.replaced;
+        return this.findTimestamp(timestampMs, from, upTo);
+      }
       if (found) return batchBaseOffset(found) < upTo ? found : undefined;
     }
     return undefined;
@@ -114,11 +143,21 @@ export class SegmentStore {
     this.#hints.clear();
   }
 
-  #inTurn(segment: Segment, from: number, upTo: number, maxBytes: number): Promise<Buffer[]> {
-    return this.#shared.reads.use(() => this.#readSegment(segment, from, upTo, maxBytes));
+  #inTurn(
+    segment: Segment,
+    from: number,
+    upTo: number,
+    maxBytes: number,
+  ): Promise<Buffer[] | typeof REPLACED> {
+    return this.#shared.reads.run(() => this.#readSegment(segment, from, upTo, maxBytes));
   }
 
-  async #readSegment(segment: Segment, offset: number, upTo: number, maxBytes: number): Promise<Buffer[]> {
+  async #readSegment(
+    segment: Segment,
+    offset: number,
+    upTo: number,
+    maxBytes: number,
+  ): Promise<Buffer[] | typeof REPLACED> {
     const hint = this.#hints.get(offset);
     let position: number;
     let least = LEAST_READ_BYTES;
@@ -129,6 +168,7 @@ export class SegmentStore {
       position = (await this.#shared.indexes.load(segment)).find(offset).position;
     }
     return this.#shared.openFiles.use(segment.path, async (file) => {
+      if (segment.replaced) return REPLACED;
       let wanted = Math.max(maxBytes, least);
       for (;;) {
         const length = Math.min(wanted, segment.bytes - position);
@@ -203,10 +243,15 @@ export class SegmentStore {
     }
   }
 
-  async #findInSegment(segment: Segment, timestampMs: number, from: number): Promise<Buffer | undefined> {
+  async #findInSegment(
+    segment: Segment,
+    timestampMs: number,
+    from: number,
+  ): Promise<Buffer | typeof REPLACED | undefined> {
     const start = (await this.#shared.indexes.load(segment)).findTimestamp(timestampMs);
     if (!start) return undefined;
     return this.#shared.openFiles.use(segment.path, async (file) => {
+      if (segment.replaced) return REPLACED;
       let found: Buffer | undefined;
       const end = await scanSegment(
         file,

@@ -17,6 +17,7 @@ export class Segment implements SegmentFacts {
   index: SegmentIndex | undefined;
   /** Why the offsets between this segment and the next are gone, although nobody deleted them. */
   lostBehind: string | undefined;
+  #replacing: PromiseWithResolvers<void> | undefined;
 
   constructor(directory: string, baseOffset: number) {
     this.baseOffset = baseOffset;
@@ -30,6 +31,24 @@ export class Segment implements SegmentFacts {
     const segment = new Segment(directory, baseOffset);
     segment.index = new SegmentIndex(baseOffset);
     return segment;
+  }
+
+  /**
+   * Set from just before the file is replaced by another: who opened it later may have either, and has to begin again, with what
+   * the log then has in this place, when it resolves.
+   */
+  get replaced(): Promise<void> | undefined {
+    return this.#replacing?.promise;
+  }
+
+  beginReplacing(): void {
+    this.#replacing = Promise.withResolvers();
+  }
+
+  /** @param isDone false: the file is what it was */
+  endReplacing(isDone: boolean): void {
+    this.#replacing?.resolve();
+    if (!isDone) this.#replacing = undefined;
   }
 
   /** Takes over what is known about the file. */

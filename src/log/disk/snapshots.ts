@@ -59,6 +59,16 @@ export class Snapshots {
     if (gone.length > 0) await this.#files.syncDirectory(this.#directory);
   }
 
+  /** Removes those at or below `offset`, durably: files that they speak of are about to change. */
+  async removeUpTo(offset: number): Promise<void> {
+    const gone = this.#offsets.filter((one) => one <= offset);
+    for (const one of gone) {
+      await removeIfThere(this.#files, this.#path(one));
+      this.#offsets = this.#offsets.filter((other) => other !== one);
+    }
+    if (gone.length > 0) await this.#files.syncDirectory(this.#directory);
+  }
+
   async #remove(offset: number): Promise<void> {
     // One that stays is no harm.
     await this.#files.removeFile(this.#path(offset)).catch(() => undefined);
@@ -87,4 +97,13 @@ export async function replaceFile(
   }
   await files.rename(unfinished, path);
   await files.syncDirectory(directory);
+}
+
+/** Removes a file; none is no error. */
+export async function removeIfThere(files: FileSystem, path: string): Promise<void> {
+  try {
+    await files.removeFile(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
 }

@@ -97,6 +97,7 @@ export class CompactionStage {
       signal: new AbortController().signal,
       onCorrupt: () => undefined,
       onReplacing: () => undefined,
+      onInstalled: () => undefined,
       onReplaced: (sources, output) => {
         this.#replaced(sources, output);
       },
@@ -143,7 +144,7 @@ export class CompactionStage {
     const path = filePath(DIRECTORY, baseOffset, 'log');
     this.disk.plant(path, Buffer.concat(batches));
     const segment = await this.#scan(baseOffset, appendedMs);
-    this.disk.plant(segment.indexPath, segment.index.encode(segment));
+    this.disk.plant(segment.indexPath, (await segment.loadIndex()).encode(segment));
     this.segments.push(segment);
   }
 
@@ -163,14 +164,20 @@ export class CompactionStage {
     );
     await file.close();
     if (end.kind === 'damaged') throw new Error(`${segment.path} at ${end.position}: ${end.reason}`);
-    return segment as CompactionSource;
+    const index = segment.index!;
+    return Object.assign(segment, { loadIndex: () => Promise.resolve(index) });
   }
 
   #replaced(sources: readonly CompactionSource[], output: CompactedFile | undefined): void {
     if (!output) return;
     const at = this.segments.indexOf(sources[0]!);
     const { path, indexPath } = sources[0]!;
-    this.segments.splice(at, sources.length, { ...output.facts, path, indexPath, index: output.index });
+    this.segments.splice(at, sources.length, {
+      ...output.facts,
+      path,
+      indexPath,
+      loadIndex: () => Promise.resolve(output.index),
+    });
   }
 }
 

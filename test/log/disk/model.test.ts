@@ -57,6 +57,8 @@ const FAILING: typeof LIFE = [
   ...LIFE,
   [8, (history, random) => history.fault(random)],
   [4, (history) => history.pass(12_000)],
+  // What the broker does now and then, whether the disk is well or not.
+  [3, (history) => history.pass(1100).then(() => history.log.enforceRetention())],
 ];
 
 async function live(seed: number, settings: DiskLogSettings, life: typeof LIFE): Promise<void> {
@@ -97,6 +99,15 @@ describe('a disk log has every batch that it promised, once and in order,', () =
   histories('with retention by bytes', { retentionBytes: 20_000 }, DROPPING);
   histories('with retention by age and records', { retentionMs: 8000, retentionRecords: 200 }, DROPPING);
   histories('while it is compacted', { cleanup: 'compact' }, COMPACTING);
+  histories(
+    'while it is compacted, and drops what is old',
+    { cleanup: 'compact,delete', retentionBytes: 20_000 },
+    [...COMPACTING, ...DROPPING.slice(LIFE.length)],
+  );
+  histories('while it is compacted on a disk that fails', { cleanup: 'compact' }, [
+    ...COMPACTING,
+    ...FAILING.slice(LIFE.length),
+  ]);
   histories('when it is truncated', {}, TRUNCATING);
   histories('when the disk fails and is well again', {}, FAILING);
   histories('up to the last flush, when it flushes now and then', { flush: 'interval' }, FAILING);
