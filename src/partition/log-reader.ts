@@ -66,10 +66,11 @@ export class LogReader implements PartitionReader, Waiter {
       if (now) return now;
       const scanning = this.#scan?.done === false;
       const upTo = scanning ? this.#scan!.end : this.#source.highWatermark;
-      const found = this.#source.log.read(this.#readFrom(), upTo, this.#readBytes(maxBytes));
+      const from = this.#readFrom();
+      const found = this.#source.log.read(from, upTo, this.#readBytes(maxBytes));
       if (found instanceof Promise) {
         return found.then(
-          (batches) => this.#takeLate(batches, upTo) ?? this.read(maxBytes),
+          (batches) => this.#takeLate(from, batches, upTo) ?? this.read(maxBytes),
           (error: unknown) => this.#fail(error),
         );
       }
@@ -145,7 +146,9 @@ export class LogReader implements PartitionReader, Waiter {
   }
 
   /** What was waited for takes no time from what comes after it. */
-  #takeLate(batches: readonly Buffer[], upTo: number): ReadResult | undefined {
+  #takeLate(from: number, batches: readonly Buffer[], upTo: number): ReadResult | undefined {
+    // Deleted while it was read: what came, or that nothing came, says nothing about what is missing in between.
+    if (this.#source.log.logStart > from) return undefined;
     return this.#take(batches, upTo, this.#source.clock.monotonicMs());
   }
 

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DiskLog } from '../../src/log/disk/disk-log.ts';
 import type { DiskLogSettings } from '../../src/log/disk/disk-log.ts';
-import { createDiskShared } from '../../src/log/disk/disk-shared.ts';
+import { DEFAULT_DISK_LIMITS, createDiskShared } from '../../src/log/disk/disk-shared.ts';
 import type { Partition } from '../../src/partition/partition.ts';
 import { ProducerWindow } from '../../src/partition/producer-window.ts';
 import type { PartitionReader } from '../../src/partition/reader.ts';
@@ -19,6 +19,7 @@ const SETTINGS: DiskLogSettings = {
   flushIntervalMs: 1000,
   cleanup: 'delete',
   tombstoneMs: 86_400_000,
+  segmentBytes: 4096,
 };
 const OBSERVER = {
   onRecovered: () => undefined,
@@ -40,7 +41,7 @@ async function open(): Promise<void> {
     firstOffset: 0,
     settings: SETTINGS,
     state: producers,
-    shared: createDiskShared(disk),
+    shared: createDiskShared(disk, { ...DEFAULT_DISK_LIMITS, tailBytes: 0 }),
     observer: OBSERVER,
   });
   partition = openPartition({ clock, log, producers });
@@ -180,6 +181,21 @@ describe('a partition on disk', () => {
     expect(() => partition.deleteBefore(1)).toThrow(coded('OFFSET_OUT_OF_RANGE'));
     release();
     await turns();
+  });
+});
+
+describe('a reader that is behind', () => {
+  it('is told of what is deleted while it is being read', async () => {
+    for (let n = 0; n < 80; n++) await store(batchOf([{ value: 'x'.repeat(1000) }]));
+    const reader = readerAt('earliest');
+    const release = disk.hold(['read']);
+    const reading = reader.read(1e6);
+    expect(reading).toBeInstanceOf(Promise);
+    await turns();
+    partition.deleteBefore(20);
+    await turns(50);
+    release();
+    expect(await reading).toMatchObject({ kind: 'gap', from: 0, to: 20 });
   });
 });
 

@@ -12,6 +12,8 @@ import { replaceFile } from './snapshots.ts';
 
 /** Bytes of one log that wait for the disk; above it appends are OVERLOADED. */
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
+/** Offsets in an index are 32 bits, relative to the segment's first, and a few bytes of compressed batch may claim millions of records. */
+const MAX_SEGMENT_OFFSETS = 2 ** 31;
 
 /** A batch on its way to the file. */
 export interface PendingBatch {
@@ -244,12 +246,14 @@ export class LogWriter {
 
   /** What the next write takes, in order: as much as fits it and the segment, at least one batch. */
   #takeSome(): PendingBatch[] {
-    const room = segmentBytesOf(this.#host.settings) - this.#store.active.bytes;
+    const { active } = this.#store;
+    const room = segmentBytesOf(this.#host.settings) - active.bytes;
+    const end = active.baseOffset + MAX_SEGMENT_OFFSETS;
     let count = 0;
     let bytes = 0;
     for (const batch of this.#waiting) {
       bytes += batch.bytes.length;
-      if (count > 0 && (bytes > MAX_WRITE_BYTES || bytes > room)) break;
+      if (count > 0 && (bytes > MAX_WRITE_BYTES || bytes > room || batch.nextOffset > end)) break;
       count++;
     }
     return this.#waiting.splice(0, count);
@@ -262,7 +266,7 @@ export class LogWriter {
     return (
       this.#rollWanted ||
       active.bytes + (this.#waiting[0]?.bytes.length ?? 0) > segmentBytesOf(settings) ||
-      active.nextOffset - active.baseOffset >= segmentRecordsOf(settings) ||
+      active.nextOffset - active.baseOffset >= Math.min(segmentRecordsOf(settings), MAX_SEGMENT_OFFSETS) ||
       this.#host.wallMs() - active.firstAppendMs >= segmentMsOf(settings)
     );
   }

@@ -72,6 +72,10 @@ class NodeFile implements OpenFile {
           reject(error);
           return;
         }
+        if (bytes === 0) {
+          reject(new Error('the system took none of what was to be written'));
+          return;
+        }
         at += bytes;
         left = behind(left, bytes);
         step();

@@ -42,8 +42,12 @@ export class SnapshotSchedule {
   #wanted: boolean;
   #lastBytes = 0;
   #capture: { readonly offset: number; readonly state: Buffer } | undefined;
-  #writing: Promise<void> | undefined;
+  #isWriting = false;
+  /** The part of writing that touches files. */
+  #filing: Promise<void> | undefined;
   #isHeld = false;
+  /** How often it was held: what was begun before is given up. */
+  #holds = 0;
 
   constructor(options: ScheduleOptions) {
     this.#options = options;
@@ -63,7 +67,7 @@ export class SnapshotSchedule {
 
   /** Copies the state when a snapshot is due; in no append, so that state and log agree. */
   beforeWrite({ logEnd }: Position): void {
-    if (this.#isHeld || this.#capture || this.#writing || !this.#isDue()) return;
+    if (this.#isHeld || this.#capture || this.#isWriting || !this.#isDue()) return;
     this.#capture = { offset: logEnd, state: this.#options.state.snapshot() };
   }
 
@@ -82,7 +86,7 @@ export class SnapshotSchedule {
 
   /** Writes one if anything is not in the last, and nothing is being written. */
   whenQuiet(position: Position): void {
-    if (this.#isHeld || this.#capture || this.#writing) return;
+    if (this.#isHeld || this.#capture || this.#isWriting) return;
     if (!this.#wanted && this.#uncoveredBytes === 0) return;
     if (position.logEnd === position.durableEnd) this.#begin(position, this.#options.state.snapshot());
   }
@@ -94,19 +98,26 @@ export class SnapshotSchedule {
     await this.list.write(position.logEnd, this.#encode(position, this.#options.state.snapshot()));
   }
 
-  /** The owner's state is not that of the log, because batches it knows are not stored: nothing is copied until {@link release}. */
+  /**
+   * The owner's state is not that of the log, because batches it knows are not stored, or what is stored is about to change: nothing is
+   * copied until {@link release}, and what has been is not written.
+   */
   hold(): void {
     this.#capture = undefined;
     this.#isHeld = true;
+    this.#holds++;
   }
 
   release(): void {
     this.#isHeld = false;
   }
 
-  /** Resolves when none is being written. */
+  /**
+   * Resolves when no file is being written; after {@link hold}. One that waits for its turn to sync is not waited for: whoever asks may
+   * be the job of the writer that it waits for.
+   */
   async settled(): Promise<void> {
-    while (this.#writing) await this.#writing;
+    await this.#filing;
   }
 
   #isDue(): boolean {
@@ -118,8 +129,9 @@ export class SnapshotSchedule {
     this.#wanted = false;
     this.#uncoveredBytes = 0;
     this.#lastBytes = bytes.length;
-    this.#writing = this.#write(position.durableEnd, bytes).then((isWritten) => {
-      this.#writing = undefined;
+    this.#isWriting = true;
+    void this.#write(position.durableEnd, bytes).then((isWritten) => {
+      this.#isWriting = false;
       // Wanted again meanwhile, with nothing being appended that would bring it about.
       if (isWritten) this.onIdle(this.#options.positions());
     });
@@ -127,14 +139,21 @@ export class SnapshotSchedule {
 
   /** One that cannot be written is tried again later; the log does not need it to go on. */
   async #write(offset: number, bytes: Buffer): Promise<boolean> {
+    const holds = this.#holds;
     try {
       await this.#options.writer.syncNow();
-      await this.list.write(offset, bytes);
-      return true;
+      if (holds === this.#holds) {
+        const filing = this.list.write(offset, bytes);
+        // Whoever waits for it wants to know when it is over, not how.
+        this.#filing = filing.catch(() => undefined);
+        await filing;
+        return true;
+      }
     } catch {
-      this.#uncoveredBytes += 1;
-      return false;
+      // As if it had not been tried.
     }
+    this.#uncoveredBytes += 1;
+    return false;
   }
 
   #encode({ logStart, durableEnd }: Position, state: Buffer): Buffer {
