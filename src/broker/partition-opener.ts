@@ -10,7 +10,7 @@ import type { ProducerBudget } from '../partition/producer-window.ts';
 import { ProducerWindow } from '../partition/producer-window.ts';
 import type { PartitionCounters } from '../partition/reader-source.ts';
 import type { LogFactory } from './log-factory.ts';
-import { Slots } from './slots.ts';
+import { Slots } from '../kernel/slots.ts';
 
 /** Idempotent producers that one partition remembers. */
 const PRODUCERS_PER_PARTITION = 100_000;

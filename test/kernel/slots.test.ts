@@ -8,7 +8,7 @@ describe('slots', () => {
     const started: number[] = [];
     const ends: (() => void)[] = [];
     const done = [0, 1, 2, 3].map((n) =>
-      slots.use(async () => {
+      slots.run(async () => {
         started.push(n);
         await new Promise<void>((resolve) => ends.push(resolve));
         if (n === 1) throw new Error('failed');
