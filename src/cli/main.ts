@@ -14,9 +14,14 @@ const LINGER_MS = 250;
 
 const interruption = new AbortController();
 let firstSignalAt: number | undefined;
+let onHangup: (() => void) | undefined;
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
+    if (signal === 'SIGHUP' && onHangup !== undefined) {
+      onHangup();
+      return;
+    }
     const now = systemClock.monotonicMs();
     firstSignalAt ??= now;
     if (now === firstSignalAt) interruption.abort(signal);
@@ -38,6 +43,9 @@ const exitCode = await runCli(process.argv.slice(2), {
   clock: systemClock,
   random: systemRandom,
   interrupted: interruption.signal,
+  onHangup: (callback) => {
+    onHangup = callback;
+  },
 });
 release();
 await Promise.all([stdout.flushed(), stderr.flushed()]);

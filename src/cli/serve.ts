@@ -28,7 +28,8 @@ interface Ready {
 }
 
 /**
- * Runs a node until the terminal is interrupted, then drains it.
+ * Runs a node until the terminal is interrupted, then drains it. SIGHUP makes it read its certificates again, unless it runs in
+ * a terminal.
  *
  * @throws INVALID_CONFIG, DATA_DIR_LOCKED, ADDRESS_IN_USE, STORAGE_FAILED
  */
@@ -57,6 +58,8 @@ export async function serve(flags: ServeFlags, terminal: Terminal): Promise<void
       pid: process.pid,
     }),
   );
+  // The end of a terminal still ends the node that was started there by hand.
+  if (!terminal.stdout.isTTY) terminal.onHangup(() => void node.reloadCertificates());
   terminal.stdout.line(terminal.stdout.isTTY ? banner(ready) : JSON.stringify(ready));
   await interruption(terminal);
   for (const one of forget) one();

@@ -12,8 +12,10 @@ export interface Terminal {
   readonly stderr: Output;
   readonly clock: Clock;
   readonly random: Random;
-  /** Aborted by Ctrl-C or SIGTERM; its reason is the signal's name. */
+  /** Aborted by Ctrl-C, SIGTERM or SIGHUP; its reason is the signal's name. */
   readonly interrupted: AbortSignal;
+  /** From now on SIGHUP calls back and interrupts no more. */
+  onHangup(callback: () => void): void;
 }
 
 /** Where a command writes. Once the reader is gone (`sluice sub … | head`) writes do nothing and `closed` is aborted. */

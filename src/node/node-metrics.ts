@@ -4,6 +4,7 @@ import type { TopicLag } from '../gateway/quic/counters.ts';
 import type { DiskShared } from '../log/disk/disk-shared.ts';
 import type { Metrics, Sample } from '../telemetry/metrics.ts';
 import type { Listener } from '../transport/transport.ts';
+import type { CertificateRotation } from './certificate-rotation.ts';
 
 /** Topics whose lag is shown, those furthest behind first: labels must stay few. */
 const MAX_LAG_TOPICS = 100;
@@ -12,6 +13,7 @@ const MAX_LAG_TOPICS = 100;
 export interface MetricSources {
   readonly broker: Broker;
   readonly gateway: NativeGateway;
+  readonly certificates: Pick<CertificateRotation, 'notAfterMs' | 'replaced' | 'failed'>;
   /** By scheme of the transport. */
   readonly listeners: ReadonlyMap<string, Listener>;
   readonly disk: Pick<DiskShared, 'counters' | 'writeBudget' | 'tailBudget'>;
@@ -22,7 +24,26 @@ export function registerNodeMetrics(metrics: Metrics, sources: MetricSources): v
   registerBroker(metrics, sources.broker);
   registerDisk(metrics, sources);
   registerGateway(metrics, sources);
+  registerCertificates(metrics, sources.certificates);
   registerLag(metrics, sources.gateway);
+}
+
+function registerCertificates(metrics: Metrics, certificates: MetricSources['certificates']): void {
+  metrics.gaugeFrom(
+    'sluice_certificate_not_after_seconds',
+    'When the certificate of the node ends, Unix time.',
+    () => certificates.notAfterMs / 1000,
+  );
+  metrics.counterFrom(
+    'sluice_certificates_replaced_total',
+    'Times that new certificates were taken.',
+    () => certificates.replaced,
+  );
+  metrics.counterFrom(
+    'sluice_certificate_reloads_failed_total',
+    'Times that new certificates could not be used.',
+    () => certificates.failed,
+  );
 }
 
 function registerBroker(metrics: Metrics, broker: Broker): void {

@@ -24,6 +24,7 @@ import { createHttp2Transport } from '../transport/http2/http2-transport.ts';
 import { createQuicTransport } from '../transport/quic/quic-transport.ts';
 import type { Listener, Transport } from '../transport/transport.ts';
 import { createAuthenticator, createAuthorizer } from './access.ts';
+import { CertificateRotation } from './certificate-rotation.ts';
 import {
   diskLimits,
   gatewayLimits,
@@ -36,8 +37,6 @@ import { registerNodeMetrics } from './node-metrics.ts';
 import { nodeUrls } from './node-urls.ts';
 import { loadResetKey } from './reset-key.ts';
 import { diskObserver, topicObserver } from './storage-log.ts';
-import type { TlsMaterial } from './tls-material.ts';
-import { loadTlsMaterial } from './tls-material.ts';
 import { packageVersion } from './version.ts';
 
 /** Addresses that were bound; undefined is off. */
@@ -64,7 +63,7 @@ interface Core {
   readonly coordinator: Coordinator;
   readonly broker: Broker;
   readonly gateway: NativeGateway;
-  readonly tls: TlsMaterial;
+  readonly certificates: CertificateRotation;
   readonly disk: DiskShared;
   /** Also read while it is being filled: WELCOME names what listens. */
   readonly listeners: Map<string, Listener>;
@@ -84,10 +83,10 @@ export class Node implements AsyncDisposable {
   #drained: Promise<void> | undefined;
 
   private constructor(core: Core, http: HttpGateway | undefined, parts: AsyncDisposableStack) {
-    const { listeners, tls } = core;
+    const { listeners, certificates } = core;
     this.#core = core;
     this.#parts = parts;
-    this.authorityFile = tls.authorityFile;
+    this.authorityFile = certificates.current.authorityFile;
     this.addresses = {
       quic: addressOf(listeners.get('quic')!),
       tls: listeners.has('tls') ? addressOf(listeners.get('tls')!) : undefined,
@@ -148,6 +147,14 @@ export class Node implements AsyncDisposable {
     return this.#drained;
   }
 
+  /**
+   * Reads certificates and authorities of clients again, for connections to come; a changed file is noticed by itself too, within
+   * 10 seconds. @returns false when what was found cannot be used: the old ones stay, the log says why
+   */
+  reloadCertificates(): Promise<boolean> {
+    return this.#core.certificates.reload();
+  }
+
   /** Stops at once; connections that are still open are closed with CLOSED. Idempotent. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#parts.disposed) return;
@@ -173,7 +180,7 @@ async function buildCore(
   const { dataDir } = settings;
   const nodeId = settings.node.id;
   const coordinator = parts.use(await EmbeddedCoordinator.open({ dataDir, clock, random, nodeId }));
-  const tls = await loadTlsMaterial(settings, { clock, random, log });
+  const certificates = parts.use(await CertificateRotation.open(settings, { clock, random, log }));
   const disk = createDiskShared(nodeFileSystem, diskLimits(settings));
   const diskLogs = parts.use(
     await DiskLogs.open({
@@ -213,7 +220,7 @@ async function buildCore(
       nodes: () => [{ nodeId, zone: '', urls: nodeUrls(listeners, settings.tls.names) }],
     },
   });
-  return { settings, clock, random, log, coordinator, broker, gateway, tls, disk, listeners };
+  return { settings, clock, random, log, coordinator, broker, gateway, certificates, disk, listeners };
 }
 
 async function listen(core: Core, parts: AsyncDisposableStack): Promise<void> {
@@ -222,6 +229,7 @@ async function listen(core: Core, parts: AsyncDisposableStack): Promise<void> {
   const resetKey = await loadResetKey(settings.dataDir, random);
   await open(core, parts, createQuicTransport({ clock, random, onFault, resetKey }), settings.quic.listen);
   if (settings.tls.listen) await open(core, parts, createHttp2Transport({ clock }), settings.tls.listen);
+  core.certificates.watch(() => core.listeners.values());
 }
 
 async function open(
@@ -230,13 +238,14 @@ async function open(
   transport: Transport,
   { host, port }: ListenAddress,
 ): Promise<void> {
-  const { settings, tls, gateway, listeners } = core;
+  const { settings, certificates, gateway, listeners } = core;
+  const { identity, clientAuthoritiesPem } = certificates.current;
   const listener = await transport.listen(
     {
       host,
       port,
-      identity: tls.identity,
-      clientAuthoritiesPem: tls.clientAuthoritiesPem,
+      identity,
+      clientAuthoritiesPem,
       requireClientCertificate: settings.tls.requireClientCertificate,
       limits: transportLimits(settings),
     },
@@ -247,10 +256,10 @@ async function open(
 }
 
 async function serveHttp(core: Core, parts: AsyncDisposableStack): Promise<HttpGateway | undefined> {
-  const { settings, broker, gateway, disk, listeners, log } = core;
+  const { settings, broker, gateway, certificates, disk, listeners, log } = core;
   if (!settings.http.listen) return undefined;
   const metrics = createMetrics();
-  registerNodeMetrics(metrics, { broker, gateway, listeners, disk });
+  registerNodeMetrics(metrics, { broker, gateway, certificates, listeners, disk });
   const http = await createHttpGateway({
     listen: settings.http.listen,
     metrics,

@@ -4,7 +4,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
 import { auditRecord } from '../security/audit.ts';
-import { summarizeCertificate } from '../security/certificates.ts';
+import { parseCertificates, summarizeCertificate } from '../security/certificates.ts';
 import { ensureServerIdentity, serverIdentityFiles } from '../security/server-identity.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { TlsIdentity } from '../transport/transport.ts';
@@ -33,15 +33,22 @@ export async function loadTlsMaterial(
   settings: Pick<Settings, 'tls' | 'dataDir'>,
   ports: TlsPorts,
 ): Promise<TlsMaterial> {
-  const { certificateFiles, clientCaFile } = settings.tls;
-  const clientAuthoritiesPem =
-    clientCaFile === null ? undefined : await readPem('tls.clientCa', clientCaFile);
+  const { certificateFiles } = settings.tls;
+  const clientAuthoritiesPem = await loadClientAuthorities(settings);
   if (certificateFiles === null) return { ...(await ownIdentity(settings, ports)), clientAuthoritiesPem };
   const identity = {
     certificatePem: await readPem('tls.certificate', certificateFiles.certificate),
     privateKeyPem: await readPem('tls.key', certificateFiles.key),
   };
   return { identity, clientAuthoritiesPem, authorityFile: undefined };
+}
+
+/**
+ * Reads the configured authorities of client certificates; undefined: none are asked for.
+ * @throws INVALID_CONFIG when the file cannot be read or holds no usable certificate
+ */
+export async function loadClientAuthorities({ tls }: Pick<Settings, 'tls'>): Promise<string | undefined> {
+  return tls.clientCaFile === null ? undefined : readAuthorities('tls.clientCa', tls.clientCaFile);
 }
 
 async function ownIdentity(
@@ -56,6 +63,31 @@ async function ownIdentity(
     log[level](evt, fields);
   }
   return { identity: server, authorityFile: serverIdentityFiles(dataDir).authorityCertificate };
+}
+
+/**
+ * Makes sure that a certificate is valid now.
+ * @throws INVALID_CONFIG
+ */
+export function checkInDate({ certificatePem }: TlsIdentity, clock: Clock): void {
+  const { validFromDate, validToDate } = parseCertificates(certificatePem)[0];
+  const now = clock.now();
+  if (now >= validFromDate.getTime() && now <= validToDate.getTime()) return;
+  const range = `from ${validFromDate.toISOString()} to ${validToDate.toISOString()}`;
+  throw new SluiceError('INVALID_CONFIG', `the certificate is valid only ${range}`);
+}
+
+/** An empty file would not mean nobody: Node takes it for every public authority. So there must be a certificate in it. */
+async function readAuthorities(setting: string, path: string): Promise<string> {
+  const pem = await readPem(setting, path);
+  try {
+    parseCertificates(pem);
+  } catch (error) {
+    throw new SluiceError('INVALID_CONFIG', `${setting}: ${path} holds no usable certificates`, {
+      cause: error,
+    });
+  }
+  return pem;
 }
 
 async function readPem(setting: string, path: string): Promise<string> {

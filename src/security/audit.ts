@@ -18,7 +18,11 @@ export type SecurityEvent =
       readonly name: string;
       readonly by: Principal;
     }
-  | { readonly kind: 'certificate_issued'; readonly names: readonly string[]; readonly notAfterMs: number };
+  | {
+      readonly kind: 'certificate_issued' | 'certificates_replaced';
+      readonly names: readonly string[];
+      readonly notAfterMs: number;
+    };
 
 /** A log record without secrets: `level` for the logger, `record` with the stable event name first. */
 export interface AuditRecord {
@@ -42,6 +46,7 @@ export function auditRecord(event: SecurityEvent): AuditRecord {
     case 'token_deleted':
       return { level: 'info', record: { evt, ...who(event.by), tokenId: event.id, tokenName: event.name } };
     case 'certificate_issued':
+    case 'certificates_replaced':
       return {
         level: 'info',
         record: { evt, names: event.names, notAfter: new Date(event.notAfterMs).toISOString() },

@@ -1,7 +1,9 @@
 import 'reflect-metadata';
+import { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import * as x509 from '@peculiar/x509';
 import type { Clock } from '../kernel/clock.ts';
+import { SluiceError } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
@@ -75,6 +77,22 @@ export async function issueClientCertificate(
   ports: IssuePorts,
 ): Promise<CertifiedKey> {
   return issue(authority, principal, ports, [new x509.ExtendedKeyUsageExtension([CLIENT_AUTH])]);
+}
+
+const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
+
+/**
+ * Every certificate of a PEM file, in order.
+ * @throws INVALID_CONFIG when there is none, or one cannot be read
+ */
+export function parseCertificates(pem: string): [X509Certificate, ...X509Certificate[]] {
+  try {
+    const [first, ...others] = (pem.match(PEM_CERTIFICATE) ?? []).map((block) => new X509Certificate(block));
+    if (first) return [first, ...others];
+  } catch (error) {
+    throw new SluiceError('INVALID_CONFIG', 'a certificate cannot be read', { cause: error });
+  }
+  throw new SluiceError('INVALID_CONFIG', 'there is no certificate in PEM');
 }
 
 /** What a caller wants to know of a certificate before using it. */

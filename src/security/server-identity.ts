@@ -7,7 +7,8 @@ import type { Random } from '../kernel/random.ts';
 import type { CertifiedKey, IssuePorts } from './certificates.ts';
 import { createAuthority, issueServerCertificate, summarizeCertificate } from './certificates.ts';
 
-const RENEW_BEFORE_MS = 30 * 24 * 60 * 60 * 1000;
+/** How long before its end a certificate that the node made is issued again, milliseconds. */
+export const RENEW_BEFORE_MS = 30 * 24 * 60 * 60 * 1000;
 
 /**
  * Files of a node's own authority, in `<data>/tls/` (mode 0700):

@@ -35,6 +35,7 @@ export function fakeTerminal(overrides: Partial<Terminal>): Terminal {
     clock: systemClock,
     random: systemRandom,
     interrupted: new AbortController().signal,
+    onHangup: () => undefined,
     ...overrides,
   };
 }
