@@ -11,7 +11,7 @@ import { turns } from '../../support/turns.ts';
 import type { Comeback } from '../array-log.ts';
 import { ArrayLog } from '../array-log.ts';
 import { CompactedArray } from '../compacted-array.ts';
-import { openDiskLog } from './open-disk-log.ts';
+import { LOG_DIRECTORY, openDiskLog } from './open-disk-log.ts';
 import { ProducerRecall } from './producer-recall.ts';
 
 /** What an append may be refused with. */
@@ -43,6 +43,7 @@ export class DiskHistory {
   #leaderEpoch = 1;
   #deletedBefore: number;
   #isOpen = false;
+  #unseenLoss = false;
   #undo: (() => void)[] = [];
   readonly #stop: Stop | undefined;
 
@@ -244,7 +245,8 @@ export class DiskHistory {
   async #open(comeback?: Comeback): Promise<void> {
     this.#undo = [];
     this.disk.capacityBytes = Infinity;
-    let way = comeback;
+    // One that ended before it had been looked at leaves what the end before it may have cost.
+    let way = this.#unseenLoss ? 'powerLost' : comeback;
     for (;;) {
       this.#calls.push(this.disk.calls);
       this.#armStop(way !== undefined);
@@ -264,6 +266,7 @@ export class DiskHistory {
         this.#isOpen = true;
         break;
       }
+      this.#unseenLoss = way === 'powerLost';
       if (this.#stop?.life === this.life) return;
       // It ended again while it was starting.
       const next = this.#random.pick(['killed', 'powerLost'] as const);
@@ -271,15 +274,26 @@ export class DiskHistory {
       this.disk = next === 'killed' ? this.disk.kill() : this.disk.crash(this.#random);
     }
     if (way === undefined) return;
+    this.#unseenLoss = way === 'powerLost';
     const back = await this.unlessStopped(this.model.comeBack(this.log, way).then(() => true));
     if (back !== true) return this.crash();
+    this.#unseenLoss = false;
     this.#deletedBefore = Math.min(this.#deletedBefore, this.log.logStart);
     this.checkState();
+    this.#checkFiles();
   }
 
   #armStop(again: boolean): void {
     if (this.#stop?.life === this.life) this.disk.stopAt(this.#stop.call, this.#stop.bytes);
     else if (!this.#stop && again && this.#random.chance(0.2)) this.disk.stopAt(this.#random.below(30));
+  }
+
+  /** Nothing is in the active segment's file but its batches: an unfinished write at its end was cut off. */
+  #checkFiles(): void {
+    const name = this.disk.names(LOG_DIRECTORY).findLast((one) => one.endsWith('.log'))!;
+    const batches = this.model.entries.filter(({ base }) => base >= Number(name.slice(0, -4)));
+    const bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0);
+    expect(this.disk.peek(`${LOG_DIRECTORY}/${name}`)!.length, `bytes of ${name}`).toBe(bytes);
   }
 
   /** Compares what came back of the producers with the batches of the model. */
