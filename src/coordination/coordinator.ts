@@ -1,4 +1,8 @@
 import type { TokenStore } from '../security/token.ts';
+import type { Cluster } from './cluster.ts';
+import type { Unwatch } from './unwatch.ts';
+
+export type { Unwatch } from './unwatch.ts';
 
 /** How a topic keeps its records. */
 export interface TopicSettings {
@@ -61,22 +65,22 @@ export interface PartitionClaim {
   readonly offsetCeiling: number;
 }
 
-/** Ends a watch; idempotent. */
-export type Unwatch = () => void;
-
 /**
  * What nodes must agree on: topics, leadership, producer ids, tokens.
  *
  * Two implementations: embedded (one node, files in the data directory) and etcd (a cluster). Reads are from a local view and
  * synchronous; a change is durable when its promise resolves, and watchers have been told by then. A change that fails has
- * changed nothing.
+ * changed nothing, but for UNAVAILABLE and TIMEOUT of a cluster: then nobody knows, and it may still be seen.
  *
  * Every method that changes something `@throws` STORAGE_FULL or STORAGE_FAILED when it could not be made durable; the process
- * goes on and the call may be repeated. UNAVAILABLE after disposal.
+ * goes on and the call may be repeated. UNAVAILABLE after disposal. In a cluster also UNAVAILABLE and TIMEOUT when the others cannot be
+ * reached; UNAUTHENTICATED, FORBIDDEN and CERTIFICATE_REJECTED when etcd does not let this node.
  */
 export interface Coordinator extends AsyncDisposable {
   readonly clusterId: string;
   readonly nodeId: string;
+  /** Membership, who leads what, and the controller. */
+  readonly cluster: Cluster;
 
   /** All topics, in order of name. */
   topics(): readonly TopicDefinition[];
@@ -101,13 +105,15 @@ export interface Coordinator extends AsyncDisposable {
    *
    * A log on disk keeps its own offsets: claiming sets none aside, and what was reserved only says that the log has been begun.
    *
-   * @throws TOPIC_NOT_FOUND; NOT_LEADER when another node holds it
+   * In a cluster only the node that its state names as leader can, and the claim raises the leader epoch of that state.
+   *
+   * @throws TOPIC_NOT_FOUND; NOT_LEADER when another node holds it, or nobody yet; UNAVAILABLE without a lease
    */
   claimPartition(topicId: string, partition: number): Promise<PartitionClaim>;
   /**
    * Lets this node hand out offsets of a memory partition up to `ceiling` (exclusive), so that the next claim begins above
    * them. Lowering it to the log end on an orderly stop keeps offsets without a hole.
-   * @throws TOPIC_NOT_FOUND
+   * @throws TOPIC_NOT_FOUND; NOT_LEADER when it was claimed by another node since; UNAVAILABLE without a lease
    */
   reserveOffsets(topicId: string, partition: number, ceiling: number): Promise<void>;
 

@@ -18,7 +18,10 @@ import type {
 import { OFFSET_BLOCK } from './coordinator.ts';
 import { DataDirLock } from './data-dir-lock.ts';
 import { storageError } from '../kernel/storage-error.ts';
+import type { Cluster } from './cluster.ts';
+import { SingleNode } from './single-node.ts';
 import { StateFile, listStateFiles, removeFile } from './state-file.ts';
+import { topicDefinitionSchema } from './topic-schema.ts';
 
 /*
  * The data directory of an embedded coordinator:
@@ -39,25 +42,7 @@ const nodeSchema = z.strictObject({
 
 const count = z.int().nonnegative();
 const topicSchema = z.strictObject({
-  definition: z.strictObject({
-    name: z.string().min(1),
-    id: z.string().min(1),
-    partitions: z.int().positive(),
-    settings: z.strictObject({
-      storage: z.enum(['memory', 'disk']),
-      retentionBytes: count,
-      retentionMs: count,
-      retentionRecords: count,
-      batchMaxBytes: z.int().positive(),
-      timestamps: z.enum(['create', 'append']),
-      // Files of versions before there were disk topics have none of these.
-      flush: z.enum(['always', 'interval', 'os']).default('always'),
-      flushIntervalMs: z.int().positive().default(1000),
-      cleanup: z.enum(['delete', 'compact', 'compact,delete']).default('delete'),
-      tombstoneMs: count.default(86_400_000),
-    }),
-    createdMs: count,
-  }),
+  definition: topicDefinitionSchema,
   /** By partition: offsets below it may have been handed out. */
   offsetCeilings: z.array(count),
 });
@@ -89,6 +74,7 @@ export class EmbeddedCoordinator implements Coordinator {
   readonly clusterId: string;
   readonly nodeId: string;
   readonly tokens: TokenStore;
+  readonly cluster: Cluster;
   readonly #options: EmbeddedOptions;
   readonly #lock: DataDirLock;
   readonly #node: StateFile<NodeState>;
@@ -117,6 +103,7 @@ export class EmbeddedCoordinator implements Coordinator {
     this.clusterId = node.state.clusterId;
     this.nodeId = options.nodeId ?? node.state.nodeId;
     this.tokens = tokenStore(tokens, () => this.#checkOpen());
+    this.cluster = new SingleNode(this, node.state.starts);
   }
 
   /**

@@ -12,6 +12,7 @@ const PACKAGES = {
   nft: 'nftables',
   ip: 'iproute2',
   go: 'golang-go',
+  etcd: 'etcd-server',
 } as const;
 
 export type SystemTool = keyof typeof PACKAGES;

@@ -1,0 +1,71 @@
+import { z } from 'zod';
+import { tokenRecordSchema } from '../../security/token.ts';
+import { topicDefinitionSchema } from '../topic-schema.ts';
+
+/*
+ * Values are JSON objects. Fields that this version does not know are kept where an object is written back (loose objects), so that nodes of
+ * two versions can share a cluster while it is being upgraded.
+ */
+const count = z.int().nonnegative();
+const ids = z.array(z.string().min(1));
+
+export const nodeSchema = z.looseObject({
+  session: z.string().min(1),
+  clientUrls: z.array(z.string()),
+  peerAddress: z.string().nullable(),
+  zone: z.string(),
+  capacity: z.number().nonnegative(),
+  software: z.string(),
+  draining: z.boolean(),
+});
+
+export const partitionSchema = z.looseObject({
+  replicas: ids,
+  leader: z.string().min(1).nullable(),
+  leaderEpoch: count,
+  isr: ids,
+  /** Unique to the change that wrote this: who does not know whether his has happened looks for it. */
+  change: z.string(),
+});
+
+export const offsetsSchema = z.looseObject({
+  /** Offsets below it may have been handed out. */
+  ceiling: count,
+  /** Of the claim that reserved them. */
+  leaderEpoch: count,
+});
+
+export const topicSchema = topicDefinitionSchema.loose();
+export const tokenSchema = tokenRecordSchema;
+export const clusterSchema = z.looseObject({ id: z.string().min(1) });
+export const controllerSchema = z.looseObject({ nodeId: z.string().min(1), session: z.string().min(1) });
+export const producerIdsSchema = z.looseObject({ ceiling: z.int().positive() });
+
+export type NodeValue = z.infer<typeof nodeSchema>;
+export type PartitionValue = z.infer<typeof partitionSchema>;
+export type OffsetsValue = z.infer<typeof offsetsSchema>;
+export type TopicValue = z.infer<typeof topicSchema>;
+export type TokenValue = z.infer<typeof tokenSchema>;
+export type ClusterValue = z.infer<typeof clusterSchema>;
+export type ControllerValue = z.infer<typeof controllerSchema>;
+export type ProducerIdsValue = z.infer<typeof producerIdsSchema>;
+
+/** The bytes of a value. */
+export function encodeValue(value: object): Buffer {
+  return Buffer.from(JSON.stringify(value));
+}
+
+/** @returns the value, or why it is none, in words for people */
+export function decodeValue<T>(
+  schema: z.ZodType<T>,
+  bytes: Uint8Array,
+): { readonly value: T } | { readonly fault: string } {
+  let json: unknown;
+  try {
+    json = JSON.parse(Buffer.from(bytes).toString('utf8'));
+  } catch {
+    return { fault: 'not JSON' };
+  }
+  const parsed = schema.safeParse(json);
+  return parsed.success ? { value: parsed.data } : { fault: z.prettifyError(parsed.error) };
+}

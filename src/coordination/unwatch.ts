@@ -1,0 +1,2 @@
+/** Ends a watch; idempotent. */
+export type Unwatch = () => void;

@@ -1,0 +1,103 @@
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePort } from './free-port.ts';
+import { findTool, requireTools } from './system-tools.ts';
+
+/** How an etcd is started. */
+export interface EtcdServerOptions {
+  /** Further flags, `--quota-backend-bytes=…` and the like. */
+  readonly flags?: readonly string[];
+  /** Scheme of the client port; with `https` the flags have to name the files. Default `http`. */
+  readonly scheme?: 'http' | 'https';
+}
+
+const READY = 'ready to serve client requests';
+const KEPT_LOG_CHARACTERS = 20_000;
+
+/** A real etcd of one member with a data directory of its own, on 127.0.0.1. */
+export class EtcdServer implements AsyncDisposable {
+  readonly clientPort: number;
+  readonly #peerPort: number;
+  readonly #options: EtcdServerOptions;
+  readonly #folder = mkdtempSync(join(tmpdir(), 'sluice-etcd-'));
+  #child: ChildProcess | undefined;
+  #log = '';
+
+  private constructor(options: EtcdServerOptions, clientPort: number, peerPort: number) {
+    this.#options = options;
+    this.clientPort = clientPort;
+    this.#peerPort = peerPort;
+  }
+
+  /** Installs etcd where it is missing and may be, and starts one. Resolves when it serves. */
+  static async start(options: EtcdServerOptions = {}): Promise<EtcdServer> {
+    requireTools(['etcd']);
+    const server = new EtcdServer(options, await freePort(), await freePort());
+    try {
+      await server.restart();
+    } catch (error) {
+      await server[Symbol.asyncDispose]();
+      throw error;
+    }
+    return server;
+  }
+
+  /** `http://127.0.0.1:port` */
+  get endpoint(): string {
+    return `${this.#options.scheme ?? 'http'}://127.0.0.1:${this.clientPort}`;
+  }
+
+  /** Starts it again on its data, after {@link EtcdServer.kill}. */
+  async restart(): Promise<void> {
+    const peer = `http://127.0.0.1:${this.#peerPort}`;
+    const argv = [
+      ['--name', 'test'],
+      ['--data-dir', join(this.#folder, 'data')],
+      ['--listen-client-urls', this.endpoint],
+      ['--advertise-client-urls', this.endpoint],
+      ['--listen-peer-urls', peer],
+      ['--initial-advertise-peer-urls', peer],
+      ['--initial-cluster', `test=${peer}`],
+    ];
+    const child = spawn(findTool('etcd')!, [...argv.flat(), ...(this.#options.flags ?? [])], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    this.#child = child;
+    this.#log = '';
+    await new Promise<void>((resolve, reject) => {
+      child.stderr.setEncoding('utf8').on('data', (text: string) => {
+        this.#log = (this.#log + text).slice(-KEPT_LOG_CHARACTERS);
+        if (this.#log.includes(READY)) resolve();
+      });
+      child.once('error', reject);
+      child.once('exit', (code) => reject(new Error(`etcd ended with ${String(code)}: ${this.#log}`)));
+    });
+  }
+
+  /** Stops it from running without ending it. */
+  freeze(): void {
+    this.#child?.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#child?.kill('SIGCONT');
+  }
+
+  /** Ends it at once; its data stays. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child?.exitCode !== null || child.signalCode !== null) return;
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+}
