@@ -21,6 +21,12 @@ export class LeaderEpochs {
     if (last === undefined || epoch > last.epoch) this.#entries.push({ epoch, firstOffset });
   }
 
+  /** Forgets leaders of whose records none is at or above `offset`. */
+  dropBefore(offset: number): void {
+    const first = this.#entries.findLastIndex(({ firstOffset }) => firstOffset <= offset);
+    if (first > 0) this.#entries = this.#entries.slice(first);
+  }
+
   /** Forgets what begins at or above `offset`. */
   truncate(offset: number): void {
     this.#entries = this.#entries.filter(({ firstOffset }) => firstOffset < offset);

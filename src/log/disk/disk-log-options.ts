@@ -10,6 +10,12 @@ const SMALLEST_SEGMENT_BYTES = MiB;
 /** What retention bounds is dropped a segment at a time: this many of them make the whole. */
 const SEGMENTS_PER_RETENTION = 8;
 
+/**
+ * One write takes this much at most, and nothing that was acknowledged lies behind a write that was not. So damage that begins
+ * closer to the end of the active segment may be a write that the crash interrupted; farther away it is not.
+ */
+export const MAX_WRITE_BYTES = 4 * 1024 * 1024;
+
 /** How a log on disk keeps its records. */
 export interface DiskLogSettings extends RetentionLimits {
   /**

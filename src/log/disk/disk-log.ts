@@ -12,14 +12,15 @@ import type { DiskLogOptions, DiskLogSettings } from './disk-log-options.ts';
 import { DurableWaiters } from './durable-waiters.ts';
 import type { LeaderEpochs } from '../leader-epochs.ts';
 import { LogCleaner } from './log-cleaner.ts';
-import type { WriterHost } from './log-writer.ts';
+import type { UnsyncedEnd, WriterHost } from './log-writer.ts';
 import { LogWriter } from './log-writer.ts';
 import { recover } from './recovery.ts';
 import type { RecoveredLog } from './recovery.ts';
 import { activeExpired, expiredSegments } from './retention.ts';
-import { restoreState, rewind, rewriteFrom } from './rewind.ts';
+import { findLoss, restoreState, rewind, rewriteFrom } from './rewind.ts';
+import { SegmentRemoval } from './segment-removal.ts';
 import { SegmentStore } from './segment-store.ts';
-import type { Segment } from './segment.ts';
+import type { OnCorrupt } from './segment-store.ts';
 import { SnapshotSchedule } from './snapshot-schedule.ts';
 import { Tail } from './tail.ts';
 
@@ -53,6 +54,8 @@ export class DiskLog implements PartitionLog, WriterHost {
   readonly #snapshots: SnapshotSchedule;
   readonly #epochs: LeaderEpochs;
   readonly #cleaner: LogCleaner;
+  readonly #removal: SegmentRemoval;
+  readonly #onCorrupt: OnCorrupt;
   readonly #tail: Tail;
   readonly #waiters = new DurableWaiters();
   readonly #wallBaseMs: number;
@@ -63,6 +66,10 @@ export class DiskLog implements PartitionLog, WriterHost {
   #lastAppendMs = -Infinity;
   /** A segment more than when retention was looked at last. */
   #rolled = false;
+  /** It is being cut off: an append now would be behind what is being dropped. */
+  #isCutting = false;
+  /** Since a fault: what was acknowledged before it and may have been lost by it. */
+  #doubtful: UnsyncedEnd | undefined;
   #healing: Timer | undefined;
   #healMs = HEAL_FIRST_MS;
   #flushTimer: Timer | undefined;
@@ -76,10 +83,12 @@ export class DiskLog implements PartitionLog, WriterHost {
     this.#options = options;
     this.#wallBaseMs = wallMs;
     this.#monotonicBaseMs = clock.monotonicMs();
-    const onCorrupt = (file: string, position: number, reason: string): void => {
+    const onCorrupt: OnCorrupt = (file, position, reason) => {
       shared.counters.corruptions++;
       observer.onCorrupt(file, position, reason);
     };
+    this.#onCorrupt = onCorrupt;
+    this.#removal = new SegmentRemoval(options.directory, shared);
     this.#store = new SegmentStore(recovered.segments, shared, onCorrupt);
     const { snapshots, compaction } = recovered;
     const parts = { store: this.#store, snapshots, state: compaction, shared, onCorrupt, observer };
@@ -146,6 +155,7 @@ export class DiskLog implements PartitionLog, WriterHost {
 
   append(batch: Buffer): void {
     if (this.failure) throw this.failure;
+    if (this.#isCutting) throw new SluiceError('UNAVAILABLE', 'the log is being cut off; try again');
     const baseOffset = batchBaseOffset(batch);
     if (baseOffset !== this.#logEnd) {
       throw new TypeError(`batch begins at ${baseOffset}, the log ends at ${this.#logEnd}`);
@@ -200,6 +210,7 @@ export class DiskLog implements PartitionLog, WriterHost {
     const idle = !this.failure && this.#logEnd === this.#durableEnd;
     if (idle && activeExpired(active, this.#limits, this.wallMs())) this.#logStart = this.#logEnd;
     this.#dropExpired(this.#limits);
+    this.#removal.begin();
     if (idle && active.bytes > 0 && this.#logStart >= active.nextOffset) this.#dropActive();
     if (this.wallMs() - this.#lastAppendMs >= QUIET_MS) this.#snapshots.whenQuiet(this.#positions());
     this.#cleaner.consider();
@@ -229,14 +240,17 @@ export class DiskLog implements PartitionLog, WriterHost {
       this.whenDurable(Math.min(offset, this.#logEnd), () => resolve());
     });
     await this.#writer.run(async () => {
+      this.#isCutting = true;
       this.#writer.drop();
       this.#snapshots.hold();
-      this.#waiters.fail(new SluiceError('UNAVAILABLE', 'what was appended was taken back; send it again'));
       try {
         await this.#goBack(offset);
       } catch (cause) {
         this.#writer.fail(cause);
         throw storageError(cause, `cannot cut off ${this.directory}`);
+      } finally {
+        this.#isCutting = false;
+        this.#waiters.fail(new SluiceError('UNAVAILABLE', 'what was appended was taken back; send it again'));
       }
       if (!this.failure) this.#snapshots.release();
     });
@@ -275,6 +289,7 @@ export class DiskLog implements PartitionLog, WriterHost {
   onFailed(error: SluiceError): void {
     if (this.failure) return;
     this.failure = error;
+    this.#doubtful = this.#writer.unsynced;
     this.#options.shared.counters.faults++;
     this.#logEnd = this.#durableEnd;
     this.#tail.reset(this.#durableEnd);
@@ -302,9 +317,10 @@ export class DiskLog implements PartitionLog, WriterHost {
     if (count === 0) return;
     const gone = segments.splice(0, count);
     this.#logStart = Math.max(this.#logStart, segments[0]!.baseOffset);
-    this.#store.forgetHints();
+    this.#epochs.dropBefore(this.#logStart);
+    this.#store.changed();
     this.#snapshots.want();
-    this.#inBackground(() => this.#remove(gone));
+    this.#removal.begin(gone);
   }
 
   /** Nothing of the active segment is wanted any more: it goes when it is no longer the active one. */
@@ -315,19 +331,7 @@ export class DiskLog implements PartitionLog, WriterHost {
     });
   }
 
-  /** One after the other, oldest first, so that a crash in between leaves no hole. */
-  async #remove(segments: readonly Segment[]): Promise<void> {
-    const { openFiles, indexes, files } = this.#options.shared;
-    for (const { path, indexPath } of segments) {
-      openFiles.forget(path);
-      indexes.forget(indexPath);
-      await files.removeFile(path);
-      await files.removeFile(indexPath).catch(() => undefined);
-      await files.syncDirectory(this.directory);
-    }
-  }
-
-  /** What fails here is tried again by what follows: files that stay are found at the next start. */
+  /** What fails here is a fault, like a write that fails. */
   #inBackground(job: () => Promise<void>): void {
     this.#writer.run(job).catch((cause: unknown) => {
       if (!this.#closing) this.#writer.fail(cause);
@@ -335,7 +339,7 @@ export class DiskLog implements PartitionLog, WriterHost {
   }
 
   #armFlush(): void {
-    if (this.settings.flush !== 'interval' || this.#flushTimer) return;
+    if (this.settings.flush !== 'interval' || this.#flushTimer || this.#closing) return;
     this.#flushTimer = this.clock.setTimer(this.settings.flushIntervalMs, () => {
       this.#flushTimer = undefined;
       this.#inBackground(() => this.#writer.sync());
@@ -355,11 +359,16 @@ export class DiskLog implements PartitionLog, WriterHost {
 
   async #heal(): Promise<void> {
     if (this.#closing) return;
+    const { shared } = this.#options;
     const { active } = this.#store;
-    // What was acknowledged without being synced is written once more: after a failed sync the system takes it for clean.
-    const { syncedBytes } = this.#writer;
-    if (this.settings.flush !== 'always') await rewriteFrom(this.#options.shared.files, active, syncedBytes);
-    await this.#goBack(this.#durableEnd);
+    const doubtful = this.#doubtful?.segment === active ? this.#doubtful : undefined;
+    // What was acknowledged without being synced may be gone: the system takes for clean what it could not write.
+    const loss = doubtful && (await findLoss(shared, doubtful));
+    if (loss) this.#onCorrupt(active.path, loss.position, loss.reason);
+    await this.#goBack(Math.min(this.#durableEnd, loss?.nextOffset ?? Infinity));
+    // And what can still be read would never be written by it: a sync after one that failed says nothing.
+    if (doubtful) await rewriteFrom(shared.files, active, doubtful.position);
+    this.#doubtful = undefined;
     // A file whose write failed is not written to any more.
     await this.#writer.roll();
     this.failure = undefined;
@@ -376,6 +385,8 @@ export class DiskLog implements PartitionLog, WriterHost {
     await this.#writer.closeFile();
     await this.#snapshots.list.removeAbove(offset);
     await this.#cleaner.truncate(offset);
+    // From here on it is cut: when that fails halfway, healing brings it to its end.
+    this.#durableEnd = Math.min(this.#durableEnd, offset);
     const end = await rewind(this.#store, this.directory, shared, offset);
     this.#logEnd = end;
     this.#durableEnd = end;
@@ -395,7 +406,9 @@ export class DiskLog implements PartitionLog, WriterHost {
       this.whenDurable(this.#logEnd, () => resolve());
     });
     await this.#writer.run(async () => {
+      this.#snapshots.hold();
       await this.#snapshots.settled();
+      await this.#removal.settled();
       if (!this.failure) await this.#snapshots.last(this.#positions()).catch(() => undefined);
       this.#writer.stop();
       await this.#writer.closeFile().catch(() => undefined);

@@ -2,10 +2,9 @@ import type { Clock } from '../../kernel/clock.ts';
 import { SluiceError } from '../../kernel/errors.ts';
 import { storageError } from '../../kernel/storage-error.ts';
 import type { DiskLogSettings } from './disk-log-options.ts';
-import { segmentBytesOf, segmentMsOf, segmentRecordsOf } from './disk-log-options.ts';
+import { MAX_WRITE_BYTES, segmentBytesOf, segmentMsOf, segmentRecordsOf } from './disk-log-options.ts';
 import type { DiskShared } from './disk-shared.ts';
 import type { OpenFile } from './file-system.ts';
-import { MAX_WRITE_BYTES } from './recovery.ts';
 import type { SegmentStore } from './segment-store.ts';
 import { Segment } from './segment.ts';
 import { replaceFile } from './snapshots.ts';
@@ -23,6 +22,14 @@ export interface PendingBatch {
   readonly maxTimestampMs: number;
   /** Milliseconds since 1970. */
   readonly appendedMs: number;
+}
+
+/** The end of a segment that may be nowhere but in the memory of the system. */
+export interface UnsyncedEnd {
+  readonly segment: Segment;
+  /** Where it begins: byte and offset. */
+  readonly position: number;
+  readonly offset: number;
 }
 
 /** What a writer tells its log. */
@@ -60,7 +67,8 @@ export class LogWriter {
   /** Whether every write to the open file is durable. */
   #durable = false;
   #unsynced = false;
-  #syncedBytes = 0;
+  /** Up to where the active segment is known to be on the disk, where not every write is durable. */
+  #synced: UnsyncedEnd;
   /** Why nothing that is done with the open file proves anything any more. */
   #broken: SluiceError | undefined;
   #running = false;
@@ -72,11 +80,12 @@ export class LogWriter {
     this.#host = host;
     this.#store = store;
     this.#shared = shared;
+    this.#synced = endOf(store.active);
   }
 
-  /** Byte of the active segment below which everything is on the disk. */
-  get syncedBytes(): number {
-    return this.#syncedBytes;
+  /** What was written and is not known to be on the disk. */
+  get unsynced(): UnsyncedEnd | undefined {
+    return this.#unsynced ? this.#synced : undefined;
   }
 
   /** Opens the active segment for writing. @throws what the file system says */
@@ -90,7 +99,7 @@ export class LogWriter {
     this.#durable = durable;
     this.#unsynced = false;
     this.#broken = undefined;
-    this.#syncedBytes = this.#store.active.bytes;
+    this.#synced = endOf(this.#store.active);
   }
 
   /** @throws OVERLOADED when the disk is too far behind */
@@ -138,7 +147,7 @@ export class LogWriter {
       throw error;
     }
     this.#unsynced = false;
-    this.#syncedBytes = this.#store.active.bytes;
+    this.#synced = endOf(this.#store.active);
   }
 
   /** {@link sync}, between writes. */
@@ -169,7 +178,7 @@ export class LogWriter {
     this.#file = file;
     this.#durable = durable;
     this.#store.segments.push(next);
-    this.#syncedBytes = 0;
+    this.#synced = endOf(next);
     this.#seal(active);
     this.#host.onRolled();
   }
@@ -287,4 +296,8 @@ export class LogWriter {
     this.#waitingBytes += bytes;
     this.#shared.writeBudget.take(bytes);
   }
+}
+
+function endOf(segment: Segment): UnsyncedEnd {
+  return { segment, position: segment.bytes, offset: segment.nextOffset };
 }

@@ -2,6 +2,7 @@ import { dirname, join } from 'node:path';
 import type { BatchHeader } from '../../wire/record-batch.ts';
 import { CompactionState } from './compaction-state.ts';
 import type { DiskLogOptions } from './disk-log-options.ts';
+import { MAX_WRITE_BYTES } from './disk-log-options.ts';
 import { LeaderEpochs } from '../leader-epochs.ts';
 import { KEPT_ASIDE, filePath, sortFiles } from './file-names.ts';
 import type { LogFiles } from './file-names.ts';
@@ -15,11 +16,6 @@ import { Segment } from './segment.ts';
 import type { Snapshot } from './snapshot.ts';
 import { Snapshots, removeIfThere } from './snapshots.ts';
 
-/**
- * One write takes this much at most, and nothing that was acknowledged lies behind a write that was not. So damage that begins
- * closer to the end of the active segment may be a write that the crash interrupted; farther away it is not.
- */
-export const MAX_WRITE_BYTES = 4 * 1024 * 1024;
 /** A single batch may be larger than {@link MAX_WRITE_BYTES} and is then a write of its own. */
 const TORN_MAX_BYTES = 5 * MAX_WRITE_BYTES;
 /** Data directory, topics, topic, partition. */
@@ -284,7 +280,7 @@ class Recovery {
     size: number,
   ): Promise<{ readonly position: number; readonly baseOffset: number } | undefined> {
     return this.#withFile(segment.path, (file) =>
-      findNextBatch(file, { from: end.position + 1, to: size }, segment.nextOffset),
+      findNextBatch(file, { from: end.position, to: size }, segment.nextOffset),
     );
   }
 

@@ -1,7 +1,9 @@
 import type { LogState } from '../log-state.ts';
 import type { DiskShared } from './disk-shared.ts';
 import type { FileSystem, OpenFile } from './file-system.ts';
+import type { UnsyncedEnd } from './log-writer.ts';
 import { scanSegment } from './segment-scan.ts';
+import type { ScanEnd } from './segment-scan.ts';
 import type { SegmentStore } from './segment-store.ts';
 import type { Segment } from './segment.ts';
 import { segmentAt } from './segment.ts';
@@ -24,7 +26,7 @@ export async function rewind(
 ): Promise<number> {
   const { segments } = store;
   const { files, openFiles, indexes } = shared;
-  store.forgetHints();
+  store.changed();
   const at = Math.max(0, segmentAt(segments, offset));
   while (segments.length > at + 1) {
     const { path, indexPath } = segments.at(-1)!;
@@ -79,6 +81,21 @@ export async function restoreState(
       ),
     );
   }
+}
+
+/**
+ * Looks at what was acknowledged and may not have come to the disk, after the system said that something did not.
+ * @returns why its end is gone, and from which offset on; undefined when all of it can be read
+ * @throws what the file system says
+ */
+export async function findLoss(
+  { openFiles }: DiskShared,
+  { segment, position, offset }: UnsyncedEnd,
+): Promise<ScanEnd | undefined> {
+  const range = { from: position, to: segment.bytes };
+  const options = { expectedOffset: offset, verifyCrc: true };
+  const end = await openFiles.use(segment.path, (file) => scanSegment(file, range, () => undefined, options));
+  return end.kind === 'end' ? undefined : end;
 }
 
 /** Writes the end of a segment once more, in place, and makes it durable. @throws what the file system says */

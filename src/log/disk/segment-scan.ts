@@ -1,5 +1,5 @@
 import type { BatchHeader } from '../../wire/record-batch.ts';
-import { BATCH_HEADER_BYTES, checkBatch, readBatchHeader } from '../../wire/record-batch.ts';
+import { BATCH_HEADER_BYTES, batchBytes, checkBatch, readBatchHeader } from '../../wire/record-batch.ts';
 import type { OpenFile } from './file-system.ts';
 
 const CHUNK_BYTES = 1024 * 1024;
@@ -78,25 +78,53 @@ export async function scanSegment(
   return { position, nextOffset, kind: 'end', reason: '' };
 }
 
+/** Where a good batch begins. */
+export interface BatchPlace {
+  readonly position: number;
+  readonly baseOffset: number;
+  /** Whether it is where the damaged one says that it ends. */
+  readonly isStated: boolean;
+}
+
 /**
- * The first place at or behind `range.from` where a whole batch with the right CRC and an offset of at least `minOffset` begins.
+ * The first place behind the damaged batch at `range.from` where a whole batch with the right CRC and an offset of at least `minOffset`
+ * begins.
+ *
+ * The damaged batch says how long it is. When that leads to the end of the range, or to a good batch, it is believed: a record may well
+ * contain something that looks like a batch, and must not be taken for one. Only else every byte is tried.
+ *
  * @returns undefined when there is none
  */
 export async function findNextBatch(
   file: OpenFile,
   range: ScanRange,
   minOffset: number,
-): Promise<{ readonly position: number; readonly baseOffset: number } | undefined> {
+): Promise<BatchPlace | undefined> {
   const window = new Window(file, range.to, CHUNK_BYTES);
-  for (let position = range.from; position + BATCH_HEADER_BYTES <= range.to; position++) {
+  const stated = await statedEnd(window, range.from);
+  const batchAt = async (position: number): Promise<BatchPlace | undefined> => {
+    const found = await readBatch(window, position, range.to, true);
+    if (typeof found === 'string' || found.header.baseOffset < minOffset) return undefined;
+    return { position, baseOffset: found.header.baseOffset, isStated: position === stated };
+  };
+  if (stated === range.to) return undefined;
+  const next = stated === undefined ? undefined : await batchAt(stated);
+  if (next) return next;
+  for (let position = range.from + 1; position + BATCH_HEADER_BYTES <= range.to; position++) {
     const head = await window.bytes(position, BATCH_HEADER_BYTES);
     if (head?.[MAGIC_AT] !== MAGIC) continue;
-    const found = await readBatch(window, position, range.to, true);
-    if (typeof found !== 'string' && found.header.baseOffset >= minOffset) {
-      return { position, baseOffset: found.header.baseOffset };
-    }
+    const found = await batchAt(position);
+    if (found) return found;
   }
   return undefined;
+}
+
+/** Where a batch ends by its own header; undefined when that is no header. */
+async function statedEnd(window: Window, position: number): Promise<number | undefined> {
+  const head = await window.bytes(position, BATCH_HEADER_BYTES);
+  if (head?.[MAGIC_AT] !== MAGIC) return undefined;
+  const size = batchBytes(head);
+  return size > BATCH_HEADER_BYTES && size <= MAX_BATCH_BYTES ? position + size : undefined;
 }
 
 function misplaced(header: BatchHeader, nextOffset: number, { holes }: ScanOptions): string | undefined {

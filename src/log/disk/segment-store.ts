@@ -1,13 +1,8 @@
 import { SluiceError } from '../../kernel/errors.ts';
-import {
-  BATCH_HEADER_BYTES,
-  batchBaseOffset,
-  batchBytes,
-  batchNextOffset,
-  checkBatch,
-} from '../../wire/record-batch.ts';
+import { BATCH_HEADER_BYTES, batchBaseOffset } from '../../wire/record-batch.ts';
 import type { DiskShared } from './disk-shared.ts';
-import type { OpenFile } from './file-system.ts';
+import { gatherBatches } from './gather-batches.ts';
+import type { Wanted } from './gather-batches.ts';
 import { scanSegment } from './segment-scan.ts';
 import type { Segment } from './segment.ts';
 import { segmentAt } from './segment.ts';
@@ -17,17 +12,31 @@ const LEAST_READ_BYTES = 64 * 1024;
 /** Readers whose next position in the file is remembered, so that they need not look for it. */
 const MAX_HINTS = 256;
 
-/** Files were replaced while they were read: to be read once more. */
-const REPLACED = 'replaced' as const;
+/** Files changed while they were read: to be read once more. */
+const AGAIN = 'again' as const;
+type Again = typeof AGAIN;
 
 /** Told of damage that a reader came upon. */
 export type OnCorrupt = (file: string, position: number, reason: string) => void;
 
+/** Where in a segment to begin. */
 interface Hint {
   readonly segment: Segment;
   readonly position: number;
-  /** Size of the batch before it. */
-  readonly batchBytes: number;
+  /** No batch from there on begins below it. */
+  readonly leastOffset: number;
+  /** Bytes that are likely to hold a whole batch. */
+  readonly leastBytes: number;
+}
+
+/** What is stored at `position` is no batch. Told to nobody before it is clear that it is still part of the log. */
+class Damage extends Error {
+  readonly position: number;
+
+  constructor(position: number, reason: string) {
+    super(reason);
+    this.position = position;
+  }
 }
 
 /** The segment files of one log, and reading from them. The last one is active. */
@@ -36,6 +45,8 @@ export class SegmentStore {
   readonly #shared: DiskShared;
   readonly #onCorrupt: OnCorrupt;
   readonly #hints = new Map<number, Hint>();
+  /** How often files, or the list of them, changed other than at their end. */
+  #changes = 0;
 
   constructor(segments: Segment[], shared: DiskShared, onCorrupt: OnCorrupt) {
     this.segments = segments;
@@ -54,68 +65,36 @@ export class SegmentStore {
   }
 
   /**
-   * Whole batches from the one that holds `offset`, or the next one, on, out of one segment; their CRC is checked.
+   * Whole batches from the one that holds `offset`, or the next one that is there, on, out of one segment; their CRC is checked.
    *
-   * @returns views of memory that nothing else uses; empty also when what was there has just been dropped
+   * @returns views of memory that nothing else uses; empty only when there is nothing from `offset` to `upTo`
    * @throws CORRUPT_LOG where what was stored is not there any more; STORAGE_FAILED
    */
   async read(offset: number, upTo: number, maxBytes: number): Promise<Buffer[]> {
     for (;;) {
-      const found = await this.#readOnce(offset, upTo, maxBytes);
-      if (found !== REPLACED) return found;
+      const found = await this.#readOnce({ offset, upTo, maxBytes });
+      if (found !== AGAIN) return found;
+    }
+  }
+
+  /** The first batch from `from` on, below `upTo`, with a record of `timestampMs` or later. @throws as {@link read} */
+  async findTimestamp(timestampMs: number, from: number, upTo: number): Promise<Buffer | undefined> {
+    for (;;) {
+      const found = await this.#findOnce(timestampMs, from, upTo);
+      if (found !== AGAIN) return found;
     }
   }
 
   /** Puts `segment` in the place of others, which are neighbours. */
   replace(replaced: readonly Segment[], segment: Segment): void {
     this.segments.splice(this.segments.indexOf(replaced[0]!), replaced.length, segment);
-    this.forgetHints();
+    this.changed();
   }
 
-  async #readOnce(offset: number, upTo: number, maxBytes: number): Promise<Buffer[] | typeof REPLACED> {
-    let from = offset;
-    for (let at = Math.max(0, segmentAt(this.segments, from)); from < upTo; at++) {
-      const segment = this.segments[at];
-      if (!segment) return [];
-      if (from < segment.nextOffset) {
-        const found = await this.#inTurn(segment, from, upTo, maxBytes).catch((error: unknown) => {
-          if (segment.replaced) return REPLACED;
-          if (this.segments.includes(segment)) throw error;
-          return undefined;
-        });
-        if (found === REPLACED) {
-          await segment.replaced;
-          return REPLACED;
-        }
-        // The segment went while it was read: whoever asks once more is told what is there now.
-        if (!found) return [];
-        if (found.length > 0) return found;
-        if (this.segments[at] !== segment) return REPLACED;
-      }
-      // A hole of compaction, or something that was there and is not.
-      if (segment.lostBehind !== undefined && this.segments[at + 1])
-        throw corruptLog(segment.path, segment.lostBehind);
-      from = Math.max(from, this.segments[at + 1]?.baseOffset ?? upTo);
-    }
-    return [];
-  }
-
-  /** The first batch from `from` on, below `upTo`, with a record of `timestampMs` or later. @throws as {@link read} */
-  async findTimestamp(timestampMs: number, from: number, upTo: number): Promise<Buffer | undefined> {
-    for (const segment of this.segments.slice(Math.max(0, segmentAt(this.segments, from)))) {
-      if (segment.baseOffset >= upTo) return undefined;
-      if (segment.maxTimestampMs < timestampMs) continue;
-      const found = await this.#findInSegment(segment, timestampMs, from).catch((error: unknown) => {
-        if (segment.replaced) return REPLACED;
-        throw error;
-      });
-      if (found === REPLACED) {
-        await segment.replaced;
-        return this.findTimestamp(timestampMs, from, upTo);
-      }
-      if (found) return batchBaseOffset(found) < upTo ? found : undefined;
-    }
-    return undefined;
+  /** Files are not what they were: whoever is reading has to look again. */
+  changed(): void {
+    this.#changes++;
+    this.#hints.clear();
   }
 
   /** Bytes from `offset` to the end; exact to an index entry, or a guess where the index is not in memory. */
@@ -138,120 +117,95 @@ export class SegmentStore {
     return firstAppendMs + (lastAppendMs - firstAppendMs) * shareBefore(segment, offset);
   }
 
-  /** Forgets where readers are: files changed. */
-  forgetHints(): void {
-    this.#hints.clear();
-  }
-
-  #inTurn(
-    segment: Segment,
-    from: number,
-    upTo: number,
-    maxBytes: number,
-  ): Promise<Buffer[] | typeof REPLACED> {
-    return this.#shared.reads.run(() => this.#readSegment(segment, from, upTo, maxBytes));
-  }
-
-  async #readSegment(
-    segment: Segment,
-    offset: number,
-    upTo: number,
-    maxBytes: number,
-  ): Promise<Buffer[] | typeof REPLACED> {
-    const hint = this.#hints.get(offset);
-    let position: number;
-    let least = LEAST_READ_BYTES;
-    if (hint?.segment === segment) {
-      position = hint.position;
-      least = Math.max(least, hint.batchBytes + BATCH_HEADER_BYTES);
-    } else {
-      position = (await this.#shared.indexes.load(segment)).find(offset).position;
+  async #readOnce(wanted: Wanted): Promise<Buffer[] | Again> {
+    const changes = this.#changes;
+    let from = wanted.offset;
+    for (let at = Math.max(0, segmentAt(this.segments, from)); from < wanted.upTo; at++) {
+      const segment = this.segments[at];
+      if (!segment) return [];
+      if (from < segment.nextOffset) {
+        const found = await this.#settle(segment, changes, () =>
+          this.#readSegment(segment, { ...wanted, offset: from }),
+        );
+        if (found === AGAIN || found.length > 0) return found;
+      }
+      // A hole of compaction, or something that was there and is not.
+      if (segment.lostBehind !== undefined && this.segments[at + 1])
+        throw corruptLog(segment.path, segment.lostBehind);
+      from = Math.max(from, this.segments[at + 1]?.baseOffset ?? wanted.upTo);
     }
+    return [];
+  }
+
+  async #findOnce(timestampMs: number, from: number, upTo: number): Promise<Buffer | Again | undefined> {
+    const changes = this.#changes;
+    for (const segment of this.segments.slice(Math.max(0, segmentAt(this.segments, from)))) {
+      if (segment.baseOffset >= upTo) return undefined;
+      if (segment.maxTimestampMs < timestampMs) continue;
+      const found = await this.#settle(segment, changes, () =>
+        this.#findInSegment(segment, timestampMs, from),
+      );
+      if (found === AGAIN) return AGAIN;
+      if (found) return batchBaseOffset(found) < upTo ? found : undefined;
+    }
+    return undefined;
+  }
+
+  /**
+   * Lets `work` read a segment when it is its turn. What it found, or failed at, counts only when the log is still what it was: else
+   * it may have read another file than it meant.
+   * @throws CORRUPT_LOG; what else `work` throws
+   */
+  async #settle<T>(segment: Segment, changes: number, work: () => Promise<T>): Promise<T | Again> {
+    const isChanged = (): boolean => changes !== this.#changes || segment.replaced !== undefined;
+    try {
+      const found = await this.#shared.reads.run(work);
+      if (!isChanged()) return found;
+    } catch (error) {
+      if (!isChanged()) throw error instanceof Damage ? this.#corrupt(segment, error) : error;
+    }
+    await segment.replaced;
+    return AGAIN;
+  }
+
+  async #readSegment(segment: Segment, wanted: Wanted): Promise<Buffer[]> {
+    const changes = this.#changes;
+    const hint = this.#hints.get(wanted.offset);
+    const start = hint?.segment === segment ? hint : await this.#lookUp(segment, wanted.offset);
     return this.#shared.openFiles.use(segment.path, async (file) => {
-      if (segment.replaced) return REPLACED;
-      let wanted = Math.max(maxBytes, least);
+      let { position, leastOffset, leastBytes } = start;
       for (;;) {
-        const length = Math.min(wanted, segment.bytes - position);
+        const { bytes: endPosition, nextOffset: endOffset } = segment;
+        const length = Math.min(Math.max(wanted.maxBytes, leastBytes), endPosition - position);
         if (length <= 0) return [];
-        const chunk = await this.#readChunk(file, segment, position, length);
-        const part = this.#gather(segment, chunk, position, { offset, upTo, maxBytes });
-        if (part.found.length > 0 || part.missing === 0) return part.found;
-        position += part.passed;
-        wanted = Math.max(part.missing, least);
+        const target = Buffer.allocUnsafeSlow(length);
+        const bytes = target.subarray(0, await file.read(target, position));
+        const part = gatherBatches({ bytes, position, leastOffset, endOffset, endPosition }, wanted);
+        const { found, kind, reason } = part;
+        const readTo = position + bytes.length;
+        ({ position, leastOffset } = part);
+        if (found.length > 0) {
+          leastBytes = Math.max(LEAST_READ_BYTES, found.at(-1)!.length + BATCH_HEADER_BYTES);
+          if (changes === this.#changes) this.#remember({ segment, position, leastOffset, leastBytes });
+          return found;
+        }
+        if (kind === 'damaged') throw new Damage(position, reason);
+        if (kind === 'done') return [];
+        if (bytes.length < length) throw new Damage(readTo, 'the file ends here, and should not');
+        leastBytes = Math.max(LEAST_READ_BYTES, part.nextBytes);
       }
     });
   }
 
-  async #readChunk(file: OpenFile, segment: Segment, position: number, length: number): Promise<Buffer> {
-    const chunk = Buffer.allocUnsafeSlow(length);
-    const got = await file.read(chunk, position);
-    if (got === length) return chunk;
-    throw this.#corrupt(
-      segment,
-      position,
-      `the file ends at ${position + got}, ${segment.bytes} bytes were stored`,
-    );
+  async #lookUp(segment: Segment, offset: number): Promise<Hint> {
+    const { position, baseOffset } = (await this.#shared.indexes.load(segment)).find(offset);
+    return { segment, position, leastOffset: baseOffset, leastBytes: LEAST_READ_BYTES };
   }
 
-  /** The batches wanted in `chunk`, which begins at `position` of the segment. */
-  #gather(
-    segment: Segment,
-    chunk: Buffer,
-    position: number,
-    wanted: { readonly offset: number; readonly upTo: number; readonly maxBytes: number },
-  ): { readonly found: Buffer[]; readonly passed: number; readonly missing: number } {
-    const found: Buffer[] = [];
-    let bytes = 0;
-    let at = 0;
-    let missing = 0;
-    while (at < chunk.length) {
-      const size = this.#batchBytes(segment, chunk.subarray(at), position + at);
-      if (size > chunk.length - at) {
-        missing = size;
-        break;
-      }
-      const batch = chunk.subarray(at, at + size);
-      if (batchNextOffset(batch) > wanted.offset) {
-        if (batchBaseOffset(batch) >= wanted.upTo) return { found, passed: at, missing: 0 };
-        if (found.length > 0 && bytes + size > wanted.maxBytes) break;
-        this.#check(segment, batch, position + at);
-        bytes += size;
-        found.push(batch);
-      }
-      at += size;
-    }
-    const last = found.at(-1);
-    if (last)
-      this.#remember(batchNextOffset(last), { segment, position: position + at, batchBytes: last.length });
-    // Everything in the chunk lay before the offset: go on behind it.
-    if (found.length === 0 && missing === 0 && position + at < segment.bytes) missing = LEAST_READ_BYTES;
-    return { found, passed: at, missing };
-  }
-
-  /** Size of the batch that begins with `bytes`; of a header when not even that is there. */
-  #batchBytes(segment: Segment, bytes: Buffer, position: number): number {
-    const size = bytes.length < BATCH_HEADER_BYTES ? BATCH_HEADER_BYTES : batchBytes(bytes);
-    if (size >= BATCH_HEADER_BYTES && position + size <= segment.bytes) return size;
-    throw this.#corrupt(segment, position, `a batch of ${size} bytes`);
-  }
-
-  #check(segment: Segment, batch: Buffer, position: number): void {
-    try {
-      checkBatch(batch);
-    } catch (error) {
-      throw this.#corrupt(segment, position, error instanceof Error ? error.message : String(error));
-    }
-  }
-
-  async #findInSegment(
-    segment: Segment,
-    timestampMs: number,
-    from: number,
-  ): Promise<Buffer | typeof REPLACED | undefined> {
+  async #findInSegment(segment: Segment, timestampMs: number, from: number): Promise<Buffer | undefined> {
     const start = (await this.#shared.indexes.load(segment)).findTimestamp(timestampMs);
     if (!start) return undefined;
     return this.#shared.openFiles.use(segment.path, async (file) => {
-      if (segment.replaced) return REPLACED;
       let found: Buffer | undefined;
       const end = await scanSegment(
         file,
@@ -262,14 +216,15 @@ export class SegmentStore {
           found = Buffer.from(bytes);
           return false;
         },
-        { verifyCrc: true, holes: true },
+        { expectedOffset: start.baseOffset, verifyCrc: true, holes: true },
       );
-      if (!found && end.kind === 'damaged') throw this.#corrupt(segment, end.position, end.reason);
+      if (!found && end.kind === 'damaged') throw new Damage(end.position, end.reason);
       return found;
     });
   }
 
-  #remember(offset: number, hint: Hint): void {
+  #remember(hint: Hint): void {
+    const offset = hint.leastOffset;
     this.#hints.delete(offset);
     this.#hints.set(offset, hint);
     if (this.#hints.size <= MAX_HINTS) return;
@@ -279,9 +234,9 @@ export class SegmentStore {
     }
   }
 
-  #corrupt(segment: Segment, position: number, reason: string): SluiceError {
-    this.#onCorrupt(segment.path, position, reason);
-    return corruptLog(segment.path, `at byte ${position}: ${reason}`);
+  #corrupt(segment: Segment, { position, message }: Damage): SluiceError {
+    this.#onCorrupt(segment.path, position, message);
+    return corruptLog(segment.path, `at byte ${position}: ${message}`);
   }
 }
 
