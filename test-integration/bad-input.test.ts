@@ -186,7 +186,7 @@ describe('a control stream that cannot be understood ends its connection with it
     ['HELLO of another version', 'VERSION_MISMATCH', [encodeFrame(FRAME.HELLO, '', Buffer.from([8, 99]))]],
     ['HELLO twice', 'PROTOCOL_ERROR', [HELLO, HELLO]],
     ['an unknown frame', 'UNKNOWN_FRAME', [HELLO, Buffer.from([0x40, 0, 0, 0, 0, 0])]],
-    ['a frame that is too large', 'FRAME_TOO_LARGE', [HELLO, announcement(FRAME.REQUEST, '', 65 * 1024)]],
+    ['a frame that is too large', 'FRAME_TOO_LARGE', [HELLO, announcement(FRAME.REQUEST, '', 1025 * 1024)]],
     ['a PING that is too large', 'FRAME_TOO_LARGE', [HELLO, announcement(FRAME.PING, '', 65)]],
     ['a frame of a delivery stream', 'PROTOCOL_ERROR', [HELLO, encodeFrame(FRAME.END, '', Buffer.alloc(2))]],
   ])('%s: %s', async (_what, code, frames) => {
