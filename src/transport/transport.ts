@@ -98,6 +98,12 @@ export interface Connection {
   readonly peerCertificate: Uint8Array | undefined;
   /** Size of the largest datagram that can be sent now, in bytes; 0 when datagrams are not available. */
   readonly maxDatagramBytes: number;
+  /**
+   * Bytes that may still arrive before the connection is closed with OVERLOADED; Infinity at first. For peers that have not said
+   * who they are: on QUIC they could fill the windows of thousands of streams with bytes that cannot be read before others.
+   * Other transports hold no more than their connection window and need not count.
+   */
+  arrivalLimitBytes: number;
   /** Called for each stream the peer opens. */
   onStream: ((stream: Stream) => void) | undefined;
   /** Called for each datagram; the bytes are only valid during the call. */

@@ -41,6 +41,7 @@ export abstract class Http2Connection implements Connection {
   readonly remoteAddress: string;
   readonly peerCertificate: Uint8Array | undefined;
   readonly maxDatagramBytes = 0;
+  arrivalLimitBytes = Infinity;
   onStream: ((stream: Stream) => void) | undefined;
   onDatagram: ((bytes: Buffer) => void) | undefined;
   onClose: ((reason: CloseReason) => void) | undefined;

@@ -56,6 +56,7 @@ export class MemoryConnection implements Connection {
   readonly side: 'client' | 'server';
   readonly remoteAddress: string;
   readonly peerCertificate: Uint8Array | undefined;
+  arrivalLimitBytes = Infinity;
   onStream: ((stream: Stream) => void) | undefined;
   onDatagram: ((bytes: Buffer) => void) | undefined;
   onClose: ((reason: CloseReason) => void) | undefined;

@@ -81,6 +81,7 @@ export class QuicConnection implements Connection, TurnTaker {
   readonly side: Side;
   readonly scheme = 'quic';
   dirty = false;
+  arrivalLimitBytes = Infinity;
   onDatagram: ((bytes: Buffer) => void) | undefined;
   onClose: ((reason: CloseReason) => void) | undefined;
   peerCertificate: Uint8Array | undefined;
@@ -216,6 +217,11 @@ export class QuicConnection implements Connection, TurnTaker {
       return;
     }
     this.#unreachableMs = Infinity;
+    this.arrivalLimitBytes -= packet.length;
+    if (this.arrivalLimitBytes < 0) {
+      this.fail('OVERLOADED', 'more than is taken from a client that has not said who it is');
+      return;
+    }
     try {
       native.recv(packet, this.#peer.receivedFrom(from));
     } catch {

@@ -49,7 +49,7 @@ export class SendQueue {
   remove(half: QuicSendStream): void {
     if (half.state === 'fresh') this.#fresh.delete(half);
     else if (half.state === 'waiting') this.#waitingFor(half).delete(half);
-    else if (half.state === 'blocked') this.#blocked.get(half.urgency)?.delete(half);
+    else if (half.state === 'blocked') this.#leaveBlocked(half);
     half.state = 'idle';
   }
 
@@ -73,8 +73,7 @@ export class SendQueue {
       if (round.length > 1) round.sort((a, b) => a.urgency - b.urgency);
       for (const half of round) {
         if (left <= 0) break;
-        if (half.state !== 'fresh') continue;
-        this.#fresh.delete(half);
+        if (!this.#fresh.delete(half)) continue;
         left -= this.#try(half, native, Math.min(left, QUANTUM_BYTES), scratch);
       }
     }
@@ -103,11 +102,12 @@ export class SendQueue {
     const before = half.state;
     half.state = 'idle';
     const taken = half.flush(native, maxBytes, scratch);
-    const { urgency } = half;
     // What the half says of itself: flush() sets 'blocked' or 'waiting' when it met a limit.
     const after = half.state as QuicSendStream['state'];
-    if (before === 'blocked' && (after !== 'blocked' || taken > 0)) this.#leaveBlocked(half);
-    if (after === 'blocked') this.#bucket(urgency).add(half);
+    // One that got rid of something goes to the end of its bucket, one that did not stays where it is.
+    const stays = after === 'blocked' && taken === 0 && half.filedUrgency === half.urgency;
+    if (before === 'blocked' && !stays) this.#leaveBlocked(half);
+    if (after === 'blocked') this.#file(half);
     else if (after === 'waiting') this.#waitingFor(half).add(half);
     else if (half.pending) {
       half.state = 'fresh';
@@ -131,8 +131,13 @@ export class SendQueue {
     return (half.id & 2) === 0 ? this.#waitingBidi : this.#waitingUni;
   }
 
+  #file(half: QuicSendStream): void {
+    half.filedUrgency = half.urgency;
+    this.#bucket(half.urgency).add(half);
+  }
+
   #leaveBlocked(half: QuicSendStream): void {
-    for (const bucket of this.#blocked.values()) if (bucket.delete(half)) return;
+    this.#blocked.get(half.filedUrgency)?.delete(half);
   }
 
   #bucket(urgency: number): Set<QuicSendStream> {

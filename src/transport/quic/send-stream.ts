@@ -36,6 +36,8 @@ export class QuicSendStream implements SendStream {
   onStopped: ((errorCode: number) => void) | undefined;
   /** Kept by the queue of senders. */
   state: SendState = 'idle';
+  /** Kept by the queue of senders: the urgency it was filed under when it was blocked, which may have changed since. */
+  filedUrgency = DEFAULT_URGENCY;
   urgency = DEFAULT_URGENCY;
   readonly #owner: SendOwner;
   readonly #chunks: Uint8Array[] = [];

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ERRORS } from '../../../src/kernel/errors.ts';
-import type { BidiStream, Connection, Stream } from '../../../src/transport/transport.ts';
+import type { BidiStream, CloseReason, Connection, Stream } from '../../../src/transport/transport.ts';
 import { WINDOW_BYTES } from '../../support/transport-stage.ts';
 import {
   closeOf,
@@ -104,6 +104,18 @@ async function roundTripOf(client: Connection, server: Connection): Promise<void
   echoStreams(server);
   await roundTrip(client, 'x');
 }
+
+describe('a peer that may send only so much', () => {
+  it('is sent away when it sends more, whatever streams it opens and in whatever order', async () => {
+    const { client, server } = await stage.pair();
+    server.arrivalLimitBytes = 20_000;
+    const closed = new Promise<CloseReason>((resolve) => {
+      server.onClose = resolve;
+    });
+    for (let n = 0; n < 100; n++) client.openUni().write(Buffer.alloc(1000));
+    expect((await closed).errorCode).toBe(ERRORS.OVERLOADED.wire);
+  });
+});
 
 describe('silence', () => {
   it('ends a connection after the idle timeout', async () => {
