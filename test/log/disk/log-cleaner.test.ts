@@ -110,6 +110,22 @@ async function settle(disk: FakeDisk): Promise<void> {
   }
 }
 
+/** A log of a=1 b=1 c=1 d=1 whose first three segments are merged, but that is not over before `release`. */
+async function whileReplacing(): Promise<{ stage: Stage; release: () => void }> {
+  const stage = await Stage.open();
+  await stage.append('a=1 b=1 c=1 d=1');
+  stage.settings = { ...stage.settings, segmentBytes: 1000 };
+  await stage.restart();
+  stage.disk.fail({ code: 'EIO', kinds: ['rename'], path: /\.log\.new$/, times: 1 });
+  await stage.sweep();
+  expect(stage.events.splice(0)).toEqual(['compaction STORAGE_FAILED']);
+  stage.clock.advance(60_000);
+  const release = stage.disk.hold(['rename']);
+  await stage.sweep();
+  expect(stage.disk.calls.at(-1)!.path).toMatch(/\.log\.new$/);
+  return { stage, release };
+}
+
 function textsOf(batches: readonly Buffer[]): string[] {
   return batches.flatMap((batch) =>
     Array.from(
@@ -434,6 +450,28 @@ describe('a log that is compacted', () => {
       expect(await stage.texts()).toEqual([...texts, `${stage.log.logEnd - 1} z=1`]);
       expect(stage.events).toEqual([]);
     }
+  });
+
+  it('drops no segment while another file takes its place', async () => {
+    const { stage, release } = await whileReplacing();
+    stage.log.deleteBefore(1);
+    await stage.settle();
+    release();
+    await stage.settle();
+    await stage.restart();
+    expect(await stage.texts()).toEqual(['1 b=1', '2 c=1', '3 d=1']);
+  });
+
+  it('is cut off only when no file is taking the place of another', async () => {
+    const { stage, release } = await whileReplacing();
+    let isCut = false;
+    const cutting = stage.log.truncate(1).then(() => (isCut = true));
+    await stage.settle();
+    expect(isCut).toBe(false);
+    release();
+    await cutting;
+    await stage.reopen('crash');
+    expect(await stage.texts()).toEqual(['0 a=1']);
   });
 
   it('does not compact what a reader finds damaged, and says where', async () => {
