@@ -162,7 +162,7 @@ describe('a request that is refused is answered, and the connection goes on', ()
     ['a topic of an illegal name', 'INVALID_TOPIC', { case: 'createTopic', value: { name: '../etc' } }],
     [
       'a topic of too many partitions',
-      'OVERLOADED',
+      'INVALID_ARGUMENT',
       { case: 'createTopic', value: { name: 'wide', partitions: 2 ** 32 - 1 } },
     ],
     ['a subscription nobody has', 'SUBSCRIPTION_NOT_FOUND', { case: 'pause', value: { subscriptionId: 9 } }],

@@ -69,9 +69,9 @@ describe('control stream', () => {
       (client) => client.control.frame(FRAME.PING, '', Buffer.alloc(65)),
     ],
     [
-      'a request of more than 64 KiB',
+      'a request of more than 1 MiB',
       'FRAME_TOO_LARGE',
-      (client) => client.control.frame(FRAME.REQUEST, '', Buffer.alloc(65_537)),
+      (client) => client.control.frame(FRAME.REQUEST, '', Buffer.alloc(1024 * 1024 + 1)),
     ],
     [
       'CREDIT of the wrong length',
