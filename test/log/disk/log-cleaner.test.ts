@@ -458,8 +458,9 @@ describe('a log that is compacted', () => {
     await stage.settle();
     release();
     await stage.settle();
+    expect((await stage.texts()).slice(-3)).toEqual(['1 b=1', '2 c=1', '3 d=1']);
     await stage.restart();
-    expect(await stage.texts()).toEqual(['1 b=1', '2 c=1', '3 d=1']);
+    expect((await stage.texts()).slice(-3)).toEqual(['1 b=1', '2 c=1', '3 d=1']);
   });
 
   it('is cut off only when no file is taking the place of another', async () => {
