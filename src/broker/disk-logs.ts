@@ -25,6 +25,8 @@ export interface DiskObserver {
   onFault(place: LogPlace, error: SluiceError): void;
   /** The partition takes batches again. */
   onHealed(place: LogPlace): void;
+  /** The partition was not compacted, and is tried again later; nothing else is affected. */
+  onCompactionFailed?(place: LogPlace, error: SluiceError): void;
   /** A folder of a topic that was deleted is still there and is removed now. */
   onLeftover(folder: string): void;
   onRemoveFailed(error: SluiceError): void;
@@ -115,5 +117,6 @@ function observerOf(place: LogPlace, observer: DiskObserver): DiskLogObserver {
     onCorrupt: (file, position, reason) => observer.onCorrupt(place, { file, position, reason }),
     onFault: (error) => observer.onFault(place, error),
     onHealed: () => observer.onHealed(place),
+    onCompactionFailed: (error) => observer.onCompactionFailed?.(place, error),
   };
 }

@@ -9,6 +9,7 @@ export function diskObserver(log: Logger): DiskObserver {
     onCorrupt: (place, damage) => log.error('storage.corrupt', { ...place, ...damage }),
     onFault: (place, error) => log.error('storage.failed', { ...place, error }),
     onHealed: (place) => log.info('storage.healed', { ...place }),
+    onCompactionFailed: (place, error) => log.warn('storage.compaction_failed', { ...place, error }),
     onLeftover: (folder) => log.warn('storage.leftover_removed', { folder }),
     onRemoveFailed: (error) => log.error('storage.remove_failed', { error }),
   };
