@@ -27,6 +27,7 @@ export class AccessControl {
   /** @throws FORBIDDEN */
   check(principal: Principal, operation: Operation, topic: string | undefined): void {
     if (this.allows(principal, operation, topic)) return;
+    this.#authorizer.denied?.(principal, operation, topic);
     throw new SluiceError(
       'FORBIDDEN',
       `${quoted(principal.name)} may not ${operation} ${topic === undefined ? 'this node' : quoted(topic)}`,
@@ -36,6 +37,7 @@ export class AccessControl {
   /** @throws FORBIDDEN */
   checkMaySee(principal: Principal, topic: string): void {
     if (this.maySee(principal, topic)) return;
+    this.#authorizer.denied?.(principal, 'see', topic);
     throw new SluiceError('FORBIDDEN', `${quoted(principal.name)} may do nothing with ${quoted(topic)}`);
   }
 }

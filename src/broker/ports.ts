@@ -7,6 +7,11 @@ export type { Operation, Principal };
 export interface Authorizer {
   /** @param topic a topic's literal name; undefined for what concerns the whole node */
   allows(principal: Principal, operation: Operation, topic: string | undefined): boolean;
+  /**
+   * Told of each request that was refused because nothing allows it; not of topics that are only left out of an answer.
+   * @param operation `see`: to learn that the topic exists, for which any right would do
+   */
+  denied?(principal: Principal, operation: Operation | 'see', topic: string | undefined): void;
 }
 
 /** What a client shows to say who it is; with neither it is anonymous. */

@@ -1,5 +1,6 @@
 import type { Authenticator, Authorizer } from '../broker/ports.ts';
 import type { Settings } from '../config/settings.ts';
+import type { SecurityLog } from '../gateway/quic/security-log.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import { isAllowed } from '../security/acl.ts';
@@ -28,8 +29,15 @@ export function createAuthenticator(
   };
 }
 
-/** What principals may do, as configured. */
-export function createAuthorizer(settings: Pick<Settings, 'auth' | 'acl'>): Authorizer {
+/** What principals may do, as configured. @param security told of what was denied */
+export function createAuthorizer(
+  settings: Pick<Settings, 'auth' | 'acl'>,
+  security: Pick<SecurityLog, 'note'>,
+): Authorizer {
   const policy = { authentication: settings.auth.mode, rules: settings.acl.rules };
-  return { allows: (principal, operation, topic) => isAllowed(policy, principal, operation, topic) };
+  return {
+    allows: (principal, operation, topic) => isAllowed(policy, principal, operation, topic),
+    denied: (principal, operation, topic) =>
+      security.note({ kind: 'access_denied', principal, operation, topic }),
+  };
 }

@@ -25,6 +25,7 @@ export function registerNodeMetrics(metrics: Metrics, sources: MetricSources): v
   registerDisk(metrics, sources);
   registerGateway(metrics, sources);
   registerCertificates(metrics, sources.certificates);
+  registerAuthentication(metrics, sources.gateway);
   registerLag(metrics, sources.gateway);
 }
 
@@ -125,6 +126,26 @@ function registerDisk(metrics: Metrics, { broker, disk }: MetricSources): void {
     'Logs opened after an end that was not orderly.',
     () => counters.recoveries,
   );
+  metrics.counterFrom(
+    'sluice_disk_compactions_total',
+    'Rounds of compaction brought to their end.',
+    () => counters.compactions,
+  );
+  metrics.counterFrom(
+    'sluice_disk_compacted_bytes_total',
+    'Bytes read by compaction.',
+    () => counters.compactedBytes,
+  );
+  metrics.counterFrom(
+    'sluice_disk_freed_bytes_total',
+    'Bytes by which compaction made segments smaller.',
+    () => counters.freedBytes,
+  );
+  metrics.counterFrom(
+    'sluice_disk_compaction_failures_total',
+    'Compactions that failed; they are tried again a minute later.',
+    () => counters.compactionFailures,
+  );
   metrics.gaugeFrom(
     'sluice_topics_failed',
     'Topics that could not be opened; they are tried again.',
@@ -178,6 +199,19 @@ function registerGateway(metrics: Metrics, { gateway, listeners }: MetricSources
   );
   metrics.countersFrom('sluice_errors_total', 'What was refused or ended with an error.', ['code'], () =>
     [...counters.errors].map(([code, value]) => ({ labels: { code }, value })),
+  );
+}
+
+function registerAuthentication(metrics: Metrics, { failedAuthentications }: NativeGateway): void {
+  metrics.counterFrom(
+    'sluice_authentications_failed_total',
+    'HELLOs whose credentials were not good.',
+    () => failedAuthentications.failed,
+  );
+  metrics.counterFrom(
+    'sluice_authentications_slowed_total',
+    'Of these, refusals that were held back because too many came from one place.',
+    () => failedAuthentications.slowed,
   );
 }
 

@@ -9,6 +9,7 @@ import { EmbeddedCoordinator } from '../coordination/embedded.ts';
 import type { HttpGateway, Readiness } from '../gateway/http/http-gateway.ts';
 import { createHttpGateway } from '../gateway/http/http-gateway.ts';
 import { NativeGateway } from '../gateway/quic/gateway.ts';
+import { SecurityLog } from '../gateway/quic/security-log.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Random } from '../kernel/random.ts';
 import { systemRandom } from '../kernel/random.ts';
@@ -181,6 +182,7 @@ async function buildCore(
   const nodeId = settings.node.id;
   const coordinator = parts.use(await EmbeddedCoordinator.open({ dataDir, clock, random, nodeId }));
   const certificates = parts.use(await CertificateRotation.open(settings, { clock, random, log }));
+  const security = new SecurityLog(log, clock);
   const disk = createDiskShared(nodeFileSystem, diskLimits(settings));
   const diskLogs = parts.use(
     await DiskLogs.open({
@@ -198,7 +200,7 @@ async function buildCore(
       coordinator,
       clock,
       random,
-      authorizer: createAuthorizer(settings),
+      authorizer: createAuthorizer(settings, security),
       authenticator: createAuthenticator(settings, coordinator.tokens, clock),
       logs: memoryAndDiskLogs(memoryLogs(clock, new MemoryBudget(memoryLogBytes(settings))), diskLogs),
       topics: topicDefaults(settings),
@@ -212,6 +214,7 @@ async function buildCore(
     broker,
     clock,
     log,
+    security,
     limits: gatewayLimits(settings),
     node: {
       nodeId,

@@ -8,9 +8,10 @@ export type SecurityEvent =
   | {
       readonly kind: 'access_denied';
       readonly principal: Principal;
-      readonly operation: Operation;
+      /** `see`: to learn that the topic exists, for which any right would do. */
+      readonly operation: Operation | 'see';
+      /** Undefined for what concerns the whole node. */
       readonly topic: string | undefined;
-      readonly remoteAddress: string;
     }
   | {
       readonly kind: 'token_created' | 'token_deleted';
@@ -39,7 +40,8 @@ export function auditRecord(event: SecurityEvent): AuditRecord {
     case 'authentication_failed':
       return { level: 'warn', record: { evt, code: event.code, remoteAddress: event.remoteAddress } };
     case 'access_denied': {
-      const { operation, topic, remoteAddress } = event;
+      const { operation, topic } = event;
+      const { remoteAddress } = event.principal;
       return { level: 'warn', record: { evt, ...who(event.principal), operation, topic, remoteAddress } };
     }
     case 'token_created':

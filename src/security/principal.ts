@@ -24,6 +24,8 @@ export interface Principal {
   readonly rights: readonly Right[];
   /** Id of the token it showed; undefined where that cannot be revoked and does not expire. */
   readonly tokenId?: string;
+  /** `host:port` it showed its credential from, for the log; undefined where nobody showed any. */
+  readonly remoteAddress?: string;
 }
 
 /** The principal of a connection that showed no credential. */

@@ -26,10 +26,9 @@ describe('principal', () => {
     const rights = [{ topic: 'secret-topic', operations: ['publish' as const] }];
     const event = auditRecord({
       kind: 'access_denied',
-      principal: { ...ANONYMOUS, rights },
+      principal: { ...ANONYMOUS, rights, remoteAddress: '127.0.0.1:9' },
       operation: 'publish',
       topic: 'orders',
-      remoteAddress: '127.0.0.1:9',
     });
     expect(event).toEqual({
       level: 'warn',

@@ -1,11 +1,13 @@
 import type { Broker } from '../../broker/broker.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import type { FailedAuthentications } from '../../security/failed-authentications.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { RecordBatchEncoder } from '../../wire/record-batch-encoder.ts';
 import type { GatewayCounters } from './counters.ts';
 import type { CredentialWatch } from './credential-watch.ts';
 import type { GatewayLimits } from './limits.ts';
 import type { PumpScheduler } from './pump-scheduler.ts';
+import type { SecurityLog } from './security-log.ts';
 
 /** A node as clients are told of it. */
 export interface NodeUrls {
@@ -34,6 +36,8 @@ export interface GatewayContext {
   readonly log: Logger;
   readonly scheduler: PumpScheduler;
   readonly credentials: CredentialWatch;
+  readonly security: SecurityLog;
+  readonly failedAuthentications: FailedAuthentications;
   readonly counters: GatewayCounters;
   /** Empty between uses, which are synchronous. */
   readonly encoder: RecordBatchEncoder;

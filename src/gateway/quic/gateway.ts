@@ -1,5 +1,6 @@
 import type { Broker } from '../../broker/broker.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import { FailedAuthentications } from '../../security/failed-authentications.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Connection } from '../../transport/transport.ts';
 import { RecordBatchEncoder } from '../../wire/record-batch-encoder.ts';
@@ -11,12 +12,15 @@ import type { GatewayLimits } from './limits.ts';
 import { DEFAULT_GATEWAY_LIMITS } from './limits.ts';
 import { PumpScheduler } from './pump-scheduler.ts';
 import type { SessionOwner } from './session.ts';
+import { SecurityLog } from './security-log.ts';
 import { Session } from './session.ts';
 
 export interface NativeGatewayOptions {
   readonly broker: Broker;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Default: one of its own, on `log`. */
+  readonly security?: SecurityLog;
   readonly node: NodeFacts;
   /** What differs from {@link DEFAULT_GATEWAY_LIMITS}. */
   readonly limits?: Partial<GatewayLimits>;
@@ -30,6 +34,8 @@ export interface NativeGatewayOptions {
  */
 export class NativeGateway {
   readonly counters = new GatewayCounters();
+  /** Live; metrics read it. */
+  readonly failedAuthentications: FailedAuthentications;
   readonly #context: GatewayContext;
   readonly #sessions = new Set<Session>();
   readonly #owner: SessionOwner = {
@@ -42,6 +48,7 @@ export class NativeGateway {
   #draining: { readonly reason: string; readonly alternatives: readonly string[] } | undefined;
 
   constructor(options: NativeGatewayOptions) {
+    this.failedAuthentications = new FailedAuthentications(options.clock);
     this.#context = {
       broker: options.broker,
       clock: options.clock,
@@ -50,6 +57,8 @@ export class NativeGateway {
       limits: { ...DEFAULT_GATEWAY_LIMITS, ...options.limits },
       scheduler: new PumpScheduler(options.clock),
       credentials: new CredentialWatch(options.clock),
+      security: options.security ?? new SecurityLog(options.log, options.clock),
+      failedAuthentications: this.failedAuthentications,
       counters: this.counters,
       encoder: new RecordBatchEncoder(),
       connectionCount: () => this.#sessions.size,

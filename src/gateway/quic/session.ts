@@ -8,7 +8,6 @@ import { ControlStream } from './control-stream.ts';
 import type { CredentialHolder } from './credential-watch.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { PublishStream } from './publish-stream.ts';
-import { logSecurity } from './security-log.ts';
 import { SubscriptionTable } from './subscription-table.ts';
 
 /** How long a connection that is over stays, so that the last frames (ERROR, END, PRODUCED) reach the client before the close. */
@@ -67,6 +66,8 @@ export class Session implements ClientSession, CredentialHolder {
   #principal: Principal | undefined;
   #phase: Phase = 'greeting';
   #timer: Timer | undefined;
+  /** How long somebody who guesses waits for its refusal, milliseconds. */
+  #answerAfterMs = 0;
   #drain: Drain | undefined;
 
   constructor(id: string, context: GatewayContext, connection: Connection, owner: SessionOwner) {
@@ -118,6 +119,7 @@ export class Session implements ClientSession, CredentialHolder {
       return this.#identify(token === '' ? undefined : token);
     } catch (error) {
       this.#logRefusal(error);
+      this.#answerAfterMs = this.context.failedAuthentications.note(this.connection.remoteAddress);
       throw error;
     }
   }
@@ -148,8 +150,12 @@ export class Session implements ClientSession, CredentialHolder {
       code: error.code,
       reason: error.message,
     });
-    this.#sayGoodbye(error.wire, error.message, this.#control ? GOODBYE_MS : 0);
-    this.#control?.sayGoodbye(error);
+    const answer = (): void => {
+      this.#sayGoodbye(error.wire, error.message, this.#control ? GOODBYE_MS : 0);
+      this.#control?.sayGoodbye(error);
+    };
+    if (this.#answerAfterMs === 0) answer();
+    else this.#enter('goodbye', this.#answerAfterMs, answer);
   }
 
   /**
@@ -216,7 +222,8 @@ export class Session implements ClientSession, CredentialHolder {
 
   /** @throws UNAUTHENTICATED */
   #identify(token: string | undefined): Principal {
-    const principal = this.context.broker.authenticate({ token, certificate: this.#certificate() });
+    const found = this.context.broker.authenticate({ token, certificate: this.#certificate() });
+    const principal = found.kind === 'anonymous' ? found : this.#noteWho(found);
     this.#principal = principal;
     if (principal.tokenId === undefined) this.context.credentials.delete(this);
     else this.context.credentials.add(this);
@@ -267,9 +274,19 @@ export class Session implements ClientSession, CredentialHolder {
     );
   }
 
+  /** Tells once who somebody is: HELLO may only repeat what the certificate said. */
+  #noteWho(found: Principal): Principal {
+    const { remoteAddress } = this.connection;
+    const before = this.#principal;
+    const principal = { ...found, remoteAddress };
+    if (before?.name !== found.name || before.kind !== found.kind)
+      this.context.security.note({ kind: 'authenticated', principal, remoteAddress });
+    return principal;
+  }
+
   #logRefusal(error: unknown): void {
     const { remoteAddress } = this.connection;
-    logSecurity(this.context.log, {
+    this.context.security.note({
       kind: 'authentication_failed',
       code: asSluiceError(error).code,
       remoteAddress,

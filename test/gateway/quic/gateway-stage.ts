@@ -14,6 +14,7 @@ import { systemRandom } from '../../../src/kernel/random.ts';
 import { MemoryBudget } from '../../../src/log/memory-budget.ts';
 import type { PartitionLog } from '../../../src/log/partition-log.ts';
 import { ANONYMOUS } from '../../../src/security/principal.ts';
+import type { Logger } from '../../../src/telemetry/logger.ts';
 import { silentLogger } from '../../../src/telemetry/logger.ts';
 import { DEFAULT_LIMITS } from '../../../src/transport/limits.ts';
 import type { MemoryTransportOptions } from '../../../src/transport/memory/memory-transport.ts';
@@ -35,6 +36,8 @@ export interface StageOptions {
   readonly tokens?: Readonly<Record<string, string>>;
   /** Logs answer reads in a later turn, as a disk does. */
   readonly lateReads?: boolean;
+  /** Default: nothing is written. */
+  readonly log?: Logger;
 }
 
 const SETTINGS: TopicSettings = {
@@ -152,7 +155,7 @@ export class GatewayStage implements AsyncDisposable {
     this.gateway = new NativeGateway({
       broker: this.broker,
       clock,
-      log: silentLogger,
+      log: options.log ?? silentLogger,
       node: { nodeId: 'n', clusterId: 'c', software: 'test', nodes: () => [] },
       ...(options.limits && { limits: options.limits }),
     });

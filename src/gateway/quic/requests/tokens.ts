@@ -1,7 +1,6 @@
 import type { NewToken, TokenDescription } from '../../../broker/ports.ts';
 import type { Grant } from '../../../gen/sluice/client/v1/administration_pb.ts';
 import { SluiceError } from '../../../kernel/errors.ts';
-import { logSecurity } from '../security-log.ts';
 import { numberFromWire, numberToWire } from './convert.ts';
 import type { RequestHandlers } from './handler.ts';
 
@@ -13,25 +12,25 @@ const OPERATIONS: ReadonlySet<string> = new Set<Operation>(['publish', 'subscrib
 /** Requests about tokens. */
 export const tokenHandlers: RequestHandlers<'createToken' | 'listTokens' | 'revokeToken'> = {
   async createToken(session, { principal, grants, expiresMs }) {
-    const { broker, log } = session.context;
+    const { broker, security } = session.context;
     const by = session.requirePrincipal();
     const created = await broker.createToken(by, {
       principal,
       grants: grants.map(grantFromWire),
       expiresMs: numberFromWire('expires_ms', expiresMs),
     });
-    logSecurity(log, { kind: 'token_created', id: created.id, name: principal, by });
+    security.note({ kind: 'token_created', id: created.id, name: principal, by });
     return created;
   },
   listTokens(session) {
     return { tokens: session.context.broker.listTokens(session.requireIdentity()).map(tokenToWire) };
   },
   async revokeToken(session, { id }) {
-    const { broker, log } = session.context;
+    const { broker, security } = session.context;
     const by = session.requirePrincipal();
     const name = broker.listTokens(by).find((token) => token.id === id)?.principal ?? '';
     await broker.revokeToken(by, id);
-    logSecurity(log, { kind: 'token_deleted', id, name, by });
+    security.note({ kind: 'token_deleted', id, name, by });
     return {};
   },
 };
