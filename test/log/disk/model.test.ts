@@ -1,7 +1,7 @@
 /**
  * Logs on a disk that is lost again and again, against an array.
  *
- * `SEED=… ` replays one history; `HISTORIES=…` runs so many of each kind, for long runs.
+ * `SEED=…` replays one history; `HISTORIES=…` runs so many of each kind, for long runs.
  */
 import { describe, it } from 'vitest';
 import type { DiskLogSettings } from '../../../src/log/disk/disk-log-options.ts';
@@ -9,7 +9,7 @@ import { SeededRandom } from '../../support/seeded-random.ts';
 import { DiskHistory } from './disk-history.ts';
 import { KEEP_ALL } from './open-disk-log.ts';
 
-const HISTORIES = Number(process.env['HISTORIES'] ?? 15);
+const HISTORIES = Number(process.env['HISTORIES'] ?? 10);
 const STEPS = 120;
 const FIRST_SEED = Number(process.env['SEED'] ?? 1);
 const SEEDS = process.env['SEED'] === undefined ? HISTORIES : 1;
