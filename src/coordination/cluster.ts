@@ -59,7 +59,7 @@ export interface PartitionChange {
 /** Outcome of a compare-and-swap. */
 export type UpdateResult =
   | { readonly kind: 'updated'; readonly entry: PartitionEntry }
-  /** Somebody else was first, or `controller` leads no more; `current` is what is there now, undefined when nothing is. */
+  /** Somebody else was first, there is another controller, or the topic is gone; `current` is what is there now, undefined when nothing is. */
   | { readonly kind: 'conflict'; readonly current: PartitionEntry | undefined };
 
 /** Who wants to be controller; its methods must not throw. */

@@ -1,5 +1,5 @@
 import { Etcd3 } from 'etcd3';
-import type { NodeDescription } from '../../src/coordination/cluster.ts';
+import type { Campaign, Candidate, Cluster, NodeDescription } from '../../src/coordination/cluster.ts';
 import type { NewTopic } from '../../src/coordination/coordinator.ts';
 import type { EtcdCoordinatorOptions } from '../../src/coordination/etcd/etcd-coordinator.ts';
 import { EtcdCoordinator } from '../../src/coordination/etcd/etcd-coordinator.ts';
@@ -78,5 +78,30 @@ export class ClusterStage implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stack.disposeAsync();
+  }
+}
+
+/** A candidate that keeps what it is told. */
+export class RecordingCandidate implements Candidate {
+  /** Terms, and `lost`. */
+  readonly told: (number | 'lost')[] = [];
+  readonly campaign: Campaign;
+
+  constructor(cluster: Cluster) {
+    this.campaign = cluster.campaign(this);
+  }
+
+  /** That of the last election while nothing else was told. */
+  get term(): number | undefined {
+    const last = this.told.at(-1);
+    return last === 'lost' ? undefined : last;
+  }
+
+  onElected(term: number): void {
+    this.told.push(term);
+  }
+
+  onLost(): void {
+    this.told.push('lost');
   }
 }

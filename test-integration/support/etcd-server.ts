@@ -1,7 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from './free-port.ts';
@@ -76,6 +76,16 @@ export class EtcdServer implements AsyncDisposable {
       child.once('error', reject);
       child.once('exit', (code) => reject(new Error(`etcd ended with ${String(code)}: ${this.#log}`)));
     });
+  }
+
+  /** Copies its data, of which {@link EtcdServer.restore} makes its data again; only after {@link EtcdServer.kill}. */
+  backUp(): void {
+    cpSync(join(this.#folder, 'data'), join(this.#folder, 'backup'), { recursive: true });
+  }
+
+  restore(): void {
+    rmSync(join(this.#folder, 'data'), { recursive: true });
+    cpSync(join(this.#folder, 'backup'), join(this.#folder, 'data'), { recursive: true });
   }
 
   /** Stops it from running without ending it. */

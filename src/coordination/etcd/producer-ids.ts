@@ -20,6 +20,7 @@ export class EtcdProducerIds {
   }
 
   async allocate(): Promise<number> {
+    if (this.#store.isClosed) throw new SluiceError('UNAVAILABLE', 'the coordinator is closed');
     while (this.#next >= this.#ceiling) {
       this.#taking ??= this.#take().finally(() => (this.#taking = undefined));
       await this.#taking;
