@@ -64,6 +64,8 @@ export class PartitionQueue implements BatchSender {
   #inFlight = 0;
   #state: 'flowing' | 'settling' | 'resting' = 'flowing';
   #pause: Timer | undefined;
+  /** Why the broker refused a batch that was sent again, for who waits for it in vain. */
+  #lastRefusal: SluiceError | undefined;
   #pauseWanted = false;
   #linger: Timer | undefined;
   #lingerOver = false;
@@ -185,10 +187,17 @@ export class PartitionQueue implements BatchSender {
   expire(nowMs: number): void {
     if (this.#encoder.count > 0 && this.#openDeadlineMs <= nowMs) this.#seal();
     for (const batch of this.#sealed.filter(({ deadlineMs }) => deadlineMs <= nowMs)) {
-      const text = `${this.topic}/${this.partition}: no answer within ${this.#plan.deliveryTimeoutMs} ms`;
-      this.#giveUp(batch, new SluiceError('TIMEOUT', text));
+      this.#giveUp(batch, this.#tooLate());
     }
     if (this.#state === 'settling' && this.#inFlight === 0) this.#settle();
+  }
+
+  #tooLate(): SluiceError {
+    const text = `${this.topic}/${this.partition}: not stored within ${this.#plan.deliveryTimeoutMs} ms`;
+    const cause = this.#lastRefusal;
+    return cause
+      ? new SluiceError('TIMEOUT', `${text}; the broker said ${cause.code}: ${cause.message}`, { cause })
+      : new SluiceError('TIMEOUT', `${text}; no answer came`);
   }
 
   /** Gives up everything. */
@@ -291,6 +300,7 @@ export class PartitionQueue implements BatchSender {
       this.#giveUp(batch, error);
       return;
     }
+    this.#lastRefusal = error;
     this.#pauseWanted = true;
   }
 

@@ -305,6 +305,14 @@ describe('retrying', () => {
     await expect(send).rejects.toMatchObject({ code: 'TIMEOUT' });
   });
 
+  it('says, when it gives up, why the broker refused all the time', async () => {
+    const producer = await warm({ deliveryTimeoutMs: 2000 });
+    broker.onProduce = (arrived) => arrived.answer({ error: 'STORAGE_FULL' });
+    const [send] = await sendApart(producer, ['a']);
+    await broker.pass(3000);
+    await expect(send).rejects.toMatchObject({ code: 'TIMEOUT', cause: { code: 'STORAGE_FULL' } });
+  });
+
   it('gives up what waits for a connection within the delivery timeout', async () => {
     const client = await broker.client();
     const producer = client.producer({ deliveryTimeoutMs: 2000 });
