@@ -8,6 +8,7 @@ import {
   batchNextOffset,
 } from '../../wire/record-batch.ts';
 import type { LeaderEpoch, PartitionLog, RetentionLimits } from '../partition-log.ts';
+import { rewritePart } from './damage.ts';
 import type { DiskLogOptions, DiskLogSettings } from './disk-log-options.ts';
 import { DurableWaiters } from './durable-waiters.ts';
 import type { LeaderEpochs } from '../leader-epochs.ts';
@@ -17,7 +18,7 @@ import { LogWriter } from './log-writer.ts';
 import { recover } from './recovery.ts';
 import type { RecoveredLog } from './recovery.ts';
 import { activeExpired, expiredSegments } from './retention.ts';
-import { findLoss, restoreState, rewind, rewriteFrom } from './rewind.ts';
+import { findLoss, restoreState, rewind } from './rewind.ts';
 import { SegmentRemoval } from './segment-removal.ts';
 import { SegmentStore } from './segment-store.ts';
 import type { OnCorrupt } from './segment-store.ts';
@@ -367,7 +368,7 @@ export class DiskLog implements PartitionLog, WriterHost {
     if (loss) this.#onCorrupt(active.path, loss.position, loss.reason);
     await this.#goBack(Math.min(this.#durableEnd, loss?.nextOffset ?? Infinity));
     // And what can still be read would never be written by it: a sync after one that failed says nothing.
-    if (doubtful) await rewriteFrom(shared.files, active, doubtful.position);
+    if (doubtful) await rewritePart(shared.files, active.path, doubtful.position, active.bytes);
     this.#doubtful = undefined;
     // A file whose write failed is not written to any more.
     await this.#writer.roll();

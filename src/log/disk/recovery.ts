@@ -1,26 +1,27 @@
 import { dirname, join } from 'node:path';
 import type { BatchHeader } from '../../wire/record-batch.ts';
 import { CompactionState } from './compaction-state.ts';
+import { copyPart, cutFile, rewritePart, withFile } from './damage.ts';
 import type { DiskLogOptions } from './disk-log-options.ts';
 import { MAX_WRITE_BYTES } from './disk-log-options.ts';
 import { LeaderEpochs } from '../leader-epochs.ts';
 import { KEPT_ASIDE, filePath, sortFiles } from './file-names.ts';
 import type { LogFiles } from './file-names.ts';
-import type { FileSystem, OpenFile } from './file-system.ts';
+import type { FileSystem } from './file-system.ts';
 import { readIndex } from './index-cache.ts';
-import { rewriteFrom } from './rewind.ts';
 import { findNextBatch, scanSegment } from './segment-scan.ts';
-import type { ScanEnd } from './segment-scan.ts';
+import type { BatchPlace, ScanEnd } from './segment-scan.ts';
 import { SegmentIndex } from './segment-index.ts';
 import { Segment } from './segment.ts';
 import type { Snapshot } from './snapshot.ts';
 import { Snapshots, removeIfThere } from './snapshots.ts';
 
-/** A single batch may be larger than {@link MAX_WRITE_BYTES} and is then a write of its own. */
+/** A single batch may be larger than {@link MAX_WRITE_BYTES}, is then a write of its own, and may contain what looks like a batch. */
 const TORN_MAX_BYTES = 5 * MAX_WRITE_BYTES;
-/** Data directory, topics, topic, partition. */
-const NEW_DIRECTORIES = 4;
-const COPY_BYTES = 1024 * 1024;
+/** Topic, topics, data directory. */
+const NEW_DIRECTORIES = 3;
+/** The system's answer to who may use a directory, but not look into it. */
+const NOT_OURS = new Set(['EACCES', 'EPERM']);
 
 /** A log as it was found. */
 export interface RecoveredLog {
@@ -60,6 +61,8 @@ class Recovery {
   #snapshots!: Snapshots;
   #compaction!: CompactionState;
   readonly #sizes = new Map<string, number>();
+  /** Where the newest snapshot that can be read says that the log ended, on the disk. */
+  #storedEnd = 0;
   #truncatedBytes = 0;
   #scannedBytes = 0;
   #rebuiltIndexes = 0;
@@ -83,7 +86,9 @@ class Recovery {
     if (!snapshot) this.#options.state.reset();
     this.#epochs = new LeaderEpochs(snapshot?.facts.epochs ?? []);
     await this.#takeSegments(found, snapshot);
-    if (this.#segments.length === 0) await this.#begin(snapshot?.facts.offset ?? this.#options.firstOffset);
+    if (this.#segments.length === 0) await this.#beginAnew(snapshot);
+    await this.#checkEnd();
+    await this.#activate();
     this.#findLost();
     this.#report();
     return {
@@ -114,6 +119,7 @@ class Recovery {
   /** The newest snapshot whose segment is there, at least as long, and whose state the owner understands. */
   #chooseSnapshot({ segments }: LogFiles): Promise<Snapshot | undefined> {
     return this.#snapshots.find(Infinity, async ({ facts, state }) => {
+      this.#storedEnd = Math.max(this.#storedEnd, facts.offset);
       if (segments.length > 0) {
         if (!segments.includes(facts.segment)) return false;
         if ((await this.#sizeOf(filePath(this.#directory, facts.segment, 'log'))) < facts.position)
@@ -130,25 +136,24 @@ class Recovery {
       const base = bases[at]!;
       const segment = new Segment(this.#directory, base);
       const isLast = at === bases.length - 1;
-      if (!isLast && (await this.#isLeftover(segment))) {
+      if (await this.#isLeftover(segment)) {
         await this.#remove(segment);
         continue;
       }
-      if (snapshot && base < snapshot.facts.segment) {
-        await this.#takeSealed(segment, snapshot);
-      } else {
-        const extra = await this.#takeScanned(segment, snapshot, isLast);
-        if (extra !== undefined && !bases.includes(extra)) bases.splice(at + 1, 0, extra);
-      }
+      const isSealed = snapshot !== undefined && base < snapshot.facts.segment;
+      const extra = isSealed
+        ? await this.#takeSealed(segment, snapshot)
+        : await this.#takeScanned(segment, snapshot, isLast);
+      if (extra !== undefined && !bases.includes(extra)) bases.splice(at + 1, 0, extra);
       await this.#keep(segment, snapshot?.facts.logStart ?? 0, at === bases.length - 1);
     }
   }
 
-  /** Whether a segment is what a merge left behind: all of it lies inside the one before. */
+  /** Whether a segment is what a merge, or an attempt to begin one, left behind: all of it lies inside the one before. */
   async #isLeftover({ baseOffset, path }: Segment): Promise<boolean> {
     const end = this.#segments.at(-1)?.nextOffset ?? 0;
     if (baseOffset >= end) return false;
-    const { nextOffset } = await this.#withFile(path, async (file) =>
+    const { nextOffset } = await withFile(this.#files, path, async (file) =>
       scanSegment(file, { from: 0, to: await file.size() }, () => true, { holes: true, verifyCrc: false }),
     );
     return nextOffset <= end;
@@ -169,24 +174,26 @@ class Recovery {
     this.#segments.push(segment);
   }
 
-  /** A segment that was sealed before the snapshot: not read when anything tells what is in it. */
-  async #takeSealed(segment: Segment, { facts }: Snapshot): Promise<void> {
+  /**
+   * A segment that was sealed before the snapshot: not read when anything tells what is in it.
+   * @returns as {@link #takeScanned}
+   */
+  async #takeSealed(segment: Segment, { facts }: Snapshot): Promise<number | undefined> {
     const size = await this.#sizeOf(segment.path);
     const known = facts.segments.find(({ baseOffset }) => baseOffset === segment.baseOffset);
     // What the snapshot says of a file that was written anew since may fit it by chance; its index does not.
     if (known?.bytes === size && !this.#wasRewritten(segment)) {
       segment.assume({ ...known, maxTimestampMs: known.maxTimestampMs ?? -Infinity });
-      return;
+      return undefined;
     }
     const read = await readIndex(this.#files, segment.indexPath);
     if (read?.facts.bytes === size && read.facts.baseOffset === segment.baseOffset) {
       segment.assume(read.facts);
-      return;
+      return undefined;
     }
     this.#rebuiltIndexes++;
     const end = await this.#scan(segment, size, true, () => undefined);
-    if (end.kind === 'damaged') await this.#setAside(segment, end, size);
-    segment.index = undefined;
+    return end.kind === 'damaged' ? this.#setAside(segment, end, size) : undefined;
   }
 
   /**
@@ -210,12 +217,22 @@ class Recovery {
       this.#epochs.add(header.leaderEpoch, header.baseOffset);
       this.#options.state.replay(header);
     });
-    // The last process may have ended before this was on the disk, or after a write of it had failed; from now on it counts as
-    // durable. Written anew, because after a failed write the system takes what it has in memory for clean.
-    await rewriteFrom(this.#files, segment, from);
+    if (isLast || !(await this.#wasSealed(segment))) {
+      // The last process may have ended before this was on the disk, or after a write of it had failed; from now on it counts as
+      // durable. Written anew, because after a failed write the system takes what it has in memory for clean.
+      await rewritePart(this.#files, segment.path, from, segment.bytes);
+    }
     if (end.kind === 'end') return undefined;
     this.#orderly = false;
     return isLast ? this.#endLast(segment, end, size) : this.#setAside(segment, end, size);
+  }
+
+  /** Whether there is an index of just what was read, which is only made of what is on the disk; it also knows when that was appended. */
+  async #wasSealed(segment: Segment): Promise<boolean> {
+    const read = await readIndex(this.#files, segment.indexPath);
+    if (read?.facts.bytes !== segment.bytes || read.facts.nextOffset !== segment.nextOffset) return false;
+    segment.assume(read.facts);
+    return true;
   }
 
   /** Whether compaction may have left holes in it. */
@@ -233,7 +250,7 @@ class Recovery {
     const from = segment.bytes;
     if (from === size) return { position: size, nextOffset: segment.nextOffset, kind: 'end', reason: '' };
     this.#scannedBytes += size - from;
-    return this.#withFile(segment.path, (file) =>
+    return withFile(this.#files, segment.path, (file) =>
       scanSegment(
         file,
         { from, to: size },
@@ -252,11 +269,16 @@ class Recovery {
   async #endLast(segment: Segment, end: ScanEnd, size: number): Promise<number | undefined> {
     const cut = size - end.position;
     const next = await this.#batchBehind(segment, end, size);
-    const { flush } = this.#options.settings;
-    if (next && flush === 'always' && cut > TORN_MAX_BYTES) return this.#setAside(segment, end, size);
-    // Blocks of one write may reach the disk in any order, so whole batches behind the damage prove nothing; kept all the same.
-    if (next) await this.#copyAside(segment, size);
-    await this.#cut(segment, end.position);
+    const isDurable = this.#options.settings.flush === 'always';
+    const isFar = cut > (next?.isStated === true ? MAX_WRITE_BYTES : TORN_MAX_BYTES);
+    if (next && isDurable && isFar) return this.#setAside(segment, end, size);
+    if (next) {
+      // Blocks of one write may reach the disk in any order, so whole batches behind the damage prove nothing: keeping them, without
+      // what was to come before them, would break the order of a producer that sends it again. But who knows.
+      if (isDurable) this.#options.observer.onCorrupt(segment.path, end.position, end.reason);
+      await this.#keepAside(segment, size);
+    }
+    await cutFile(this.#files, segment.path, end.position);
     this.#truncatedBytes += cut;
     return undefined;
   }
@@ -266,66 +288,57 @@ class Recovery {
     this.#orderly = false;
     this.#options.observer.onCorrupt(segment.path, end.position, end.reason);
     const next = await this.#batchBehind(segment, end, size);
-    if (next)
-      await this.#copy(segment.path, filePath(this.#directory, next.baseOffset, 'log'), next.position, size);
-    await this.#copyAside(segment, size);
-    await this.#cut(segment, end.position);
+    if (next) {
+      const to = filePath(this.#directory, next.baseOffset, 'log');
+      await copyPart(this.#files, this.#directory, {
+        from: segment.path,
+        to,
+        start: next.position,
+        end: size,
+      });
+      this.#sizes.delete(to);
+    }
+    await this.#keepAside(segment, size);
+    await cutFile(this.#files, segment.path, end.position);
     segment.lostBehind = `at byte ${end.position}: ${end.reason}`;
     return next?.baseOffset;
   }
 
-  #batchBehind(
-    segment: Segment,
-    end: ScanEnd,
-    size: number,
-  ): Promise<{ readonly position: number; readonly baseOffset: number } | undefined> {
-    return this.#withFile(segment.path, (file) =>
+  #batchBehind(segment: Segment, end: ScanEnd, size: number): Promise<BatchPlace | undefined> {
+    return withFile(this.#files, segment.path, (file) =>
       findNextBatch(file, { from: end.position, to: size }, segment.nextOffset),
     );
   }
 
-  async #cut(segment: Segment, position: number): Promise<void> {
-    const file = await this.#files.open(segment.path, {});
-    try {
-      await file.truncate(position);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-  }
-
-  async #copyAside(segment: Segment, size: number): Promise<void> {
-    await this.#copy(segment.path, `${segment.path}${KEPT_ASIDE}`, 0, size);
-  }
-
-  /** Copies a part of a file to a new one, durably, beside and renamed. */
-  async #copy(from: string, to: string, start: number, end: number): Promise<void> {
-    const unfinished = `${to}.new`;
-    await this.#withFile(from, async (source) => {
-      const target = await this.#files.open(unfinished, { create: true });
-      try {
-        await target.truncate(0);
-        for (let at = start; at < end; at += COPY_BYTES) {
-          const chunk = Buffer.allocUnsafe(Math.min(COPY_BYTES, end - at));
-          const got = await source.read(chunk, at);
-          await target.write([chunk.subarray(0, got)], at - start);
-        }
-        await target.sync();
-      } finally {
-        await target.close();
-      }
+  #keepAside({ path }: Segment, size: number): Promise<void> {
+    return copyPart(this.#files, this.#directory, {
+      from: path,
+      to: `${path}${KEPT_ASIDE}`,
+      start: 0,
+      end: size,
     });
-    await this.#files.rename(unfinished, to);
-    await this.#files.syncDirectory(this.#directory);
   }
 
   /** The first segment of a log that has none; the directories above may be as new. */
-  async #begin(offset: number): Promise<void> {
+  async #beginAnew(snapshot: Snapshot | undefined): Promise<void> {
+    if (snapshot && snapshot.facts.logStart < snapshot.facts.offset) {
+      const { logStart, offset } = snapshot.facts;
+      this.#orderly = false;
+      this.#options.observer.onCorrupt(this.#directory, 0, `offsets ${logStart} to ${offset} are in no file`);
+    }
     let above = this.#directory;
     for (let level = 0; level < NEW_DIRECTORIES; level++) {
       above = dirname(above);
       await this.#files.syncDirectory(above);
     }
+    // The one that the data directory is in may be somebody else's.
+    await this.#files.syncDirectory(dirname(above)).catch((error: unknown) => {
+      if (!NOT_OURS.has((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    });
+    await this.#beginSegment(snapshot?.facts.offset ?? this.#options.firstOffset);
+  }
+
+  async #beginSegment(offset: number): Promise<void> {
     const segment = Segment.active(this.#directory, offset);
     const file = await this.#files.open(segment.path, { create: true });
     await file.close();
@@ -333,10 +346,27 @@ class Recovery {
     this.#segments.push(segment);
   }
 
+  /**
+   * Files that end before what a snapshot says was on the disk: somebody, or the disk, has lost something. The log goes on behind
+   * that, so that no offset stands for two records; what is missing is reported with other gaps.
+   */
+  async #checkEnd(): Promise<void> {
+    const active = this.#segments.at(-1)!;
+    if (active.nextOffset >= this.#storedEnd) return;
+    this.#orderly = false;
+    active.index = undefined;
+    await this.#beginSegment(this.#storedEnd);
+  }
+
+  /** The last segment has its index in memory. */
+  async #activate(): Promise<void> {
+    const active = this.#segments.at(-1)!;
+    active.index = await this.#options.shared.indexes.load(active);
+    this.#options.shared.indexes.forget(active.indexPath);
+  }
+
   /** Segments that should be there between two others, and are not. */
   #findLost(): void {
-    const active = this.#segments.at(-1)!;
-    active.index ??= new SegmentIndex(active.baseOffset);
     for (const [at, segment] of this.#segments.entries()) {
       const next = this.#segments[at + 1];
       if (!next || next.baseOffset <= segment.nextOffset) continue;
@@ -360,17 +390,8 @@ class Recovery {
   async #sizeOf(path: string): Promise<number> {
     const known = this.#sizes.get(path);
     if (known !== undefined) return known;
-    const size = await this.#withFile(path, (file) => file.size());
+    const size = await withFile(this.#files, path, (file) => file.size());
     this.#sizes.set(path, size);
     return size;
-  }
-
-  async #withFile<T>(path: string, work: (file: OpenFile) => Promise<T>): Promise<T> {
-    const file = await this.#files.open(path, { readOnly: true });
-    try {
-      return await work(file);
-    } finally {
-      await file.close();
-    }
   }
 }

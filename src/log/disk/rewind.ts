@@ -1,6 +1,6 @@
 import type { LogState } from '../log-state.ts';
+import { cutFile } from './damage.ts';
 import type { DiskShared } from './disk-shared.ts';
-import type { FileSystem, OpenFile } from './file-system.ts';
 import type { UnsyncedEnd } from './log-writer.ts';
 import { scanSegment } from './segment-scan.ts';
 import type { ScanEnd } from './segment-scan.ts';
@@ -9,8 +9,6 @@ import type { Segment } from './segment.ts';
 import { segmentAt } from './segment.ts';
 import type { Snapshots } from './snapshots.ts';
 import { removeIfThere } from './snapshots.ts';
-
-const COPY_BYTES = 1024 * 1024;
 
 /**
  * Cuts the files of a log off at `offset`, at the beginning of the batch that holds it; durable when it resolves.
@@ -44,10 +42,7 @@ export async function rewind(
   // It becomes the active one again.
   await removeIfThere(files, segment.indexPath);
   const cut = await cutPosition(shared, segment, offset);
-  await withFile(files, segment.path, {}, async (file) => {
-    await file.truncate(cut.position);
-    await file.sync();
-  });
+  await cutFile(files, segment.path, cut.position);
   await files.syncDirectory(directory);
   segment.cut(cut.offset, cut.position);
   return segment.nextOffset;
@@ -98,19 +93,6 @@ export async function findLoss(
   return end.kind === 'end' ? undefined : end;
 }
 
-/** Writes the end of a segment once more, in place, and makes it durable. @throws what the file system says */
-export async function rewriteFrom(files: FileSystem, segment: Segment, position: number): Promise<void> {
-  if (position >= segment.bytes) return;
-  await withFile(files, segment.path, {}, async (file) => {
-    for (let at = position; at < segment.bytes; at += COPY_BYTES) {
-      const chunk = Buffer.allocUnsafe(Math.min(COPY_BYTES, segment.bytes - at));
-      const got = await file.read(chunk, at);
-      await file.write([chunk.subarray(0, got)], at);
-    }
-    await file.sync();
-  });
-}
-
 async function cutPosition(
   { openFiles }: DiskShared,
   segment: Segment,
@@ -133,18 +115,4 @@ async function cutPosition(
     );
     return cut;
   });
-}
-
-async function withFile<T>(
-  files: FileSystem,
-  path: string,
-  options: { readonly readOnly?: boolean },
-  work: (file: OpenFile) => Promise<T>,
-): Promise<T> {
-  const file = await files.open(path, options);
-  try {
-    return await work(file);
-  } finally {
-    await file.close();
-  }
 }

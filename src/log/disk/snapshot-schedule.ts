@@ -9,6 +9,8 @@ import type { Snapshots } from './snapshots.ts';
 const LEAST_BYTES = 4 * 1024 * 1024;
 /** and so many times what the last one took, so that snapshots cost little beside the records. */
 const TIMES_ITS_SIZE = 8;
+/** Of so many segments, the newest, the snapshot at their beginning is kept. */
+const BASES_KEPT = 3;
 
 /** Where a log is. */
 interface Position {
@@ -95,7 +97,8 @@ export class SnapshotSchedule {
   async last(position: Position): Promise<void> {
     if (!this.#wanted && this.#uncoveredBytes === 0 && this.list.newest === position.logEnd) return;
     await this.#options.writer.sync();
-    await this.list.write(position.logEnd, this.#encode(position, this.#options.state.snapshot()));
+    const bytes = this.#encode(position, this.#options.state.snapshot());
+    await this.list.write(position.logEnd, bytes, this.#bases());
   }
 
   /**
@@ -118,6 +121,10 @@ export class SnapshotSchedule {
    */
   async settled(): Promise<void> {
     await this.#filing;
+  }
+
+  #bases(): number[] {
+    return this.#options.store.segments.slice(-BASES_KEPT).map(({ baseOffset }) => baseOffset);
   }
 
   #isDue(): boolean {
@@ -143,7 +150,7 @@ export class SnapshotSchedule {
     try {
       await this.#options.writer.syncNow();
       if (holds === this.#holds) {
-        const filing = this.list.write(offset, bytes);
+        const filing = this.list.write(offset, bytes, this.#bases());
         // Whoever waits for it wants to know when it is over, not how.
         this.#filing = filing.catch(() => undefined);
         await filing;

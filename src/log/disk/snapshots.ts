@@ -3,8 +3,8 @@ import { UNFINISHED, filePath } from './file-names.ts';
 import type { Snapshot } from './snapshot.ts';
 import { decodeSnapshot } from './snapshot.ts';
 
-/** So many are kept: the newest is used, the others are for the day it cannot be read, and for cutting the log off before it. */
-const KEPT = 3;
+/** So many of the newest are kept: the last is used, the one before is for the day it cannot be read. */
+const NEWEST_KEPT = 2;
 
 /** The snapshots in a log's directory. */
 export class Snapshots {
@@ -43,12 +43,17 @@ export class Snapshots {
     return undefined;
   }
 
-  /** Makes a snapshot durable and drops the ones it replaces. */
-  async write(offset: number, bytes: Buffer): Promise<void> {
+  /**
+   * Makes a snapshot durable and drops the ones it replaces: all but the newest, and the first at or behind each of `bases`, which make
+   * it cheap to cut the log off there, or to begin there.
+   */
+  async write(offset: number, bytes: Buffer, bases: readonly number[] = []): Promise<void> {
     await replaceFile(this.#files, this.#directory, this.#path(offset), bytes);
-    this.#offsets = [...this.#offsets.filter((one) => one !== offset), offset].sort((a, b) => a - b);
-    const dropped = this.#offsets.splice(0, Math.max(0, this.#offsets.length - KEPT));
-    for (const one of dropped) await this.#remove(one);
+    const all = [...this.#offsets.filter((one) => one !== offset), offset].sort((a, b) => a - b);
+    const kept = new Set(all.slice(-NEWEST_KEPT));
+    for (const base of bases) kept.add(all.find((one) => one >= base) ?? offset);
+    this.#offsets = all.filter((one) => kept.has(one));
+    for (const one of all) if (!kept.has(one)) await this.#remove(one);
   }
 
   /** Removes those above `offset`: what they speak of is not there any more. */

@@ -9,7 +9,7 @@ const WHOLE = Buffer.concat([A, B, C]);
 const ALL = { offset: 0, upTo: Infinity, maxBytes: Infinity };
 
 /** Batches at 10, 12 and 20, of which `bytes` are there. */
-function gather(wanted: Partial<typeof ALL>, bytes = WHOLE): Gathered {
+function gather(wanted: Partial<typeof ALL>, bytes: Buffer = WHOLE): Gathered {
   const chunk = { bytes, position: 1000, leastOffset: 10, endOffset: 23, endPosition: 1000 + WHOLE.length };
   return gatherBatches(chunk, { ...ALL, ...wanted });
 }

@@ -14,16 +14,20 @@ export class LogStage {
   readonly events: string[] = [];
   readonly settings: DiskLogSettings;
   readonly state: LogState;
-  disk = new FakeDisk({ seed: 1 });
+  disk: FakeDisk;
   log!: DiskLog;
 
-  private constructor(settings: Partial<DiskLogSettings>, state: LogState) {
+  private constructor(settings: Partial<DiskLogSettings>, state: LogState, disk: FakeDisk) {
+    this.disk = disk;
     this.settings = { ...KEEP_ALL, ...settings };
     this.state = state;
   }
 
-  static async open(settings: Partial<DiskLogSettings> = {}, state: LogState = NO_STATE): Promise<LogStage> {
-    const stage = new LogStage(settings, state);
+  static async open(
+    settings: Partial<DiskLogSettings> = {},
+    { state = NO_STATE, disk = new FakeDisk({ seed: 1 }) }: { state?: LogState; disk?: FakeDisk } = {},
+  ): Promise<LogStage> {
+    const stage = new LogStage(settings, state, disk);
     await stage.#open();
     return stage;
   }
