@@ -21,6 +21,9 @@ export interface SessionOwner {
   sessionOver(session: Session): void;
 }
 
+/** A client that has not said who it is may send this many times what it may have unfinished, in all. */
+const STRANGER_ARRIVALS = 4;
+
 /**
  * Where a session is in its life.
  *
@@ -227,6 +230,7 @@ export class Session implements ClientSession, CredentialHolder {
     this.#principal = principal;
     if (principal.tokenId === undefined) this.context.credentials.delete(this);
     else this.context.credentials.add(this);
+    this.connection.arrivalLimitBytes = Infinity;
     if (this.#phase === 'greeting') this.#enter('open');
     return principal;
   }
@@ -269,7 +273,9 @@ export class Session implements ClientSession, CredentialHolder {
       this.fail(refusal);
       return;
     }
-    this.#enter('greeting', this.context.limits.authenticationTimeoutMs, () =>
+    const { authenticationTimeoutMs, maxStrangerBytes } = this.context.limits;
+    this.connection.arrivalLimitBytes = STRANGER_ARRIVALS * maxStrangerBytes;
+    this.#enter('greeting', authenticationTimeoutMs, () =>
       this.fail(new SluiceError('UNAUTHENTICATED', 'no HELLO with a token came in time')),
     );
   }
