@@ -89,7 +89,7 @@ export class DiskLog implements PartitionLog, WriterHost {
       observer.onCorrupt(file, position, reason);
     };
     this.#onCorrupt = onCorrupt;
-    this.#removal = new SegmentRemoval(options.directory, shared);
+    this.#removal = new SegmentRemoval(options.directory, shared, () => this.#writer.sealed());
     this.#store = new SegmentStore(recovered.segments, shared, onCorrupt);
     const { snapshots, compaction } = recovered;
     const parts = { store: this.#store, snapshots, state: compaction, shared, onCorrupt, observer };
@@ -220,7 +220,8 @@ export class DiskLog implements PartitionLog, WriterHost {
   configure(limits: Partial<DiskLogSettings>): void {
     const before = this.settings.flush;
     this.settings = { ...this.settings, ...limits };
-    if (this.settings.flush !== before) this.#writer.wantRoll();
+    // What was written before is made durable as the old promise was, what comes is written as the new one asks.
+    if (this.settings.flush !== before && !this.failure) this.#inBackground(() => this.#writer.adaptFlush());
     this.enforceRetention();
   }
 
@@ -297,8 +298,8 @@ export class DiskLog implements PartitionLog, WriterHost {
     this.#epochs.truncate(this.#durableEnd);
     this.#snapshots.hold();
     this.#options.observer.onFault(error);
-    this.#waiters.fail(error);
     this.#healLater();
+    this.#waiters.fail(error);
   }
 
   #positions(): { readonly logStart: number; readonly logEnd: number; readonly durableEnd: number } {
@@ -348,13 +349,10 @@ export class DiskLog implements PartitionLog, WriterHost {
   }
 
   #healLater(): void {
+    if (this.#closing) return;
     this.#healing = this.clock.setTimer(this.#healMs, () => {
       this.#healMs = Math.min(this.#healMs * 2, HEAL_MAX_MS);
-      this.#writer
-        .run(() => this.#heal())
-        .catch(() => {
-          if (!this.#closing) this.#healLater();
-        });
+      this.#writer.run(() => this.#heal()).catch(() => this.#healLater());
     });
   }
 
@@ -410,7 +408,7 @@ export class DiskLog implements PartitionLog, WriterHost {
       this.#snapshots.hold();
       await this.#snapshots.settled();
       await this.#removal.settled();
-      if (!this.failure) await this.#snapshots.last(this.#positions()).catch(() => undefined);
+      if (!this.failure) await this.#writeLast();
       this.#writer.stop();
       await this.#writer.closeFile().catch(() => undefined);
     });
@@ -421,6 +419,15 @@ export class DiskLog implements PartitionLog, WriterHost {
     }
     await openFiles.settled();
     this.#tail.reset(this.#logEnd);
+  }
+
+  /** What cannot be made durable at the end is what the flush of the topic never promised; it is told all the same. */
+  async #writeLast(): Promise<void> {
+    try {
+      await this.#snapshots.last(this.#positions());
+    } catch (cause) {
+      this.#options.observer.onFault(storageError(cause, `cannot close ${this.directory} in order`));
+    }
   }
 }
 

@@ -73,7 +73,6 @@ export class LogWriter {
   #broken: SluiceError | undefined;
   #running = false;
   #stopped = false;
-  #rollWanted = false;
   #sealing: Promise<void> = Promise.resolve();
 
   constructor(host: WriterHost, store: SegmentStore, shared: DiskShared) {
@@ -124,15 +123,24 @@ export class LogWriter {
 
   /** Does something while nothing is being written. @throws what it throws */
   run<T>(job: () => Promise<T>): Promise<T> {
+    if (this.#stopped) return Promise.reject(new SluiceError('CLOSED', 'the log is closed'));
     return new Promise((resolve, reject) => {
       this.#jobs.push(() => job().then(resolve, reject));
       this.#kick();
     });
   }
 
-  /** Has the active segment closed, and a new one begun, before the next write. */
-  wantRoll(): void {
-    this.#rollWanted = true;
+  /** Resolves when the index of every full segment is written, or will not be. */
+  sealed(): Promise<void> {
+    return this.#sealing;
+  }
+
+  /** Goes over to a file that is flushed as the settings say now; part of a job. @throws what the file system says */
+  async adaptFlush(): Promise<void> {
+    await this.sync();
+    if (this.#durable === (this.#host.settings.flush === 'always')) return;
+    if (this.#store.active.bytes > 0) await this.roll();
+    else await this.open();
   }
 
   /** Makes durable what was written; part of a job. @throws what the file system says */
@@ -157,7 +165,6 @@ export class LogWriter {
 
   /** Closes the active segment and begins another; part of a job. @throws what the file system says */
   async roll(): Promise<void> {
-    this.#rollWanted = false;
     const { active } = this.#store;
     if (active.bytes === 0 && this.#file !== undefined) return;
     await this.sync();
@@ -170,11 +177,11 @@ export class LogWriter {
       // Of an earlier attempt whose end was not written down.
       if ((await file.size()) > 0) await file.truncate(0);
       await files.syncDirectory(directory);
+      await this.closeFile();
     } catch (error) {
       await file.close();
       throw error;
     }
-    await this.closeFile();
     this.#file = file;
     this.#durable = durable;
     this.#store.segments.push(next);
@@ -217,6 +224,7 @@ export class LogWriter {
   async #write(): Promise<void> {
     try {
       this.#host.beforeWrite();
+      if (this.#durable !== (this.#host.settings.flush === 'always')) await this.adaptFlush();
       if (this.#isFull()) await this.roll();
       const batches = this.#takeSome();
       if (batches.length > 0) await this.#writeOut(batches);
@@ -273,7 +281,6 @@ export class LogWriter {
     if (active.bytes === 0) return false;
     const { settings } = this.#host;
     return (
-      this.#rollWanted ||
       active.bytes + (this.#waiting[0]?.bytes.length ?? 0) > segmentBytesOf(settings) ||
       active.nextOffset - active.baseOffset >= Math.min(segmentRecordsOf(settings), MAX_SEGMENT_OFFSETS) ||
       this.#host.wallMs() - active.firstAppendMs >= segmentMsOf(settings)

@@ -1,4 +1,4 @@
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { BatchHeader } from '../../wire/record-batch.ts';
 import { CompactionState } from './compaction-state.ts';
 import { copyPart, cutFile, rewritePart, withFile } from './damage.ts';
@@ -77,7 +77,7 @@ class Recovery {
 
   async run(): Promise<RecoveredLog> {
     const found = sortFiles(await this.#list());
-    for (const name of found.unfinished) await this.#files.removeFile(join(this.#directory, name));
+    await this.#tidy(found);
     // A file that the last process had just made may be lost yet, and from now on more is put into it.
     await this.#files.syncDirectory(this.#directory);
     this.#snapshots = new Snapshots(this.#directory, this.#files, found.snapshots);
@@ -99,6 +99,14 @@ class Recovery {
       logStart: this.#logStart(snapshot),
       scannedBytes: this.#scannedBytes,
     };
+  }
+
+  /** Removes files that somebody was writing, and indexes of segments that are not there. */
+  async #tidy({ unfinished, indexes, segments }: LogFiles): Promise<void> {
+    for (const name of unfinished) await this.#files.removeFile(join(this.#directory, name));
+    for (const base of indexes) {
+      if (!segments.includes(base)) await this.#files.removeFile(filePath(this.#directory, base, 'index'));
+    }
   }
 
   async #list(): Promise<readonly string[]> {
@@ -287,6 +295,7 @@ class Recovery {
   async #setAside(segment: Segment, end: ScanEnd, size: number): Promise<number | undefined> {
     this.#orderly = false;
     this.#options.observer.onCorrupt(segment.path, end.position, end.reason);
+    await this.#keepAside(segment, size);
     const next = await this.#batchBehind(segment, end, size);
     if (next) {
       const to = filePath(this.#directory, next.baseOffset, 'log');
@@ -298,7 +307,6 @@ class Recovery {
       });
       this.#sizes.delete(to);
     }
-    await this.#keepAside(segment, size);
     await cutFile(this.#files, segment.path, end.position);
     segment.lostBehind = `at byte ${end.position}: ${end.reason}`;
     return next?.baseOffset;
@@ -306,17 +314,17 @@ class Recovery {
 
   #batchBehind(segment: Segment, end: ScanEnd, size: number): Promise<BatchPlace | undefined> {
     return withFile(this.#files, segment.path, (file) =>
-      findNextBatch(file, { from: end.position, to: size }, segment.nextOffset),
+      // Damage costs an offset at least; what begins at this one is part of what is damaged.
+      findNextBatch(file, { from: end.position, to: size }, segment.nextOffset + 1),
     );
   }
 
-  #keepAside({ path }: Segment, size: number): Promise<void> {
-    return copyPart(this.#files, this.#directory, {
-      from: path,
-      to: `${path}${KEPT_ASIDE}`,
-      start: 0,
-      end: size,
-    });
+  /** Copies a file as it was found; beside what was kept of it before. */
+  async #keepAside({ path }: Segment, size: number): Promise<void> {
+    const names = await this.#files.list(this.#directory);
+    let to = `${path}${KEPT_ASIDE}`;
+    for (let n = 2; names.includes(basename(to)); n++) to = `${path}.${n}${KEPT_ASIDE}`;
+    await copyPart(this.#files, this.#directory, { from: path, to, start: 0, end: size });
   }
 
   /** The first segment of a log that has none; the directories above may be as new. */

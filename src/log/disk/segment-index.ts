@@ -45,6 +45,15 @@ export interface SegmentFacts {
   readonly lastAppendMs: number;
 }
 
+/** One entry of an index. */
+export interface IndexEntry {
+  /** Of the batch at `position`. */
+  readonly baseOffset: number;
+  readonly position: number;
+  /** Of all batches before the next entry. */
+  readonly maxTimestampMs: number;
+}
+
 /** The index of one segment in memory; grows at the end. */
 export class SegmentIndex {
   readonly baseOffset: number;
@@ -77,6 +86,17 @@ export class SegmentIndex {
     this.#maxTimestampsMs[this.#count] = Math.max(before, maxTimestampMs);
     this.#appendedMs[this.#count] = appendedMs;
     this.#count++;
+  }
+
+  /** The entries, in order. */
+  *entries(): Generator<IndexEntry> {
+    for (let entry = 0; entry < this.#count; entry++) {
+      yield {
+        baseOffset: this.#offsets[entry]!,
+        position: this.#positions[entry]!,
+        maxTimestampMs: this.#maxTimestampsMs[entry]!,
+      };
+    }
   }
 
   /** Where to begin looking for the batch that holds `offset`: a position at which a batch begins, with its offset. */

@@ -10,10 +10,13 @@ export class SegmentRemoval {
   readonly #directory: string;
   readonly #shared: DiskShared;
   readonly #segments: Segment[] = [];
+  readonly #sealed: () => Promise<void>;
   #running: Promise<void> | undefined;
 
-  constructor(directory: string, shared: DiskShared) {
+  /** @param sealed resolves when no index is being written, which would come back after its removal */
+  constructor(directory: string, shared: DiskShared, sealed: () => Promise<void>) {
     this.#directory = directory;
+    this.#sealed = sealed;
     this.#shared = shared;
   }
 
@@ -34,6 +37,7 @@ export class SegmentRemoval {
   async #run(): Promise<void> {
     const { openFiles, indexes, files } = this.#shared;
     for (let segment = this.#segments[0]; segment; segment = this.#segments[0]) {
+      await this.#sealed();
       const { path, indexPath } = segment;
       openFiles.forget(path);
       indexes.forget(indexPath);
