@@ -18,32 +18,47 @@ export interface EtcdServerOptions {
 const READY = 'ready to serve client requests';
 const KEPT_LOG_CHARACTERS = 20_000;
 
-/** A real etcd of one member with a data directory of its own, on 127.0.0.1. */
+interface Ports {
+  readonly client: number;
+  readonly peer: number;
+}
+
+/** A real member of etcd with a data directory of its own, on 127.0.0.1; alone unless started with others. */
 export class EtcdServer implements AsyncDisposable {
   readonly clientPort: number;
-  readonly #peerPort: number;
+  readonly #members: readonly Ports[];
+  readonly #index: number;
   readonly #options: EtcdServerOptions;
   readonly #folder = mkdtempSync(join(tmpdir(), 'sluice-etcd-'));
   #child: ChildProcess | undefined;
   #log = '';
 
-  private constructor(options: EtcdServerOptions, clientPort: number, peerPort: number) {
+  private constructor(options: EtcdServerOptions, members: readonly Ports[], index: number) {
     this.#options = options;
-    this.clientPort = clientPort;
-    this.#peerPort = peerPort;
+    this.#members = members;
+    this.#index = index;
+    this.clientPort = members[index]!.client;
   }
 
   /** Installs etcd where it is missing and may be, and starts one. Resolves when it serves. */
   static async start(options: EtcdServerOptions = {}): Promise<EtcdServer> {
+    return (await EtcdServer.startMembers(1, options))[0]!;
+  }
+
+  /** Starts `count` members that are one etcd. Resolves when they serve. */
+  static async startMembers(count: number, options: EtcdServerOptions = {}): Promise<readonly EtcdServer[]> {
     requireTools(['etcd']);
-    const server = new EtcdServer(options, await freePort(), await freePort());
+    const ports: Ports[] = [];
+    for (let index = 0; index < count; index++)
+      ports.push({ client: await freePort(), peer: await freePort() });
+    const servers = ports.map((_ports, index) => new EtcdServer(options, ports, index));
     try {
-      await server.restart();
+      await Promise.all(servers.map((server) => server.restart()));
     } catch (error) {
-      await server[Symbol.asyncDispose]();
+      await Promise.all(servers.map((server) => server[Symbol.asyncDispose]()));
       throw error;
     }
-    return server;
+    return servers;
   }
 
   /** `http://127.0.0.1:port` */
@@ -53,15 +68,16 @@ export class EtcdServer implements AsyncDisposable {
 
   /** Starts it again on its data, after {@link EtcdServer.kill}. */
   async restart(): Promise<void> {
-    const peer = `http://127.0.0.1:${this.#peerPort}`;
+    const peers = this.#members.map(({ peer }) => `http://127.0.0.1:${peer}`);
+    const peer = peers[this.#index]!;
     const argv = [
-      ['--name', 'test'],
+      ['--name', `test-${this.#index}`],
       ['--data-dir', join(this.#folder, 'data')],
       ['--listen-client-urls', this.endpoint],
       ['--advertise-client-urls', this.endpoint],
       ['--listen-peer-urls', peer],
       ['--initial-advertise-peer-urls', peer],
-      ['--initial-cluster', `test=${peer}`],
+      ['--initial-cluster', peers.map((url, index) => `test-${index}=${url}`).join(',')],
     ];
     const child = spawn(findTool('etcd')!, [...argv.flat(), ...(this.#options.flags ?? [])], {
       stdio: ['ignore', 'ignore', 'pipe'],

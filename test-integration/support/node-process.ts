@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Client, ConnectOptions } from '../../src/client/index.ts';
 import { connect } from '../../src/client/index.ts';
+import { steadyPort } from './steady-port.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const PAGE_BYTES = 4096;
@@ -117,10 +118,12 @@ export class NodeProcess implements AsyncDisposable {
   /** Starts the process, with the ports it had before. @throws Error with what it logged when it does not come up */
   async restart(): Promise<void> {
     const { host = '127.0.0.1', namespace, flags = [], env = {} } = this.#options;
-    const ready = this.#ready;
-    const port = (known: number | undefined): string => `${host}:${known ?? 0}`;
+    // In a namespace nobody else takes ports, and they cannot be tried from here.
+    const free = (): Promise<number> => (namespace === undefined ? steadyPort(host) : Promise.resolve(0));
+    const quic = this.#ready ? this.quicPort : await free();
+    const http = this.#ready ? this.httpPort : await free();
     const argv = [PROGRAM, 'serve', '--data', this.dataFolder, ...flags];
-    argv.push('--quic', port(ready && this.quicPort), '--http', port(ready && this.httpPort));
+    argv.push('--quic', `${host}:${quic}`, '--http', `${host}:${http}`);
     const command = [process.execPath, ...argv];
     // `ip netns exec` replaces itself by the program, so that the child is the node.
     if (namespace !== undefined) command.unshift('ip', 'netns', 'exec', namespace);
