@@ -24,6 +24,9 @@ describe('a disk log that is cut off', () => {
     await turns(50);
     expect(done).toBe(true);
     expect(stage.log.logEnd).toBe(5);
+    // Nor is that one written afterwards, about what is gone.
+    await stage.reopen();
+    expect(stage.log.logEnd).toBe(5);
   });
 
   it('is as long as it should be when that failed halfway and healed', async () => {
