@@ -27,7 +27,9 @@ async function reopened(
       await coordinator[Symbol.asyncDispose]();
       coordinator = await open();
     },
-    lead: async (topicId, partition) => void (await lead(coordinator, topicId, partition)),
+    lead: async (topicId, partition) => {
+      await lead(coordinator, topicId, partition);
+    },
     [Symbol.asyncDispose]: async () => {
       await coordinator[Symbol.asyncDispose]();
       await close();

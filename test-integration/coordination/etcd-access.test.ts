@@ -90,6 +90,13 @@ describe('etcd over TLS with client certificates', () => {
     );
   });
 
+  it('is not tried with a key that belongs to another certificate', async () => {
+    const { privateKeyPem } = await authority.issue({ client: true });
+    await expect(stage.open('a', { ...access(), keyPem: privateKeyPem })).rejects.toThrow(
+      refusal('INVALID_CONFIG', 'keyFile'),
+    );
+  });
+
   it('is not spoken to without TLS', async () => {
     const endpoints = [etcd.endpoint.replace('https', 'http')];
     await expect(stage.open('a', { endpoints, changeTimeoutMs: 1000 })).rejects.toMatchObject({
@@ -172,7 +179,7 @@ describe('options that cannot be', () => {
     ['a certificate without key', { endpoints: ['https://a:1'], caPem: 'x', certificatePem: 'x' }, 'keyFile'],
     ['a user without password', { username: 'x' }, 'passwordFile'],
     ['a lease that is too short', { leaseTtlMs: 1000 }, 'cluster.leaseTtl'],
-    ['an authority that is no certificate', { endpoints: ['https://a:1'], caPem: 'x' }, 'cluster.etcd'],
+    ['an authority that is no certificate', { endpoints: ['https://a:1'], caPem: 'x' }, 'caFile'],
   ])('are refused: %s', async (_what, options, word) => {
     const stage = new ClusterStage('http://127.0.0.1:1');
     await expect(stage.open('a', { ...options, changeTimeoutMs: 500 })).rejects.toThrow(

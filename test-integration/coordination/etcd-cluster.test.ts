@@ -159,9 +159,10 @@ describe('partitions', () => {
       a.cluster.updatePartition(id, 0, first.entry.revision, ledBy('a', 1)),
       b.cluster.updatePartition(id, 0, first.entry.revision, ledBy('b', 1)),
     ]);
-    const won = both.find((one) => one.kind === 'updated')!;
-    const lost = both.find((one) => one.kind === 'conflict')!;
-    expect(lost.kind === 'conflict' && lost.current).toEqual(won.kind === 'updated' && won.entry);
+    const won = both.find((one) => one.kind === 'updated');
+    const lost = both.find((one) => one.kind === 'conflict');
+    expect(won?.entry).toEqual(lost?.current);
+    expect(won?.entry.state.leaderEpoch).toBe(1);
   });
 
   it('are updated a thousand times by two nodes without one being lost', async () => {

@@ -1,3 +1,5 @@
+import { X509Certificate } from 'node:crypto';
+import { createSecureContext } from 'node:tls';
 import type { Clock } from '../../kernel/clock.ts';
 import { SluiceError } from '../../kernel/errors.ts';
 import type { Random } from '../../kernel/random.ts';
@@ -12,6 +14,7 @@ import type {
   TopicSettings,
   Unwatch,
 } from '../coordinator.ts';
+import type { EtcdAccess } from './client-options.ts';
 import { EtcdCluster } from './etcd-cluster.ts';
 import type { FeedObserver } from './feed.ts';
 import { ViewFeed } from './feed.ts';
@@ -19,7 +22,6 @@ import { Keys } from './keys.ts';
 import { Membership } from './membership.ts';
 import { EtcdPartitions } from './partitions.ts';
 import { EtcdProducerIds } from './producer-ids.ts';
-import type { EtcdAccess } from './store.ts';
 import { EtcdStore, get, put, unchanged } from './store.ts';
 import { etcdTokens } from './tokens.ts';
 import { EtcdTopics } from './topics.ts';
@@ -35,7 +37,7 @@ export interface EtcdCoordinatorOptions extends EtcdAccess {
   readonly nodeId: string;
   /** Milliseconds, whole seconds, at least 2,000; etcd grants none shorter. Default 3,000. */
   readonly leaseTtlMs?: number;
-  /** Longest wait for one answer of etcd, milliseconds. Default 2,000. */
+  /** Longest wait for one answer of etcd, milliseconds. Default 1,000. */
   readonly callTimeoutMs?: number;
   /** Longest time a change takes with all its repetitions, milliseconds. Default 5,000. */
   readonly changeTimeoutMs?: number;
@@ -54,7 +56,7 @@ export interface EtcdObserver extends FeedObserver {
 }
 
 const LEASE_TTL_MS = 3000;
-const CALL_TIMEOUT_MS = 2000;
+const CALL_TIMEOUT_MS = 1000;
 const CHANGE_TIMEOUT_MS = 5000;
 /** Signs of life that are asked of the watch in the time of a lease. */
 const PROBES = 3;
@@ -107,7 +109,7 @@ export class EtcdCoordinator implements Coordinator {
         callMs: options.callTimeoutMs ?? CALL_TIMEOUT_MS,
         changeMs: options.changeTimeoutMs ?? CHANGE_TIMEOUT_MS,
       };
-      const store = stack.use(new EtcdStore(options, keys.prefix, clock, times));
+      const store = stack.use(new EtcdStore(options, keys.prefix, clock, random, times));
       const observer = options.observer;
       const view = new View(keys, (key, fault) => observer?.onIgnored(key, fault));
       const clusterId = await openCluster(store, keys.single('cluster'), random);
@@ -226,7 +228,26 @@ function isSecure({ endpoints }: EtcdCoordinatorOptions): boolean {
 /** @throws INVALID_CONFIG */
 function check(options: EtcdCoordinatorOptions): void {
   const faults = RULES.filter(([isBroken]) => isBroken(options)).map(([, fault]) => fault);
+  if (faults.length === 0) faults.push(...faultsInFiles(options));
   if (faults.length > 0) throw new SluiceError('INVALID_CONFIG', faults.join('; '));
+}
+
+/** gRPC passes over what it cannot read, and only fails to connect later. */
+function faultsInFiles({ caPem, certificatePem, keyPem }: EtcdCoordinatorOptions): string[] {
+  const faults: string[] = [];
+  const tried = (what: string, attempt: () => unknown): void => {
+    try {
+      attempt();
+    } catch (error) {
+      faults.push(`${what} cannot be used: ${(error as Error).message}`);
+    }
+  };
+  if (caPem !== undefined) tried('cluster.etcd.caFile', () => new X509Certificate(caPem));
+  if (certificatePem !== undefined && keyPem !== undefined)
+    tried('cluster.etcd.certFile with keyFile', () =>
+      createSecureContext({ cert: certificatePem, key: keyPem }),
+    );
+  return faults;
 }
 
 /** The id of the cluster, which the first node to come writes. */

@@ -1,4 +1,4 @@
-import type { ICompare, Lease } from 'etcd3';
+import type { ICompare } from 'etcd3';
 import { EtcdLeaseInvalidError } from 'etcd3';
 import type { Timer } from '../../kernel/clock.ts';
 import { delay } from '../../kernel/clock.ts';
@@ -13,8 +13,8 @@ import type { View } from './view.ts';
 
 /** A lease counts as over a little before etcd can think so: for clocks that do not run equally fast. */
 const MARGIN = 0.05;
-/** Renewals within the time of a lease. */
-const RENEWALS = 3;
+/** Renewals asked for within the time of a lease. */
+const RENEWALS = 6;
 const RETRY_MS = 100;
 
 /** What a membership is made of. */
@@ -27,11 +27,6 @@ export interface MembershipOptions {
   /** Whole seconds. */
   readonly ttlSeconds: number;
   readonly description: NodeDescription;
-}
-
-interface Session {
-  readonly lease: Lease;
-  readonly id: string;
 }
 
 /**
@@ -48,11 +43,15 @@ export class Membership implements AsyncDisposable {
   readonly #gained = new Set<() => void>();
   readonly #unwatch: Unwatch;
   #description: NodeDescription;
-  #session: Session | undefined;
+  /** Id of the lease. */
+  #session: string | undefined;
   /** What may still be alive in etcd. */
   #former: string | undefined;
   #validUntilMs = -Infinity;
-  #timers: Timer[] = [];
+  /** When the last renewal that was answered was asked for. */
+  #renewedMs = -Infinity;
+  #expiry: Timer | undefined;
+  #renewal: Timer | undefined;
   #joining: Promise<void> | undefined;
   #isClosed = false;
 
@@ -62,8 +61,8 @@ export class Membership implements AsyncDisposable {
     const { view, nodeId } = options;
     // An administrator who deletes the key, or another node of this name, ends the membership.
     this.#unwatch = view.nodes.watch((change) => {
-      const isOurs = change.id === nodeId && change.previous?.value.session === this.#session?.id;
-      const isOver = change.kind === 'deleted' || change.entry.value.session !== this.#session?.id;
+      const isOurs = change.id === nodeId && change.previous?.value.session === this.#session;
+      const isOver = change.kind === 'deleted' || change.entry.value.session !== this.#session;
       if (this.#session && isOurs && isOver) this.#lose('its key in etcd was deleted or replaced');
     });
   }
@@ -75,7 +74,7 @@ export class Membership implements AsyncDisposable {
 
   /** Id of the membership. @throws UNAVAILABLE when there is none */
   session(): string {
-    if (this.#session && this.isHeld) return this.#session.id;
+    if (this.#session && this.isHeld) return this.#session;
     throw new SluiceError(
       'UNAVAILABLE',
       `node ${this.#options.nodeId} is no member of the cluster at the moment: its lease in etcd is over; it joins again by itself`,
@@ -137,7 +136,7 @@ export class Membership implements AsyncDisposable {
     this.#lost.clear();
     this.#gained.clear();
     this.#clearTimers();
-    const leaseId = this.#session?.id ?? this.#former;
+    const leaseId = this.#session ?? this.#former;
     this.#session = undefined;
     await this.#joining;
     if (leaseId !== undefined) await this.#options.store.revoke(leaseId).catch(() => undefined);
@@ -150,10 +149,7 @@ export class Membership implements AsyncDisposable {
     // Asked first, so that no lease is made in vain again and again.
     if (await store.read(key)) return undefined;
     const askedMs = store.clock.monotonicMs();
-    const lease = store.lease(ttlSeconds);
-    // Told as an answer to each call too.
-    lease.on('lost', () => undefined);
-    const id = await lease.grant();
+    const id = await store.grant(ttlSeconds);
     this.#former = id;
     const { succeeded, found, revision } = await store.transact(
       [unchanged(key, 0)],
@@ -162,9 +158,9 @@ export class Membership implements AsyncDisposable {
     );
     if (!succeeded && found[0]?.[0]?.lease !== id) return undefined;
     if (this.#isClosed) return revision;
-    this.#session = { lease, id };
+    this.#session = id;
     this.#extend(askedMs);
-    this.#armRenewal((1000 * ttlSeconds) / RENEWALS);
+    this.#armRenewal(id);
     for (const listener of [...this.#gained]) listener();
     return revision;
   }
@@ -186,52 +182,42 @@ export class Membership implements AsyncDisposable {
   /** @param askedMs when the renewal was asked for: etcd counts from later on */
   #extend(askedMs: number): void {
     const { store, ttlSeconds } = this.#options;
-    this.#validUntilMs = askedMs + 1000 * ttlSeconds * (1 - MARGIN);
-    this.#clearTimers();
-    const leftMs = Math.max(0, this.#validUntilMs - store.clock.monotonicMs());
-    this.#timers = [store.clock.setTimer(leftMs, () => this.#lose('it could not be renewed in time'))];
+    const untilMs = askedMs + 1000 * ttlSeconds * (1 - MARGIN);
+    if (untilMs <= this.#validUntilMs) return;
+    this.#validUntilMs = untilMs;
+    this.#renewedMs = askedMs;
+    this.#expiry?.cancel();
+    const leftMs = Math.max(0, untilMs - store.clock.monotonicMs());
+    this.#expiry = store.clock.setTimer(leftMs, () => this.#lose('it could not be renewed in time'));
   }
 
-  #armRenewal(afterMs: number): void {
-    this.#timers.push(this.#options.store.clock.setTimer(afterMs, () => void this.#renew()));
-  }
-
-  async #renew(): Promise<void> {
-    const session = this.#session;
-    if (!session) return;
+  /**
+   * Asks for renewal again and again without waiting for the answers, and more often while none comes: the member of etcd that was asked may be
+   * the one that is gone, and what is asked while etcd elects a leader (1 to 2 s) is never answered.
+   */
+  #armRenewal(session: string): void {
     const { store, ttlSeconds } = this.#options;
-    const partMs = (1000 * ttlSeconds) / RENEWALS;
-    const askedMs = store.clock.monotonicMs();
-    const error = await this.#keepAlive(session.lease, partMs);
-    if (this.#session !== session) return;
-    if (!this.isHeld) {
-      this.#lose('it could not be renewed in time');
-    } else if (error === undefined) {
-      this.#extend(askedMs);
-      this.#armRenewal(Math.max(0, partMs - (store.clock.monotonicMs() - askedMs)));
-    } else if (error instanceof EtcdLeaseInvalidError) {
-      this.#lose('etcd says that it is over');
-    } else {
-      this.#armRenewal(RETRY_MS);
-    }
+    const periodMs = (1000 * ttlSeconds) / RENEWALS;
+    const isOverdue = store.clock.monotonicMs() > this.#renewedMs + 1.5 * periodMs;
+    this.#renewal = store.clock.setTimer(isOverdue ? RETRY_MS : periodMs, () => {
+      this.#armRenewal(session);
+      void this.#renew(session);
+    });
   }
 
-  /** @returns what went wrong; never rejects, never takes longer than `withinMs` */
-  #keepAlive(lease: Lease, withinMs: number): Promise<unknown> {
-    const { clock } = this.#options.store;
-    return new Promise((resolve) => {
-      // A stream that ends without a word settles nothing.
-      const timer = clock.setTimer(withinMs, () => resolve(new SluiceError('TIMEOUT', 'no answer')));
-      lease
-        .keepaliveOnce({ deadline: clock.now() + withinMs })
-        .then(() => resolve(undefined), resolve)
-        .finally(() => timer.cancel());
-    });
+  async #renew(session: string): Promise<void> {
+    const { store, ttlSeconds } = this.#options;
+    const askedMs = store.clock.monotonicMs();
+    const answer = await store.renew(session, (1000 * ttlSeconds) / 2);
+    if (this.#session !== session) return;
+    if (!this.isHeld) this.#lose('it could not be renewed in time');
+    else if (answer === 'over') this.#lose('etcd says that it is over');
+    else if (answer === 'renewed') this.#extend(askedMs);
   }
 
   #lose(reason: string): void {
     if (!this.#session) return;
-    this.#former = this.#session.id;
+    this.#former = this.#session;
     this.#session = undefined;
     this.#validUntilMs = -Infinity;
     this.#clearTimers();
@@ -251,7 +237,7 @@ export class Membership implements AsyncDisposable {
   }
 
   #clearTimers(): void {
-    for (const timer of this.#timers) timer.cancel();
-    this.#timers = [];
+    this.#expiry?.cancel();
+    this.#renewal?.cancel();
   }
 }
