@@ -77,6 +77,7 @@ export abstract class Http2Connection implements Connection {
       call: (callback) => this.#call(callback),
       countSent: (bytes) => (this.#sentBytes += bytes),
       countReceived: (bytes) => (this.#receivedBytes += bytes),
+      broken: () => this.#hangUpLater(),
       forget: (stream) => this.#forget(stream),
     };
     this.#liveness = watchLiveness(session, socket, clock, limits, () => {

@@ -14,6 +14,8 @@ export interface StreamHost {
   call(callback: () => void): void;
   countSent(bytes: number): void;
   countReceived(bytes: number): void;
+  /** The session took a stream that it could not send: it is of no more use. Streams are told when its end is. */
+  broken(): void;
   /** The stream is over. Called once. */
   forget(stream: Http2DuplexStream): void;
 }
@@ -76,7 +78,10 @@ export class Http2DuplexStream {
     http.once('wantTrailers', () => {
       unlessGone(() => http.sendTrailers({}));
     });
-    http.once('close', () => this.#closed(http.rstCode));
+    http.once('close', () => {
+      if (http.id === undefined) this.#host.broken();
+      else this.#closed(http.rstCode);
+    });
     if (this.receive) this.receive.attach(http);
     else http.resume();
     http.once('end', () => {
