@@ -10,6 +10,7 @@ export const EXIT = {
   refused: 4,
   notFound: 5,
   incomplete: 6,
+  damaged: 7,
   interrupted: 130,
   terminated: 143,
 } as const;
@@ -29,6 +30,7 @@ const BY_CODE: Partial<Record<ErrorCode, ExitCode>> = {
   TIMEOUT: EXIT.incomplete,
   GAP: EXIT.incomplete,
   CANCELLED: EXIT.interrupted,
+  CORRUPT_LOG: EXIT.damaged,
 };
 
 /** The exit code for an error code: by the table above, 5 for what does not exist, 2 for what the caller wrote wrong, else 1. */

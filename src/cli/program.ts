@@ -2,13 +2,14 @@ import { Command, CommanderError } from 'commander';
 import { readFileSync } from 'node:fs';
 import { declareAdminCommands } from './declare-admin.ts';
 import { declareDataCommands } from './declare-data.ts';
+import { declareLogCommands } from './declare-log.ts';
 import { declareNodeCommands } from './declare-node.ts';
 import { EXIT } from './exit-codes.ts';
 import { describeFailure } from './failure.ts';
 import type { Terminal } from './terminal.ts';
 
 const EXIT_CODE_HELP = `
-Exit codes: 0 ok, 1 error, 2 usage, 3 cannot connect, 4 refused, 5 not found, 6 not complete, 130 interrupted.
+Exit codes: 0 ok, 1 error, 2 usage, 3 cannot connect, 4 refused, 5 not found, 6 not complete, 7 damaged, 130 interrupted.
 Environment: SLUICE_SERVER, SLUICE_CA, SLUICE_TOKEN, SLUICE_CERT, SLUICE_KEY; for serve, every setting (sluice config reference).
 
 Begin with:
@@ -33,7 +34,7 @@ export async function runCli(argv: readonly string[], terminal: Terminal): Promi
     const result = await command();
     exitCode = typeof result === 'number' ? result : EXIT.ok;
   };
-  for (const declare of [declareNodeCommands, declareDataCommands, declareAdminCommands])
+  for (const declare of [declareNodeCommands, declareDataCommands, declareAdminCommands, declareLogCommands])
     declare(program, run, terminal);
   for (const command of family(program)) tame(command, terminal);
   try {

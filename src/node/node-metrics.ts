@@ -23,6 +23,7 @@ export interface MetricSources {
 export function registerNodeMetrics(metrics: Metrics, sources: MetricSources): void {
   registerBroker(metrics, sources.broker);
   registerDisk(metrics, sources);
+  registerCompaction(metrics, sources);
   registerGateway(metrics, sources);
   registerCertificates(metrics, sources.certificates);
   registerAuthentication(metrics, sources.gateway);
@@ -126,6 +127,14 @@ function registerDisk(metrics: Metrics, { broker, disk }: MetricSources): void {
     'Logs opened after an end that was not orderly.',
     () => counters.recoveries,
   );
+  metrics.gaugeFrom(
+    'sluice_topics_failed',
+    'Topics that could not be opened; they are tried again.',
+    () => broker.snapshot().failedTopics,
+  );
+}
+
+function registerCompaction(metrics: Metrics, { disk: { counters } }: MetricSources): void {
   metrics.counterFrom(
     'sluice_disk_compactions_total',
     'Rounds of compaction brought to their end.',
@@ -145,11 +154,6 @@ function registerDisk(metrics: Metrics, { broker, disk }: MetricSources): void {
     'sluice_disk_compaction_failures_total',
     'Compactions that failed; they are tried again a minute later.',
     () => counters.compactionFailures,
-  );
-  metrics.gaugeFrom(
-    'sluice_topics_failed',
-    'Topics that could not be opened; they are tried again.',
-    () => broker.snapshot().failedTopics,
   );
 }
 

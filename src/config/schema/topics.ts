@@ -8,7 +8,10 @@ const DAY_MS = 86_400_000;
 
 /** Topics that nobody configured one by one. */
 export const topicsSchema = z.strictObject({
-  autoCreate: setting(yesOrNo(), { description: 'Create a topic on first use, by a publisher or a subscriber.', default: true }),
+  autoCreate: setting(yesOrNo(), {
+    description: 'Create a topic on first use, by a publisher or a subscriber.',
+    default: true,
+  }),
   maxTopics: setting(integer({ min: 1, max: 1_000_000 }), {
     description: 'Topics at once; one more is refused.',
     default: 10_000,

@@ -132,7 +132,8 @@ class LogCheck {
       if (size < stored)
         this.#find('damage', nameOf(base, 'log'), `the file ends here; ${stored} bytes were stored`, size);
       const fault = index ? index.finish(size, this.#end) : 'missing or damaged';
-      if (!isLast && fault !== undefined) this.#find('mended', nameOf(base, 'index'), `${fault}: made anew when needed`);
+      if (!isLast && fault !== undefined)
+        this.#find('mended', nameOf(base, 'index'), `${fault}: made anew when needed`);
     } finally {
       await file.close();
     }
