@@ -7,6 +7,8 @@ export const BATCH_MAX_BYTES_LIMIT = 16 * 1024 * 1024;
 const BATCH_MAX_BYTES_LEAST = 1024;
 /** Partitions a topic may have at most, whatever room there is on a node. */
 export const TOPIC_PARTITIONS_LIMIT = 65_536;
+/** Copies of a partition at most. */
+export const REPLICATION_FACTOR_LIMIT = 16;
 const FLUSH_INTERVAL_LEAST_MS = 10;
 const FLUSH_INTERVAL_LIMIT_MS = 3_600_000;
 
@@ -25,6 +27,8 @@ export function mergeSettings(base: TopicSettings, change: TopicSettingsChange =
   };
   // Who takes memory where compaction is the default means memory; one that names both is told.
   if (merged.storage === 'memory' && change.cleanup === undefined) merged.cleanup = 'delete';
+  // Likewise who takes fewer copies than have to be in sync by default.
+  if (change.minInsync === undefined) merged.minInsync = Math.min(merged.minInsync, merged.replicationFactor);
   checkSettings(merged);
   return merged;
 }
@@ -49,6 +53,7 @@ function checkSettings(settings: TopicSettings): void {
     `${BATCH_MAX_BYTES_LEAST} to ${BATCH_MAX_BYTES_LIMIT} bytes`,
   );
   checkDiskSettings(settings);
+  checkReplication(settings);
 }
 
 function checkDiskSettings({ storage, flush, flushIntervalMs, cleanup, tombstoneMs }: TopicSettings): void {
@@ -71,6 +76,16 @@ function checkDiskSettings({ storage, flush, flushIntervalMs, cleanup, tombstone
     'delete in memory: only disk topics are compacted',
   );
   check(isCount(tombstoneMs), 'tombstoneMs', 'a number of milliseconds');
+}
+
+function checkReplication({ replicationFactor, minInsync }: TopicSettings): void {
+  const isCopies = (value: number, most: number) => isCount(value) && value >= 1 && value <= most;
+  check(
+    isCopies(replicationFactor, REPLICATION_FACTOR_LIMIT),
+    'replicationFactor',
+    `1 to ${REPLICATION_FACTOR_LIMIT} copies`,
+  );
+  check(isCopies(minInsync, replicationFactor), 'minInsync', `1 to replicationFactor, ${replicationFactor}`);
 }
 
 function isCount(value: number): boolean {

@@ -138,6 +138,17 @@ function topicSettings(command: Command): Command {
           'compact,delete',
         ]),
       )
-      .option('--tombstone-retention <duration>', 'how long compaction keeps what deletes a key'),
+      .option('--tombstone-retention <duration>', 'how long compaction keeps what deletes a key')
+      .option('--replication-factor <n>', 'nodes that keep a copy of each partition', integer(1, 16))
+      .option(
+        '--min-insync <n>',
+        'copies that have to be in sync for a publish that waits for all of them',
+        integer(1, 16),
+      )
+      .option(
+        '--unclean-election',
+        'a copy that was not in sync may lead when no other is left; loses acknowledged records',
+      )
+      .option('--no-unclean-election', 'only copies that were in sync may lead'),
   );
 }

@@ -1,4 +1,4 @@
-import type { Fault, TopicDescription, TopicSettingsChange } from '../client/index.ts';
+import type { Fault, TopicDescription, TopicSettings, TopicSettingsChange } from '../client/index.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import { withClient } from './connection.ts';
 import type { AdminFlags } from './declare-options.ts';
@@ -20,6 +20,9 @@ export interface TopicFlags extends AdminFlags {
   readonly flushInterval?: string;
   readonly cleanup?: 'delete' | 'compact' | 'compact,delete';
   readonly tombstoneRetention?: string;
+  readonly replicationFactor?: number;
+  readonly minInsync?: number;
+  readonly uncleanElection?: boolean;
 }
 
 /** Options of `sluice topic delete-records`. */
@@ -144,6 +147,7 @@ function show(topic: TopicDescription, flags: AdminFlags, terminal: Terminal): v
       ['retention records', bound(settings.retentionRecords, count)],
       ['largest batch', bytes(settings.batchMaxBytes)],
       ['timestamps', settings.timestamps],
+      ['copies', copiesText(settings)],
       ...faultFacts(topic),
     ]),
   );
@@ -159,6 +163,12 @@ function show(topic: TopicDescription, flags: AdminFlags, terminal: Terminal): v
   terminal.stdout.line(
     `\n${table(['PARTITION', 'LEADER', 'EPOCH', 'START', 'END', 'RETAINED', 'READERS'], rows)}`,
   );
+}
+
+function copiesText({ replicationFactor, minInsync, uncleanElection }: TopicSettings): string {
+  if (replicationFactor === 1) return '1';
+  const unclean = uncleanElection ? ', unclean election allowed' : '';
+  return `${replicationFactor}, ${minInsync} in sync to take a publish${unclean}`;
 }
 
 function diskFacts({ settings, partitions: parts }: TopicDescription): [string, string][] {
@@ -199,6 +209,16 @@ function topicSettings(flags: TopicFlags): TopicSettingsChange {
     ...(tombstoneRetention !== undefined && {
       tombstoneMs: durationOption('--tombstone-retention', tombstoneRetention),
     }),
+    ...replicationSettings(flags),
+  };
+}
+
+function replicationSettings(flags: TopicFlags): TopicSettingsChange {
+  const { replicationFactor, minInsync, uncleanElection } = flags;
+  return {
+    ...(replicationFactor !== undefined && { replicationFactor }),
+    ...(minInsync !== undefined && { minInsync }),
+    ...(uncleanElection !== undefined && { uncleanElection }),
   };
 }
 

@@ -32,6 +32,12 @@ export interface TopicSettings {
   readonly cleanup: 'delete' | 'compact' | 'compact,delete';
   /** Milliseconds that compaction keeps the record that deletes a key. */
   readonly tombstoneMs: number;
+  /** Nodes that keep a copy of each partition; a node on its own allows 1. */
+  readonly replicationFactor: number;
+  /** In-sync replicas below which a publish that waits for all of them is refused. */
+  readonly minInsync: number;
+  /** Whether a replica that was not in sync may lead when no other is left, which loses acknowledged records. */
+  readonly uncleanElection: boolean;
 }
 
 /** Settings a request names; what is left out takes the broker's default (create) or stays (alter). */
@@ -154,7 +160,6 @@ export function settingsToWire(
   settings: TopicSettingsChange,
 ): Partial<Omit<SettingsMessage, '$typeName' | '$unknown'>> {
   const { storage, retentionBytes, retentionMs, retentionRecords, batchMaxBytes, timestamps } = settings;
-  const { flush, flushIntervalMs, cleanup, tombstoneMs } = settings;
   return {
     ...(storage !== undefined && { storage }),
     ...(retentionBytes !== undefined && { retentionBytes: BigInt(retentionBytes) }),
@@ -162,10 +167,8 @@ export function settingsToWire(
     ...(retentionRecords !== undefined && { retentionRecords: BigInt(retentionRecords) }),
     ...(batchMaxBytes !== undefined && { batchMaxBytes }),
     ...(timestamps !== undefined && { timestamps }),
-    ...(flush !== undefined && { flush }),
-    ...(flushIntervalMs !== undefined && { flushIntervalMs: BigInt(flushIntervalMs) }),
-    ...(cleanup !== undefined && { cleanup }),
-    ...(tombstoneMs !== undefined && { tombstoneMs: BigInt(tombstoneMs) }),
+    ...diskSettingsToWire(settings),
+    ...replicationToWire(settings),
   };
 }
 
@@ -222,6 +225,23 @@ export function tokenFromWire(token: TokenMessage): TokenDescription {
   };
 }
 
+function diskSettingsToWire({ flush, flushIntervalMs, cleanup, tombstoneMs }: TopicSettingsChange) {
+  return {
+    ...(flush !== undefined && { flush }),
+    ...(flushIntervalMs !== undefined && { flushIntervalMs: BigInt(flushIntervalMs) }),
+    ...(cleanup !== undefined && { cleanup }),
+    ...(tombstoneMs !== undefined && { tombstoneMs: BigInt(tombstoneMs) }),
+  };
+}
+
+function replicationToWire({ replicationFactor, minInsync, uncleanElection }: TopicSettingsChange) {
+  return {
+    ...(replicationFactor !== undefined && { replicationFactor }),
+    ...(minInsync !== undefined && { minInsync }),
+    ...(uncleanElection !== undefined && { uncleanElection }),
+  };
+}
+
 function settingsFromWire(settings: SettingsMessage | undefined): TopicSettings {
   return {
     storage: settings?.storage === 'disk' ? 'disk' : 'memory',
@@ -231,6 +251,18 @@ function settingsFromWire(settings: SettingsMessage | undefined): TopicSettings 
     batchMaxBytes: settings?.batchMaxBytes ?? 0,
     timestamps: settings?.timestamps === 'append' ? 'append' : 'create',
     ...diskSettingsFromWire(settings),
+    ...replicationFromWire(settings),
+  };
+}
+
+/** Brokers from before there were clusters say nothing of replication: one copy. */
+function replicationFromWire(
+  settings: SettingsMessage | undefined,
+): Pick<TopicSettings, 'replicationFactor' | 'minInsync' | 'uncleanElection'> {
+  return {
+    replicationFactor: settings?.replicationFactor ?? 1,
+    minInsync: settings?.minInsync ?? 1,
+    uncleanElection: settings?.uncleanElection ?? false,
   };
 }
 

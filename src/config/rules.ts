@@ -1,6 +1,6 @@
 import type { ListenAddress } from './kinds.ts';
 import type { ParsedConfig } from './schema/schema.ts';
-import { tlsListen } from './settings.ts';
+import { replicationDefaults, tlsListen } from './settings.ts';
 
 /** Something wrong with a setting. */
 export interface ConfigFault {
@@ -17,6 +17,7 @@ export function crossFaults(config: ParsedConfig): ConfigFault[] {
     ...certificateFaults(config),
     ...limitFaults(config),
     ...topicFaults(config),
+    ...replicationFaults(config),
   ];
 }
 
@@ -85,6 +86,22 @@ function* topicFaults({ limits, topics }: ParsedConfig): Generator<ConfigFault> 
     yield {
       path: 'topics.defaults.cleanup',
       message: 'must be delete where topics.defaults.storage is memory: only topics on disk are compacted',
+    };
+  }
+}
+
+function* replicationFaults(config: ParsedConfig): Generator<ConfigFault> {
+  const { replicationFactor, minInsync } = replicationDefaults(config);
+  if (replicationFactor > 1) {
+    yield {
+      path: 'topics.defaults.replicationFactor',
+      message: 'must be 1 on a node on its own',
+    };
+  }
+  if (minInsync > replicationFactor) {
+    yield {
+      path: 'topics.defaults.minInsync',
+      message: 'must be at most topics.defaults.replicationFactor: no more copies can be in sync',
     };
   }
 }

@@ -50,6 +50,8 @@ export interface Settings {
       readonly flushIntervalMs: number;
       readonly cleanup: 'delete' | 'compact' | 'compact,delete';
       readonly tombstoneRetentionMs: number;
+      readonly replicationFactor: number;
+      readonly minInsync: number;
     };
   };
   readonly storage: {
@@ -111,6 +113,7 @@ export function toSettings(parsed: ParsedConfig): Settings {
         retentionAgeMs: retentionAge,
         flushIntervalMs: flushInterval,
         tombstoneRetentionMs: tombstoneRetention,
+        ...replicationDefaults(parsed),
       },
     },
     storage: parsed.storage,
@@ -123,6 +126,16 @@ export function toSettings(parsed: ParsedConfig): Settings {
     drain: { timeoutMs: parsed.drain.timeout },
     log: parsed.log,
   });
+}
+
+/** Copies of a partition that nobody configured, and how many of them have to be in sync. */
+export function replicationDefaults({ topics }: Pick<ParsedConfig, 'topics'>): {
+  readonly replicationFactor: number;
+  readonly minInsync: number;
+} {
+  const { replicationFactor, minInsync } = topics.defaults;
+  const copies = replicationFactor ?? 1;
+  return { replicationFactor: copies, minInsync: minInsync ?? Math.min(2, copies) };
 }
 
 /** Where the HTTP/2 fallback listens. */

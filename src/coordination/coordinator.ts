@@ -27,6 +27,12 @@ export interface TopicSettings {
   readonly cleanup: 'delete' | 'compact' | 'compact,delete';
   /** Milliseconds that compaction keeps the record that deletes a key, so that readers learn of it. */
   readonly tombstoneMs: number;
+  /** Nodes that keep a copy of each partition; 1 on a node on its own. */
+  readonly replicationFactor: number;
+  /** In-sync replicas, the leader among them, below which `acks: all` is refused; at most {@link TopicSettings.replicationFactor}. */
+  readonly minInsync: number;
+  /** Whether a replica that was not in sync may become leader when no other is left, which loses records that were acknowledged. */
+  readonly uncleanElection: boolean;
 }
 
 /** A topic as all nodes know it. */
@@ -85,11 +91,11 @@ export interface Coordinator extends AsyncDisposable {
   /** All topics, in order of name. */
   topics(): readonly TopicDefinition[];
   topic(name: string): TopicDefinition | undefined;
-  /** @throws TOPIC_EXISTS */
+  /** @throws TOPIC_EXISTS; INVALID_ARGUMENT for more replicas than there can be */
   createTopic(topic: NewTopic): Promise<TopicDefinition>;
   /**
    * Changes settings and adds partitions; what is left out stays.
-   * @throws TOPIC_NOT_FOUND; INVALID_ARGUMENT when there would be fewer partitions
+   * @throws TOPIC_NOT_FOUND; INVALID_ARGUMENT when there would be fewer partitions, or more replicas than there can be
    */
   alterTopic(
     name: string,

@@ -138,6 +138,7 @@ export class EmbeddedCoordinator implements Coordinator {
   }
 
   async createTopic(topic: NewTopic): Promise<TopicDefinition> {
+    checkAlone(topic.settings);
     return this.#exclusive(topic.name, async () => {
       if (this.#topics.has(topic.name)) {
         throw new SluiceError('TOPIC_EXISTS', `topic ${topic.name} exists already`);
@@ -164,6 +165,7 @@ export class EmbeddedCoordinator implements Coordinator {
     name: string,
     change: { readonly partitions?: number; readonly settings?: Partial<TopicSettings> },
   ): Promise<TopicDefinition> {
+    if (change.settings) checkAlone(change.settings);
     return this.#exclusive(name, async () => {
       const { definition } = await this.#topic(name).update((state) => altered(state, change));
       this.#tell({ kind: 'altered', topic: definition });
@@ -286,6 +288,15 @@ export class EmbeddedCoordinator implements Coordinator {
   #checkOpen(): void {
     if (this.#closed) throw new SluiceError('UNAVAILABLE', 'the coordinator is closed');
   }
+}
+
+/** @throws INVALID_ARGUMENT for what only a cluster can keep */
+function checkAlone({ replicationFactor = 1, minInsync = 1 }: Partial<TopicSettings>): void {
+  if (replicationFactor <= 1 && minInsync <= 1) return;
+  throw new SluiceError(
+    'INVALID_ARGUMENT',
+    'a node on its own keeps one copy of a topic: replicationFactor and minInsync above 1 need a cluster (cluster.etcd.endpoints)',
+  );
 }
 
 function altered(

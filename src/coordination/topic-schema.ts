@@ -19,6 +19,10 @@ export const topicDefinitionSchema = z.strictObject({
     flushIntervalMs: z.int().positive().default(1000),
     cleanup: z.enum(['delete', 'compact', 'compact,delete']).default('delete'),
     tombstoneMs: count.default(86_400_000),
+    // Nor have those of versions before there were clusters.
+    replicationFactor: z.int().positive().default(1),
+    minInsync: z.int().positive().default(1),
+    uncleanElection: z.boolean().default(false),
   }),
   createdMs: count,
 });

@@ -84,6 +84,33 @@ describe('sluice topic', () => {
     await json('topic', 'delete', 'ledger');
   });
 
+  it('keeps one copy on a node on its own', async () => {
+    const created = await json(
+      'topic',
+      'create',
+      'single',
+      '--replication-factor',
+      '1',
+      '--unclean-election',
+    );
+    expect(created).toMatchObject({
+      settings: { replicationFactor: 1, minInsync: 1, uncleanElection: true },
+    });
+    const run = await place.run([
+      'topic',
+      'alter',
+      'single',
+      '--replication-factor',
+      '3',
+      '--server',
+      node.quic,
+    ]);
+    expect([run.exitCode, run.stderr]).toEqual([2, expect.stringContaining('need a cluster')]);
+    const altered = await json('topic', 'alter', 'single', '--no-unclean-election');
+    expect(altered).toMatchObject({ settings: { replicationFactor: 1, uncleanElection: false } });
+    await json('topic', 'delete', 'single');
+  });
+
   it('refuses to compact what is in memory', async () => {
     const run = await place.run(['topic', 'create', 'kept', '--cleanup', 'compact', '--server', node.quic]);
     expect(run.stderr).toMatch(/INVALID_ARGUMENT.*cleanup/);

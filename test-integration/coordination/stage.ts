@@ -33,6 +33,9 @@ export function newTopic(name: string, partitions = 2): NewTopic {
       flushIntervalMs: 1000,
       cleanup: 'delete',
       tombstoneMs: 86_400_000,
+      replicationFactor: 1,
+      minInsync: 1,
+      uncleanElection: false,
     },
   };
 }

@@ -48,6 +48,7 @@ const ALL = Object.keys(CODECS) as Codec[];
 const SETTINGS: DiskLogSettings = {
   ...{ retentionBytes: 0, retentionMs: 0, retentionRecords: 0 },
   ...{ flush: 'os', flushIntervalMs: 1000, cleanup: 'delete', tombstoneMs: 1000 },
+  ...{ replicationFactor: 1, minInsync: 1, uncleanElection: false },
 };
 
 interface Sent {

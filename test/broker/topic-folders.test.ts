@@ -21,6 +21,9 @@ const TOPIC: TopicDefinition = {
     flushIntervalMs: 1000,
     cleanup: 'delete',
     tombstoneMs: 0,
+    replicationFactor: 1,
+    minInsync: 1,
+    uncleanElection: false,
   },
 };
 const failed = expect.objectContaining({ code: 'STORAGE_FAILED' }) as Error;

@@ -13,6 +13,9 @@ const BASE: TopicSettings = {
   flushIntervalMs: 1000,
   cleanup: 'delete',
   tombstoneMs: 86_400_000,
+  replicationFactor: 1,
+  minInsync: 1,
+  uncleanElection: false,
 };
 
 describe('topic settings', () => {
@@ -41,6 +44,11 @@ describe('topic settings', () => {
     [{ cleanup: 'compact' as const }],
     [{ cleanup: 'shred' as 'delete', storage: 'disk' as const }],
     [{ tombstoneMs: -1 }],
+    [{ replicationFactor: 0 }],
+    [{ replicationFactor: 17 }],
+    [{ minInsync: 0 }],
+    [{ minInsync: 2 }],
+    [{ replicationFactor: 3, minInsync: 4 }],
   ])('refuse %j', (change) => {
     expect(() => mergeSettings(BASE, change)).toThrow(
       expect.objectContaining({ code: 'INVALID_ARGUMENT' }) as Error,
@@ -60,5 +68,14 @@ describe('topic settings', () => {
 
   it('may leave a log on disk without a bound', () => {
     expect(mergeSettings(BASE, { storage: 'disk', retentionBytes: 0 }).retentionBytes).toBe(0);
+  });
+
+  it('need no more copies in sync than there are, because that is the default of those with more', () => {
+    const base: TopicSettings = { ...BASE, replicationFactor: 3, minInsync: 2 };
+    expect(mergeSettings(base, { replicationFactor: 1 })).toMatchObject({
+      replicationFactor: 1,
+      minInsync: 1,
+    });
+    expect(mergeSettings(base, { replicationFactor: 5 }).minInsync).toBe(2);
   });
 });

@@ -33,6 +33,9 @@ const SETTINGS: TopicSettings = {
   flushIntervalMs: 1000,
   cleanup: 'delete',
   tombstoneMs: 86_400_000,
+  replicationFactor: 1,
+  minInsync: 1,
+  uncleanElection: false,
 };
 
 /** What a test may want different. */

@@ -205,6 +205,13 @@ describe('configuration, one setting against another', () => {
     expect(faults(`topics: { defaults: { storage: disk, ${setting} } }`)).toEqual([]);
   });
 
+  it('keeps one copy of a topic on a node on its own', () => {
+    expect(load('').settings.topics.defaults).toMatchObject({ replicationFactor: 1, minInsync: 1 });
+    const path = 'topics.defaults.replicationFactor';
+    expect(faults('topics: { defaults: { replicationFactor: 3 } }')).toEqual([path]);
+    expect(faults('topics: { defaults: { minInsync: 2 } }')).toEqual(['topics.defaults.minInsync']);
+  });
+
   it('keeps limits that depend on each other in order', () => {
     const text =
       'limits: { maxFrameBytes: 1MiB, batchMaxBytes: 2MiB, keepAlive: 20s }\ntopics: { defaults: { retentionBytes: 1MiB } }';

@@ -26,6 +26,9 @@ const topic = (name: string, partitions = 2): NewTopic => ({
     flushIntervalMs: 1000,
     cleanup: 'delete',
     tombstoneMs: 86_400_000,
+    replicationFactor: 1,
+    minInsync: 1,
+    uncleanElection: false,
   },
 });
 const TOKEN: TokenRecord = {
@@ -72,7 +75,7 @@ describe('topics of an embedded coordinator', () => {
     ]);
   });
 
-  it('written before there were topics on disk take the defaults of what is new', async () => {
+  it('written before there were topics on disk, or clusters, take the defaults of what is new', async () => {
     const { settings } = await coordinator.createTopic(topic('a'));
     await coordinator[Symbol.asyncDispose]();
     const path = file('topics', 'a.json');
@@ -127,6 +130,16 @@ describe('topics of an embedded coordinator', () => {
     await coordinator.createTopic(topic('a', 3));
     await expect(coordinator.alterTopic('a', { partitions: 2 })).rejects.toThrow(coded('INVALID_ARGUMENT'));
     expect(coordinator.topic('a')!.partitions).toBe(3);
+  });
+
+  it.each([{ replicationFactor: 2 }, { minInsync: 2 }])('have one copy, not %j', async (settings) => {
+    const wanted = topic('a');
+    await expect(
+      coordinator.createTopic({ ...wanted, settings: { ...wanted.settings, ...settings } }),
+    ).rejects.toThrow(coded('INVALID_ARGUMENT'));
+    const created = await coordinator.createTopic(wanted);
+    await expect(coordinator.alterTopic('a', { settings })).rejects.toThrow(coded('INVALID_ARGUMENT'));
+    expect(coordinator.topics()).toEqual([created]);
   });
 
   it('are told to watchers, in order, until those stop', async () => {

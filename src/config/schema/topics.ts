@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { duration, integer, oneOf, orOff, size, yesOrNo } from '../kinds.ts';
+import { duration, integer, oneOf, orOff, orWord, size, yesOrNo } from '../kinds.ts';
 import { setting } from '../setting.ts';
 
 const MiB = 1024 ** 2;
@@ -58,6 +58,16 @@ export const topicsSchema = z.strictObject({
     tombstoneRetention: setting(duration({ min: 0, max: 3_650 * DAY_MS }), {
       description: 'Time that compaction keeps the record that deletes a key, so that readers learn of it.',
       default: '24h',
+    }),
+    replicationFactor: setting(orWord(integer({ min: 1, max: 16 }), 'auto', null), {
+      description:
+        'Nodes that keep a copy of each partition. `auto`: 3 in a cluster, 1 on a node on its own, which allows no more.',
+      default: 'auto',
+    }),
+    minInsync: setting(orWord(integer({ min: 1, max: 16 }), 'auto', null), {
+      description:
+        'Replicas, the leader among them, that have to be in sync for a publish that waits for all of them (`acks: all`); with fewer it is refused. `auto`: 2 where there are two copies or more.',
+      default: 'auto',
     }),
   }),
 });

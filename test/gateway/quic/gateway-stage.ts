@@ -51,6 +51,9 @@ const SETTINGS: TopicSettings = {
   flushIntervalMs: 1000,
   cleanup: 'delete',
   tombstoneMs: 86_400_000,
+  replicationFactor: 1,
+  minInsync: 1,
+  uncleanElection: false,
 };
 
 /** A broker behind the native gateway on a transport in memory, with a clock that stands still. */

@@ -96,6 +96,9 @@ function topicToWire(topic: TopicDescription): NonNullable<ResponseValue<'descri
       flushIntervalMs: numberToWire(settings.flushIntervalMs),
       cleanup: settings.cleanup,
       tombstoneMs: numberToWire(settings.tombstoneMs),
+      replicationFactor: settings.replicationFactor,
+      minInsync: settings.minInsync,
+      uncleanElection: settings.uncleanElection,
     },
     partitions: topic.partitions.map(({ error, ...partition }) => ({
       ...partition,
@@ -127,6 +130,9 @@ function settingsFromWire(settings: TopicSettings): TopicSettingsChange {
     flushIntervalMs: optionalNumber('flush_interval_ms', settings.flushIntervalMs),
     cleanup: oneOf('cleanup', settings.cleanup, ['delete', 'compact', 'compact,delete']),
     tombstoneMs: optionalNumber('tombstone_ms', settings.tombstoneMs),
+    replicationFactor: settings.replicationFactor,
+    minInsync: settings.minInsync,
+    uncleanElection: settings.uncleanElection,
   };
 }
 
