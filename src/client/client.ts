@@ -1,6 +1,6 @@
 import { SluiceError } from '../kernel/errors.ts';
 import { Admin } from './admin.ts';
-import { withDeadline } from './backoff.ts';
+import { withDeadline } from './deadline.ts';
 import type { ResolvedOptions } from './connect-options.ts';
 import type { ClientEvents, ConnectionSupervisor } from './connection-supervisor.ts';
 import type { RequestBody, RequestName, ResponseBody } from './control-channel.ts';

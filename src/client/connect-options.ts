@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { SluiceError } from '../kernel/errors.ts';
 import { DEFAULT_LIMITS } from '../transport/limits.ts';
 import type { TlsIdentity, Transport, TransportLimits } from '../transport/transport.ts';
-import type { BackoffRange } from './backoff.ts';
+import type { BackoffRange } from '../kernel/backoff.ts';
 import type { BrokerUrl } from './broker-url.ts';
 import { parseBrokerUrls } from './broker-url.ts';
 

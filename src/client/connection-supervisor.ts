@@ -1,7 +1,8 @@
 import type { Clock } from '../kernel/clock.ts';
 import { asSluiceError, SluiceError } from '../kernel/errors.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
-import { abortableDelay, Backoff, withDeadline } from './backoff.ts';
+import { Backoff } from '../kernel/backoff.ts';
+import { abortableDelay, withDeadline } from './deadline.ts';
 import type { BrokerUrl } from './broker-url.ts';
 import { parseBrokerUrl } from './broker-url.ts';
 import type { ResolvedOptions } from './connect-options.ts';

@@ -1,5 +1,5 @@
 import { asSluiceError, SluiceError } from '../kernel/errors.ts';
-import { withDeadline } from './backoff.ts';
+import { withDeadline } from './deadline.ts';
 import type { BrokerUrl } from './broker-url.ts';
 import type { ResolvedOptions } from './connect-options.ts';
 import type { Dial } from './connection-supervisor.ts';

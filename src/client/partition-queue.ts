@@ -4,7 +4,7 @@ import type { Produced } from '../wire/produce.ts';
 import { BATCH_HEADER_BYTES } from '../wire/record-batch.ts';
 import type { HeaderInput } from '../wire/record-batch-encoder.ts';
 import { RecordBatchEncoder, recordBytesAtMost } from '../wire/record-batch-encoder.ts';
-import { Backoff } from './backoff.ts';
+import { Backoff } from '../kernel/backoff.ts';
 import type { Delivery, LogIdentity, ProducerIdentity } from './outgoing-batch.ts';
 import { nextSequence, OutgoingBatch } from './outgoing-batch.ts';
 import type { ClientPorts } from './ports.ts';

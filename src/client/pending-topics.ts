@@ -1,6 +1,7 @@
 import { asSluiceError, SluiceError } from '../kernel/errors.ts';
 import { recordBytesAtMost } from '../wire/record-batch-encoder.ts';
-import { Backoff, withDeadline } from './backoff.ts';
+import { Backoff } from '../kernel/backoff.ts';
+import { withDeadline } from './deadline.ts';
 import type { ClientPorts } from './ports.ts';
 import type { SendRoom } from './send-room.ts';
 import type { TopicDirectory, TopicShape } from './topic-directory.ts';

@@ -1,7 +1,7 @@
 import type { Timer } from '../kernel/clock.ts';
 import { asSluiceError } from '../kernel/errors.ts';
 import type { SluiceError } from '../kernel/errors.ts';
-import { Backoff } from './backoff.ts';
+import { Backoff } from '../kernel/backoff.ts';
 import type { ClientPorts } from './ports.ts';
 import { ProducerStream } from './producer-stream.ts';
 import type { Session } from './session.ts';

@@ -1,6 +1,6 @@
 import type { Timer } from '../kernel/clock.ts';
 import { asSluiceError, SluiceError } from '../kernel/errors.ts';
-import { Backoff } from './backoff.ts';
+import { Backoff } from '../kernel/backoff.ts';
 import type { Attachment, ConnectionSupervisor } from './connection-supervisor.ts';
 import type { LogIdentity, ProducerIdentity } from './outgoing-batch.ts';
 import type { PartitionQueue, QueueHost } from './partition-queue.ts';

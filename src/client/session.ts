@@ -7,7 +7,7 @@ import { decodeDatagram } from '../wire/delivery.ts';
 import type { FrameLimits } from '../wire/frame.ts';
 import { CONTROL_MAX_BYTES, FRAME_MAX_BYTES } from '../wire/frame.ts';
 import { INFLATED_MAX_BYTES } from '../wire/codecs.ts';
-import { withDeadline } from './backoff.ts';
+import { withDeadline } from './deadline.ts';
 import type { RequestBody, RequestName, ResponseBody } from './control-channel.ts';
 import { ControlChannel } from './control-channel.ts';
 import type { DeliverySink } from './delivery-reader.ts';

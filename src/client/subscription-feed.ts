@@ -4,7 +4,7 @@ import { INFLATED_MAX_BYTES } from '../wire/codecs.ts';
 import type { DatagramFrame, EndFrame, GapFrame } from '../wire/delivery.ts';
 import { encodeCredit } from '../wire/delivery.ts';
 import { offsetFromWire } from '../wire/offset.ts';
-import { Backoff } from './backoff.ts';
+import { Backoff } from '../kernel/backoff.ts';
 import type { Attachment, ConnectionSupervisor } from './connection-supervisor.ts';
 import type { DeliveryBuffer, DeliveryItem } from './delivery-buffer.ts';
 import type { IntakeHost, IntakeSource } from './delivery-intake.ts';
