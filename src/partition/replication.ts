@@ -38,7 +38,12 @@ export interface FetchRequest {
   readonly sessionId: number;
   /** 0 begins a session and names all partitions; then 1, 2, … */
   readonly sequence: number;
-  /** Partitions that are new or whose position has changed. */
+  /**
+   * `sequence` of the last response that has been worked in before this was sent; -1: none. What an outstanding response brings is not sent
+   * again for a position that was named before it came.
+   */
+  readonly received: number;
+  /** Partitions that are new or whose position has changed, and each that the last response said something of but its watermark. */
   readonly changed: readonly FetchPosition[];
   /** Partitions that this node follows there no longer. */
   readonly forgotten: readonly PartitionRef[];
@@ -54,7 +59,7 @@ export interface FetchedPartition extends PartitionRef {
   readonly leaderEpoch: number;
   /**
    * Nothing else of this partition counts then. NOT_LEADER: that epoch is not led there (any more); UNAVAILABLE: not yet, or the lease
-   * is not held; PARTITION_NOT_FOUND; or why its log cannot be read. Said again only when the follower names the partition again.
+   * is not held; or why its log cannot be read. It is out of the session with that, until the follower names it again.
    */
   readonly error?: ErrorCode;
   /**
@@ -62,12 +67,16 @@ export interface FetchedPartition extends PartitionRef {
    * `epoch` is the largest in the leader's history that is not above the follower's last one; -1: there is none, `endOffset` is its log start then.
    */
   readonly diverging?: { readonly epoch: number; readonly endOffset: number };
+  /** Above the offset asked for: the follower begins there again, with an empty log. */
   readonly logStart: number;
   /** Exclusive. */
   readonly logEnd: number;
   /** Exclusive; the follower's readers may see what it has below it. */
   readonly highWatermark: number;
-  /** Whole batches from the offset asked for on, as the leader has stored them; shared with its log: read-only. */
+  /**
+   * Whole batches from the offset asked for on, as the leader has stored them; shared with its log: read-only. The first may begin below
+   * that offset only where the leader's log begins inside of it.
+   */
   readonly batches: readonly Buffer[];
 }
 
