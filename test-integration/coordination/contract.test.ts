@@ -5,12 +5,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe } from 'vitest';
 import type { Coordinator } from '../../src/coordination/coordinator.ts';
 import { EmbeddedCoordinator } from '../../src/coordination/embedded.ts';
+import { EtcdCoordinator } from '../../src/coordination/etcd/etcd-coordinator.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import { systemClock } from '../../src/kernel/system-clock.ts';
+import { FakeEtcd } from '../../test/support/fake-etcd.ts';
+import { FakeEtcdStore, INSTANT_LINK } from '../../test/support/fake-etcd-store.ts';
 import { EtcdServer } from '../support/etcd-server.ts';
 import type { ContractStage } from './coordinator-contract.ts';
 import { coordinatorContract } from './coordinator-contract.ts';
-import { ClusterStage } from './stage.ts';
+import { ClusterStage, DESCRIPTION } from './stage.ts';
 
 /** A coordinator that is closed and opened again. */
 async function reopened(
@@ -37,6 +40,12 @@ async function reopened(
   };
 }
 
+/** The node that asks leads the partition. */
+function ledBy({ cluster, nodeId }: Coordinator, topicId: string, partition: number): Promise<unknown> {
+  const state = { replicas: [nodeId], leader: nodeId, leaderEpoch: 0, isr: [nodeId] };
+  return cluster.updatePartition(topicId, partition, 0, state);
+}
+
 describe('embedded', () => {
   coordinatorContract('an embedded coordinator', async () => {
     const dataDir = await mkdtemp(join(tmpdir(), 'sluice-coordination-'));
@@ -59,14 +68,28 @@ describe('etcd', () => {
     const stage = new ClusterStage(etcd.endpoint);
     return reopened(
       () => stage.open('a'),
-      ({ cluster, nodeId }, topicId, partition) =>
-        cluster.updatePartition(topicId, partition, 0, {
-          replicas: [nodeId],
-          leader: nodeId,
-          leaderEpoch: 0,
-          isr: [nodeId],
-        }),
+      ledBy,
       () => stage[Symbol.asyncDispose](),
+    );
+  });
+});
+
+/** So that what the simulator shows of coordination holds for the real one. */
+describe('fake etcd', () => {
+  coordinatorContract('a coordinator on a fake of etcd', async () => {
+    const etcd = new FakeEtcd(systemClock);
+    const ports = { clock: systemClock, random: systemRandom };
+    return reopened(
+      () =>
+        EtcdCoordinator.on(new FakeEtcdStore({ etcd, link: INSTANT_LINK, prefix: '/sluice/c/', ...ports }), {
+          clusterName: 'c',
+          nodeId: 'a',
+          leaseTtlMs: 2000,
+          description: DESCRIPTION,
+          ...ports,
+        }),
+      ledBy,
+      () => Promise.resolve(),
     );
   });
 });

@@ -30,17 +30,21 @@ import type { IgnoredKey } from './view.ts';
 import { View } from './view.ts';
 
 /** What an etcd coordinator needs. */
-export interface EtcdCoordinatorOptions extends EtcdAccess {
+export interface EtcdCoordinatorOptions extends EtcdAccess, EtcdNodeOptions {
+  /** Longest wait for one answer of etcd, milliseconds. Default 1,000. */
+  readonly callTimeoutMs?: number;
+  /** Longest time a change takes with all its repetitions, milliseconds. Default 5,000. */
+  readonly changeTimeoutMs?: number;
+}
+
+/** Which node of which cluster a coordinator is for. */
+export interface EtcdNodeOptions {
   /** Names the keys: `/sluice/<clusterName>/`. 1 to 64 characters of `A-Z a-z 0-9 . _ -`. */
   readonly clusterName: string;
   /** Unique in the cluster. */
   readonly nodeId: string;
   /** Milliseconds, whole seconds, at least 2,000; etcd grants none shorter. Default 3,000. */
   readonly leaseTtlMs?: number;
-  /** Longest wait for one answer of etcd, milliseconds. Default 1,000. */
-  readonly callTimeoutMs?: number;
-  /** Longest time a change takes with all its repetitions, milliseconds. Default 5,000. */
-  readonly changeTimeoutMs?: number;
   /** What this node says of itself at first. */
   readonly description: NodeDescription;
   /** Of the machine: waits are real, and gRPC compares deadlines with the wall clock. */
@@ -100,17 +104,23 @@ export class EtcdCoordinator implements Coordinator {
    */
   static async open(options: EtcdCoordinatorOptions): Promise<EtcdCoordinator> {
     check(options);
-    const { clusterName, nodeId, clock, random, description } = options;
+    const { clusterName, clock, random } = options;
+    const times = {
+      callMs: options.callTimeoutMs ?? CALL_TIMEOUT_MS,
+      changeMs: options.changeTimeoutMs ?? CHANGE_TIMEOUT_MS,
+    };
+    const { prefix } = new Keys(clusterName);
+    return EtcdCoordinator.on(new EtcdStore(options, prefix, clock, random, times), options);
+  }
+
+  /** As {@link open}, through a store that is there; it is disposed of with the coordinator. */
+  static async on(store: EtcdStore, options: EtcdNodeOptions): Promise<EtcdCoordinator> {
+    const { clusterName, nodeId, random, description, observer } = options;
     const ttlMs = options.leaseTtlMs ?? LEASE_TTL_MS;
     const stack = new AsyncDisposableStack();
     try {
+      stack.use(store);
       const keys = new Keys(clusterName);
-      const times = {
-        callMs: options.callTimeoutMs ?? CALL_TIMEOUT_MS,
-        changeMs: options.changeTimeoutMs ?? CHANGE_TIMEOUT_MS,
-      };
-      const store = stack.use(new EtcdStore(options, keys.prefix, clock, random, times));
-      const observer = options.observer;
       const view = new View(keys, (key, fault) => observer?.onIgnored(key, fault));
       const clusterId = await openCluster(store, keys.single('cluster'), random);
       const feed = stack.use(new ViewFeed(store, view, observer ?? silent, ttlMs / PROBES));
@@ -173,7 +183,7 @@ export class EtcdCoordinator implements Coordinator {
 }
 
 interface Parts {
-  readonly options: EtcdCoordinatorOptions;
+  readonly options: EtcdNodeOptions;
   readonly store: EtcdStore;
   readonly view: View;
   readonly feed: ViewFeed;
