@@ -56,6 +56,13 @@ export function text(expects: string, form: RegExp): Kind<string> {
   return kind(expects, (value) => (typeof value === 'string' && form.test(value) ? value : undefined));
 }
 
+/** Texts of a certain form: a list in the file, separated by commas elsewhere. */
+export function commaList(expects: string, form: RegExp): Kind<string[]> {
+  const split = (value: unknown): unknown =>
+    typeof value === 'string' ? value.split(',').map((part) => part.trim()) : value;
+  return { expects, schema: z.preprocess(split, z.array(z.string().regex(form))) };
+}
+
 /** Path of a file or directory. */
 export function path(): Kind<string> {
   return text('a path', /^[^\0]+$/);

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { parse as parseYaml } from 'yaml';
 import type { z } from 'zod';
 import { SluiceError } from '../kernel/errors.ts';
-import type { ConfigFault } from './rules.ts';
+import type { ConfigFault } from './config-fault.ts';
 import { crossFaults } from './rules.ts';
 import { configSchema } from './schema/schema.ts';
 import type { SettingEntry } from './setting-list.ts';

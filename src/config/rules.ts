@@ -1,14 +1,8 @@
+import { clusterFaults } from './cluster-rules.ts';
+import type { ConfigFault } from './config-fault.ts';
 import type { ListenAddress } from './kinds.ts';
 import type { ParsedConfig } from './schema/schema.ts';
-import { replicationDefaults, tlsListen } from './settings.ts';
-
-/** Something wrong with a setting. */
-export interface ConfigFault {
-  /** `limits.keepAlive`; a name of an environment variable where no setting has it. */
-  readonly path: string;
-  /** For people: what is wrong, and what is allowed. */
-  readonly message: string;
-}
+import { tlsListen } from './settings.ts';
 
 /** What is wrong between settings that are each right. */
 export function crossFaults(config: ParsedConfig): ConfigFault[] {
@@ -17,7 +11,7 @@ export function crossFaults(config: ParsedConfig): ConfigFault[] {
     ...certificateFaults(config),
     ...limitFaults(config),
     ...topicFaults(config),
-    ...replicationFaults(config),
+    ...clusterFaults(config),
   ];
 }
 
@@ -86,22 +80,6 @@ function* topicFaults({ limits, topics }: ParsedConfig): Generator<ConfigFault> 
     yield {
       path: 'topics.defaults.cleanup',
       message: 'must be delete where topics.defaults.storage is memory: only topics on disk are compacted',
-    };
-  }
-}
-
-function* replicationFaults(config: ParsedConfig): Generator<ConfigFault> {
-  const { replicationFactor, minInsync } = replicationDefaults(config);
-  if (replicationFactor > 1) {
-    yield {
-      path: 'topics.defaults.replicationFactor',
-      message: 'must be 1 on a node on its own',
-    };
-  }
-  if (minInsync > replicationFactor) {
-    yield {
-      path: 'topics.defaults.minInsync',
-      message: 'must be at most topics.defaults.replicationFactor: no more copies can be in sync',
     };
   }
 }

@@ -1,14 +1,10 @@
+import type { CertificateFiles, ClusterSettings } from './cluster-settings.ts';
+import { filesOf, replicationDefaults, toClusterSettings } from './cluster-settings.ts';
 import type { ListenAddress } from './kinds.ts';
 import type { ParsedConfig } from './schema/schema.ts';
 
 /** A rule of the access control list, as configured. */
 export type ConfiguredRule = ParsedConfig['acl']['rules'][number];
-
-/** PEM files of certificate and key. */
-export interface CertificateFiles {
-  readonly certificate: string;
-  readonly key: string;
-}
 
 /**
  * All settings of one node, ready to use: addresses taken apart, durations in milliseconds, sizes in bytes, null for what is
@@ -17,10 +13,16 @@ export interface CertificateFiles {
 export interface Settings {
   readonly node: { readonly id: string };
   readonly dataDir: string;
-  readonly quic: { readonly listen: ListenAddress };
+  readonly quic: {
+    readonly listen: ListenAddress;
+    /** Where clients reach it; null: where it listens. */
+    readonly advertise: ListenAddress | null;
+  };
   readonly tls: {
     /** HTTP/2 fallback; null: not offered. */
     readonly listen: ListenAddress | null;
+    /** Where clients reach it; null: where it listens. */
+    readonly advertise: ListenAddress | null;
     /** Null: the node makes its own. */
     readonly certificateFiles: CertificateFiles | null;
     /** Names for the certificate the node makes itself: the configured ones and those of this machine. */
@@ -28,6 +30,8 @@ export interface Settings {
     readonly clientCaFile: string | null;
     readonly requireClientCertificate: boolean;
   };
+  /** Null: a node on its own. */
+  readonly cluster: ClusterSettings | null;
   readonly http: { readonly listen: ListenAddress | null };
   readonly auth: {
     readonly mode: 'none' | 'required';
@@ -84,6 +88,9 @@ export interface Settings {
   };
 }
 
+/** Name of a node that has none and is on its own. */
+const LONE_NODE_ID = 'node-1';
+
 /** Turns what the file says into what the code uses. */
 export function toSettings(parsed: ParsedConfig): Settings {
   const { tls, limits, topics } = parsed;
@@ -92,17 +99,24 @@ export function toSettings(parsed: ParsedConfig): Settings {
   const { retentionAge, flushInterval, tombstoneRetention, ...topicDefaults } = defaults;
   const listen = tlsListen(parsed);
   return deepFreeze({
-    node: parsed.node,
+    node: { id: parsed.node.id ?? LONE_NODE_ID },
     dataDir: parsed.dataDir,
     quic: parsed.quic,
     tls: {
       listen,
-      certificateFiles:
-        tls.certificate === null || tls.key === null ? null : { certificate: tls.certificate, key: tls.key },
-      names: certificateNames([parsed.quic.listen.host, listen?.host, ...tls.names]),
+      advertise: tls.advertise,
+      certificateFiles: filesOf(tls),
+      names: certificateNames([
+        parsed.quic.listen.host,
+        listen?.host,
+        parsed.quic.advertise?.host,
+        tls.advertise?.host,
+        ...tls.names,
+      ]),
       clientCaFile: tls.clientCa,
       requireClientCertificate: tls.requireClientCertificate,
     },
+    cluster: toClusterSettings(parsed),
     http: parsed.http,
     auth: parsed.auth,
     acl: parsed.acl,
@@ -126,16 +140,6 @@ export function toSettings(parsed: ParsedConfig): Settings {
     drain: { timeoutMs: parsed.drain.timeout },
     log: parsed.log,
   });
-}
-
-/** Copies of a partition that nobody configured, and how many of them have to be in sync. */
-export function replicationDefaults({ topics }: Pick<ParsedConfig, 'topics'>): {
-  readonly replicationFactor: number;
-  readonly minInsync: number;
-} {
-  const { replicationFactor, minInsync } = topics.defaults;
-  const copies = replicationFactor ?? 1;
-  return { replicationFactor: copies, minInsync: minInsync ?? Math.min(2, copies) };
 }
 
 /** Where the HTTP/2 fallback listens. */

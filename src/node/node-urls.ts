@@ -1,21 +1,33 @@
+import { isEveryInterface } from '../config/cluster-rules.ts';
+import type { ListenAddress } from '../config/kinds.ts';
+import type { Settings } from '../config/settings.ts';
 import type { Listener } from '../transport/transport.ts';
 
-/** Addresses that stand for every interface: no client can connect to them. */
-const EVERY_INTERFACE: ReadonlySet<string> = new Set(['0.0.0.0', '::']);
 const LOOPBACK = /^(localhost|::1|127\..*)$/;
 
 /**
- * Where clients reach this node: what it listens on, or, where that is every interface, the first name that is not this machine's
- * own.
+ * Where clients reach this node: what was configured, else what it listens on, or, where that is every interface, the first name of
+ * its certificate that is not this machine's own.
  *
  * @param listeners by the scheme of their transport
- * @param names of the node's certificate
  */
-export function nodeUrls(listeners: ReadonlyMap<string, Listener>, names: readonly string[]): string[] {
-  const outside = names.find((name) => !LOOPBACK.test(name) && !name.startsWith('*'));
-  return [...listeners].flatMap(([scheme, { host, port }]) => {
-    const reachable = EVERY_INTERFACE.has(host) ? outside : host;
-    if (reachable === undefined) return [];
-    return [`${scheme}://${reachable.includes(':') ? `[${reachable}]` : reachable}:${port}`];
+export function nodeUrls(
+  listeners: ReadonlyMap<string, Listener>,
+  { quic, tls }: Pick<Settings, 'quic' | 'tls'>,
+): string[] {
+  const advertised: Readonly<Record<string, ListenAddress | null>> = {
+    quic: quic.advertise,
+    tls: tls.advertise,
+  };
+  const outside = tls.names.find((name) => !LOOPBACK.test(name) && !name.startsWith('*'));
+  return [...listeners].flatMap(([scheme, listener]) => {
+    const { host, port } = advertised[scheme] ?? listener;
+    const reachable = isEveryInterface({ host, port }) ? outside : host;
+    return reachable === undefined ? [] : [`${scheme}://${hostPort({ host: reachable, port })}`];
   });
+}
+
+/** `host:port`, an IPv6 address in brackets. */
+export function hostPort({ host, port }: ListenAddress): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

@@ -220,7 +220,7 @@ async function buildCore(
       nodeId,
       clusterId,
       software: `sluice/${packageVersion()}`,
-      nodes: () => [{ nodeId, zone: '', urls: nodeUrls(listeners, settings.tls.names) }],
+      nodes: () => [{ nodeId, zone: '', urls: nodeUrls(listeners, settings) }],
     },
   });
   return { settings, clock, random, log, coordinator, broker, gateway, certificates, disk, listeners };

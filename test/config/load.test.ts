@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { SluiceError } from '../../src/kernel/errors.ts';
 import type { ConfigSources, LoadedConfig } from '../../src/config/load.ts';
 import { loadConfig, loadConfigFile } from '../../src/config/load.ts';
-import type { ConfigFault } from '../../src/config/rules.ts';
+import type { ConfigFault } from '../../src/config/config-fault.ts';
 import { SETTINGS } from '../../src/config/setting-list.ts';
 
 function load(text?: string, sources: Partial<ConfigSources> = {}): LoadedConfig {
@@ -210,6 +210,98 @@ describe('configuration, one setting against another', () => {
     const path = 'topics.defaults.replicationFactor';
     expect(faults('topics: { defaults: { replicationFactor: 3 } }')).toEqual([path]);
     expect(faults('topics: { defaults: { minInsync: 2 } }')).toEqual(['topics.defaults.minInsync']);
+  });
+
+  describe('of a cluster', () => {
+    const peer = 'peer: { tls: { certificate: n.pem, key: n-key.pem, ca: ca.pem } }';
+    const member = (etcd: string, more = '') =>
+      `node: { id: a }\n${peer}\ncluster: { etcd: { ${etcd} }${more} }`;
+    const plain = 'endpoints: ["http://e1:2379"]';
+    const secure = 'endpoints: ["https://e1:2379", "https://e2:2379"]';
+
+    it('is read, with more copies of each topic', () => {
+      const etcd = `${secure}, ca: e.pem, certificate: c.pem, key: k.pem, username: sluice, passwordFile: p`;
+      const { cluster, topics, node } = load(
+        member(etcd, ', zone: east, leaseTtl: 5s, capacity: 0'),
+      ).settings;
+      expect(cluster).toEqual({
+        name: 'main',
+        etcd: {
+          endpoints: ['https://e1:2379', 'https://e2:2379'],
+          caFile: 'e.pem',
+          certificateFiles: { certificate: 'c.pem', key: 'k.pem' },
+          username: 'sluice',
+          passwordFile: 'p',
+        },
+        leaseTtlMs: 5000,
+        zone: 'east',
+        capacity: 0,
+        peer: {
+          listen: { host: '127.0.0.1', port: 7452 },
+          advertise: null,
+          certificateFiles: { certificate: 'n.pem', key: 'n-key.pem' },
+          caFile: 'ca.pem',
+        },
+      });
+      expect([node.id, topics.defaults.replicationFactor, topics.defaults.minInsync]).toEqual(['a', 3, 2]);
+    });
+
+    it('is none without endpoints', () => {
+      expect(load('').settings.cluster).toBeNull();
+    });
+
+    it('takes endpoints from the environment, separated by commas', () => {
+      const env = { SLUICE_CLUSTER_ETCD_ENDPOINTS: 'http://e1:2379, http://e2:2379' };
+      const { settings } = load(`node: { id: a }\n${peer}`, { env });
+      expect(settings.cluster?.etcd.endpoints).toEqual(['http://e1:2379', 'http://e2:2379']);
+    });
+
+    it('tells all that is missing at once', () => {
+      expect(faults(`cluster: { etcd: { ${plain} } }`)).toEqual([
+        'node.id',
+        'peer.tls.certificate',
+        'peer.tls.key',
+        'peer.tls.ca',
+      ]);
+    });
+
+    it.each([
+      [`${plain}, ca: e.pem`, ['cluster.etcd.endpoints']],
+      [
+        'endpoints: ["http://e1:1", "https://e2:1"], ca: e.pem',
+        ['cluster.etcd.endpoints', 'cluster.etcd.endpoints'],
+      ],
+      [secure, ['cluster.etcd.ca']],
+      [`${secure}, ca: e.pem, certificate: c.pem`, ['cluster.etcd.key']],
+      [`${plain}, username: sluice`, ['cluster.etcd.passwordFile']],
+      ['endpoints: ["e1:2379"]', ['cluster.etcd.endpoints[0]']],
+      ['endpoints: ["http://e1:2379/path"]', ['cluster.etcd.endpoints[0]']],
+    ])('refuses etcd with %s', (etcd, paths) => {
+      expect(faults(member(etcd))).toEqual(paths);
+    });
+
+    it('grants leases of whole seconds', () => {
+      expect(faults(member(plain, ', leaseTtl: 2500ms'))).toEqual(['cluster.leaseTtl']);
+    });
+
+    it('has to be told where a node is that listens everywhere', () => {
+      const everywhere = {
+        'quic.listen': '0.0.0.0:7450',
+        'auth.allowAnonymous': true,
+        'peer.listen': '[::]:7452',
+      };
+      expect(faults(member(plain), { flags: everywhere })).toEqual(['peer.advertise', 'quic.advertise']);
+      const flags = { ...everywhere, 'peer.advertise': 'n1:7452', 'quic.advertise': 'n1:7450' };
+      expect(load(member(plain), { flags }).settings).toMatchObject({
+        quic: { advertise: { host: 'n1', port: 7450 } },
+        cluster: { peer: { advertise: { host: 'n1', port: 7452 } } },
+        tls: { names: expect.arrayContaining(['n1']) as string[] },
+      });
+    });
+
+    it('is not forgotten because its endpoints were lost on the way', () => {
+      expect(faults(peer)).toEqual(['cluster.etcd.endpoints']);
+    });
   });
 
   it('keeps limits that depend on each other in order', () => {

@@ -64,6 +64,7 @@ describe('certificate rotation', () => {
       clientCaFile: configured ? file('ca.pem') : null,
       names: ['broker.example'],
       listen: null,
+      advertise: null,
       requireClientCertificate: false,
     };
     rotation = await CertificateRotation.open({ tls, dataDir: folder }, { clock, random: systemRandom, log });

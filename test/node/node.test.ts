@@ -149,7 +149,7 @@ describe('node', () => {
   });
 
   it('refuses to be open to everybody beyond this machine', async () => {
-    const open = { ...settings(), quic: { listen: { host: '0.0.0.0', port: 0 } } };
+    const open = { ...settings(), quic: { listen: { host: '0.0.0.0', port: 0 }, advertise: null } };
     await expect(Node.start(open, { log: silentLogger })).rejects.toMatchObject({ code: 'INVALID_CONFIG' });
   });
 

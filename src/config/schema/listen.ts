@@ -1,14 +1,22 @@
 import { z } from 'zod';
-import { listenAddress, orOff, orWord, path, text, yesOrNo } from '../kinds.ts';
+import { commaList, listenAddress, orOff, orWord, path, text, yesOrNo } from '../kinds.ts';
 import { setting } from '../setting.ts';
 
 /** Who this node is. */
 export const nodeSchema = z.strictObject({
-  id: setting(text('1 to 64 characters of A-Z a-z 0-9 . _ -', /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/), {
-    description: 'Name of this node, unique in its cluster.',
-    default: 'node-1',
-    flag: 'node-id',
-  }),
+  id: setting(
+    orWord(
+      text('1 to 64 characters of A-Z a-z 0-9 . _ -', /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/),
+      'auto',
+      null,
+    ),
+    {
+      description:
+        'Name of this node, unique in its cluster, where it has to be set. `auto`: `node-1`, for a node on its own.',
+      default: 'auto',
+      flag: 'node-id',
+    },
+  ),
 });
 
 /** The native protocol over QUIC. */
@@ -17,6 +25,11 @@ export const quicSchema = z.strictObject({
     description: 'UDP address of the native protocol. Port 0 picks a free one.',
     default: '127.0.0.1:7450',
     flag: 'quic',
+  }),
+  advertise: setting(orWord(listenAddress(), 'auto', null), {
+    description:
+      'Where clients reach this node, as it and the other nodes of its cluster tell them. `auto`: where it listens, or, where that is every interface, the first of `tls.names`.',
+    default: 'auto',
   }),
 });
 
@@ -28,6 +41,10 @@ export const tlsSchema = z.strictObject({
     default: 'same',
     flag: 'tls-listen',
   }),
+  advertise: setting(orWord(listenAddress(), 'auto', null), {
+    description: 'Where clients reach `tls.listen`; `auto` as for `quic.advertise`.',
+    default: 'auto',
+  }),
   certificate: setting(orWord(path(), 'own', null), {
     description:
       'PEM file with the certificate chain. `own`: the node makes an authority and a certificate under `dataDir`.',
@@ -38,13 +55,7 @@ export const tlsSchema = z.strictObject({
     default: 'own',
   }),
   names: setting(
-    {
-      expects: 'a list of DNS names and IP addresses',
-      schema: z.preprocess(
-        (value) => (typeof value === 'string' ? value.split(',').map((name) => name.trim()) : value),
-        z.array(z.string().regex(/^[A-Za-z0-9*][A-Za-z0-9.:_-]*$|^::[0-9a-fA-F:.]*$/)),
-      ),
-    },
+    commaList('a list of DNS names and IP addresses', /^[A-Za-z0-9*][A-Za-z0-9.:_-]*$|^::[0-9a-fA-F:.]*$/),
     {
       description:
         'Names and addresses for the certificate that the node makes itself, besides localhost, 127.0.0.1, ::1 and the listen hosts. In the environment: separated by commas.',

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { duration, oneOf, path } from '../kinds.ts';
 import { setting } from '../setting.ts';
 import { aclSchema, authSchema } from './access.ts';
+import { clusterSchema, peerSchema } from './cluster.ts';
 import { limitsSchema } from './limits.ts';
 import { httpSchema, nodeSchema, quicSchema, tlsSchema } from './listen.ts';
 import { storageSchema } from './storage.ts';
@@ -18,6 +19,8 @@ export const configSchema = z.strictObject({
   quic: quicSchema,
   tls: tlsSchema,
   http: httpSchema,
+  cluster: clusterSchema,
+  peer: peerSchema,
   auth: authSchema,
   acl: aclSchema,
   topics: topicsSchema,

@@ -1,0 +1,78 @@
+import type { ListenAddress } from './kinds.ts';
+import type { ParsedConfig } from './schema/schema.ts';
+
+/** PEM files of certificate and key. */
+export interface CertificateFiles {
+  readonly certificate: string;
+  readonly key: string;
+}
+
+/** What makes a node one of a cluster. */
+export interface ClusterSettings {
+  readonly name: string;
+  readonly etcd: {
+    /** At least one. */
+    readonly endpoints: readonly string[];
+    /** Null: plain http. */
+    readonly caFile: string | null;
+    readonly certificateFiles: CertificateFiles | null;
+    readonly username: string | null;
+    readonly passwordFile: string | null;
+  };
+  /** Whole seconds. */
+  readonly leaseTtlMs: number;
+  /** Empty: not said. */
+  readonly zone: string;
+  readonly capacity: number;
+  readonly peer: {
+    readonly listen: ListenAddress;
+    /** Where other nodes reach this one; null: where it listens. */
+    readonly advertise: ListenAddress | null;
+    readonly certificateFiles: CertificateFiles;
+    readonly caFile: string;
+  };
+}
+
+/** Whether the node is one of a cluster. */
+export function isClustered({ cluster }: Pick<ParsedConfig, 'cluster'>): boolean {
+  return cluster.etcd.endpoints.length > 0;
+}
+
+/** @returns null for a node on its own */
+export function toClusterSettings({ cluster, peer }: ParsedConfig): ClusterSettings | null {
+  const peerFiles = filesOf(peer.tls);
+  if (!isClustered({ cluster }) || peerFiles === null || peer.tls.ca === null) return null;
+  const { endpoints, ca, username, passwordFile } = cluster.etcd;
+  return {
+    name: cluster.name,
+    etcd: { endpoints, caFile: ca, certificateFiles: filesOf(cluster.etcd), username, passwordFile },
+    leaseTtlMs: cluster.leaseTtl,
+    zone: cluster.zone,
+    capacity: cluster.capacity,
+    peer: {
+      listen: peer.listen,
+      advertise: peer.advertise,
+      certificateFiles: peerFiles,
+      caFile: peer.tls.ca,
+    },
+  };
+}
+
+/** @returns null unless both are named */
+export function filesOf(named: {
+  readonly certificate: string | null;
+  readonly key: string | null;
+}): CertificateFiles | null {
+  const { certificate, key } = named;
+  return certificate === null || key === null ? null : { certificate, key };
+}
+
+/** Copies of a partition that nobody configured, and how many of them have to be in sync. */
+export function replicationDefaults(config: Pick<ParsedConfig, 'topics' | 'cluster'>): {
+  readonly replicationFactor: number;
+  readonly minInsync: number;
+} {
+  const { replicationFactor, minInsync } = config.topics.defaults;
+  const copies = replicationFactor ?? (isClustered(config) ? 3 : 1);
+  return { replicationFactor: copies, minInsync: minInsync ?? Math.min(2, copies) };
+}
