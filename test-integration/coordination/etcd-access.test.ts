@@ -71,7 +71,7 @@ describe('etcd over TLS with client certificates', () => {
   it('lets no node without one in', async () => {
     const { caPem } = access();
     await expect(stage.open('a', { caPem: caPem!, changeTimeoutMs: 1000 })).rejects.toThrow(
-      refusal('CERTIFICATE_REJECTED', 'certFile'),
+      refusal('CERTIFICATE_REJECTED', 'certificate'),
     );
   });
 
@@ -79,21 +79,21 @@ describe('etcd over TLS with client certificates', () => {
     const stranger = await (await makeAuthority()).issue({ commonName: 'node-a', client: true });
     const options = { ...access(), certificatePem: stranger.certificatePem, keyPem: stranger.privateKeyPem };
     await expect(stage.open('a', { ...options, changeTimeoutMs: 1000 })).rejects.toThrow(
-      refusal('CERTIFICATE_REJECTED', 'certFile'),
+      refusal('CERTIFICATE_REJECTED', 'certificate'),
     );
   });
 
   it('is not believed by a node that trusts another authority', async () => {
     const caPem = (await makeAuthority()).certificatePem;
     await expect(stage.open('a', { ...access(), caPem, changeTimeoutMs: 1000 })).rejects.toThrow(
-      refusal('CERTIFICATE_REJECTED', 'caFile'),
+      refusal('CERTIFICATE_REJECTED', 'etcd.ca'),
     );
   });
 
   it('is not tried with a key that belongs to another certificate', async () => {
     const { privateKeyPem } = await authority.issue({ client: true });
     await expect(stage.open('a', { ...access(), keyPem: privateKeyPem })).rejects.toThrow(
-      refusal('INVALID_CONFIG', 'keyFile'),
+      refusal('INVALID_CONFIG', 'key'),
     );
   });
 
@@ -175,11 +175,11 @@ describe('options that cannot be', () => {
     ['no endpoint', { endpoints: [] }, 'cluster.etcd.endpoints'],
     ['an endpoint without scheme', { endpoints: ['localhost:2379'] }, 'cluster.etcd.endpoints'],
     ['endpoints of both kinds', { endpoints: ['http://a:1', 'https://b:1'], caPem: 'x' }, 'all http'],
-    ['https without authority', { endpoints: ['https://a:1'] }, 'caFile'],
-    ['a certificate without key', { endpoints: ['https://a:1'], caPem: 'x', certificatePem: 'x' }, 'keyFile'],
+    ['https without authority', { endpoints: ['https://a:1'] }, 'etcd.ca'],
+    ['a certificate without key', { endpoints: ['https://a:1'], caPem: 'x', certificatePem: 'x' }, 'key'],
     ['a user without password', { username: 'x' }, 'passwordFile'],
     ['a lease that is too short', { leaseTtlMs: 1000 }, 'cluster.leaseTtl'],
-    ['an authority that is no certificate', { endpoints: ['https://a:1'], caPem: 'x' }, 'caFile'],
+    ['an authority that is no certificate', { endpoints: ['https://a:1'], caPem: 'x' }, 'etcd.ca'],
   ])('are refused: %s', async (_what, options, word) => {
     const stage = new ClusterStage('http://127.0.0.1:1');
     await expect(stage.open('a', { ...options, changeTimeoutMs: 500 })).rejects.toThrow(

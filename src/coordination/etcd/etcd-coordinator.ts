@@ -215,15 +215,15 @@ const RULES: readonly (readonly [isBroken: (options: EtcdCoordinatorOptions) => 
   ],
   [
     (options) => isSecure(options) !== (options.caPem !== undefined),
-    'cluster.etcd.caFile goes with https, and https with it',
+    'cluster.etcd.ca goes with https, and https with it',
   ],
   [
     ({ certificatePem, keyPem }) => (certificatePem === undefined) !== (keyPem === undefined),
-    'cluster.etcd.certFile and keyFile belong together',
+    'cluster.etcd.certificate and key belong together',
   ],
   [
     (options) => !isSecure(options) && options.keyPem !== undefined,
-    'cluster.etcd.certFile and keyFile go with https',
+    'cluster.etcd.certificate and key go with https',
   ],
   [
     ({ username, password }) => (username === undefined) !== (password === undefined),
@@ -252,9 +252,9 @@ function faultsInFiles({ caPem, certificatePem, keyPem }: EtcdCoordinatorOptions
       faults.push(`${what} cannot be used: ${(error as Error).message}`);
     }
   };
-  if (caPem !== undefined) tried('cluster.etcd.caFile', () => new X509Certificate(caPem));
+  if (caPem !== undefined) tried('cluster.etcd.ca', () => new X509Certificate(caPem));
   if (certificatePem !== undefined && keyPem !== undefined)
-    tried('cluster.etcd.certFile with keyFile', () =>
+    tried('cluster.etcd.certificate with cluster.etcd.key', () =>
       createSecureContext({ cert: certificatePem, key: keyPem }),
     );
   return faults;

@@ -76,7 +76,7 @@ const MEANINGS: readonly Meaning[] = [
     ),
     code: 'CERTIFICATE_REJECTED',
     advice:
-      'TLS with etcd failed: check cluster.etcd.caFile, certFile and keyFile, and that the certificate of etcd names its endpoints',
+      'TLS with etcd failed: check cluster.etcd.ca, certificate and key, and that the certificate of etcd names its endpoints',
   },
   { matches: isA(EtcdLeaseInvalidError), code: 'UNAVAILABLE', advice: 'the lease of this node is over' },
   { matches: isA(GRPCDeadlineExceededError), code: 'TIMEOUT', advice: 'etcd did not answer in time' },
