@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import type { Clock } from '../kernel/clock.ts';
@@ -342,6 +342,24 @@ async function openTopics(directory: string): Promise<readonly StateFile<TopicSt
     topics.push(file);
   }
   return topics;
+}
+
+/**
+ * Names of the topics that a node on its own keeps in a data directory, sorted; nothing is opened or changed.
+ * @throws STORAGE_FAILED
+ */
+export async function embeddedTopics(dataDir: string): Promise<readonly string[]> {
+  const directory = join(dataDir, 'coordination', 'topics');
+  try {
+    const names = await readdir(directory);
+    return names
+      .filter((name) => name.endsWith('.json'))
+      .map((name) => name.slice(0, -'.json'.length))
+      .sort();
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw storageError(cause, `cannot list ${directory}`);
+  }
 }
 
 /** `node.json` is written last on the first start: while it is missing nothing else may hold anything yet. */

@@ -4,7 +4,9 @@ import type { TopicLag } from '../gateway/quic/counters.ts';
 import type { DiskShared } from '../log/disk/disk-shared.ts';
 import type { Metrics, Sample } from '../telemetry/metrics.ts';
 import type { Listener } from '../transport/transport.ts';
+import type { Coordinator } from '../coordination/coordinator.ts';
 import type { CertificateRotation } from './certificate-rotation.ts';
+import type { ClusterHealth } from './cluster-health.ts';
 
 /** Topics whose lag is shown, those furthest behind first: labels must stay few. */
 const MAX_LAG_TOPICS = 100;
@@ -16,6 +18,9 @@ export interface MetricSources {
   readonly certificates: Pick<CertificateRotation, 'notAfterMs' | 'replaced' | 'failed'>;
   /** By scheme of the transport. */
   readonly listeners: ReadonlyMap<string, Listener>;
+  readonly coordinator: Pick<Coordinator, 'nodeId' | 'cluster'>;
+  /** Undefined on a node on its own, which shows nothing of a cluster. */
+  readonly health: ClusterHealth | undefined;
   readonly disk: Pick<DiskShared, 'counters' | 'writeBudget' | 'tailBudget'>;
 }
 
@@ -28,6 +33,40 @@ export function registerNodeMetrics(metrics: Metrics, sources: MetricSources): v
   registerCertificates(metrics, sources.certificates);
   registerAuthentication(metrics, sources.gateway);
   registerLag(metrics, sources.gateway);
+  if (sources.health) registerCluster(metrics, sources.coordinator, sources.health);
+}
+
+function registerCluster(
+  metrics: Metrics,
+  { nodeId, cluster }: MetricSources['coordinator'],
+  health: ClusterHealth,
+): void {
+  metrics.gaugeFrom(
+    'sluice_cluster_nodes',
+    'Members of the cluster, as this node sees it.',
+    () => cluster.nodes().length,
+  );
+  metrics.gaugeFrom('sluice_cluster_lease_held', '1 while this node is a member of the cluster.', () =>
+    Number(cluster.leaseHeld),
+  );
+  metrics.gaugeFrom('sluice_cluster_controller', '1 while this node is controller.', () =>
+    Number(cluster.controllerId === nodeId),
+  );
+  metrics.counterFrom(
+    'sluice_cluster_leases_lost_total',
+    'Times that this node stopped being a member before it left.',
+    () => health.leasesLost,
+  );
+  metrics.counterFrom(
+    'sluice_etcd_stalls_total',
+    'Times that nothing was heard of etcd.',
+    () => health.stalls,
+  );
+  metrics.counterFrom(
+    'sluice_etcd_keys_ignored_total',
+    'Keys in etcd that were found unreadable.',
+    () => health.ignoredKeys,
+  );
 }
 
 function registerCertificates(metrics: Metrics, certificates: MetricSources['certificates']): void {

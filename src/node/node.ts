@@ -1,44 +1,18 @@
-import { join } from 'node:path';
-import { Broker } from '../broker/broker.ts';
-import { DiskLogs } from '../broker/disk-logs.ts';
-import { memoryAndDiskLogs, memoryLogs } from '../broker/log-factory.ts';
 import type { ListenAddress } from '../config/kinds.ts';
 import type { Settings } from '../config/settings.ts';
-import type { Coordinator } from '../coordination/coordinator.ts';
-import { EmbeddedCoordinator } from '../coordination/embedded.ts';
 import type { HttpGateway, Readiness } from '../gateway/http/http-gateway.ts';
 import { createHttpGateway } from '../gateway/http/http-gateway.ts';
-import { NativeGateway } from '../gateway/quic/gateway.ts';
-import { SecurityLog } from '../gateway/quic/security-log.ts';
-import type { Clock } from '../kernel/clock.ts';
-import type { Random } from '../kernel/random.ts';
 import { systemRandom } from '../kernel/random.ts';
 import { systemClock } from '../kernel/system-clock.ts';
-import { MemoryBudget } from '../log/memory-budget.ts';
-import type { DiskShared } from '../log/disk/disk-shared.ts';
-import { createDiskShared } from '../log/disk/disk-shared.ts';
-import { nodeFileSystem } from '../log/disk/node-file-system.ts';
-import type { Logger } from '../telemetry/logger.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
-import { createHttp2Transport } from '../transport/http2/http2-transport.ts';
-import { createQuicTransport } from '../transport/quic/quic-transport.ts';
-import type { Listener, Transport } from '../transport/transport.ts';
-import { createAuthenticator, createAuthorizer } from './access.ts';
-import { CertificateRotation } from './certificate-rotation.ts';
-import {
-  diskLimits,
-  gatewayLimits,
-  memoryLogBytes,
-  topicDefaults,
-  transportLimits,
-} from './derived-limits.ts';
+import type { Core, CorePorts } from './core.ts';
+import { buildCore } from './core.ts';
 import { checkExposure } from './exposure.ts';
+import { openListeners } from './listeners.ts';
+import { alternativesTo, handOver } from './members.ts';
 import { registerNodeMetrics } from './node-metrics.ts';
-import { nodeUrls } from './node-urls.ts';
-import { loadResetKey } from './reset-key.ts';
-import { diskObserver, topicObserver } from './storage-log.ts';
-import { packageVersion } from './version.ts';
+import { packageVersion, software } from './version.ts';
 
 /** Addresses that were bound; undefined is off. */
 export interface NodeAddresses {
@@ -47,33 +21,14 @@ export interface NodeAddresses {
   readonly http: ListenAddress | undefined;
 }
 
-/** What a test may replace; the machine's own where left out. */
-export interface NodePorts {
-  readonly clock?: Clock;
-  readonly random?: Random;
-  /** Default: as `log.level` and `log.format` say, on standard error. */
-  readonly log?: Logger;
-}
-
-/** What is built before listeners can be opened. */
-interface Core {
-  readonly settings: Settings;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Logger;
-  readonly coordinator: Coordinator;
-  readonly broker: Broker;
-  readonly gateway: NativeGateway;
-  readonly certificates: CertificateRotation;
-  readonly disk: DiskShared;
-  /** Also read while it is being filled: WELCOME names what listens. */
-  readonly listeners: Map<string, Listener>;
-}
+/** What a test may replace; the machine's own where left out. The log is as `log.level` and `log.format` say, on standard error. */
+export type NodePorts = Partial<CorePorts>;
 
 /**
  * A running node: everything built from its settings, in order, and taken apart in reverse.
  *
- *     data directory → certificates → topics on disk → broker → native gateway → QUIC → HTTP/2 → HTTP (health, metrics)
+ *     data directory → coordination → certificates → topics on disk → broker → native gateway → QUIC → HTTP/2 → announced to the
+ *     cluster → HTTP (health, metrics)
  */
 export class Node implements AsyncDisposable {
   readonly addresses: NodeAddresses;
@@ -99,7 +54,7 @@ export class Node implements AsyncDisposable {
    * Starts a node. When something fails, what was started before it is stopped again.
    *
    * @throws INVALID_CONFIG; DATA_DIR_LOCKED when another process uses the data directory; ADDRESS_IN_USE; STORAGE_FAILED,
-   *   STORAGE_FULL; UNSUPPORTED
+   *   STORAGE_FULL; UNSUPPORTED; in a cluster what keeps etcd from being used
    */
   static async start(settings: Settings, ports: NodePorts = {}): Promise<Node> {
     checkExposure(settings);
@@ -117,7 +72,8 @@ export class Node implements AsyncDisposable {
         { clock: systemClock, random: systemRandom, ...ports, log },
         parts,
       );
-      await listen(core, parts);
+      await openListeners(core, parts);
+      await announce(core);
       const node: Node = new Node(core, await serveHttp(core, parts), parts);
       log.info('node.started', {
         ...node.addresses,
@@ -140,8 +96,8 @@ export class Node implements AsyncDisposable {
   }
 
   /**
-   * Lets clients go: takes no new connections, publishes or subscriptions, sends GOAWAY and END, answers what has been received.
-   * Resolves when every client has gone, at the latest after `drain.timeout`. Dispose of the node afterwards. Idempotent.
+   * Hands over what this node leads, in a cluster where others are. Then lets clients go: takes no new connections, publishes or subscriptions, sends GOAWAY and END, answers what has been received.
+   * Resolves when every client has gone, at the latest after `drain.timeout`, for each of the two. Dispose of the node afterwards. Idempotent.
    */
   drain(): Promise<void> {
     this.#drained ??= this.#drain();
@@ -164,105 +120,42 @@ export class Node implements AsyncDisposable {
   }
 
   async #drain(): Promise<void> {
-    const { broker, gateway, listeners, log } = this.#core;
+    const { broker, gateway, listeners, log, self, coordinator } = this.#core;
     log.info('node.draining', { connections: gateway.gauges().connections });
+    await this.#handOver();
     broker.drain();
     for (const listener of listeners.values()) listener.pause();
-    await gateway.drain('this node is stopping', []);
+    await gateway.drain('this node is stopping', alternativesTo(self, coordinator.cluster));
     log.info('node.drained');
+  }
+
+  /** What cannot be handed over others take when this node has left. */
+  async #handOver(): Promise<void> {
+    const { settings, coordinator, clock, log, health } = this.#core;
+    if (!health) return;
+    health.leave();
+    const { nodeId, cluster } = coordinator;
+    try {
+      const left = await handOver(nodeId, cluster, clock, settings.drain.timeoutMs);
+      log.info('cluster.handed_over', { partitionsLeft: left });
+    } catch (error) {
+      log.warn('cluster.hand_over_failed', { error });
+    }
   }
 }
 
-async function buildCore(
-  settings: Settings,
-  { clock, random, log }: Required<NodePorts>,
-  parts: AsyncDisposableStack,
-): Promise<Core> {
-  const { dataDir } = settings;
-  const nodeId = settings.node.id;
-  const coordinator = parts.use(await EmbeddedCoordinator.open({ dataDir, clock, random, nodeId }));
-  const certificates = parts.use(await CertificateRotation.open(settings, { clock, random, log }));
-  const security = new SecurityLog(log, clock);
-  const disk = createDiskShared(nodeFileSystem, diskLimits(settings));
-  const diskLogs = parts.use(
-    await DiskLogs.open({
-      directory: join(dataDir, 'topics'),
-      clock,
-      clusterId: coordinator.clusterId,
-      topics: coordinator.topics(),
-      shared: disk,
-      observer: diskObserver(log),
-      segmentBytes: settings.storage.segmentBytes ?? undefined,
-    }),
-  );
-  const broker = parts.use(
-    await Broker.open({
-      coordinator,
-      clock,
-      random,
-      authorizer: createAuthorizer(settings, security),
-      authenticator: createAuthenticator(settings, coordinator.tokens, clock),
-      logs: memoryAndDiskLogs(memoryLogs(clock, new MemoryBudget(memoryLogBytes(settings))), diskLogs),
-      topics: topicDefaults(settings),
-      inflatedMaxBytes: settings.limits.inflatedMaxBytes,
-      observer: topicObserver(log),
-    }),
-  );
-  const listeners = new Map<string, Listener>();
-  const { clusterId } = coordinator;
-  const gateway = new NativeGateway({
-    broker,
-    clock,
-    log,
-    security,
-    limits: gatewayLimits(settings),
-    node: {
-      nodeId,
-      clusterId,
-      software: `sluice/${packageVersion()}`,
-      nodes: () => [{ nodeId, zone: '', urls: nodeUrls(listeners, settings) }],
-    },
-  });
-  return { settings, clock, random, log, coordinator, broker, gateway, certificates, disk, listeners };
-}
-
-async function listen(core: Core, parts: AsyncDisposableStack): Promise<void> {
-  const { settings, clock, random, log } = core;
-  const onFault = (error: unknown): void => log.error('transport.fault', { error });
-  const resetKey = await loadResetKey(settings.dataDir, random);
-  await open(core, parts, createQuicTransport({ clock, random, onFault, resetKey }), settings.quic.listen);
-  if (settings.tls.listen) await open(core, parts, createHttp2Transport({ clock }), settings.tls.listen);
-  core.certificates.watch(() => core.listeners.values());
-}
-
-async function open(
-  core: Core,
-  parts: AsyncDisposableStack,
-  transport: Transport,
-  { host, port }: ListenAddress,
-): Promise<void> {
-  const { settings, certificates, gateway, listeners } = core;
-  const { identity, clientAuthoritiesPem } = certificates.current;
-  const listener = await transport.listen(
-    {
-      host,
-      port,
-      identity,
-      clientAuthoritiesPem,
-      requireClientCertificate: settings.tls.requireClientCertificate,
-      limits: transportLimits(settings),
-    },
-    gateway.accept,
-  );
-  parts.defer(() => listener.close());
-  listeners.set(transport.scheme, listener);
+/** Tells the cluster where this node is, now that it can be reached. */
+async function announce({ coordinator, settings, self }: Core): Promise<void> {
+  const { zone = '', capacity = 1 } = settings.cluster ?? {};
+  const clientUrls = self.urls();
+  await coordinator.cluster.announce({ clientUrls, peerAddress: null, zone, capacity, software: software() });
 }
 
 async function serveHttp(core: Core, parts: AsyncDisposableStack): Promise<HttpGateway | undefined> {
-  const { settings, broker, gateway, certificates, disk, listeners, log } = core;
+  const { settings, log } = core;
   if (!settings.http.listen) return undefined;
   const metrics = createMetrics();
-  registerNodeMetrics(metrics, { broker, gateway, certificates, listeners, disk });
+  registerNodeMetrics(metrics, core);
   const http = await createHttpGateway({
     listen: settings.http.listen,
     metrics,
@@ -275,9 +168,10 @@ async function serveHttp(core: Core, parts: AsyncDisposableStack): Promise<HttpG
 }
 
 /** Health and metrics are served last, so a node that can be asked has everything else. */
-function readinessOf({ broker }: Core): Readiness {
-  const { draining } = broker.snapshot();
-  return { ready: !draining, reasons: draining ? ['the node is draining'] : [] };
+function readinessOf({ broker, health }: Core): Readiness {
+  const reasons = [...(health?.faults() ?? [])];
+  if (broker.snapshot().draining) reasons.unshift('the node is draining');
+  return { ready: reasons.length === 0, reasons };
 }
 
 function addressOf({ host, port }: ListenAddress): ListenAddress {

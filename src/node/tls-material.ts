@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { Settings } from '../config/settings.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
@@ -8,6 +7,7 @@ import { parseCertificates, summarizeCertificate } from '../security/certificate
 import { ensureServerIdentity, serverIdentityFiles } from '../security/server-identity.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { TlsIdentity } from '../transport/transport.ts';
+import { readNamedFile } from './named-file.ts';
 
 /** Certificates of a node. */
 export interface TlsMaterial {
@@ -37,8 +37,8 @@ export async function loadTlsMaterial(
   const clientAuthoritiesPem = await loadClientAuthorities(settings);
   if (certificateFiles === null) return { ...(await ownIdentity(settings, ports)), clientAuthoritiesPem };
   const identity = {
-    certificatePem: await readPem('tls.certificate', certificateFiles.certificate),
-    privateKeyPem: await readPem('tls.key', certificateFiles.key),
+    certificatePem: await readNamedFile('tls.certificate', certificateFiles.certificate),
+    privateKeyPem: await readNamedFile('tls.key', certificateFiles.key),
   };
   return { identity, clientAuthoritiesPem, authorityFile: undefined };
 }
@@ -79,7 +79,7 @@ export function checkInDate({ certificatePem }: TlsIdentity, clock: Clock): void
 
 /** An empty file would not mean nobody: Node takes it for every public authority. So there must be a certificate in it. */
 async function readAuthorities(setting: string, path: string): Promise<string> {
-  const pem = await readPem(setting, path);
+  const pem = await readNamedFile(setting, path);
   try {
     parseCertificates(pem);
   } catch (error) {
@@ -88,12 +88,4 @@ async function readAuthorities(setting: string, path: string): Promise<string> {
     });
   }
   return pem;
-}
-
-async function readPem(setting: string, path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    throw new SluiceError('INVALID_CONFIG', `${setting}: ${path} cannot be read`, { cause: error });
-  }
 }

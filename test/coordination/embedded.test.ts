@@ -5,7 +5,7 @@ import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { NewTopic, TopicChange } from '../../src/coordination/coordinator.ts';
 import { OFFSET_BLOCK } from '../../src/coordination/coordinator.ts';
-import { EmbeddedCoordinator } from '../../src/coordination/embedded.ts';
+import { EmbeddedCoordinator, embeddedTopics } from '../../src/coordination/embedded.ts';
 import type { SluiceError } from '../../src/kernel/errors.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import type { TokenRecord } from '../../src/security/token.ts';
@@ -140,6 +140,14 @@ describe('topics of an embedded coordinator', () => {
     const created = await coordinator.createTopic(wanted);
     await expect(coordinator.alterTopic('a', { settings })).rejects.toThrow(coded('INVALID_ARGUMENT'));
     expect(coordinator.topics()).toEqual([created]);
+  });
+
+  it('can be listed without opening the directory', async () => {
+    expect(await embeddedTopics(join(dataDir, 'nowhere'))).toEqual([]);
+    expect(await embeddedTopics(dataDir)).toEqual([]);
+    await coordinator.createTopic(topic('b'));
+    await coordinator.createTopic(topic('a'));
+    expect(await embeddedTopics(dataDir)).toEqual(['a', 'b']);
   });
 
   it('are told to watchers, in order, until those stop', async () => {

@@ -136,6 +136,21 @@ describe('node', () => {
     await expect(start()).rejects.toMatchObject({ code: 'DATA_DIR_LOCKED' });
   });
 
+  it('of a cluster leaves alone what a node on its own keeps', async () => {
+    const alone = await start();
+    const client = await connect(alone, quic());
+    await client.hello();
+    await client.request({ case: 'createTopic', value: { name: 'orders' } });
+    await alone[Symbol.asyncDispose]();
+    const files = { 'peer.tls.certificate': 'a', 'peer.tls.key': 'a', 'peer.tls.ca': 'a' };
+    const etcd = { 'cluster.etcd.endpoints': 'http://127.0.0.1:1', 'node.id': 'a' };
+    await expect(start({ ...files, ...etcd })).rejects.toMatchObject({
+      code: 'INVALID_CONFIG',
+      message: expect.stringContaining('orders') as string,
+    });
+    await start();
+  });
+
   it('undoes what was started when an address is taken', async () => {
     const other = await start();
     const taken = `127.0.0.1:${other.addresses.http!.port}`;

@@ -1,0 +1,98 @@
+import { join } from 'node:path';
+import { Broker } from '../broker/broker.ts';
+import { DiskLogs } from '../broker/disk-logs.ts';
+import { memoryAndDiskLogs, memoryLogs } from '../broker/log-factory.ts';
+import type { Settings } from '../config/settings.ts';
+import type { Coordinator } from '../coordination/coordinator.ts';
+import { NativeGateway } from '../gateway/quic/gateway.ts';
+import { SecurityLog } from '../gateway/quic/security-log.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Random } from '../kernel/random.ts';
+import type { DiskShared } from '../log/disk/disk-shared.ts';
+import { createDiskShared } from '../log/disk/disk-shared.ts';
+import { nodeFileSystem } from '../log/disk/node-file-system.ts';
+import { MemoryBudget } from '../log/memory-budget.ts';
+import type { Logger } from '../telemetry/logger.ts';
+import type { Listener } from '../transport/transport.ts';
+import { createAuthenticator, createAuthorizer } from './access.ts';
+import { CertificateRotation } from './certificate-rotation.ts';
+import type { ClusterHealth } from './cluster-health.ts';
+import { openCoordination } from './coordination.ts';
+import { diskLimits, gatewayLimits, memoryLogBytes, topicDefaults } from './derived-limits.ts';
+import type { Self } from './members.ts';
+import { clientNodes } from './members.ts';
+import { nodeUrls } from './node-urls.ts';
+import { diskObserver, topicObserver } from './storage-log.ts';
+import { software } from './version.ts';
+
+/** The machine, or what a test has instead. */
+export interface CorePorts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/** What is built before listeners can be opened. */
+export interface Core extends CorePorts {
+  readonly settings: Settings;
+  readonly coordinator: Coordinator;
+  /** Undefined on a node on its own. */
+  readonly health: ClusterHealth | undefined;
+  readonly self: Self;
+  readonly broker: Broker;
+  readonly gateway: NativeGateway;
+  readonly certificates: CertificateRotation;
+  readonly disk: DiskShared;
+  /** Also read while it is being filled: WELCOME names what listens. */
+  readonly listeners: Map<string, Listener>;
+}
+
+/** Builds everything that needs no listener, in order. @param parts what is to be taken apart again, the last first */
+export async function buildCore(
+  settings: Settings,
+  ports: CorePorts,
+  parts: AsyncDisposableStack,
+): Promise<Core> {
+  const { clock, random, log } = ports;
+  const { coordinator, health } = await openCoordination(settings, ports, parts);
+  const certificates = parts.use(await CertificateRotation.open(settings, ports));
+  const security = new SecurityLog(log, clock);
+  const disk = createDiskShared(nodeFileSystem, diskLimits(settings));
+  const diskLogs = parts.use(
+    await DiskLogs.open({
+      directory: join(settings.dataDir, 'topics'),
+      clock,
+      clusterId: coordinator.clusterId,
+      topics: coordinator.topics(),
+      shared: disk,
+      observer: diskObserver(log),
+      segmentBytes: settings.storage.segmentBytes ?? undefined,
+    }),
+  );
+  const broker = parts.use(
+    await Broker.open({
+      coordinator,
+      clock,
+      random,
+      authorizer: createAuthorizer(settings, security),
+      authenticator: createAuthenticator(settings, coordinator.tokens, clock),
+      logs: memoryAndDiskLogs(memoryLogs(clock, new MemoryBudget(memoryLogBytes(settings))), diskLogs),
+      topics: topicDefaults(settings),
+      inflatedMaxBytes: settings.limits.inflatedMaxBytes,
+      observer: topicObserver(log),
+    }),
+  );
+  const listeners = new Map<string, Listener>();
+  const { clusterId, nodeId, cluster } = coordinator;
+  const zone = settings.cluster?.zone ?? '';
+  const self: Self = { nodeId, zone, urls: () => nodeUrls(listeners, settings) };
+  const gateway = new NativeGateway({
+    broker,
+    clock,
+    log,
+    security,
+    limits: gatewayLimits(settings),
+    node: { nodeId, clusterId, software: software(), nodes: () => clientNodes(self, cluster) },
+  });
+  return { settings, ...ports, coordinator, health, self, broker, gateway, certificates, disk, listeners };
+}

@@ -1,0 +1,70 @@
+import type {
+  ClusterNode,
+  NodeDescription,
+  PartitionChange,
+  PartitionEntry,
+} from '../../src/coordination/cluster.ts';
+import type { Unwatch } from '../../src/coordination/coordinator.ts';
+
+/** A member as others see it. */
+export function member(nodeId: string, change: Partial<ClusterNode> = {}): ClusterNode {
+  return {
+    nodeId,
+    session: '1',
+    clientUrls: [`quic://${nodeId}:7450`],
+    peerAddress: null,
+    zone: '',
+    capacity: 1,
+    software: 'sluice/0',
+    draining: false,
+    ...change,
+  };
+}
+
+/** What a node sees of its cluster, as a test says. */
+export class FakeCluster {
+  leaseHeld = true;
+  members: ClusterNode[];
+  /** Leader of partition 0, 1 and so on of one topic. */
+  leaders: (string | null)[] = [];
+  readonly announced: Partial<NodeDescription>[] = [];
+  readonly #watchers = new Set<(change: PartitionChange) => void>();
+
+  constructor(members: ClusterNode[]) {
+    this.members = members;
+  }
+
+  nodes(): readonly ClusterNode[] {
+    return this.members;
+  }
+
+  announce(change: Partial<NodeDescription>): Promise<void> {
+    this.announced.push(change);
+    return Promise.resolve();
+  }
+
+  partitionStates(): readonly PartitionEntry[] {
+    return this.leaders.map((leader, partition) => ({
+      topicId: 't',
+      partition,
+      state: { replicas: ['a', 'b'], leader, leaderEpoch: 1, isr: ['a', 'b'] },
+      revision: 1,
+    }));
+  }
+
+  watchPartitions(listener: (change: PartitionChange) => void): Unwatch {
+    this.#watchers.add(listener);
+    return () => void this.#watchers.delete(listener);
+  }
+
+  get watchers(): number {
+    return this.#watchers.size;
+  }
+
+  /** A partition has another leader. */
+  lead(partition: number, leader: string | null): void {
+    this.leaders[partition] = leader;
+    const entry = this.partitionStates()[partition]!;
+    for (const watcher of [...this.#watchers]) watcher({ kind: 'updated', entry });
+  }
+}
