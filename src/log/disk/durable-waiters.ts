@@ -2,10 +2,14 @@ import type { SluiceError } from '../../kernel/errors.ts';
 
 type Callback = (error: SluiceError | undefined) => void;
 
-/** Who waits for offsets to become durable, lowest first. */
+/** Who waits for offsets to become durable, or whatever else comes in their order, lowest first. */
 export class DurableWaiters {
-  #offsets: number[] = [];
-  #callbacks: Callback[] = [];
+  readonly #offsets: number[] = [];
+  readonly #callbacks: Callback[] = [];
+
+  get length(): number {
+    return this.#offsets.length;
+  }
 
   /** Takes in somebody who waits for everything below `offset`. */
   add(offset: number, callback: Callback): void {
@@ -31,11 +35,12 @@ export class DurableWaiters {
     for (const callback of told) callback(undefined);
   }
 
-  /** Tells everybody that it will not happen. */
-  fail(error: SluiceError): void {
-    const told = this.#callbacks;
-    this.#offsets = [];
-    this.#callbacks = [];
+  /** Tells everybody that it will not happen; with `above` only those who wait for more than what is below that. */
+  fail(error: SluiceError, above = -1): void {
+    let count = 0;
+    while (count < this.#offsets.length && this.#offsets[count]! <= above) count++;
+    const told = this.#callbacks.splice(count);
+    this.#offsets.length = count;
     for (const callback of told) callback(error);
   }
 }

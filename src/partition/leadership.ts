@@ -1,0 +1,246 @@
+import type { PartitionEntry } from '../coordination/cluster.ts';
+import type { Clock, Timer } from '../kernel/clock.ts';
+import { SluiceError } from '../kernel/errors.ts';
+import type { PartitionLog } from '../log/partition-log.ts';
+import type { Acks } from './acknowledgements.ts';
+import { FollowerProgress } from './follower-progress.ts';
+import type { InsyncStart } from './insync-set.ts';
+import { InsyncSet } from './insync-set.ts';
+import type { OffsetReserve } from './offset-reserve.ts';
+
+/** What a node begins to lead with. */
+export interface LeadershipStart extends InsyncStart {
+  /** In-sync replicas, the leader counted, that `acks: all` needs; never more than there are replicas. */
+  readonly minInsync: number;
+  /** A follower that has not caught up for so long leaves the in-sync replicas, milliseconds. */
+  readonly maxLagMs: number;
+  /** Undefined for a log that survives a restart itself. */
+  readonly reserve: OffsetReserve | undefined;
+  /**
+   * Told when it ends by itself: another leader or epoch is stored, or the log has lost what others have. The partition is idle by then and has
+   * answered NOT_LEADER to whom waited.
+   */
+  readonly onStepDown: (reason: SluiceError) => void;
+}
+
+/** The partition that is led, as its leadership sees it. */
+export interface LeadershipHost {
+  readonly topicId: string;
+  readonly partition: number;
+  readonly clock: Clock;
+  readonly log: Pick<PartitionLog, 'durableEnd' | 'logEnd'>;
+  /** When it begins. */
+  readonly highWatermark: number;
+  /** It has risen. */
+  onHighWatermark(offset: number): void;
+  /** The in-sync replicas are others. */
+  onInsync(): void;
+  /** It has ended by itself. */
+  onEnd(reason: SluiceError): void;
+}
+
+/**
+ * One epoch of leading a partition: how far the followers are, who is in sync, and the high watermark that follows from it.
+ *
+ * The watermark is the smallest durable end among all replicas that may be in the stored set of in-sync replicas, so what is
+ * below it is with each of them, whatever becomes of a proposal that is under way.
+ *
+ * @see KIP-497 and Kafka's `Partition` for the maximal in-sync set
+ */
+export class Leadership {
+  readonly epoch: number;
+  readonly #host: LeadershipHost;
+  readonly #start: LeadershipStart;
+  readonly #insync: InsyncSet;
+  /** Whoever has got so far has all that was there when the epoch began. */
+  readonly #firstOffset: number;
+  readonly #followers = new Map<string, FollowerProgress>();
+  /** Those who hold the watermark back; this node does too, always. */
+  #gate: readonly FollowerProgress[] = [];
+  #minInsync: number;
+  #highWatermark: number;
+  #durableEnd: number;
+  #lagTimer: Timer | undefined;
+  #ended = false;
+
+  constructor(start: LeadershipStart, host: LeadershipHost) {
+    this.epoch = start.epoch;
+    this.#start = start;
+    this.#host = host;
+    this.#minInsync = start.minInsync;
+    this.#highWatermark = host.highWatermark;
+    this.#firstOffset = host.log.logEnd;
+    this.#durableEnd = host.log.durableEnd;
+    this.#insync = new InsyncSet(start, {
+      clock: host.clock,
+      topicId: host.topicId,
+      partition: host.partition,
+      insyncChanged: () => this.#insyncChanged(),
+      superseded: (reason) => this.#endWith(reason),
+    });
+    this.#takeReplicas();
+  }
+
+  get highWatermark(): number {
+    return this.#highWatermark;
+  }
+
+  get replicas(): readonly string[] {
+    return this.#insync.replicas;
+  }
+
+  /** As stored, as far as is known here. */
+  get isr(): readonly string[] {
+    return this.#insync.stored;
+  }
+
+  /** Why nothing is acknowledged now; undefined: nothing is against it. Costs nothing. */
+  refusal(acks: Acks): SluiceError | undefined {
+    if (this.#ended || !this.#start.cluster.leaseHeld) {
+      return new SluiceError('NOT_LEADER', `${this.#start.selfId} does not lead now; ask for the leader`);
+    }
+    if (acks < 2 || this.#insync.stored.length >= Math.min(this.#minInsync, this.#insync.replicas.length)) {
+      return undefined;
+    }
+    return new SluiceError(
+      'NOT_ENOUGH_REPLICAS',
+      `${this.#insync.stored.length} replicas are in sync, ${this.#minInsync} have to be`,
+    );
+  }
+
+  /** Lets the watermark rise to where it may. Call when the log's durable end has moved, and to begin with. */
+  advance(): void {
+    const end = this.#host.log.durableEnd;
+    if (this.#gate.length > 0 && end !== this.#durableEnd) this.#noteMove(end);
+    this.#durableEnd = end;
+    let next = end;
+    for (const { durableOffset } of this.#gate) if (durableOffset < next) next = durableOffset;
+    if (this.#ended || next <= this.#highWatermark) return;
+    this.#highWatermark = next;
+    this.#host.onHighWatermark(next);
+  }
+
+  /**
+   * Takes in how far a follower is in this epoch; it is taken into the in-sync replicas when it has come far enough.
+   * @param durableOffset -1: it has what is not here, or too little to go on
+   */
+  report(nodeId: string, durableOffset: number): void {
+    const follower = this.#followers.get(nodeId);
+    if (!follower || this.#ended) return;
+    const { log, clock } = this.#host;
+    follower.report(Math.min(durableOffset, log.durableEnd), log.durableEnd, clock.monotonicMs());
+    this.advance();
+    if (!this.isInsync(nodeId)) this.#consider(follower);
+  }
+
+  isInsync(nodeId: string): boolean {
+    return this.#insync.stored.includes(nodeId);
+  }
+
+  /** @param minInsync for what is acknowledged from now on */
+  configure(minInsync: number): void {
+    this.#minInsync = minInsync;
+    this.#host.onInsync();
+  }
+
+  stateChanged(entry: PartitionEntry): void {
+    this.#insync.take(entry);
+  }
+
+  /**
+   * The log has lost what it had promised and ends at `end` now. A replica on its own goes on from there; where others may have what is
+   * lost it must not, because it would give those offsets to other records in the same epoch.
+   */
+  lost(end: number): void {
+    if (this.#followers.size > 0) {
+      this.#endWith(new SluiceError('STORAGE_FAILED', `the log has lost what is above ${end}`));
+      return;
+    }
+    this.#highWatermark = Math.min(this.#highWatermark, end);
+    this.#durableEnd = this.#host.log.durableEnd;
+  }
+
+  /** Idempotent; nobody is told anything any more. */
+  end(): void {
+    this.#ended = true;
+    this.#insync.end();
+    this.#lagTimer?.cancel();
+    this.#lagTimer = undefined;
+  }
+
+  #endWith(reason: SluiceError): void {
+    if (this.#ended) return;
+    this.end();
+    this.#host.onEnd(reason);
+  }
+
+  #insyncChanged(): void {
+    this.#takeReplicas();
+    this.advance();
+    this.#host.onInsync();
+    if (!this.#ended) this.#consider();
+  }
+
+  #takeReplicas(): void {
+    const { replicas, maximal } = this.#insync;
+    const nowMs = this.#host.clock.monotonicMs();
+    for (const nodeId of this.#followers.keys()) {
+      if (!replicas.includes(nodeId)) this.#followers.delete(nodeId);
+    }
+    for (const nodeId of replicas) {
+      if (nodeId === this.#start.selfId || this.#followers.has(nodeId)) continue;
+      this.#followers.set(nodeId, new FollowerProgress(nodeId, nowMs));
+    }
+    this.#gate = [...this.#followers.values()].filter(({ nodeId }) => maximal.includes(nodeId));
+    this.#watchLag(nowMs);
+  }
+
+  #noteMove(end: number): void {
+    const nowMs = this.#host.clock.monotonicMs();
+    for (const follower of this.#gate) follower.leaderMoved(this.#durableEnd, nowMs);
+    this.#durableEnd = end;
+    this.#watchLag(nowMs);
+  }
+
+  /** Proposes other in-sync replicas when there should be others. @param joining who has just said how far it is */
+  #consider(joining?: FollowerProgress): void {
+    if (this.#insync.isBusy) return;
+    const { stored, replicas } = this.#insync;
+    const isr = replicas.filter((nodeId) => {
+      const follower = this.#followers.get(nodeId);
+      return (
+        !follower ||
+        (stored.includes(nodeId) ? !this.#isOut(follower) : follower === joining && this.#isFit(joining))
+      );
+    });
+    const isSame = isr.length === stored.length && isr.every((nodeId) => stored.includes(nodeId));
+    if (isSame && !this.#insync.isUnsure) return;
+    this.#insync.propose(isr);
+    this.#takeReplicas();
+  }
+
+  #isOut(follower: FollowerProgress): boolean {
+    const { log, clock } = this.#host;
+    return follower.lagMs(log.durableEnd, clock.monotonicMs()) >= this.#start.maxLagMs;
+  }
+
+  #isFit({ durableOffset }: FollowerProgress): boolean {
+    return durableOffset >= this.#highWatermark && durableOffset >= this.#firstOffset;
+  }
+
+  /** One timer for all, and none while nobody is behind. */
+  #watchLag(nowMs: number): void {
+    if (this.#lagTimer || this.#insync.isBusy || this.#ended) return;
+    let longestMs = -1;
+    for (const follower of this.#gate) {
+      if (follower.durableOffset >= this.#host.log.durableEnd) continue;
+      longestMs = Math.max(longestMs, follower.lagMs(this.#host.log.durableEnd, nowMs));
+    }
+    if (longestMs < 0) return;
+    this.#lagTimer = this.#host.clock.setTimer(Math.max(1, this.#start.maxLagMs - longestMs), () => {
+      this.#lagTimer = undefined;
+      this.#consider();
+      this.#watchLag(this.#host.clock.monotonicMs());
+    });
+  }
+}
