@@ -81,6 +81,7 @@ export class QuicConnection implements Connection, TurnTaker {
   readonly side: Side;
   readonly scheme = 'quic';
   dirty = false;
+  inLine = false;
   arrivalLimitBytes = Infinity;
   onDatagram: ((bytes: Buffer) => void) | undefined;
   onClose: ((reason: CloseReason) => void) | undefined;

@@ -38,7 +38,7 @@ export function createQuicTransport(options: QuicTransportOptions): Transport {
   const context: ConnectionContext = {
     clock: options.clock,
     random: options.random,
-    scheduler: new TurnScheduler(),
+    scheduler: new TurnScheduler(options.clock),
     scratch: Buffer.allocUnsafeSlow(SCRATCH_BYTES),
     earlyAckMs: options.earlyAckMs ?? 0,
     onFault: options.onFault ?? (() => undefined),

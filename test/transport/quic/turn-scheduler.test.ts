@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { TurnTaker } from '../../../src/transport/quic/turn-scheduler.ts';
 import { TurnScheduler } from '../../../src/transport/quic/turn-scheduler.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 import { turns } from '../../support/turns.ts';
 
 class Taker implements TurnTaker {
   dirty = false;
+  inLine = false;
   again = 0;
   onTakeIn: (() => void) | undefined;
   onSendOut: (() => void) | undefined;
@@ -30,9 +32,11 @@ class Taker implements TurnTaker {
 
 function stage() {
   const events: string[] = [];
+  const clock = new FakeClock();
   return {
     events,
-    scheduler: new TurnScheduler(),
+    clock,
+    scheduler: new TurnScheduler(clock),
     a: new Taker('a', events),
     b: new Taker('b', events),
   };
@@ -75,5 +79,47 @@ describe('turns of connections', () => {
     a.onSendOut = undefined;
     await turns(2);
     expect(events.slice(4)).toEqual(['a in', 'a out']);
+  });
+
+  it('keep nobody waiting who has little to send, whatever others have', async () => {
+    const { scheduler, events, clock, a } = stage();
+    const heavy = Array.from({ length: 10 }, (_, index) => new Taker(`heavy${index}`, events));
+    for (const one of heavy) {
+      one.again = 50;
+      one.onSendOut = () => clock.advance(1);
+      scheduler.mark(one);
+    }
+    await turns(3);
+    events.length = 0;
+    scheduler.mark(a);
+    await turns(1);
+    expect(events.filter((event) => event.endsWith('out'))).toEqual(['a out', 'heavy5 out', 'heavy4 out']);
+  });
+
+  it('come to everybody in line, first come first, and leave none out', async () => {
+    const { scheduler, events, clock } = stage();
+    const heavy = Array.from({ length: 10 }, (_, index) => new Taker(`heavy${index}`, events));
+    for (const one of heavy) {
+      one.again = 3;
+      one.onSendOut = () => clock.advance(1);
+      scheduler.mark(one);
+    }
+    await turns(40);
+    const sent = (one: number) => events.filter((event) => event === `heavy${one} out`).length;
+    expect(heavy.map((_, index) => sent(index))).toEqual(heavy.map(() => 4));
+    expect(heavy.some(({ dirty, inLine }) => dirty || inLine)).toBe(false);
+  });
+
+  it('let one in line take in what arrives meanwhile, and go on in its place', async () => {
+    const { scheduler, events, clock, a, b } = stage();
+    a.again = 5;
+    a.onSendOut = () => clock.advance(5);
+    scheduler.mark(a);
+    await turns(1);
+    events.length = 0;
+    b.onSendOut = () => scheduler.mark(a);
+    scheduler.mark(b);
+    await turns(1);
+    expect(events).toEqual(['b in', 'a in', 'b out', 'a out']);
   });
 });
