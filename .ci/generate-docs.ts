@@ -36,6 +36,7 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   INVALID_ARGUMENT: 'A value of the request makes no sense; the text says which.',
   INVALID_CONFIG: 'The configuration, a certificate or a key cannot be used; the text names every fault.',
   TOKEN_NOT_FOUND: 'No token has this id.',
+  NODE_NOT_FOUND: 'No member of the cluster has this name now.',
   UNAUTHENTICATED: 'The token or certificate is missing, unknown or expired.',
   FORBIDDEN: 'The principal may not do this; grant it, or use another token.',
   PROTOCOL_ERROR: 'Bytes that the protocol does not allow here; the stream or connection is ended.',

@@ -8,11 +8,13 @@ import type { Start } from '../partition/reader.ts';
 import type { Partition } from '../partition/partition.ts';
 import type { PartitionCounters } from '../partition/reader-source.ts';
 import { AccessControl } from './access-control.ts';
+import { ClusterAdministration } from './cluster-administration.ts';
 import type { LogFactory } from './log-factory.ts';
 import { PartitionOpener } from './partition-opener.ts';
 import type {
   Authenticator,
   Authorizer,
+  ClusterControl,
   Credentials,
   NewToken,
   Principal,
@@ -71,6 +73,8 @@ export interface BrokerOptions {
   readonly inflatedMaxBytes: number;
   /** Told of topics that cannot be opened or removed. */
   readonly observer?: TopicObserver;
+  /** What may be asked of the cluster; left out on a node on its own. */
+  readonly control?: ClusterControl | undefined;
 }
 
 /**
@@ -81,6 +85,8 @@ export interface BrokerOptions {
  * revoked or has expired.
  */
 export class Broker {
+  /** What may be asked about the nodes. */
+  readonly cluster: ClusterAdministration;
   readonly #options: BrokerOptions;
   readonly #access: AccessControl;
   readonly #directory: TopicDirectory;
@@ -115,6 +121,7 @@ export class Broker {
       (name) => this.#administration.findOrCreate(name),
       options.inflatedMaxBytes,
     );
+    this.cluster = new ClusterAdministration(options.coordinator, access, options.control);
     this.#tokens = new Tokens(options.coordinator.tokens, this.#access, options.clock, options.random);
     this.#startedMs = options.clock.monotonicMs();
     this.counters = Object.assign(counters, { refusedPublishes: this.#publisher.refused });

@@ -5,7 +5,6 @@ import type { Partition } from '../partition/partition.ts';
 import { verifyBatch } from '../wire/record-batch.ts';
 import { partitionOfKey } from '../wire/partitioner.ts';
 import { RecordBatch } from '../wire/record-batch-decoder.ts';
-import type { PartitionDescription, TopicDescription } from './views.ts';
 
 /** A topic whose partitions are led by this node. */
 export class OpenTopic {
@@ -54,25 +53,4 @@ export class OpenTopic {
   get segments(): number {
     return this.partitions.reduce((sum, { log }) => sum + (log instanceof DiskLog ? log.segmentCount : 0), 0);
   }
-
-  /** @param nodeId this node */
-  describe(nodeId: string): TopicDescription {
-    const { name, id, settings, createdMs } = this.definition;
-    const partitions = this.partitions.map((one) => describe(one, nodeId));
-    return { name, id, settings, createdMs, partitions, error: undefined };
-  }
-}
-
-function describe(partition: Partition, nodeId: string): PartitionDescription {
-  return {
-    partition: partition.partition,
-    leaderNodeId: nodeId,
-    leaderEpoch: partition.leaderEpoch,
-    logStart: partition.logStart,
-    highWatermark: partition.highWatermark,
-    logEnd: partition.logEnd,
-    retainedBytes: partition.retainedBytes,
-    subscribers: partition.readers,
-    error: partition.failure,
-  };
 }

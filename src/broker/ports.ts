@@ -29,6 +29,14 @@ export interface Authenticator {
   isStillValid(principal: Principal): boolean;
 }
 
+/** What a node does for its cluster when it is asked; wired by who starts the node. */
+export interface ClusterControl {
+  /** Hands over what this node leads and takes nothing more, or takes its share again. @throws UNAVAILABLE without a lease */
+  drain(draining: boolean): Promise<void>;
+  /** Spreads partitions over the nodes. @throws NOT_LEADER where this node is not the controller */
+  rebalance(): Promise<void>;
+}
+
 /** What the holder of a token may do to the topics that match `topics` (`*` is any run of characters). */
 export interface TokenGrant {
   readonly topics: string;

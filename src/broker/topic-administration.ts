@@ -4,6 +4,7 @@ import { TOPIC_PARTITIONS_LIMIT, mergeSettings } from '../catalog/topic-settings
 import type { Coordinator } from '../coordination/coordinator.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import type { AccessControl } from './access-control.ts';
+import { describeFailed, describeOpen } from './describe-topic.ts';
 import type { FailedTopic } from './failed-topics.ts';
 import type { OpenTopic } from './open-topic.ts';
 import type { Principal } from './ports.ts';
@@ -108,15 +109,16 @@ export class TopicAdministration {
       (internal || !isInternalTopic(name)) && this.#access.maySee(principal, name);
     const open = [...this.#directory.all()].filter(({ name }) => mayList(name));
     const failed = this.#directory.failed.all().filter(({ definition }) => mayList(definition.name));
-    return [...open.map((topic) => this.#describe(topic)), ...failed.map(describeFailed)].sort((a, b) =>
-      a.name < b.name ? -1 : 1,
-    );
+    return [
+      ...open.map((topic) => this.#describe(topic)),
+      ...failed.map((topic) => this.#describeFailed(topic)),
+    ].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
   describe(principal: Principal, name: string): TopicDescription {
     this.#access.checkMaySee(principal, name);
     const failed = this.#directory.failed.get(name);
-    return failed ? describeFailed(failed) : this.#describe(this.require(name));
+    return failed ? this.#describeFailed(failed) : this.#describe(this.require(name));
   }
 
   async #metadataOf(principal: Principal, name: string, autoCreate: boolean): Promise<TopicMetadata> {
@@ -130,7 +132,11 @@ export class TopicAdministration {
   }
 
   #describe(topic: OpenTopic): TopicDescription {
-    return topic.describe(this.#coordinator.nodeId);
+    return describeOpen(topic.definition, topic.partitions, this.#coordinator.cluster);
+  }
+
+  #describeFailed({ definition, error }: FailedTopic): TopicDescription {
+    return describeFailed(definition, error, this.#coordinator.cluster);
   }
 
   #checkPartitions(partitions: number): void {
@@ -140,12 +146,6 @@ export class TopicAdministration {
       `${partitions} is not a number of partitions, which is 1 to ${TOPIC_PARTITIONS_LIMIT}`,
     );
   }
-}
-
-function describeFailed({ definition, error }: FailedTopic): TopicDescription {
-  const { name, id, settings, createdMs } = definition;
-  const { code, message } = error;
-  return { name, id, settings, createdMs, partitions: [], error: { code, message } };
 }
 
 function toMetadata(topic: TopicDescription): TopicMetadata {

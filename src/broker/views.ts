@@ -20,8 +20,13 @@ export interface Fault {
 /** A partition as `describeTopic` shows it; ends are exclusive. */
 export interface PartitionDescription {
   readonly partition: number;
+  /** Empty: nobody leads it. */
   readonly leaderNodeId: string;
   readonly leaderEpoch: number;
+  /** Nodes that have a copy, preferred leader first. */
+  readonly replicas: readonly string[];
+  /** Those of them that are in sync. */
+  readonly isr: readonly string[];
   readonly logStart: number;
   readonly highWatermark: number;
   readonly logEnd: number;
@@ -40,7 +45,7 @@ export interface TopicDescription {
   readonly settings: TopicSettings;
   readonly partitions: readonly PartitionDescription[];
   readonly createdMs: number;
-  /** Why it could not be opened; it has no partitions then. */
+  /** Why it could not be opened; it has no partitions then, unless others lead them. */
   readonly error: Fault | undefined;
 }
 

@@ -11,6 +11,7 @@ const NEXT_STEP: Partial<Record<ErrorCode, string>> = {
   FORBIDDEN: 'Ask for a token with that right: sluice token create --help',
   TOPIC_NOT_FOUND: 'See what exists with: sluice topic list',
   TOPIC_EXISTS: 'Change it with sluice topic alter, or use --if-not-exists.',
+  NODE_NOT_FOUND: 'See who is there with: sluice cluster nodes',
   TOKEN_NOT_FOUND: 'See what exists with: sluice token list',
   DATA_DIR_LOCKED: 'Stop the other node, or give this one its own --data directory.',
   ADDRESS_IN_USE: 'Choose another port with --quic and --http, or stop what listens there.',

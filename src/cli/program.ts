@@ -1,9 +1,11 @@
 import { Command, CommanderError } from 'commander';
 import { readFileSync } from 'node:fs';
 import { declareAdminCommands } from './declare-admin.ts';
+import { declareClusterCommands } from './declare-cluster.ts';
 import { declareDataCommands } from './declare-data.ts';
 import { declareLogCommands } from './declare-log.ts';
 import { declareNodeCommands } from './declare-node.ts';
+import type { Declare } from './declare.ts';
 import { EXIT } from './exit-codes.ts';
 import { describeFailure } from './failure.ts';
 import type { Terminal } from './terminal.ts';
@@ -16,6 +18,14 @@ Begin with:
   sluice serve                          start a node here
   sluice pub greetings hello            publish a record, in another terminal
   sluice sub greetings --from earliest  and read it`;
+
+const COMMANDS: readonly Declare[] = [
+  declareNodeCommands,
+  declareDataCommands,
+  declareAdminCommands,
+  declareClusterCommands,
+  declareLogCommands,
+];
 
 /**
  * The whole command line: parses `argv` (without program name), runs one command, writes errors to stderr as one line.
@@ -34,8 +44,7 @@ export async function runCli(argv: readonly string[], terminal: Terminal): Promi
     const result = await command();
     exitCode = typeof result === 'number' ? result : EXIT.ok;
   };
-  for (const declare of [declareNodeCommands, declareDataCommands, declareAdminCommands, declareLogCommands])
-    declare(program, run, terminal);
+  for (const declare of COMMANDS) declare(program, run, terminal);
   for (const command of family(program)) tame(command, terminal);
   try {
     await program.parseAsync(argv, { from: 'user' });

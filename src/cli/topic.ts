@@ -151,17 +151,20 @@ function show(topic: TopicDescription, flags: AdminFlags, terminal: Terminal): v
       ...faultFacts(topic),
     ]),
   );
+  const isCopied = topic.partitions.some(({ replicas }) => replicas.length > 1);
   const rows = topic.partitions.map((one) => [
     one.partition,
-    one.leaderNodeId,
+    one.leaderNodeId === '' ? 'none' : one.leaderNodeId,
     one.leaderEpoch,
+    ...(isCopied ? [one.replicas.join(','), one.isr.join(',')] : []),
     one.logStart,
     one.highWatermark,
     bytes(one.retainedBytes),
     one.subscribers,
   ]);
+  const copies = isCopied ? ['REPLICAS', 'IN SYNC'] : [];
   terminal.stdout.line(
-    `\n${table(['PARTITION', 'LEADER', 'EPOCH', 'START', 'END', 'RETAINED', 'READERS'], rows)}`,
+    `\n${table(['PARTITION', 'LEADER', 'EPOCH', ...copies, 'START', 'END', 'RETAINED', 'READERS'], rows)}`,
   );
 }
 

@@ -53,8 +53,13 @@ export interface Fault {
 /** A partition; ends are exclusive. */
 export interface PartitionDescription {
   readonly partition: number;
+  /** Empty: nobody leads it. */
   readonly leaderNodeId: string;
   readonly leaderEpoch: number;
+  /** Nodes that have a copy, preferred leader first. */
+  readonly replicas: readonly string[];
+  /** Those of them that are in sync. */
+  readonly isr: readonly string[];
   readonly logStart: number;
   readonly highWatermark: number;
   readonly logEnd: number;
@@ -290,6 +295,8 @@ function partitionFromWire(partition: PartitionMessage): PartitionDescription {
     partition: partition.partition,
     leaderNodeId: partition.leaderNodeId,
     leaderEpoch: partition.leaderEpoch,
+    replicas: partition.replicas,
+    isr: partition.isr,
     logStart: offsetFromWire(partition.logStart),
     highWatermark: offsetFromWire(partition.highWatermark),
     logEnd: offsetFromWire(partition.logEnd),

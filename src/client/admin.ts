@@ -15,6 +15,8 @@ import {
   tokenFromWire,
   topicFromWire,
 } from './admin-views.ts';
+import type { ClusterStatus } from './cluster-views.ts';
+import { clusterFromWire } from './cluster-views.ts';
 import type { Position, StartPosition } from './subscribe-options.ts';
 import { startMessage } from './subscribe-options.ts';
 import type { SendRequest } from './topic-directory.ts';
@@ -134,6 +136,27 @@ export class Admin {
 
   async nodeStatus(): Promise<NodeStatus> {
     return nodeFromWire(await this.#ask('nodeStatus', {}));
+  }
+
+  /** The nodes of the cluster and how its partitions fare; a node on its own is a cluster of one. */
+  async clusterStatus(): Promise<ClusterStatus> {
+    return clusterFromWire(await this.#ask('clusterStatus', {}));
+  }
+
+  /**
+   * Makes the node that this client is connected to hand over what it leads and take nothing more; it goes on serving its clients.
+   *
+   * @param nodeId that node, so that no other one drains by mistake
+   * @param draining false: it takes its share again
+   * @throws UNSUPPORTED on a node on its own; NODE_NOT_FOUND; INVALID_ARGUMENT when it is another node
+   */
+  async drainNode(nodeId: string, draining = true): Promise<void> {
+    await this.#ask('drainNode', { nodeId, cancel: !draining });
+  }
+
+  /** Spreads partitions over the nodes there are. @throws UNSUPPORTED on a node on its own; NOT_LEADER unless the controller is asked */
+  async rebalance(): Promise<void> {
+    await this.#ask('rebalance', {});
   }
 
   /** @returns the token itself, which is shown only now */

@@ -16,6 +16,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import type { Listener } from '../transport/transport.ts';
 import { createAuthenticator, createAuthorizer } from './access.ts';
 import { CertificateRotation } from './certificate-rotation.ts';
+import { createClusterControl } from './cluster-control.ts';
 import type { ClusterHealth } from './cluster-health.ts';
 import { openCoordination } from './coordination.ts';
 import { diskLimits, gatewayLimits, memoryLogBytes, topicDefaults } from './derived-limits.ts';
@@ -80,6 +81,7 @@ export async function buildCore(
       topics: topicDefaults(settings),
       inflatedMaxBytes: settings.limits.inflatedMaxBytes,
       observer: topicObserver(log),
+      control: health && createClusterControl(coordinator.cluster),
     }),
   );
   const listeners = new Map<string, Listener>();

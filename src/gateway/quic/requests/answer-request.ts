@@ -6,6 +6,7 @@ import { decodeControl, encodeControl } from '../../../wire/control.ts';
 import { FRAME } from '../../../wire/frame.ts';
 import type { ClientSession, ControlChannel } from '../client-session.ts';
 import { errorFrame } from '../error-frame.ts';
+import { clusterHandlers } from './cluster.ts';
 import type { RequestHandlers } from './handler.ts';
 import { producerHandlers } from './producers.ts';
 import { statusHandlers } from './status.ts';
@@ -20,6 +21,7 @@ const HANDLERS: RequestHandlers = {
   ...producerHandlers,
   ...statusHandlers,
   ...tokenHandlers,
+  ...clusterHandlers,
 };
 
 type ResponseBody = NonNullable<MessageInitShape<typeof ResponseSchema>['body']>;

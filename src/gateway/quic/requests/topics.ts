@@ -103,6 +103,8 @@ function topicToWire(topic: TopicDescription): NonNullable<ResponseValue<'descri
     partitions: topic.partitions.map(({ error, ...partition }) => ({
       ...partition,
       ...faultToWire(error),
+      replicas: [...partition.replicas],
+      isr: [...partition.isr],
       logStart: offsetToWire(partition.logStart),
       highWatermark: offsetToWire(partition.highWatermark),
       logEnd: offsetToWire(partition.logEnd),

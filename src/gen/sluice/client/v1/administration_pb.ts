@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/client/v1/administration.proto.
  */
 export const file_sluice_client_v1_administration: GenFile = /*@__PURE__*/
-  fileDesc("CiVzbHVpY2UvY2xpZW50L3YxL2FkbWluaXN0cmF0aW9uLnByb3RvEhBzbHVpY2UuY2xpZW50LnYxItUECg1Ub3BpY1NldHRpbmdzEhQKB3N0b3JhZ2UYASABKAlIAIgBARIcCg9yZXRlbnRpb25fYnl0ZXMYAiABKARIAYgBARIZCgxyZXRlbnRpb25fbXMYAyABKARIAogBARIeChFyZXRlbnRpb25fcmVjb3JkcxgEIAEoBEgDiAEBEhwKD2JhdGNoX21heF9ieXRlcxgFIAEoDUgEiAEBEhcKCnRpbWVzdGFtcHMYBiABKAlIBYgBARISCgVmbHVzaBgHIAEoCUgGiAEBEh4KEWZsdXNoX2ludGVydmFsX21zGAggASgESAeIAQESFAoHY2xlYW51cBgJIAEoCUgIiAEBEhkKDHRvbWJzdG9uZV9tcxgKIAEoBEgJiAEBEh8KEnJlcGxpY2F0aW9uX2ZhY3RvchgLIAEoDUgKiAEBEhcKCm1pbl9pbnN5bmMYDCABKA1IC4gBARIdChB1bmNsZWFuX2VsZWN0aW9uGA0gASgISAyIAQFCCgoIX3N0b3JhZ2VCEgoQX3JldGVudGlvbl9ieXRlc0IPCg1fcmV0ZW50aW9uX21zQhQKEl9yZXRlbnRpb25fcmVjb3Jkc0ISChBfYmF0Y2hfbWF4X2J5dGVzQg0KC190aW1lc3RhbXBzQggKBl9mbHVzaEIUChJfZmx1c2hfaW50ZXJ2YWxfbXNCCgoIX2NsZWFudXBCDwoNX3RvbWJzdG9uZV9tc0IVChNfcmVwbGljYXRpb25fZmFjdG9yQg0KC19taW5faW5zeW5jQhMKEV91bmNsZWFuX2VsZWN0aW9uIoABChJDcmVhdGVUb3BpY1JlcXVlc3QSDAoEbmFtZRgBIAEoCRISCgpwYXJ0aXRpb25zGAIgASgNEjEKCHNldHRpbmdzGAMgASgLMh8uc2x1aWNlLmNsaWVudC52MS5Ub3BpY1NldHRpbmdzEhUKDWlmX25vdF9leGlzdHMYBCABKAgiSAoTQ3JlYXRlVG9waWNSZXNwb25zZRIxCgV0b3BpYxgBIAEoCzIiLnNsdWljZS5jbGllbnQudjEuVG9waWNEZXNjcmlwdGlvbiJoChFBbHRlclRvcGljUmVxdWVzdBIMCgRuYW1lGAEgASgJEhIKCnBhcnRpdGlvbnMYAiABKA0SMQoIc2V0dGluZ3MYAyABKAsyHy5zbHVpY2UuY2xpZW50LnYxLlRvcGljU2V0dGluZ3MiRwoSQWx0ZXJUb3BpY1Jlc3BvbnNlEjEKBXRvcGljGAEgASgLMiIuc2x1aWNlLmNsaWVudC52MS5Ub3BpY0Rlc2NyaXB0aW9uIiIKEkRlbGV0ZVRvcGljUmVxdWVzdBIMCgRuYW1lGAEgASgJIhUKE0RlbGV0ZVRvcGljUmVzcG9uc2UiJQoRTGlzdFRvcGljc1JlcXVlc3QSEAoIaW50ZXJuYWwYASABKAgiSAoSTGlzdFRvcGljc1Jlc3BvbnNlEjIKBnRvcGljcxgBIAMoCzIiLnNsdWljZS5jbGllbnQudjEuVG9waWNEZXNjcmlwdGlvbiIkChREZXNjcmliZVRvcGljUmVxdWVzdBIMCgRuYW1lGAEgASgJIkoKFURlc2NyaWJlVG9waWNSZXNwb25zZRIxCgV0b3BpYxgBIAEoCzIiLnNsdWljZS5jbGllbnQudjEuVG9waWNEZXNjcmlwdGlvbiJiChREZWxldGVSZWNvcmRzUmVxdWVzdBINCgV0b3BpYxgBIAEoCRISCgpwYXJ0aXRpb25zGAIgAygNEicKBmJlZm9yZRgDIAEoCzIXLnNsdWljZS5jbGllbnQudjEuU3RhcnQiRgoVRGVsZXRlUmVjb3Jkc1Jlc3BvbnNlEi0KCXBvc2l0aW9ucxgBIAMoCzIaLnNsdWljZS5jbGllbnQudjEuUG9zaXRpb24i2gEKEFRvcGljRGVzY3JpcHRpb24SDAoEbmFtZRgBIAEoCRIKCgJpZBgCIAEoCRIxCghzZXR0aW5ncxgDIAEoCzIfLnNsdWljZS5jbGllbnQudjEuVG9waWNTZXR0aW5ncxI6CgpwYXJ0aXRpb25zGAQgAygLMiYuc2x1aWNlLmNsaWVudC52MS5QYXJ0aXRpb25EZXNjcmlwdGlvbhISCgpjcmVhdGVkX21zGAUgASgEEhIKCmVycm9yX2NvZGUYBiABKA0SFQoNZXJyb3JfbWVzc2FnZRgHIAEoCSLrAQoUUGFydGl0aW9uRGVzY3JpcHRpb24SEQoJcGFydGl0aW9uGAEgASgNEhYKDmxlYWRlcl9ub2RlX2lkGAIgASgJEhQKDGxlYWRlcl9lcG9jaBgDIAEoDRIRCglsb2dfc3RhcnQYBCABKAQSFgoOaGlnaF93YXRlcm1hcmsYBSABKAQSDwoHbG9nX2VuZBgGIAEoBBIWCg5yZXRhaW5lZF9ieXRlcxgHIAEoBBITCgtzdWJzY3JpYmVycxgIIAEoDRISCgplcnJvcl9jb2RlGAkgASgNEhUKDWVycm9yX21lc3NhZ2UYCiABKAkiEwoRTm9kZVN0YXR1c1JlcXVlc3QipAIKEk5vZGVTdGF0dXNSZXNwb25zZRIPCgdub2RlX2lkGAEgASgJEhIKCmNsdXN0ZXJfaWQYAiABKAkSEAoIc29mdHdhcmUYAyABKAkSEQoJdXB0aW1lX21zGAQgASgEEhMKC2Nvbm5lY3Rpb25zGAUgASgNEhUKDXN1YnNjcmlwdGlvbnMYBiABKA0SDgoGdG9waWNzGAcgASgNEhIKCnBhcnRpdGlvbnMYCCABKA0SEgoKcmVjb3Jkc19pbhgJIAEoBBIQCghieXRlc19pbhgKIAEoBBIRCglieXRlc19vdXQYCyABKAQSFgoOcmV0YWluZWRfYnl0ZXMYDCABKAQSEQoJcnNzX2J5dGVzGA0gASgEEhAKCGRyYWluaW5nGA4gASgIIisKBUdyYW50Eg4KBnRvcGljcxgBIAEoCRISCgpvcGVyYXRpb25zGAIgAygJImQKEkNyZWF0ZVRva2VuUmVxdWVzdBIRCglwcmluY2lwYWwYASABKAkSJwoGZ3JhbnRzGAIgAygLMhcuc2x1aWNlLmNsaWVudC52MS5HcmFudBISCgpleHBpcmVzX21zGAMgASgEIjAKE0NyZWF0ZVRva2VuUmVzcG9uc2USCgoCaWQYASABKAkSDQoFdG9rZW4YAiABKAkiEwoRTGlzdFRva2Vuc1JlcXVlc3QiSAoSTGlzdFRva2Vuc1Jlc3BvbnNlEjIKBnRva2VucxgBIAMoCzIiLnNsdWljZS5jbGllbnQudjEuVG9rZW5EZXNjcmlwdGlvbiKCAQoQVG9rZW5EZXNjcmlwdGlvbhIKCgJpZBgBIAEoCRIRCglwcmluY2lwYWwYAiABKAkSJwoGZ3JhbnRzGAMgAygLMhcuc2x1aWNlLmNsaWVudC52MS5HcmFudBISCgpjcmVhdGVkX21zGAQgASgEEhIKCmV4cGlyZXNfbXMYBSABKAQiIAoSUmV2b2tlVG9rZW5SZXF1ZXN0EgoKAmlkGAEgASgJIhUKE1Jldm9rZVRva2VuUmVzcG9uc2ViBnByb3RvMw", [file_sluice_client_v1_subscription]);
+  fileDesc("CiVzbHVpY2UvY2xpZW50L3YxL2FkbWluaXN0cmF0aW9uLnByb3RvEhBzbHVpY2UuY2xpZW50LnYxItUECg1Ub3BpY1NldHRpbmdzEhQKB3N0b3JhZ2UYASABKAlIAIgBARIcCg9yZXRlbnRpb25fYnl0ZXMYAiABKARIAYgBARIZCgxyZXRlbnRpb25fbXMYAyABKARIAogBARIeChFyZXRlbnRpb25fcmVjb3JkcxgEIAEoBEgDiAEBEhwKD2JhdGNoX21heF9ieXRlcxgFIAEoDUgEiAEBEhcKCnRpbWVzdGFtcHMYBiABKAlIBYgBARISCgVmbHVzaBgHIAEoCUgGiAEBEh4KEWZsdXNoX2ludGVydmFsX21zGAggASgESAeIAQESFAoHY2xlYW51cBgJIAEoCUgIiAEBEhkKDHRvbWJzdG9uZV9tcxgKIAEoBEgJiAEBEh8KEnJlcGxpY2F0aW9uX2ZhY3RvchgLIAEoDUgKiAEBEhcKCm1pbl9pbnN5bmMYDCABKA1IC4gBARIdChB1bmNsZWFuX2VsZWN0aW9uGA0gASgISAyIAQFCCgoIX3N0b3JhZ2VCEgoQX3JldGVudGlvbl9ieXRlc0IPCg1fcmV0ZW50aW9uX21zQhQKEl9yZXRlbnRpb25fcmVjb3Jkc0ISChBfYmF0Y2hfbWF4X2J5dGVzQg0KC190aW1lc3RhbXBzQggKBl9mbHVzaEIUChJfZmx1c2hfaW50ZXJ2YWxfbXNCCgoIX2NsZWFudXBCDwoNX3RvbWJzdG9uZV9tc0IVChNfcmVwbGljYXRpb25fZmFjdG9yQg0KC19taW5faW5zeW5jQhMKEV91bmNsZWFuX2VsZWN0aW9uIoABChJDcmVhdGVUb3BpY1JlcXVlc3QSDAoEbmFtZRgBIAEoCRISCgpwYXJ0aXRpb25zGAIgASgNEjEKCHNldHRpbmdzGAMgASgLMh8uc2x1aWNlLmNsaWVudC52MS5Ub3BpY1NldHRpbmdzEhUKDWlmX25vdF9leGlzdHMYBCABKAgiSAoTQ3JlYXRlVG9waWNSZXNwb25zZRIxCgV0b3BpYxgBIAEoCzIiLnNsdWljZS5jbGllbnQudjEuVG9waWNEZXNjcmlwdGlvbiJoChFBbHRlclRvcGljUmVxdWVzdBIMCgRuYW1lGAEgASgJEhIKCnBhcnRpdGlvbnMYAiABKA0SMQoIc2V0dGluZ3MYAyABKAsyHy5zbHVpY2UuY2xpZW50LnYxLlRvcGljU2V0dGluZ3MiRwoSQWx0ZXJUb3BpY1Jlc3BvbnNlEjEKBXRvcGljGAEgASgLMiIuc2x1aWNlLmNsaWVudC52MS5Ub3BpY0Rlc2NyaXB0aW9uIiIKEkRlbGV0ZVRvcGljUmVxdWVzdBIMCgRuYW1lGAEgASgJIhUKE0RlbGV0ZVRvcGljUmVzcG9uc2UiJQoRTGlzdFRvcGljc1JlcXVlc3QSEAoIaW50ZXJuYWwYASABKAgiSAoSTGlzdFRvcGljc1Jlc3BvbnNlEjIKBnRvcGljcxgBIAMoCzIiLnNsdWljZS5jbGllbnQudjEuVG9waWNEZXNjcmlwdGlvbiIkChREZXNjcmliZVRvcGljUmVxdWVzdBIMCgRuYW1lGAEgASgJIkoKFURlc2NyaWJlVG9waWNSZXNwb25zZRIxCgV0b3BpYxgBIAEoCzIiLnNsdWljZS5jbGllbnQudjEuVG9waWNEZXNjcmlwdGlvbiJiChREZWxldGVSZWNvcmRzUmVxdWVzdBINCgV0b3BpYxgBIAEoCRISCgpwYXJ0aXRpb25zGAIgAygNEicKBmJlZm9yZRgDIAEoCzIXLnNsdWljZS5jbGllbnQudjEuU3RhcnQiRgoVRGVsZXRlUmVjb3Jkc1Jlc3BvbnNlEi0KCXBvc2l0aW9ucxgBIAMoCzIaLnNsdWljZS5jbGllbnQudjEuUG9zaXRpb24i2gEKEFRvcGljRGVzY3JpcHRpb24SDAoEbmFtZRgBIAEoCRIKCgJpZBgCIAEoCRIxCghzZXR0aW5ncxgDIAEoCzIfLnNsdWljZS5jbGllbnQudjEuVG9waWNTZXR0aW5ncxI6CgpwYXJ0aXRpb25zGAQgAygLMiYuc2x1aWNlLmNsaWVudC52MS5QYXJ0aXRpb25EZXNjcmlwdGlvbhISCgpjcmVhdGVkX21zGAUgASgEEhIKCmVycm9yX2NvZGUYBiABKA0SFQoNZXJyb3JfbWVzc2FnZRgHIAEoCSKKAgoUUGFydGl0aW9uRGVzY3JpcHRpb24SEQoJcGFydGl0aW9uGAEgASgNEhYKDmxlYWRlcl9ub2RlX2lkGAIgASgJEhQKDGxlYWRlcl9lcG9jaBgDIAEoDRIRCglsb2dfc3RhcnQYBCABKAQSFgoOaGlnaF93YXRlcm1hcmsYBSABKAQSDwoHbG9nX2VuZBgGIAEoBBIWCg5yZXRhaW5lZF9ieXRlcxgHIAEoBBITCgtzdWJzY3JpYmVycxgIIAEoDRISCgplcnJvcl9jb2RlGAkgASgNEhUKDWVycm9yX21lc3NhZ2UYCiABKAkSEAoIcmVwbGljYXMYCyADKAkSCwoDaXNyGAwgAygJIhMKEU5vZGVTdGF0dXNSZXF1ZXN0IqQCChJOb2RlU3RhdHVzUmVzcG9uc2USDwoHbm9kZV9pZBgBIAEoCRISCgpjbHVzdGVyX2lkGAIgASgJEhAKCHNvZnR3YXJlGAMgASgJEhEKCXVwdGltZV9tcxgEIAEoBBITCgtjb25uZWN0aW9ucxgFIAEoDRIVCg1zdWJzY3JpcHRpb25zGAYgASgNEg4KBnRvcGljcxgHIAEoDRISCgpwYXJ0aXRpb25zGAggASgNEhIKCnJlY29yZHNfaW4YCSABKAQSEAoIYnl0ZXNfaW4YCiABKAQSEQoJYnl0ZXNfb3V0GAsgASgEEhYKDnJldGFpbmVkX2J5dGVzGAwgASgEEhEKCXJzc19ieXRlcxgNIAEoBBIQCghkcmFpbmluZxgOIAEoCCIWChRDbHVzdGVyU3RhdHVzUmVxdWVzdCLXAQoVQ2x1c3RlclN0YXR1c1Jlc3BvbnNlEhIKCmNsdXN0ZXJfaWQYASABKAkSDwoHbm9kZV9pZBgCIAEoCRIVCg1jb250cm9sbGVyX2lkGAMgASgJEhIKCmxlYXNlX2hlbGQYBCABKAgSLAoFbm9kZXMYBSADKAsyHS5zbHVpY2UuY2xpZW50LnYxLkNsdXN0ZXJOb2RlEhIKCnBhcnRpdGlvbnMYBiABKA0SEgoKbGVhZGVybGVzcxgHIAEoDRIYChB1bmRlcl9yZXBsaWNhdGVkGAggASgNIsMBCgtDbHVzdGVyTm9kZRIPCgdub2RlX2lkGAEgASgJEhMKC2NsaWVudF91cmxzGAIgAygJEhQKDHBlZXJfYWRkcmVzcxgDIAEoCRIMCgR6b25lGAQgASgJEhAKCGNhcGFjaXR5GAUgASgNEhAKCHNvZnR3YXJlGAYgASgJEhAKCGRyYWluaW5nGAcgASgIEg0KBWxlYWRzGAggASgNEhAKCHJlcGxpY2FzGAkgASgNEhMKC291dF9vZl9zeW5jGAogASgNIjMKEERyYWluTm9kZVJlcXVlc3QSDwoHbm9kZV9pZBgBIAEoCRIOCgZjYW5jZWwYAiABKAgiEwoRRHJhaW5Ob2RlUmVzcG9uc2UiEgoQUmViYWxhbmNlUmVxdWVzdCITChFSZWJhbGFuY2VSZXNwb25zZSIrCgVHcmFudBIOCgZ0b3BpY3MYASABKAkSEgoKb3BlcmF0aW9ucxgCIAMoCSJkChJDcmVhdGVUb2tlblJlcXVlc3QSEQoJcHJpbmNpcGFsGAEgASgJEicKBmdyYW50cxgCIAMoCzIXLnNsdWljZS5jbGllbnQudjEuR3JhbnQSEgoKZXhwaXJlc19tcxgDIAEoBCIwChNDcmVhdGVUb2tlblJlc3BvbnNlEgoKAmlkGAEgASgJEg0KBXRva2VuGAIgASgJIhMKEUxpc3RUb2tlbnNSZXF1ZXN0IkgKEkxpc3RUb2tlbnNSZXNwb25zZRIyCgZ0b2tlbnMYASADKAsyIi5zbHVpY2UuY2xpZW50LnYxLlRva2VuRGVzY3JpcHRpb24iggEKEFRva2VuRGVzY3JpcHRpb24SCgoCaWQYASABKAkSEQoJcHJpbmNpcGFsGAIgASgJEicKBmdyYW50cxgDIAMoCzIXLnNsdWljZS5jbGllbnQudjEuR3JhbnQSEgoKY3JlYXRlZF9tcxgEIAEoBBISCgpleHBpcmVzX21zGAUgASgEIiAKElJldm9rZVRva2VuUmVxdWVzdBIKCgJpZBgBIAEoCSIVChNSZXZva2VUb2tlblJlc3BvbnNlYgZwcm90bzM", [file_sluice_client_v1_subscription]);
 
 /**
  * How a topic keeps its records. Fields left out take the broker's default (create) or stay as they are (alter).
@@ -472,6 +472,20 @@ export type PartitionDescription = Message<"sluice.client.v1.PartitionDescriptio
    * @generated from field: string error_message = 10;
    */
   errorMessage: string;
+
+  /**
+   * Nodes that have a copy, preferred leader first.
+   *
+   * @generated from field: repeated string replicas = 11;
+   */
+  replicas: string[];
+
+  /**
+   * Those of them that are in sync.
+   *
+   * @generated from field: repeated string isr = 12;
+   */
+  isr: string[];
 };
 
 /**
@@ -579,6 +593,232 @@ export const NodeStatusResponseSchema: GenMessage<NodeStatusResponse> = /*@__PUR
   messageDesc(file_sluice_client_v1_administration, 16);
 
 /**
+ * @generated from message sluice.client.v1.ClusterStatusRequest
+ */
+export type ClusterStatusRequest = Message<"sluice.client.v1.ClusterStatusRequest"> & {
+};
+
+/**
+ * Describes the message sluice.client.v1.ClusterStatusRequest.
+ * Use `create(ClusterStatusRequestSchema)` to create a new message.
+ */
+export const ClusterStatusRequestSchema: GenMessage<ClusterStatusRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_client_v1_administration, 17);
+
+/**
+ * The cluster as the node that answers sees it.
+ *
+ * @generated from message sluice.client.v1.ClusterStatusResponse
+ */
+export type ClusterStatusResponse = Message<"sluice.client.v1.ClusterStatusResponse"> & {
+  /**
+   * @generated from field: string cluster_id = 1;
+   */
+  clusterId: string;
+
+  /**
+   * Who answers.
+   *
+   * @generated from field: string node_id = 2;
+   */
+  nodeId: string;
+
+  /**
+   * Empty: there is none now.
+   *
+   * @generated from field: string controller_id = 3;
+   */
+  controllerId: string;
+
+  /**
+   * Whether the node that answers is a member at the moment.
+   *
+   * @generated from field: bool lease_held = 4;
+   */
+  leaseHeld: boolean;
+
+  /**
+   * Members, in order of id.
+   *
+   * @generated from field: repeated sluice.client.v1.ClusterNode nodes = 5;
+   */
+  nodes: ClusterNode[];
+
+  /**
+   * Of all topics.
+   *
+   * @generated from field: uint32 partitions = 6;
+   */
+  partitions: number;
+
+  /**
+   * Partitions that nobody leads.
+   *
+   * @generated from field: uint32 leaderless = 7;
+   */
+  leaderless: number;
+
+  /**
+   * Partitions with copies that are not in sync.
+   *
+   * @generated from field: uint32 under_replicated = 8;
+   */
+  underReplicated: number;
+};
+
+/**
+ * Describes the message sluice.client.v1.ClusterStatusResponse.
+ * Use `create(ClusterStatusResponseSchema)` to create a new message.
+ */
+export const ClusterStatusResponseSchema: GenMessage<ClusterStatusResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_client_v1_administration, 18);
+
+/**
+ * @generated from message sluice.client.v1.ClusterNode
+ */
+export type ClusterNode = Message<"sluice.client.v1.ClusterNode"> & {
+  /**
+   * @generated from field: string node_id = 1;
+   */
+  nodeId: string;
+
+  /**
+   * `quic://host:port`, `tls://host:port`; empty: clients cannot connect to it yet.
+   *
+   * @generated from field: repeated string client_urls = 2;
+   */
+  clientUrls: string[];
+
+  /**
+   * Where other nodes reach it, `host:port`; empty: not yet.
+   *
+   * @generated from field: string peer_address = 3;
+   */
+  peerAddress: string;
+
+  /**
+   * @generated from field: string zone = 4;
+   */
+  zone: string;
+
+  /**
+   * Share of the partitions that it takes, relative to others.
+   *
+   * @generated from field: uint32 capacity = 5;
+   */
+  capacity: number;
+
+  /**
+   * @generated from field: string software = 6;
+   */
+  software: string;
+
+  /**
+   * It hands over what it leads.
+   *
+   * @generated from field: bool draining = 7;
+   */
+  draining: boolean;
+
+  /**
+   * Partitions that it leads.
+   *
+   * @generated from field: uint32 leads = 8;
+   */
+  leads: number;
+
+  /**
+   * Partitions that it has a copy of.
+   *
+   * @generated from field: uint32 replicas = 9;
+   */
+  replicas: number;
+
+  /**
+   * Of those, copies that are not in sync.
+   *
+   * @generated from field: uint32 out_of_sync = 10;
+   */
+  outOfSync: number;
+};
+
+/**
+ * Describes the message sluice.client.v1.ClusterNode.
+ * Use `create(ClusterNodeSchema)` to create a new message.
+ */
+export const ClusterNodeSchema: GenMessage<ClusterNode> = /*@__PURE__*/
+  messageDesc(file_sluice_client_v1_administration, 19);
+
+/**
+ * Makes the node that is asked hand over what it leads and take nothing more.
+ *
+ * @generated from message sluice.client.v1.DrainNodeRequest
+ */
+export type DrainNodeRequest = Message<"sluice.client.v1.DrainNodeRequest"> & {
+  /**
+   * The node that is asked: so that no other one drains by mistake.
+   *
+   * @generated from field: string node_id = 1;
+   */
+  nodeId: string;
+
+  /**
+   * It takes its share again.
+   *
+   * @generated from field: bool cancel = 2;
+   */
+  cancel: boolean;
+};
+
+/**
+ * Describes the message sluice.client.v1.DrainNodeRequest.
+ * Use `create(DrainNodeRequestSchema)` to create a new message.
+ */
+export const DrainNodeRequestSchema: GenMessage<DrainNodeRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_client_v1_administration, 20);
+
+/**
+ * @generated from message sluice.client.v1.DrainNodeResponse
+ */
+export type DrainNodeResponse = Message<"sluice.client.v1.DrainNodeResponse"> & {
+};
+
+/**
+ * Describes the message sluice.client.v1.DrainNodeResponse.
+ * Use `create(DrainNodeResponseSchema)` to create a new message.
+ */
+export const DrainNodeResponseSchema: GenMessage<DrainNodeResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_client_v1_administration, 21);
+
+/**
+ * Spreads partitions over the nodes; the controller is asked.
+ *
+ * @generated from message sluice.client.v1.RebalanceRequest
+ */
+export type RebalanceRequest = Message<"sluice.client.v1.RebalanceRequest"> & {
+};
+
+/**
+ * Describes the message sluice.client.v1.RebalanceRequest.
+ * Use `create(RebalanceRequestSchema)` to create a new message.
+ */
+export const RebalanceRequestSchema: GenMessage<RebalanceRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_client_v1_administration, 22);
+
+/**
+ * @generated from message sluice.client.v1.RebalanceResponse
+ */
+export type RebalanceResponse = Message<"sluice.client.v1.RebalanceResponse"> & {
+};
+
+/**
+ * Describes the message sluice.client.v1.RebalanceResponse.
+ * Use `create(RebalanceResponseSchema)` to create a new message.
+ */
+export const RebalanceResponseSchema: GenMessage<RebalanceResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_client_v1_administration, 23);
+
+/**
  * @generated from message sluice.client.v1.Grant
  */
 export type Grant = Message<"sluice.client.v1.Grant"> & {
@@ -602,7 +842,7 @@ export type Grant = Message<"sluice.client.v1.Grant"> & {
  * Use `create(GrantSchema)` to create a new message.
  */
 export const GrantSchema: GenMessage<Grant> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 17);
+  messageDesc(file_sluice_client_v1_administration, 24);
 
 /**
  * @generated from message sluice.client.v1.CreateTokenRequest
@@ -633,7 +873,7 @@ export type CreateTokenRequest = Message<"sluice.client.v1.CreateTokenRequest"> 
  * Use `create(CreateTokenRequestSchema)` to create a new message.
  */
 export const CreateTokenRequestSchema: GenMessage<CreateTokenRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 18);
+  messageDesc(file_sluice_client_v1_administration, 25);
 
 /**
  * @generated from message sluice.client.v1.CreateTokenResponse
@@ -657,7 +897,7 @@ export type CreateTokenResponse = Message<"sluice.client.v1.CreateTokenResponse"
  * Use `create(CreateTokenResponseSchema)` to create a new message.
  */
 export const CreateTokenResponseSchema: GenMessage<CreateTokenResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 19);
+  messageDesc(file_sluice_client_v1_administration, 26);
 
 /**
  * @generated from message sluice.client.v1.ListTokensRequest
@@ -670,7 +910,7 @@ export type ListTokensRequest = Message<"sluice.client.v1.ListTokensRequest"> & 
  * Use `create(ListTokensRequestSchema)` to create a new message.
  */
 export const ListTokensRequestSchema: GenMessage<ListTokensRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 20);
+  messageDesc(file_sluice_client_v1_administration, 27);
 
 /**
  * @generated from message sluice.client.v1.ListTokensResponse
@@ -687,7 +927,7 @@ export type ListTokensResponse = Message<"sluice.client.v1.ListTokensResponse"> 
  * Use `create(ListTokensResponseSchema)` to create a new message.
  */
 export const ListTokensResponseSchema: GenMessage<ListTokensResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 21);
+  messageDesc(file_sluice_client_v1_administration, 28);
 
 /**
  * @generated from message sluice.client.v1.TokenDescription
@@ -724,7 +964,7 @@ export type TokenDescription = Message<"sluice.client.v1.TokenDescription"> & {
  * Use `create(TokenDescriptionSchema)` to create a new message.
  */
 export const TokenDescriptionSchema: GenMessage<TokenDescription> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 22);
+  messageDesc(file_sluice_client_v1_administration, 29);
 
 /**
  * @generated from message sluice.client.v1.RevokeTokenRequest
@@ -741,7 +981,7 @@ export type RevokeTokenRequest = Message<"sluice.client.v1.RevokeTokenRequest"> 
  * Use `create(RevokeTokenRequestSchema)` to create a new message.
  */
 export const RevokeTokenRequestSchema: GenMessage<RevokeTokenRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 23);
+  messageDesc(file_sluice_client_v1_administration, 30);
 
 /**
  * @generated from message sluice.client.v1.RevokeTokenResponse
@@ -754,5 +994,5 @@ export type RevokeTokenResponse = Message<"sluice.client.v1.RevokeTokenResponse"
  * Use `create(RevokeTokenResponseSchema)` to create a new message.
  */
 export const RevokeTokenResponseSchema: GenMessage<RevokeTokenResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 24);
+  messageDesc(file_sluice_client_v1_administration, 31);
 

@@ -1,0 +1,133 @@
+import type { Client, ClusterNode, ClusterStatus } from '../client/index.ts';
+import { delay } from '../kernel/clock.ts';
+import { SluiceError } from '../kernel/errors.ts';
+import { withClient } from './connection.ts';
+import type { AdminFlags } from './declare-options.ts';
+import { facts, table } from './format.ts';
+import type { Terminal } from './terminal.ts';
+import { durationOption } from './units.ts';
+
+/** Options of `sluice cluster drain`. */
+export interface DrainFlags extends AdminFlags {
+  readonly cancel?: true;
+  readonly timeout: string;
+}
+
+const LOOK_MS = 200;
+
+/** Shows the cluster as the node that answers sees it. */
+export function clusterStatus(flags: AdminFlags, terminal: Terminal): Promise<void> {
+  return withClient(terminal, flags, async ({ admin }) => {
+    const status = await admin.clusterStatus();
+    terminal.stdout.line(flags.output === 'json' ? JSON.stringify(status) : statusText(status));
+  });
+}
+
+/** Lists the members of the cluster. */
+export function clusterNodes(flags: AdminFlags, terminal: Terminal): Promise<void> {
+  return withClient(terminal, flags, async ({ admin }) => {
+    const status = await admin.clusterStatus();
+    terminal.stdout.line(flags.output === 'json' ? JSON.stringify(status.nodes) : nodeTable(status));
+  });
+}
+
+/**
+ * Makes a node hand over what it leads, and waits until it leads nothing; with `--cancel` it takes its share again.
+ * @throws NODE_NOT_FOUND; TIMEOUT when it still leads something by then
+ */
+export function drainNode(nodeId: string, flags: DrainFlags, terminal: Terminal): Promise<void> {
+  const timeoutMs = durationOption('--timeout', flags.timeout);
+  return withClient(terminal, flags, async (client) => {
+    const draining = flags.cancel !== true;
+    await atNode(nodeId, client, flags, terminal, ({ admin }) => admin.drainNode(nodeId, draining));
+    if (draining) await untilItLeadsNothing(nodeId, client, timeoutMs, terminal);
+    terminal.stdout.line(
+      flags.output === 'json'
+        ? JSON.stringify({ nodeId, draining })
+        : `${nodeId} ${draining ? 'leads nothing any more' : 'takes its share again'}`,
+    );
+  });
+}
+
+/** Spreads partitions over the nodes. @throws UNAVAILABLE when there is no controller */
+export function rebalance(flags: AdminFlags, terminal: Terminal): Promise<void> {
+  return withClient(terminal, flags, async (client) => {
+    const { controllerId } = await client.admin.clusterStatus();
+    if (controllerId === undefined) throw new SluiceError('UNAVAILABLE', 'the cluster has no controller now');
+    await atNode(controllerId, client, flags, terminal, ({ admin }) => admin.rebalance());
+    terminal.stdout.line(
+      flags.output === 'json' ? JSON.stringify({ controllerId }) : `${controllerId} spreads the partitions`,
+    );
+  });
+}
+
+/** Asks one node: over the connection there is, or one of its own. */
+async function atNode(
+  nodeId: string,
+  client: Client,
+  flags: AdminFlags,
+  terminal: Terminal,
+  ask: (client: Client) => Promise<void>,
+): Promise<void> {
+  if (client.connection?.nodeId === nodeId) return ask(client);
+  const { nodes } = await client.admin.clusterStatus();
+  const node = nodes.find((one) => one.nodeId === nodeId);
+  if (!node) throw new SluiceError('NODE_NOT_FOUND', `no node ${nodeId} is a member of the cluster`);
+  if (node.clientUrls.length === 0) throw new SluiceError('UNAVAILABLE', `${nodeId} takes no clients yet`);
+  await withClient(terminal, { ...flags, server: node.clientUrls.join(',') }, ask);
+}
+
+async function untilItLeadsNothing(
+  nodeId: string,
+  { admin }: Client,
+  timeoutMs: number,
+  { clock, interrupted }: Terminal,
+): Promise<void> {
+  const deadlineMs = clock.monotonicMs() + timeoutMs;
+  for (;;) {
+    const { nodes } = await admin.clusterStatus();
+    const leads = nodes.find((node) => node.nodeId === nodeId)?.leads ?? 0;
+    if (leads === 0) return;
+    if (interrupted.aborted) throw new SluiceError('CANCELLED', `interrupted; ${nodeId} goes on draining`);
+    if (clock.monotonicMs() >= deadlineMs) {
+      throw new SluiceError(
+        'TIMEOUT',
+        `${nodeId} still leads ${leads} partitions and goes on handing them over; look with sluice cluster nodes`,
+      );
+    }
+    await delay(clock, LOOK_MS);
+  }
+}
+
+function statusText(status: ClusterStatus): string {
+  const about = facts([
+    ['cluster', status.clusterId],
+    ['asked', `${status.nodeId}${status.leaseHeld ? '' : ' (no member at the moment: it has no lease)'}`],
+    ['controller', status.controllerId ?? 'none'],
+    ['partitions', status.partitions],
+    ['without leader', status.leaderless],
+    ['with copies behind', status.underReplicated],
+  ]);
+  return `${about}\n\n${nodeTable(status)}`;
+}
+
+function nodeTable({ nodes, controllerId }: ClusterStatus): string {
+  const rows = nodes.map((node) => [
+    node.nodeId,
+    node.zone,
+    stateOf(node, controllerId),
+    node.capacity,
+    node.leads,
+    node.replicas,
+    node.outOfSync,
+    node.clientUrls.join(' '),
+    node.software,
+  ]);
+  const headings = ['NODE', 'ZONE', 'STATE', 'CAPACITY', 'LEADS', 'COPIES', 'BEHIND', 'CLIENTS', 'SOFTWARE'];
+  return table(headings, rows);
+}
+
+function stateOf({ nodeId, draining, clientUrls }: ClusterNode, controllerId: string | undefined): string {
+  const state = clientUrls.length === 0 ? 'starting' : draining ? 'draining' : 'up';
+  return nodeId === controllerId ? `${state}, controller` : state;
+}
