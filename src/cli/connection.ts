@@ -120,10 +120,11 @@ export async function openClient(
     });
   } catch (error) {
     const known = asSluiceError(error, 'CONNECT_FAILED');
-    if (known.code !== 'TIMEOUT') throw known;
-    // The SDK has tried for a while; why the last attempt failed says more than that time is up.
     const why = known.cause instanceof SluiceError ? known.cause : known;
-    throw new SluiceError('CONNECT_FAILED', why.message, { cause: known });
+    // The SDK has tried for a while; why the last attempt failed says more than that time is up.
+    if (known.code === 'TIMEOUT') throw new SluiceError('CONNECT_FAILED', why.message, { cause: known });
+    // What the SDK advises is about its options; the command line has its own.
+    throw known.code === 'CERTIFICATE_REJECTED' ? why : known;
   }
 }
 

@@ -13,8 +13,8 @@ const NEXT_STEP: Partial<Record<ErrorCode, string>> = {
   TOPIC_EXISTS: 'Change it with sluice topic alter, or use --if-not-exists.',
   NODE_NOT_FOUND: 'See who is there with: sluice cluster nodes',
   TOKEN_NOT_FOUND: 'See what exists with: sluice token list',
-  DATA_DIR_LOCKED: 'Stop the other node, or give this one its own --data directory.',
-  ADDRESS_IN_USE: 'Choose another port with --quic and --http, or stop what listens there.',
+  DATA_DIR_LOCKED: 'Stop the node that runs there, or name another directory with --data.',
+  ADDRESS_IN_USE: 'Choose another port with --quic, --tls-listen or --http, or stop what listens there.',
   DRAINING: 'Try again when it is back.',
 };
 
@@ -41,5 +41,5 @@ function sentence(text: string): string {
     .trim()
     .replace(/:\s*[\r\n]+\s*/g, ': ')
     .replace(/\s*[\r\n]+\s*/g, '; ');
-  return /[.!?)]$/.test(oneLine) ? oneLine : `${oneLine}.`;
+  return /[.!?]$/.test(oneLine) ? oneLine : `${oneLine}.`;
 }

@@ -1,5 +1,6 @@
 import { getCACertificates } from 'node:tls';
 import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { SluiceError } from '../kernel/errors.ts';
 import { DEFAULT_LIMITS } from '../transport/limits.ts';
 import type { TlsIdentity, Transport, TransportLimits } from '../transport/transport.ts';
@@ -65,6 +66,9 @@ export interface ResolvedOptions {
   readonly limits: TransportLimits;
   readonly transport: Transport | undefined;
 }
+
+/** Where the authority of a broker is that nobody gave a certificate. */
+export const OWN_AUTHORITY = 'a broker that made its own authority has it in <data directory>/tls/ca.pem';
 
 const DEFAULT_URL = 'quic://127.0.0.1:7450';
 
@@ -139,9 +143,10 @@ async function readPem(textOrPath: string, option: string): Promise<string> {
   try {
     text = await readFile(textOrPath, 'utf8');
   } catch (cause) {
-    throw new SluiceError('INVALID_CONFIG', `${option}: ${textOrPath} cannot be read: ${String(cause)}`, {
-      cause,
-    });
+    const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+    const why = isMissing ? `there is no file ${resolve(textOrPath)}` : (cause as Error).message;
+    const advice = option === 'ca' ? `; ${OWN_AUTHORITY}` : '';
+    throw new SluiceError('INVALID_CONFIG', `${option}: ${why}${advice}`, { cause });
   }
   if (!text.includes('-----BEGIN '))
     throw new SluiceError('INVALID_CONFIG', `${option}: ${textOrPath} holds no PEM`);

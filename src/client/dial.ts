@@ -1,6 +1,7 @@
 import { asSluiceError, SluiceError } from '../kernel/errors.ts';
 import { withDeadline } from './deadline.ts';
 import type { BrokerUrl } from './broker-url.ts';
+import { OWN_AUTHORITY } from './connect-options.ts';
 import type { ResolvedOptions } from './connect-options.ts';
 import type { Dial } from './connection-supervisor.ts';
 import type { ClientPorts } from './ports.ts';
@@ -59,7 +60,7 @@ export function createDial(
 function explain(error: SluiceError, url: BrokerUrl, options: ResolvedOptions): SluiceError {
   switch (error.code) {
     case 'CERTIFICATE_REJECTED':
-      return new SluiceError(error.code, `${url.text}: ${error.message}. ${certificateAdvice(options)}`, {
+      return new SluiceError(error.code, `${atUrl(error, url)}. ${certificateAdvice(options)}`, {
         cause: error,
       });
     case 'UNAUTHENTICATED':
@@ -70,11 +71,17 @@ function explain(error: SluiceError, url: BrokerUrl, options: ResolvedOptions): 
           cause: error,
         },
       );
-    default:
-      return error.message.includes(url.text)
-        ? error
-        : new SluiceError(error.code, `${url.text}: ${error.message}`, { cause: error });
+    default: {
+      const text = atUrl(error, url);
+      return text === error.message ? error : new SluiceError(error.code, text, { cause: error });
+    }
   }
+}
+
+/** What happened, and where unless the text says that already. */
+function atUrl({ message }: SluiceError, { host, port, text }: BrokerUrl): string {
+  const isNamed = message.includes(`${host}:${port}`) || message.includes(`[${host}]:${port}`);
+  return isNamed ? message : `${text}: ${message}`;
 }
 
 function certificateAdvice({ ownAuthorities, identity }: ResolvedOptions): string {
@@ -82,7 +89,7 @@ function certificateAdvice({ ownAuthorities, identity }: ResolvedOptions): strin
     identity === undefined ? '' : " If it was the broker that refused, look at this client's certificate.";
   return ownAuthorities
     ? `The broker's certificate must be issued by the authority given as \`ca\` (or SLUICE_CA), for the host in the URL (or \`serverName\`).${own}`
-    : `Give the authority that issued the broker's certificate as option \`ca\` or in SLUICE_CA; a broker that made its own has it in <data directory>/tls/ca.pem.${own}`;
+    : `Give the authority that issued the broker's certificate as option \`ca\` or in SLUICE_CA; ${OWN_AUTHORITY}.${own}`;
 }
 
 function tokenAdvice({ token, identity }: ResolvedOptions): string {

@@ -33,13 +33,7 @@ export class DataDirLock implements Disposable {
     } catch (cause) {
       database?.close();
       if ((cause as { errcode?: unknown }).errcode === SQLITE_BUSY) {
-        throw new SluiceError(
-          'DATA_DIR_LOCKED',
-          `${directory} is in use by another broker; give this one its own data directory`,
-          {
-            cause,
-          },
-        );
+        throw new SluiceError('DATA_DIR_LOCKED', `${directory} is in use by another process`, { cause });
       }
       throw new SluiceError('STORAGE_FAILED', `cannot lock ${path}: ${(cause as Error).message}`, { cause });
     }

@@ -38,12 +38,14 @@ describe('exit codes', () => {
     const run = await place.run(['status', '--server', 'quic://127.0.0.1:9', '--ca', node.ca]);
     expect(run).toMatchObject({ exitCode: 3, stdout: '' });
     expect(run.stderr).toMatch(/^sluice: CONNECT_FAILED: [^\n]+\n$/);
+    expect(run.stderr.match(/127\.0\.0\.1:9/g)).toHaveLength(1);
   });
 
   it('4 when another authority signed the server', async () => {
     await place.run(['certs', 'init', '--dir', 'other']);
     const run = await place.run(['status', '--server', node.quic, '--ca', 'other/ca.pem']);
     expect(run).toMatchObject({ exitCode: 4, stdout: '' });
-    expect(run.stderr).toMatch(/^sluice: CERTIFICATE_REJECTED: [^\n]+\n$/);
+    expect(run.stderr).toMatch(/^sluice: CERTIFICATE_REJECTED: [^\n]*not trusted[^\n]*--ca[^\n]*\n$/);
+    expect(run.stderr.match(/SLUICE_CA/g)).toHaveLength(1);
   });
 });

@@ -11,6 +11,12 @@ describe('describeFailure', () => {
     );
   });
 
+  it('ends what happened with a full stop also behind a bracket', () => {
+    expect(describeFailure(new SluiceError('CONNECT_FAILED', 'nothing listens at a:1 (UDP)')).line).toBe(
+      'sluice: CONNECT_FAILED: nothing listens at a:1 (UDP). Is a node running there? Start one with: sluice serve',
+    );
+  });
+
   it('takes what is not ours for INTERNAL', () => {
     expect(describeFailure(new Error('boom'))).toEqual({ exitCode: 1, line: 'sluice: INTERNAL: boom.' });
   });

@@ -72,6 +72,14 @@ describe('connect', () => {
     await client.close();
   });
 
+  it('says where the authority of a broker is that has made its own', async () => {
+    const connecting = broker.connecting('memory://fake:1', { ca: 'nowhere/ca.pem' });
+    await expect(connecting).rejects.toMatchObject({
+      code: 'INVALID_CONFIG',
+      message: expect.stringContaining('tls/ca.pem') as string,
+    });
+  });
+
   it.each(['', 'quic://', 'quic://host:0', 'host:99999', 'quic://a b', ','])(
     'refuses the URL %j',
     async (url) => {

@@ -412,12 +412,18 @@ function describeConnections(stage: TransportStage): void {
   it('refuses to connect where nobody listens', async () => {
     const listener = await stage.listen();
     await listener.close();
-    await expect(stage.connect(listener)).rejects.toMatchObject({ code: 'CONNECT_FAILED' });
+    const failure: unknown = await stage.connect(listener).catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 'CONNECT_FAILED' });
+    expect(timesIn((failure as Error).message, `${listener.port}`)).toBe(1);
   });
 
   it('refuses an address that is taken', async () => {
     const listener = await stage.listen();
     await expect(stage.listen({ port: listener.port })).rejects.toMatchObject({ code: 'ADDRESS_IN_USE' });
+  });
+
+  itWhen(stage.subject.verifies)('does not take an address of another machine for one in use', async () => {
+    await expect(stage.listen({ host: '192.0.2.1' })).rejects.toMatchObject({ code: 'INVALID_CONFIG' });
   });
 
   it('gives up connecting when it is cancelled', async () => {
@@ -496,4 +502,8 @@ function describeDatagrams(stage: TransportStage): void {
     client.close(0, '');
     expect(client.sendDatagram(Buffer.from('x'))).toBe(false);
   });
+}
+
+function timesIn(text: string, part: string): number {
+  return text.split(part).length - 1;
 }

@@ -112,10 +112,10 @@ async function bind(server: FastifyInstance, listen: HttpGatewayOptions['listen'
     await server.listen({ host: listen.host, port: listen.port });
   } catch (error) {
     await server.close();
-    const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
-    const address = `${listen.host}:${listen.port}`;
-    if (inUse)
-      throw new SluiceError('ADDRESS_IN_USE', `${address}/tcp is taken: set http.listen`, { cause: error });
-    throw new SluiceError('INVALID_CONFIG', `http.listen ${address} cannot be bound`, { cause: error });
+    const { code, message } = error as NodeJS.ErrnoException;
+    const address = `${listen.host}:${listen.port}/tcp (http.listen)`;
+    if (code === 'EADDRINUSE')
+      throw new SluiceError('ADDRESS_IN_USE', `${address} is taken`, { cause: error });
+    throw new SluiceError('INVALID_CONFIG', `${address} cannot be bound: ${message}`, { cause: error });
   }
 }

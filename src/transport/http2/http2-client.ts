@@ -225,7 +225,19 @@ function connectError(error: Error, address: string, rejected: boolean): SluiceE
     return new SluiceError('VERSION_MISMATCH', `${address}/tcp does not speak HTTP/2 over TLS 1.3`, {
       cause: error,
     });
-  return new SluiceError('CONNECT_FAILED', `${address}/tcp cannot be reached: ${error.message}`, {
-    cause: error,
-  });
+  return new SluiceError('CONNECT_FAILED', unreachableText(code, error.message, address), { cause: error });
+}
+
+function unreachableText(code: string, message: string, address: string): string {
+  switch (code) {
+    case 'ECONNREFUSED':
+      return `nothing listens at ${address} (TCP)`;
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `the name in ${address} cannot be resolved (${code})`;
+    case 'ERR_SSL_WRONG_VERSION_NUMBER':
+      return `${address}/tcp does not speak TLS`;
+    default:
+      return `${address}/tcp cannot be reached: ${message}`;
+  }
 }

@@ -91,12 +91,11 @@ export class Http2Listener implements Listener {
     try {
       await promise;
     } catch (error) {
-      const inUse = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
-      if (inUse)
-        throw new SluiceError('ADDRESS_IN_USE', `${host}:${port}/tcp is taken: set tls.listen`, {
-          cause: error,
-        });
-      throw new SluiceError('INVALID_CONFIG', `${host}:${port}/tcp cannot be bound`, { cause: error });
+      const { code, message } = error as NodeJS.ErrnoException;
+      const address = `${host}:${port}/tcp (tls.listen)`;
+      if (code === 'EADDRINUSE')
+        throw new SluiceError('ADDRESS_IN_USE', `${address} is taken`, { cause: error });
+      throw new SluiceError('INVALID_CONFIG', `${address} cannot be bound: ${message}`, { cause: error });
     }
     this.#server.off('error', reject);
     this.#server.on('error', () => undefined); // a connection that could not be accepted

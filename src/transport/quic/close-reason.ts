@@ -12,6 +12,16 @@ const TLS_ALERT_LAST = 0x1ff;
  */
 const CERTIFICATE_ALERTS: ReadonlySet<number> = new Set([42, 43, 44, 45, 46, 48, 49, 51, 116]);
 const NO_APPLICATION_PROTOCOL = 120;
+/** What the commonest of them say, for people; OpenSSL and quiche give a number only. */
+const ALERT_TEXTS: ReadonlyMap<number, string> = new Map([
+  [42, 'the certificate is not good'],
+  [45, 'the certificate has expired'],
+  [46, 'the certificate is not good'],
+  [48, 'an authority that is not trusted has issued the certificate'],
+  [51, 'the signature is wrong'],
+  [116, 'a client certificate is required'],
+  [NO_APPLICATION_PROTOCOL, 'the peer speaks another protocol'],
+]);
 const CONNECTION_REFUSED = 2;
 
 /** Why quiche says a connection ended, once it drains or is closed. @param established whether it had ever been usable */
@@ -36,8 +46,9 @@ export function reasonOf(native: NativeConnection, established: boolean): CloseR
 }
 
 function transportReason(code: number, detail: string, established: boolean): CloseReason {
-  const text =
-    detail === '' ? `QUIC error 0x${code.toString(16)}` : `${detail} (QUIC error 0x${code.toString(16)})`;
+  const known = detail || ALERT_TEXTS.get(code - TLS_ALERT_FIRST);
+  const number = `QUIC error 0x${code.toString(16)}`;
+  const text = known === undefined ? number : `${known} (${number})`;
   return { errorCode: ERRORS[transportCode(code, established)].wire, reason: text, by: 'transport' };
 }
 

@@ -1,6 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { SluiceError, errorCodeFromWire } from '../../kernel/errors.ts';
+import type { ErrorCode } from '../../kernel/errors.ts';
 import { checkIdentity } from '../tls-identity.ts';
 import type { CloseReason, Connection, ConnectOptions } from '../transport.ts';
 import { LOOPBACK_PACKET_BYTES, PATH_PACKET_BYTES, isLoopback, makeConfig } from './config.ts';
@@ -83,9 +84,7 @@ class Attempt {
         onError: (error) => this.#connection?.unreachable(this.#explain(error)),
       });
     } catch (cause) {
-      throw new SluiceError('CONNECT_FAILED', `cannot reach ${addressText(this.#peer)}: ${String(cause)}`, {
-        cause,
-      });
+      throw new SluiceError('CONNECT_FAILED', this.#explain(cause as NodeJS.ErrnoException), { cause });
     }
   }
 
@@ -153,11 +152,19 @@ class Attempt {
 
   #failure(reason: CloseReason): SluiceError {
     const code = reason.errorCode === 0 ? 'CONNECT_FAILED' : errorCodeFromWire(reason.errorCode);
-    const usual =
-      code === 'TIMEOUT'
-        ? `no answer from ${addressText(this.#peer)}`
-        : `cannot connect to ${addressText(this.#peer)}`;
-    return new SluiceError(code, `${usual}: ${reason.reason}`);
+    return new SluiceError(code, failureText(code, addressText(this.#peer), reason.reason));
+  }
+}
+
+function failureText(code: ErrorCode, address: string, reason: string): string {
+  if (reason.includes(address)) return reason;
+  switch (code) {
+    case 'TIMEOUT':
+      return `no answer from ${address}: ${reason}`;
+    case 'CERTIFICATE_REJECTED':
+      return `the certificate was not accepted when connecting to ${address}: ${reason}`;
+    default:
+      return `cannot connect to ${address}: ${reason}`;
   }
 }
 
@@ -166,9 +173,9 @@ async function resolve(options: ConnectOptions): Promise<string> {
   try {
     return (await lookup(options.host)).address;
   } catch (cause) {
-    throw new SluiceError('CONNECT_FAILED', `the name ${options.host} cannot be resolved: ${String(cause)}`, {
-      cause,
-    });
+    const { code } = cause as NodeJS.ErrnoException;
+    const text = `the name ${options.host} cannot be resolved (${code})`;
+    throw new SluiceError('CONNECT_FAILED', text, { cause });
   }
 }
 

@@ -91,11 +91,7 @@ class QuicListener implements Listener {
         onError: () => undefined,
       });
     } catch (cause) {
-      throw new SluiceError(
-        'ADDRESS_IN_USE',
-        `cannot listen on ${addressText({ host, port })}: ${String(cause)}`,
-        { cause },
-      );
+      throw bindError(addressText({ host, port }), cause as NodeJS.ErrnoException);
     }
   }
 
@@ -281,4 +277,10 @@ class QuicListener implements Listener {
       // It was no proper Initial after all.
     }
   }
+}
+
+function bindError(address: string, cause: NodeJS.ErrnoException): SluiceError {
+  const where = `${address}/udp (quic.listen)`;
+  if (cause.code === 'EADDRINUSE') return new SluiceError('ADDRESS_IN_USE', `${where} is taken`, { cause });
+  return new SluiceError('INVALID_CONFIG', `${where} cannot be bound: ${cause.message}`, { cause });
 }
