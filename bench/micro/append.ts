@@ -17,19 +17,32 @@ const RUNS = 5;
 
 function openPartition(retentionBytes: number): Partition {
   const limits = { retentionBytes, retentionMs: 0, retentionRecords: 0 };
-  return new Partition({
+  const producers = new ProducerWindow(systemClock, 1000, { producers: 0, maxProducers: 1000 });
+  const partition = new Partition({
     topic: 'bench',
+    topicId: 'bench',
     partition: 0,
-    leaderEpoch: 1,
     settings: { batchMaxBytes: 16 * MiB, timestamps: 'create' },
     inflatedMaxBytes: 16 * MiB,
     clock: systemClock,
-    log: new MemoryLog({ clock: systemClock, firstOffset: 0, limits, budget: new MemoryBudget(Infinity) }),
-    producers: new ProducerWindow(systemClock, 1000, { producers: 0, maxProducers: 1000 }),
-    reserve: undefined,
+    log: new MemoryLog({
+      ...{ clock: systemClock, firstOffset: 0, limits, state: producers },
+      budget: new MemoryBudget(Infinity),
+    }),
+    producers,
     counters: { recordsIn: 0, bytesIn: 0, batchesIn: 0, duplicates: 0, gapRecords: 0 },
     scanBudget: new MemoryBudget(0),
   });
+  partition.lead({
+    ...{ epoch: 1, selfId: 'a', replicas: ['a'], isr: ['a'], revision: 0, minInsync: 1, maxLagMs: Infinity },
+    cluster: {
+      leaseHeld: true,
+      updatePartition: () => Promise.reject(new Error('not on a node on its own')),
+    },
+    reserve: undefined,
+    onStepDown: () => undefined,
+  });
+  return partition;
 }
 
 /** A batch of about `bytes`, of 128-byte records or one smaller one. */

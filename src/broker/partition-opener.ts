@@ -59,19 +59,20 @@ export class PartitionOpener {
         producers.clear();
         throw error;
       });
-    return new Partition({
+    const partition = new Partition({
       topic: topic.name,
+      topicId: topic.id,
       partition: index,
-      leaderEpoch: claim.leaderEpoch,
       settings: topic.settings,
       inflatedMaxBytes,
       clock,
       log,
       producers,
-      reserve: topic.settings.storage === 'memory' ? this.#reserve(topic.id, index, claim) : undefined,
       counters,
       scanBudget: this.#scanBudget,
     });
+    this.#lead(partition, topic, claim);
+    return partition;
   }
 
   /**
@@ -105,6 +106,24 @@ export class PartitionOpener {
       throw error;
     }
     return log;
+  }
+
+  /** The only replica there is: in sync with itself, and nobody ever takes its place. */
+  #lead(partition: Partition, topic: TopicDefinition, claim: PartitionClaim): void {
+    const { nodeId, cluster } = this.#options.coordinator;
+    const inMemory = topic.settings.storage === 'memory';
+    partition.lead({
+      epoch: claim.leaderEpoch,
+      selfId: nodeId,
+      replicas: [nodeId],
+      isr: [nodeId],
+      revision: 0,
+      minInsync: 1,
+      maxLagMs: Infinity,
+      cluster,
+      reserve: inMemory ? this.#reserve(topic.id, partition.partition, claim) : undefined,
+      onStepDown: () => undefined,
+    });
   }
 
   #reserve(topicId: string, index: number, claim: PartitionClaim): OffsetReserve {

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../kernel/errors.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
-import type { AppendOutcome } from '../partition/partition.ts';
-import type { Partition } from '../partition/partition.ts';
+import type { Acks } from '../partition/acknowledgements.ts';
+import type { AppendOutcome, Partition } from '../partition/partition.ts';
 import type { OpenTopic } from './open-topic.ts';
 
 /** Batches that wait for one topic to be created, bytes; more are refused with OVERLOADED. */
@@ -17,8 +17,7 @@ export interface PublishOutcome {
   readonly appendTimeMs: number;
 }
 
-/** When a publish is answered: 0 and 1 when the leader has stored it, 2 when all in-sync replicas have. */
-export type Acks = 0 | 1 | 2;
+export type { Acks } from '../partition/acknowledgements.ts';
 
 /** Takes the answer to one publish; called exactly once. */
 export type PublishCallback = (outcome: PublishOutcome | SluiceError) => void;
@@ -89,18 +88,18 @@ export class Publisher {
         publish.partition === undefined
           ? topic.choose(batch, this.#inflatedMaxBytes)
           : topic.partition(publish.partition);
-      stored = partition.append(batch);
+      stored = partition.append(batch, acks);
     } catch (error) {
       this.refuse(error, done);
       return;
     }
     const { kind, baseOffset, nextOffset, appendTimeMs } = stored;
     const outcome: PublishOutcome = { kind, partition: partition.partition, baseOffset, appendTimeMs };
-    if (acks === 0 || partition.isDurable(nextOffset)) {
+    if (partition.isAcknowledged(nextOffset, acks)) {
       done(outcome);
       return;
     }
-    partition.whenDurable(nextOffset, (error) => {
+    partition.whenAcknowledged(nextOffset, acks, (error) => {
       if (error) this.refuse(error, done);
       else done(outcome);
     });

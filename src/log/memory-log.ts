@@ -41,6 +41,7 @@ export class MemoryLog implements PartitionLog, ShrinkingLog {
   readonly #packer = new BatchPacker();
   readonly #epochs = new LeaderEpochs([]);
   readonly failure = undefined;
+  onLoss: ((end: number) => void) | undefined;
   #limits: RetentionLimits;
   #logStart: number;
   #logEnd: number;
@@ -161,6 +162,13 @@ export class MemoryLog implements PartitionLog, ShrinkingLog {
     }
     this.#logStart = Math.min(this.#logStart, this.#logEnd);
     this.#epochs.truncate(this.#logEnd);
+  }
+
+  reset(offset: number): void {
+    while (this.#batches.length > 0) this.#dropHead();
+    this.#epochs.truncate(-1);
+    this.#logStart = offset;
+    this.#logEnd = offset;
   }
 
   dropOldest(): boolean {

@@ -26,7 +26,7 @@ export interface RetentionLimits {
  * only drops the log's reference, so a reader that is in the middle of writing one out keeps it alive and nothing else.
  *
  * Memory answers every read at once; a log on disk may answer with a promise, and makes appends durable later
- * ({@link PartitionLog.whenDurable}). State changes only in `append`, `enforceRetention`, `configure`, `deleteBefore`, `truncate` and
+ * ({@link PartitionLog.whenDurable}). State changes only in `append`, `enforceRetention`, `configure`, `deleteBefore`, `truncate`, `reset` and
  * `close`; on disk also when a write has failed: `logEnd` then goes back to `durableEnd`.
  */
 export interface PartitionLog {
@@ -42,6 +42,11 @@ export interface PartitionLog {
   readonly failure: SluiceError | undefined;
   /** Bytes that the retained batches cost, including what the log keeps about each of them. */
   readonly retainedBytes: number;
+  /**
+   * Told when a fault has cost what `durableEnd` had promised, which can be where the topic's `flush` is not `always`: the log ends at `end`
+   * now, and nothing has been appended since. Memory: never.
+   */
+  onLoss: ((end: number) => void) | undefined;
 
   /**
    * Appends one stamped batch whose base offset is `logEnd`, then drops what retention no longer keeps.
@@ -85,6 +90,8 @@ export interface PartitionLog {
   deleteBefore(offset: number): void;
   /** Takes back everything at or above `offset`, from the batch on that holds it. @throws STORAGE_FAILED, STORAGE_FULL */
   truncate(offset: number): void | Promise<void>;
+  /** Forgets everything: the log is empty then and begins at `offset`, which may be anywhere. @throws STORAGE_FAILED, STORAGE_FULL */
+  reset(offset: number): void | Promise<void>;
   /** Lets go of everything, on disk after it is safe there; nothing may be called after it. Idempotent. */
   close(): void | Promise<void>;
 }

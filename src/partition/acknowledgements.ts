@@ -1,5 +1,6 @@
-import type { SluiceError } from '../kernel/errors.ts';
+import { SluiceError } from '../kernel/errors.ts';
 import { DurableWaiters } from '../log/disk/durable-waiters.ts';
+import type { PartitionLog } from '../log/partition-log.ts';
 
 /** When a publish is answered: 0 at once, 1 when the leader has stored it, 2 when all in-sync replicas have. */
 export type Acks = 0 | 1 | 2;
@@ -7,42 +8,58 @@ export type Acks = 0 | 1 | 2;
 /** Takes what became of a publish; called exactly once. */
 export type AckCallback = (error: SluiceError | undefined) => void;
 
-/** How far a partition's batches are acknowledged. Offsets are exclusive. */
-export interface AckProgress {
-  readonly durableEnd: number;
+/** What decides whether a publish can be answered. */
+export interface AckSource {
+  readonly log: Pick<PartitionLog, 'durableEnd' | 'logEnd' | 'failure'>;
   readonly highWatermark: number;
+  /** Why nothing is acknowledged now. */
+  refusal(acks: Acks): SluiceError | undefined;
 }
 
 /** Publishes that wait for their answer; what they hold of memory is bounded where they come in. */
 export class Acknowledgements {
+  readonly #source: AckSource;
   readonly #stored = new DurableWaiters();
   readonly #replicated = new DurableWaiters();
 
-  /** Takes in a publish that ends at `nextOffset`. */
-  add(nextOffset: number, acks: 1 | 2, callback: AckCallback): void {
-    (acks === 1 ? this.#stored : this.#replicated).add(nextOffset, callback);
+  constructor(source: AckSource) {
+    this.#source = source;
   }
 
-  /**
-   * Answers those that have come far enough.
-   * @param refusal why nothing may be acknowledged now: then all are answered with it
-   */
-  settle(progress: AckProgress, refusal: (acks: Acks) => SluiceError | undefined): void {
-    if (this.#stored.length > 0) {
-      const error = refusal(1);
-      if (error) this.#stored.fail(error);
-      else this.#stored.reached(progress.durableEnd);
-    }
-    if (this.#replicated.length > 0) {
-      const error = refusal(2);
-      if (error) this.#replicated.fail(error);
-      else this.#replicated.reached(progress.highWatermark);
-    }
+  /** Whether a publish that ends at `nextOffset` may be answered now. */
+  isReached(nextOffset: number, acks: Acks): boolean {
+    if (acks === 0) return true;
+    const { log, highWatermark } = this.#source;
+    return nextOffset <= (acks === 1 ? log.durableEnd : highWatermark) && !this.#source.refusal(acks);
+  }
+
+  /** Calls back once it may be, or it is known that it will not be; at once where that is so now. */
+  whenReached(nextOffset: number, acks: Acks, callback: AckCallback): void {
+    const { log } = this.#source;
+    const refusal = acks === 0 ? undefined : this.#source.refusal(acks);
+    if (refusal) callback(refusal);
+    else if (this.isReached(nextOffset, acks)) callback(undefined);
+    else if (nextOffset <= log.logEnd)
+      (acks === 1 ? this.#stored : this.#replicated).add(nextOffset, callback);
+    else
+      callback(log.failure ?? new SluiceError('UNAVAILABLE', 'what was sent was taken back; send it again'));
+  }
+
+  /** Answers those that have come far enough; when nothing may be acknowledged now, all. */
+  settle(): void {
+    if (this.#stored.length > 0) this.#settle(this.#stored, this.#source.log.durableEnd, 1);
+    if (this.#replicated.length > 0) this.#settle(this.#replicated, this.#source.highWatermark, 2);
   }
 
   /** Answers with an error; with `above` only those that end above that offset. */
   fail(error: SluiceError, above?: number): void {
     this.#stored.fail(error, above);
     this.#replicated.fail(error, above);
+  }
+
+  #settle(waiting: DurableWaiters, offset: number, acks: Acks): void {
+    const refusal = this.#source.refusal(acks);
+    if (refusal) waiting.fail(refusal);
+    else waiting.reached(offset);
   }
 }

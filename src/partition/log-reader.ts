@@ -28,6 +28,8 @@ export class LogReader implements PartitionReader, Waiter {
   #nextOffset: number;
   /** Bytes passed over since a batch was handed out. */
   #skippedBytes = 0;
+  /** Since the read began that is under way, what was there has become something else. */
+  #isOvertaken = false;
   #scanTimer: Timer | undefined;
   #ended: ReadResult | undefined;
 
@@ -69,9 +71,10 @@ export class LogReader implements PartitionReader, Waiter {
       const from = this.#readFrom();
       const found = this.#source.log.read(from, upTo, this.#readBytes(maxBytes));
       if (found instanceof Promise) {
+        this.#isOvertaken = false;
         return found.then(
           (batches) => this.#takeLate(from, batches, upTo) ?? this.read(maxBytes),
-          (error: unknown) => this.#fail(error),
+          (error: unknown) => (this.#isOvertaken ? this.read(maxBytes) : this.#fail(error)),
         );
       }
       const result = this.#take(found, upTo, startedMs);
@@ -101,7 +104,9 @@ export class LogReader implements PartitionReader, Waiter {
   }
 
   cutOff(end: number): void {
-    if (this.#ended || this.#nextOffset <= end) return;
+    this.#isOvertaken = true;
+    // A scan that has looked further would leave out what comes in place of what it saw.
+    if (this.#ended || Math.max(this.#nextOffset, this.#scan?.end ?? 0) <= end) return;
     this.#end('OFFSET_OUT_OF_RANGE');
     this.onReadable?.();
   }
@@ -148,7 +153,7 @@ export class LogReader implements PartitionReader, Waiter {
   /** What was waited for takes no time from what comes after it. */
   #takeLate(from: number, batches: readonly Buffer[], upTo: number): ReadResult | undefined {
     // Deleted while it was read: what came, or that nothing came, says nothing about what is missing in between.
-    if (this.#source.log.logStart > from) return undefined;
+    if (this.#source.log.logStart > from || this.#isOvertaken) return undefined;
     return this.#take(batches, upTo, this.#source.clock.monotonicMs());
   }
 

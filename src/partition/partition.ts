@@ -1,94 +1,94 @@
+import type { PartitionEntry } from '../coordination/cluster.ts';
 import type { Clock } from '../kernel/clock.ts';
+import type { ErrorCode } from '../kernel/errors.ts';
 import { SluiceError } from '../kernel/errors.ts';
-import type { ByteBudget } from '../log/byte-budget.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
-import type { BatchHeader } from '../wire/record-batch.ts';
-import { NO_PRODUCER, batchBaseOffset, stampBatch, verifyBatch } from '../wire/record-batch.ts';
-import { RecordBatch } from '../wire/record-batch-decoder.ts';
-import { KeyScan } from './key-scan.ts';
-import { LogReader } from './log-reader.ts';
+import type { AckCallback, Acks } from './acknowledgements.ts';
+import { Acknowledgements } from './acknowledgements.ts';
+import { BatchIntake } from './batch-intake.ts';
+import type { LeadershipStart } from './leadership.ts';
 import type { OffsetReserve } from './offset-reserve.ts';
-import type { ProducerWindow, StoredBatch } from './producer-window.ts';
+import type {
+  AppendOutcome,
+  LeaderPosition,
+  PartitionParts,
+  PartitionRole,
+  PartitionSettings,
+  PartitionWatcher,
+} from './partition-parts.ts';
+import { PartitionReaders } from './partition-readers.ts';
 import type { PartitionReader, Start } from './reader.ts';
 import type { KeyPredicate, PartitionCounters, ReaderSource, Waiter } from './reader-source.ts';
+import { Replica } from './replica.ts';
 
-/** What an append did. */
-export interface AppendOutcome {
-  /** `duplicate`: this idempotent batch had been stored before; the other fields are those of then. */
-  readonly kind: 'appended' | 'duplicate';
-  readonly baseOffset: number;
-  /** Exclusive end of the batch's offsets. */
-  readonly nextOffset: number;
-  /** Milliseconds since 1970 where the topic stamps append time, else 0. */
-  readonly appendTimeMs: number;
-}
-
-/** What may change while a partition lives. */
-export interface PartitionSettings {
-  readonly batchMaxBytes: number;
-  readonly timestamps: 'create' | 'append';
-}
-
-/** What a partition is made of. */
-export interface PartitionParts {
-  readonly topic: string;
-  readonly partition: number;
-  readonly leaderEpoch: number;
-  readonly settings: PartitionSettings;
-  /** Bound for what a batch may inflate to where records are looked at. */
-  readonly inflatedMaxBytes: number;
-  readonly clock: Clock;
-  readonly log: PartitionLog;
-  readonly producers: ProducerWindow;
-  /** Undefined for a log that survives a restart itself. */
-  readonly reserve: OffsetReserve | undefined;
-  readonly counters: PartitionCounters;
-  /** Bounds what all last-per-key scans keep in memory together. */
-  readonly scanBudget: ByteBudget;
-}
+export type { AppendOutcome, PartitionParts } from './partition-parts.ts';
 
 /**
- * The leader of one partition: takes batches, gives them offsets, and lets readers see what is below the high watermark.
+ * One node's replica of a partition, through all roles: the leader takes batches and gives them offsets, a follower takes what the leader has
+ * stored; readers see what is below the high watermark, whatever the role.
+ *
+ *     idle ─ lead ─> leader ─ another leader, lease lost, data lost ─> idle ─ follow ─> follower
  *
  * Everything runs to its end within one call, so an append is never seen half done. A refused batch has changed nothing.
  */
 export class Partition implements ReaderSource {
   readonly topic: string;
+  readonly topicId: string;
   readonly partition: number;
-  readonly leaderEpoch: number;
   readonly inflatedMaxBytes: number;
   readonly clock: Clock;
   readonly log: PartitionLog;
   readonly counters: PartitionCounters;
-  readonly #scanBudget: ByteBudget;
-  readonly #producers: ProducerWindow;
-  readonly #reserve: OffsetReserve | undefined;
-  readonly #readers = new Set<Waiter>();
-  /** Readers that have said idle; swapped against the spare set on a wake-up, so that nothing is allocated for it. */
-  #waiting = new Set<Waiter>();
-  #spare: Set<Waiter> | undefined = new Set<Waiter>();
-  #settings: PartitionSettings;
-  #highWatermark: number;
+  readonly #intake: BatchIntake;
+  readonly #readers: PartitionReaders;
+  readonly #publishes: Acknowledgements;
+  readonly #replica: Replica;
+  readonly #watchers = new Set<PartitionWatcher>();
+  #reserve: OffsetReserve | undefined;
   #closed = false;
   #closing: void | Promise<void> = undefined;
-  /** One for all batches, because every batch on its way to the disk waits with it. */
-  readonly #onDurable = (error: SluiceError | undefined): void => {
-    if (!error) this.#moveHighWatermark();
-  };
 
   constructor(parts: PartitionParts) {
     this.topic = parts.topic;
+    this.topicId = parts.topicId;
     this.partition = parts.partition;
-    this.leaderEpoch = parts.leaderEpoch;
     this.inflatedMaxBytes = parts.inflatedMaxBytes;
     this.clock = parts.clock;
     this.log = parts.log;
     this.counters = parts.counters;
-    this.#scanBudget = parts.scanBudget;
-    this.#producers = parts.producers;
-    this.#reserve = parts.reserve;
-    this.#settings = parts.settings;
-    this.#highWatermark = parts.log.durableEnd;
+    this.#intake = new BatchIntake(parts);
+    this.#readers = new PartitionReaders(this, parts.scanBudget);
+    this.#publishes = new Acknowledgements(this);
+    this.#replica = new Replica({
+      ...{ topicId: this.topicId, partition: this.partition, clock: this.clock, log: this.log },
+      onRisen: () => this.#readers.wake(),
+      onFallen: (end) => this.#readers.cutOff(end),
+      onLogFailed: (error) => this.#publishes.fail(error, this.log.durableEnd),
+      onNews: () => this.#news(),
+    });
+    this.log.onLoss = (end) => {
+      this.#replica.lose(end);
+      parts.onLoss?.(end);
+    };
+  }
+
+  get role(): PartitionRole {
+    return this.#replica.role;
+  }
+
+  /** Of the state that this replica leads, follows, or waits in. */
+  get leaderEpoch(): number {
+    return this.#replica.epoch;
+  }
+
+  /** Node ids, preferred leader first, as far as is known here. */
+  get replicas(): readonly string[] {
+    return this.#replica.replicas;
+  }
+
+  /** Node ids of the in-sync replicas, as far as is known here. */
+  get isr(): readonly string[] {
+    return this.#replica.isr;
   }
 
   get logStart(): number {
@@ -100,16 +100,18 @@ export class Partition implements ReaderSource {
     return this.log.logEnd;
   }
 
-  /** Exclusive offset up to which readers see the log. Falls only where a log on disk has lost what it had promised. */
+  /**
+   * Exclusive offset up to which readers see the log. Falls only where a log has lost what it had promised or, as a follower, goes back behind it.
+   */
   get highWatermark(): number {
-    return this.#highWatermark;
+    return this.#replica.highWatermark;
   }
 
   get retainedBytes(): number {
     return this.log.retainedBytes;
   }
 
-  /** Why it takes no batches now. */
+  /** Why it takes no batches now, whatever its role. */
   get failure(): SluiceError | undefined {
     return this.log.failure;
   }
@@ -124,84 +126,137 @@ export class Partition implements ReaderSource {
   }
 
   /**
+   * Begins to lead in an epoch that this node has claimed.
+   * @throws TypeError when the epoch is not later than the last; TOPIC_NOT_FOUND after close
+   */
+  lead(start: LeadershipStart): void {
+    this.#checkOpen();
+    this.#reserve = start.reserve;
+    this.#replica.lead(start);
+  }
+
+  /**
+   * Follows the leader of an epoch: takes only what {@link appendReplicated} brings. Waiting publishes are answered NOT_LEADER.
+   * @param epoch one that is over already is none
+   */
+  follow(epoch: number): void {
+    this.#replica.follow(epoch);
+  }
+
+  /**
+   * There is no leader now, or not this one any more. Waiting publishes are answered NOT_LEADER.
+   * @param epoch one that is over already is none
+   */
+  idle(epoch: number): void {
+    this.#replica.idle(epoch);
+  }
+
+  /** Takes over a stored state; one with another leader than this ends leading. */
+  stateChanged(entry: PartitionEntry): void {
+    this.#replica.stateChanged(entry);
+  }
+
+  /**
    * Checks, stamps and appends a batch, and wakes the readers that wait for it.
    *
    * @param batch exactly one batch as a client sent it; ownership passes, also when it is refused
-   * @returns where it was stored, now or before; durable only when {@link whenDurable} says so
-   * @throws CORRUPT_BATCH, BATCH_TOO_LARGE, UNKNOWN_CODEC, UNSUPPORTED (see `verifyBatch`); PRODUCER_FENCED, UNKNOWN_PRODUCER,
-   *   OUT_OF_ORDER_SEQUENCE (see `ProducerWindow`); STORAGE_FULL, STORAGE_FAILED, OVERLOADED; TOPIC_NOT_FOUND after close
+   * @param acks how its producer wants it acknowledged
+   * @returns where it was stored, now or before; acknowledged only when {@link whenAcknowledged} says so
+   * @throws NOT_LEADER; NOT_ENOUGH_REPLICAS with `acks` 2; CORRUPT_BATCH, BATCH_TOO_LARGE, UNKNOWN_CODEC, UNSUPPORTED (see `verifyBatch`);
+   *   PRODUCER_FENCED, UNKNOWN_PRODUCER, OUT_OF_ORDER_SEQUENCE (see `ProducerWindow`); STORAGE_FULL, STORAGE_FAILED, OVERLOADED;
+   *   TOPIC_NOT_FOUND after close
    */
-  append(batch: Buffer): AppendOutcome {
-    if (this.#closed) throw new SluiceError('TOPIC_NOT_FOUND', `topic ${this.topic} was deleted`);
-    if (this.log.failure) throw this.log.failure;
-    this.#checkEnd();
-    const header = verifyBatch(batch, {
-      batchMaxBytes: this.#settings.batchMaxBytes,
-      inflatedMaxBytes: this.inflatedMaxBytes,
-    });
-    const stored = header.producerId === NO_PRODUCER ? undefined : this.#producers.check(header);
-    if (stored) return this.#duplicate(stored);
-    const baseOffset = this.log.logEnd;
-    const nextOffset = baseOffset + header.recordCount;
-    this.#reserve?.take(nextOffset);
-    const appendTimeMs = this.#settings.timestamps === 'append' ? Math.floor(this.clock.now()) : undefined;
-    stampBatch(batch, baseOffset, this.leaderEpoch, appendTimeMs);
-    this.log.append(batch);
-    const outcome: AppendOutcome = {
-      kind: 'appended',
-      baseOffset,
-      nextOffset,
-      appendTimeMs: appendTimeMs ?? 0,
-    };
-    this.#account(header, outcome, batch.length);
-    this.#followLog();
+  append(batch: Buffer, acks: Acks = 1): AppendOutcome {
+    this.#checkOpen();
+    const refusal = this.refusal(acks) ?? this.log.failure;
+    if (refusal) throw refusal;
+    const outcome = this.#intake.append(batch, this.leaderEpoch, this.#reserve);
+    if (outcome.kind === 'appended') this.#replica.logMoved();
     return outcome;
   }
 
-  /** Whether everything below `offset` is as durable as the topic promises. */
-  isDurable(offset: number): boolean {
-    return offset <= this.log.durableEnd;
+  /** Why nothing is taken and acknowledged now: NOT_LEADER; NOT_ENOUGH_REPLICAS with `acks` 2. */
+  refusal(acks: Acks): SluiceError | undefined {
+    const { leadership } = this.#replica;
+    return leadership ? leadership.refusal(acks) : this.#notLeader();
+  }
+
+  /** Whether a publish that ends at `nextOffset` may be answered now. */
+  isAcknowledged(nextOffset: number, acks: Acks): boolean {
+    return this.#publishes.isReached(nextOffset, acks);
   }
 
   /**
-   * Calls back when everything below `offset` is as durable as the topic promises, or will not become so. In memory at once.
+   * Calls back when a publish that ends at `nextOffset` may be answered, or with why it will not be, at once where that is known.
+   *
+   * With `acks` 1 when it is as durable here as the topic promises, with 2 when it is so on all in-sync replicas and there are enough of
+   * them. It fails with NOT_LEADER, NOT_ENOUGH_REPLICAS, or what the log says: then the batch may be stored all the same.
    */
-  whenDurable(offset: number, callback: (error: SluiceError | undefined) => void): void {
-    this.log.whenDurable(offset, callback);
+  whenAcknowledged(nextOffset: number, acks: Acks, callback: AckCallback): void {
+    this.#publishes.whenReached(nextOffset, acks, callback);
   }
 
   /**
-   * Deletes what is below `offset`; readers that have not come so far get a gap.
+   * Follower: takes in batches as the leader has stored them, and how far its readers may see.
+   *
+   * @param batches in order, without those that are here already; may be none. Not looked into, but for header and CRC
+   * @throws CORRUPT_BATCH, STORAGE_FULL, STORAGE_FAILED, UNAVAILABLE: the batches before that one are appended
+   */
+  appendReplicated(batches: readonly Buffer[], leader: LeaderPosition): void {
+    this.#checkOpen();
+    if (this.role !== 'follower') throw new TypeError(`a replica that is ${this.role} follows nobody`);
+    this.#replica.tell(leader);
+    try {
+      for (const batch of batches) this.#intake.replicate(batch);
+    } finally {
+      this.#replica.logMoved();
+    }
+  }
+
+  /** Not as leader: takes back what is at or above `offset`. @throws STORAGE_FULL, STORAGE_FAILED */
+  truncateTo(offset: number): void | Promise<void> {
+    this.#checkNotLeading();
+    return this.#replica.truncateTo(offset);
+  }
+
+  /** Not as leader: forgets all, and begins anew at `offset`. @throws STORAGE_FULL, STORAGE_FAILED */
+  resetTo(offset: number): void | Promise<void> {
+    this.#checkNotLeading();
+    return this.#replica.resetTo(offset);
+  }
+
+  /**
+   * Leader: deletes what is below `offset`; readers that have not come so far get a gap.
    * @param offset at most the high watermark
-   * @throws OFFSET_OUT_OF_RANGE; TOPIC_NOT_FOUND after close
+   * @throws OFFSET_OUT_OF_RANGE, NOT_LEADER; TOPIC_NOT_FOUND after close
    */
   deleteBefore(offset: number): void {
-    if (this.#closed) throw new SluiceError('TOPIC_NOT_FOUND', `topic ${this.topic} was deleted`);
+    this.#checkOpen();
+    const refusal = this.refusal(1);
+    if (refusal) throw refusal;
     this.checkVisible(offset);
     this.log.deleteBefore(offset);
+    this.#news();
   }
 
   /** @throws OFFSET_OUT_OF_RANGE when `offset` is above the high watermark */
   checkVisible(offset: number): void {
-    if (offset <= this.#highWatermark) return;
+    if (offset <= this.highWatermark) return;
     throw new SluiceError(
       'OFFSET_OUT_OF_RANGE',
-      `offset ${offset} of ${this.topic}/${this.partition} is above the end, ${this.#highWatermark}`,
+      `offset ${offset} of ${this.topic}/${this.partition} is above the end, ${this.highWatermark}`,
     );
   }
 
   /**
-   * Opens a cursor.
+   * Opens a cursor, which stays open through all roles.
    *
    * @param keep which records the reader wants; undefined: all, and batches pass untouched
    * @returns a promise only where the log is on disk and has to be searched
    * @throws OFFSET_OUT_OF_RANGE when the start is above the log end; INVALID_ARGUMENT; TOPIC_NOT_FOUND after close
    */
   openReader(start: Start, keep?: KeyPredicate): PartitionReader | Promise<PartitionReader> {
-    const offset = this.offsetAt(start);
-    return typeof offset === 'number'
-      ? this.#openAt(offset, start, keep)
-      : offset.then((found) => this.#openAt(found, start, keep));
+    return this.#readers.open(start, keep);
   }
 
   /**
@@ -209,143 +264,97 @@ export class Partition implements ReaderSource {
    * @throws as {@link openReader}
    */
   offsetAt(start: Start): number | Promise<number> {
-    switch (start.at) {
-      case 'latest':
-        return this.#highWatermark;
-      case 'earliest':
-      case 'last-per-key':
-        return this.log.logStart;
-      case 'offset':
-        return this.#checkOffset(start.offset);
-      case 'timestamp':
-        return this.#offsetOfTimestamp(start.timestampMs);
-    }
+    return this.#readers.offsetAt(start);
+  }
+
+  /** Why a follower of `epoch` gets nothing here; undefined: it does. */
+  fetchRefusal(epoch: number): ErrorCode | undefined {
+    if (this.#closed || epoch > this.leaderEpoch) return 'UNAVAILABLE';
+    if (epoch < this.leaderEpoch || this.role !== 'leader') return 'NOT_LEADER';
+    return this.refusal(1) && 'UNAVAILABLE';
+  }
+
+  /** Leader: takes in how far a follower is; see `Leadership.report`. */
+  reportFollower(nodeId: string, durableOffset: number): void {
+    const { highWatermark } = this;
+    this.#replica.report(nodeId, durableOffset);
+    if (this.highWatermark > highWatermark) this.#news();
+  }
+
+  /** Leader: whether it is one of the stored in-sync replicas. */
+  isInsync(nodeId: string): boolean {
+    return this.#replica.leadership?.isInsync(nodeId) ?? false;
+  }
+
+  /** Tells `watcher` of news until {@link unwatch}. */
+  watch(watcher: PartitionWatcher): void {
+    this.#watchers.add(watcher);
+  }
+
+  unwatch(watcher: PartitionWatcher): void {
+    this.#watchers.delete(watcher);
   }
 
   /** Changes settings for batches that come from now on. */
   configure(settings: PartitionSettings): void {
-    this.#settings = settings;
+    this.#intake.settings = settings;
+    if (settings.minInsync !== undefined) this.#replica.leadership?.configure(settings.minInsync);
   }
 
   /** Drops what has become too old, in the log and of producers. Called now and then. */
   sweep(): void {
+    const { logStart } = this.log;
     this.log.enforceRetention();
-    this.#producers.expire();
+    this.#intake.expireProducers();
+    if (this.log.logStart !== logStart) this.#news();
   }
 
   /**
    * Ends all readers without an error, frees the log, and refuses everything from then on. Idempotent.
-   * @returns a promise only where the log has to make things safe first
+   * @returns a promise only where the log has to make things safe first; what becomes so is acknowledged
    */
   close(): void | Promise<void> {
     if (this.#closed) return this.#closing;
     this.#closed = true;
-    this.#wake();
-    this.#readers.clear();
+    this.#readers.close();
+    this.#news();
     const closing = this.log.close();
     // Until then it is needed for the log's last snapshot.
-    if (closing) this.#closing = closing.finally(() => this.#producers.clear());
-    else this.#producers.clear();
+    if (closing) this.#closing = closing.finally(() => this.#finish());
+    else this.#finish();
     return this.#closing;
   }
 
   wait(reader: Waiter): void {
-    this.#waiting.add(reader);
+    this.#readers.wait(reader);
   }
 
   forget(reader: Waiter): void {
-    this.#waiting.delete(reader);
-    this.#readers.delete(reader);
+    this.#readers.forget(reader);
   }
 
-  #duplicate(stored: StoredBatch): AppendOutcome {
-    this.counters.duplicates++;
-    const { baseOffset, recordCount, appendTimeMs } = stored;
-    return { kind: 'duplicate', baseOffset, nextOffset: baseOffset + recordCount, appendTimeMs };
+  /** Something has changed that publishes or followers may wait for. */
+  #news(): void {
+    this.#publishes.settle();
+    for (const watcher of this.#watchers) watcher.partitionChanged();
   }
 
-  #account(header: BatchHeader, outcome: AppendOutcome, bytes: number): void {
-    if (header.producerId !== NO_PRODUCER) {
-      this.#producers.record(header, outcome.baseOffset, outcome.appendTimeMs);
-    }
-    this.counters.batchesIn++;
-    this.counters.recordsIn += header.recordCount;
-    this.counters.bytesIn += bytes;
+  #finish(): void {
+    this.#replica.close();
+    this.#publishes.fail(new SluiceError('CLOSED', `${this.topic}/${this.partition} was closed`));
+    this.#intake.close();
   }
 
-  /** On one node the high watermark is what is durable; readers see nothing that a crash could take back. */
-  #followLog(): void {
-    if (this.log.durableEnd < this.log.logEnd) this.log.whenDurable(this.log.logEnd, this.#onDurable);
-    else this.#moveHighWatermark();
-  }
-
-  #moveHighWatermark(): void {
-    if (this.log.durableEnd <= this.#highWatermark) return;
-    this.#highWatermark = this.log.durableEnd;
-    this.#wake();
-  }
-
-  /** A log that was not synced may come back shorter than what readers have seen: they must not take other records for those. */
-  #checkEnd(): void {
-    const end = this.log.logEnd;
-    if (end >= this.#highWatermark) return;
-    this.#highWatermark = end;
-    for (const reader of [...this.#readers]) reader.cutOff(end);
-  }
-
-  #wake(): void {
-    const woken = this.#waiting;
-    if (woken.size === 0) return;
-    this.#waiting = this.#spare ?? new Set();
-    this.#spare = undefined;
-    for (const reader of woken) reader.wake();
-    woken.clear();
-    this.#spare = woken;
-  }
-
-  #openAt(offset: number, start: Start, keep: KeyPredicate | undefined): PartitionReader {
+  #checkOpen(): void {
     if (this.#closed) throw new SluiceError('TOPIC_NOT_FOUND', `topic ${this.topic} was deleted`);
-    const scan =
-      start.at === 'last-per-key'
-        ? new KeyScan(offset, this.#highWatermark, keep, this.#scanBudget)
-        : undefined;
-    const reader = new LogReader(this, offset, keep, scan);
-    this.#readers.add(reader);
-    return reader;
   }
 
-  #checkOffset(offset: number): number {
-    if (!Number.isSafeInteger(offset) || offset < 0) {
-      throw new SluiceError('INVALID_ARGUMENT', `${offset} is not an offset`);
-    }
-    if (offset > this.log.logEnd) {
-      throw new SluiceError(
-        'OFFSET_OUT_OF_RANGE',
-        `offset ${offset} of ${this.topic}/${this.partition} is above the log end ${this.log.logEnd}`,
-      );
-    }
-    return offset;
+  #checkNotLeading(): void {
+    this.#checkOpen();
+    if (this.role === 'leader') throw new TypeError('a leader takes nothing back');
   }
 
-  #offsetOfTimestamp(timestampMs: number): number | Promise<number> {
-    const upTo = this.#highWatermark;
-    const toOffset = (batch: Buffer | undefined) =>
-      batch ? firstRecordAt(batch, timestampMs, this.inflatedMaxBytes) : upTo;
-    const found = this.log.findTimestamp(timestampMs, upTo);
-    return found instanceof Promise ? found.then(toOffset) : toOffset(found);
+  #notLeader(): SluiceError {
+    return new SluiceError('NOT_LEADER', `this node does not lead ${this.topic}/${this.partition}`);
   }
-}
-
-/** Offset of the first record with that time or later; that of the batch when its records cannot be read. */
-function firstRecordAt(bytes: Buffer, timestampMs: number, inflatedMaxBytes: number): number {
-  try {
-    const batch = new RecordBatch(bytes, { inflatedMaxBytes, verifyCrc: false });
-    if (!batch.header.appendTime) {
-      const cursor = batch.cursor();
-      while (cursor.next()) if (cursor.timestampMs >= timestampMs) return cursor.offset;
-    }
-  } catch {
-    // Whoever reads it will be told; the batch is where the time is, as far as its header says.
-  }
-  return batchBaseOffset(bytes);
 }

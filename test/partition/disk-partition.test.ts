@@ -33,25 +33,28 @@ let clock: FakeClock;
 let disk: FakeDisk;
 let partition: Partition;
 
-async function open(): Promise<void> {
+async function open(
+  flush: DiskLogSettings['flush'] = 'always',
+  onLoss?: (end: number) => void,
+): Promise<void> {
   const producers = new ProducerWindow(clock, 100, { producers: 0, maxProducers: 100 });
   const log = await DiskLog.open({
     directory: '/topics/orders/0',
     clock,
     firstOffset: 0,
-    settings: SETTINGS,
+    settings: { ...SETTINGS, flush },
     state: producers,
     shared: createDiskShared(disk, { ...DEFAULT_DISK_LIMITS, tailBytes: 0 }),
     observer: OBSERVER,
   });
-  partition = openPartition({ clock, log, producers });
+  partition = openPartition({ clock, log, producers, onLoss });
 }
 
 /** Appends and waits until it is stored. @returns the base offset, or the code of why it is not */
 async function store(batch: Buffer): Promise<number | string> {
   const { baseOffset, nextOffset } = partition.append(batch);
   return new Promise((resolve) => {
-    partition.whenDurable(nextOffset, (error) => resolve(error ? error.code : baseOffset));
+    partition.whenAcknowledged(nextOffset, 1, (error) => resolve(error ? error.code : baseOffset));
   });
 }
 
@@ -93,7 +96,7 @@ describe('a partition on disk', () => {
   it('shows a batch to readers before it is acknowledged', async () => {
     partition.append(batchOf(1));
     const seen = await new Promise((resolve) => {
-      partition.whenDurable(1, () => resolve(partition.highWatermark));
+      partition.whenAcknowledged(1, 1, () => resolve(partition.highWatermark));
     });
     expect(seen).toBe(1);
   });
@@ -200,16 +203,45 @@ describe('a reader that is behind', () => {
 });
 
 describe('a log that came back shorter than what it had promised', () => {
-  it('ends readers who were beyond, before others take the offsets', async () => {
+  /** Two batches that are safe, then two that only the system has, then a disk that loses those. */
+  async function loseTwo(readers: () => void, onLoss?: (end: number) => void): Promise<void> {
+    await partition.close();
+    disk = new FakeDisk();
+    await disk.makeDirectory('/topics/orders');
+    await open('interval', onLoss);
     await store(batchOf(2));
     await store(batchOf(2));
-    const [ahead, behind] = [readerAt('latest'), readerAt('earliest')];
-    readNow(ahead);
+    clock.advance(2000);
+    await turns(20);
+    await store(batchOf(2));
+    await store(batchOf(2));
+    readers();
+    disk.fail({ code: 'EIO', kinds: ['sync'], path: /\.log$/, times: 1 });
+    clock.advance(1000);
+    await turns(20);
+    disk.dropCaches();
+    await heal();
+  }
+
+  it('ends readers who were beyond at once, and no others', async () => {
+    let [ahead, behind]: PartitionReader[] = [];
     let woken = 0;
-    ahead.onReadable = () => woken++;
-    await partition.log.truncate(2);
-    await store(batchOf(2));
-    expect([woken, readNow(ahead)]).toEqual([1, { kind: 'ended', code: 'OFFSET_OUT_OF_RANGE' }]);
-    expect((await behind.read(1e6)).kind).toBe('batches');
+    const told: number[] = [];
+    await loseTwo(
+      () => {
+        [ahead, behind] = [readerAt('latest'), readerAt('earliest')];
+        readNow(ahead);
+        ahead.onReadable = () => woken++;
+      },
+      (end) => told.push(end),
+    );
+    expect([woken, readNow(ahead!)]).toEqual([1, { kind: 'ended', code: 'OFFSET_OUT_OF_RANGE' }]);
+    expect((await behind!.read(1e6)).kind).toBe('batches');
+    expect([partition.highWatermark, partition.logEnd, told]).toEqual([4, 4, [4]]);
+  });
+
+  it('goes on with what comes next', async () => {
+    await loseTwo(() => undefined);
+    expect([await store(batchOf(1)), partition.highWatermark]).toEqual([4, 5]);
   });
 });

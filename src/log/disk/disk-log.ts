@@ -49,6 +49,7 @@ export class DiskLog implements PartitionLog, WriterHost {
   readonly clock: Clock;
   settings: DiskLogSettings;
   failure: SluiceError | undefined;
+  onLoss: ((end: number) => void) | undefined;
   readonly #options: DiskLogOptions;
   readonly #store: SegmentStore;
   readonly #writer: LogWriter;
@@ -258,6 +259,10 @@ export class DiskLog implements PartitionLog, WriterHost {
     });
   }
 
+  reset(offset: number): never {
+    throw new SluiceError('UNSUPPORTED', `a log on disk cannot begin anew at ${offset} yet`);
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -360,11 +365,16 @@ export class DiskLog implements PartitionLog, WriterHost {
     if (this.#closing) return;
     const { shared } = this.#options;
     const { active } = this.#store;
+    const promisedEnd = this.#durableEnd;
     const doubtful = this.#doubtful?.segment === active ? this.#doubtful : undefined;
     // What was acknowledged without being synced may be gone: the system takes for clean what it could not write.
     const loss = doubtful && (await findLoss(shared, doubtful));
     if (loss) this.#onCorrupt(active.path, loss.position, loss.reason);
-    await this.#goBack(Math.min(this.#durableEnd, loss?.nextOffset ?? Infinity));
+    try {
+      await this.#goBack(Math.min(promisedEnd, loss?.nextOffset ?? Infinity));
+    } finally {
+      if (this.#durableEnd < promisedEnd) this.onLoss?.(this.#durableEnd);
+    }
     // And what can still be read would never be written by it: a sync after one that failed says nothing.
     if (doubtful) await rewritePart(shared.files, active.path, doubtful.position, active.bytes);
     this.#doubtful = undefined;

@@ -1,0 +1,129 @@
+import { SluiceError } from '../kernel/errors.ts';
+import type { ByteBudget } from '../log/byte-budget.ts';
+import { batchBaseOffset } from '../wire/record-batch.ts';
+import { RecordBatch } from '../wire/record-batch-decoder.ts';
+import { KeyScan } from './key-scan.ts';
+import { LogReader } from './log-reader.ts';
+import type { PartitionReader, Start } from './reader.ts';
+import type { KeyPredicate, ReaderSource, Waiter } from './reader-source.ts';
+
+/** The cursors of one partition, and which of them wait. */
+export class PartitionReaders {
+  readonly #source: ReaderSource;
+  readonly #scanBudget: ByteBudget;
+  readonly #open = new Set<Waiter>();
+  /** Readers that have said idle; swapped against the spare set on a wake-up, so that nothing is allocated for it. */
+  #waiting = new Set<Waiter>();
+  #spare: Set<Waiter> | undefined = new Set<Waiter>();
+
+  /** @param scanBudget bounds what all last-per-key scans keep in memory together */
+  constructor(source: ReaderSource, scanBudget: ByteBudget) {
+    this.#source = source;
+    this.#scanBudget = scanBudget;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** @throws OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT; TOPIC_NOT_FOUND when the partition has closed meanwhile */
+  open(start: Start, keep: KeyPredicate | undefined): PartitionReader | Promise<PartitionReader> {
+    const offset = this.offsetAt(start);
+    return typeof offset === 'number'
+      ? this.#openAt(offset, start, keep)
+      : offset.then((found) => this.#openAt(found, start, keep));
+  }
+
+  /** @throws OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT */
+  offsetAt(start: Start): number | Promise<number> {
+    switch (start.at) {
+      case 'latest':
+        return this.#source.highWatermark;
+      case 'earliest':
+      case 'last-per-key':
+        return this.#source.log.logStart;
+      case 'offset':
+        return this.#checkOffset(start.offset);
+      case 'timestamp':
+        return this.#offsetOfTimestamp(start.timestampMs);
+    }
+  }
+
+  wait(reader: Waiter): void {
+    this.#waiting.add(reader);
+  }
+
+  forget(reader: Waiter): void {
+    this.#waiting.delete(reader);
+    this.#open.delete(reader);
+  }
+
+  wake(): void {
+    const woken = this.#waiting;
+    if (woken.size === 0) return;
+    this.#waiting = this.#spare ?? new Set();
+    this.#spare = undefined;
+    for (const reader of woken) reader.wake();
+    woken.clear();
+    this.#spare = woken;
+  }
+
+  /** What was at and above `end` is not there any more; who was beyond must not take other records for it. */
+  cutOff(end: number): void {
+    for (const reader of [...this.#open]) reader.cutOff(end);
+  }
+
+  /** Wakes all, who then find the partition closed. */
+  close(): void {
+    this.wake();
+    this.#open.clear();
+  }
+
+  #openAt(offset: number, start: Start, keep: KeyPredicate | undefined): PartitionReader {
+    const source = this.#source;
+    if (source.closed) throw new SluiceError('TOPIC_NOT_FOUND', `topic ${source.topic} was deleted`);
+    const scan =
+      start.at === 'last-per-key'
+        ? new KeyScan(offset, source.highWatermark, keep, this.#scanBudget)
+        : undefined;
+    const reader = new LogReader(source, offset, keep, scan);
+    this.#open.add(reader);
+    return reader;
+  }
+
+  #checkOffset(offset: number): number {
+    if (!Number.isSafeInteger(offset) || offset < 0) {
+      throw new SluiceError('INVALID_ARGUMENT', `${offset} is not an offset`);
+    }
+    const { topic, partition, log } = this.#source;
+    if (offset > log.logEnd) {
+      throw new SluiceError(
+        'OFFSET_OUT_OF_RANGE',
+        `offset ${offset} of ${topic}/${partition} is above the log end ${log.logEnd}`,
+      );
+    }
+    return offset;
+  }
+
+  #offsetOfTimestamp(timestampMs: number): number | Promise<number> {
+    const { log, inflatedMaxBytes, highWatermark: upTo } = this.#source;
+    const toOffset = (batch: Buffer | undefined) =>
+      batch ? firstRecordAt(batch, timestampMs, inflatedMaxBytes) : upTo;
+    const found = log.findTimestamp(timestampMs, upTo);
+    return found instanceof Promise ? found.then(toOffset) : toOffset(found);
+  }
+}
+
+/** Offset of the first record with that time or later; that of the batch when its records cannot be read. */
+function firstRecordAt(bytes: Buffer, timestampMs: number, inflatedMaxBytes: number): number {
+  try {
+    const batch = new RecordBatch(bytes, { inflatedMaxBytes, verifyCrc: false });
+    if (!batch.header.appendTime) {
+      const cursor = batch.cursor();
+      while (cursor.next()) if (cursor.timestampMs >= timestampMs) return cursor.offset;
+    }
+  } catch {
+    // Whoever reads it will be told; the batch is where the time is, as far as its header says.
+  }
+  return batchBaseOffset(bytes);
+}
