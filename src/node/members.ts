@@ -1,6 +1,6 @@
 import type { Cluster, ClusterNode } from '../coordination/cluster.ts';
 import type { NodeUrls } from '../gateway/quic/gateway-context.ts';
-import type { Clock, Timer } from '../kernel/clock.ts';
+import type { Clock } from '../kernel/clock.ts';
 
 /** Nodes that a client is sent to when this one goes: enough to choose from. */
 const MAX_ALTERNATIVES = 16;
@@ -27,36 +27,47 @@ export function alternativesTo(self: Self, cluster: Pick<Cluster, 'nodes'>): rea
   return ordered.slice(0, MAX_ALTERNATIVES).flatMap(({ clientUrls }) => clientUrls);
 }
 
+/** Of a cluster as much as handing over takes. */
+type Heirs = Pick<
+  Cluster,
+  'announce' | 'nodes' | 'watchNodes' | 'partitionStates' | 'watchPartitions' | 'leaseHeld'
+>;
+
 /**
- * Tells the cluster that this node wants to hand over what it leads, and waits until it leads nothing.
+ * Tells the cluster that this node wants to hand over what it leads, and waits until it leads nothing, or nobody is left who could take it.
  *
  * @param timeoutMs longest wait; 0: it is only told
  * @returns partitions that it still leads
+ * @throws UNAVAILABLE, TIMEOUT when the cluster cannot be told
  */
 export async function handOver(
   nodeId: string,
-  cluster: Pick<Cluster, 'announce' | 'nodes' | 'partitionStates' | 'watchPartitions' | 'leaseHeld'>,
+  cluster: Heirs,
   clock: Clock,
   timeoutMs: number,
 ): Promise<number> {
   await cluster.announce({ draining: true });
   const led = (): number => cluster.partitionStates().filter(({ state }) => state.leader === nodeId).length;
-  const somebodyElse = cluster.nodes().some((node) => node.nodeId !== nodeId && !node.draining);
-  if (led() === 0 || !somebodyElse) return led();
-  let timer: Timer | undefined;
-  await new Promise<void>((resolve) => {
-    const unwatch = cluster.watchPartitions(() => {
-      if (led() > 0 && cluster.leaseHeld) return;
-      unwatch();
-      resolve();
-    });
-    timer = clock.setTimer(timeoutMs, () => {
-      unwatch();
-      resolve();
-    });
-  });
-  timer?.cancel();
+  const hasHeirs = (): boolean => cluster.nodes().some((node) => node.nodeId !== nodeId && !node.draining);
+  const isOver = (): boolean => led() === 0 || !hasHeirs() || !cluster.leaseHeld;
+  if (!isOver()) await untilChanged(cluster, isOver, clock, timeoutMs);
   return led();
+}
+
+/** Resolves when a change of nodes or partitions has made `isOver` true, at the latest after `timeoutMs`. */
+function untilChanged(cluster: Heirs, isOver: () => boolean, clock: Clock, timeoutMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      for (const unwatch of unwatches) unwatch();
+      timer.cancel();
+      resolve();
+    };
+    const look = (): void => {
+      if (isOver()) end();
+    };
+    const unwatches = [cluster.watchPartitions(look), cluster.watchNodes(look)];
+    const timer = clock.setTimer(timeoutMs, end);
+  });
 }
 
 function others(self: Self, cluster: Pick<Cluster, 'nodes'>): ClusterNode[] {

@@ -1,5 +1,6 @@
 import type {
   ClusterNode,
+  NodeChange,
   NodeDescription,
   PartitionChange,
   PartitionEntry,
@@ -29,6 +30,7 @@ export class FakeCluster {
   leaders: (string | null)[] = [];
   readonly announced: Partial<NodeDescription>[] = [];
   readonly #watchers = new Set<(change: PartitionChange) => void>();
+  readonly #nodeWatchers = new Set<(change: NodeChange) => void>();
 
   constructor(members: ClusterNode[]) {
     this.members = members;
@@ -57,8 +59,19 @@ export class FakeCluster {
     return () => void this.#watchers.delete(listener);
   }
 
+  watchNodes(listener: (change: NodeChange) => void): Unwatch {
+    this.#nodeWatchers.add(listener);
+    return () => void this.#nodeWatchers.delete(listener);
+  }
+
   get watchers(): number {
-    return this.#watchers.size;
+    return this.#watchers.size + this.#nodeWatchers.size;
+  }
+
+  /** A member says something else of itself. */
+  alter(node: ClusterNode): void {
+    this.members = this.members.map((one) => (one.nodeId === node.nodeId ? node : one));
+    for (const watcher of [...this.#nodeWatchers]) watcher({ kind: 'altered', node });
   }
 
   /** A partition has another leader. */

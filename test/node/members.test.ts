@@ -57,6 +57,18 @@ describe('handing over', () => {
     expect([await left, cluster.watchers]).toEqual([1, 0]);
   });
 
+  it('ends when all others go too', async () => {
+    const cluster = new FakeCluster([member('a'), member('b'), member('c')]);
+    cluster.leaders = ['a'];
+    const { left, isOver } = start(cluster);
+    await Promise.resolve();
+    cluster.alter(member('b', { draining: true }));
+    await Promise.resolve();
+    expect(isOver()).toBe(false);
+    cluster.alter(member('c', { draining: true }));
+    expect([await left, cluster.watchers]).toEqual([1, 0]);
+  });
+
   it('ends with the membership', async () => {
     const cluster = new FakeCluster([member('a'), member('b')]);
     cluster.leaders = ['a', 'a'];
