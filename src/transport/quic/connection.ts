@@ -20,7 +20,7 @@ import { PeerAddress } from './peer-address.ts';
 import type { ResetTokens } from './stateless-reset.ts';
 import type { Side } from './stream.ts';
 import { StreamTable } from './stream-table.ts';
-import type { TurnScheduler, TurnTaker } from './turn-scheduler.ts';
+import type { SendOutcome, TurnScheduler, TurnTaker } from './turn-scheduler.ts';
 import type { UdpSocket } from './udp-socket.ts';
 
 const MAX_REASON_BYTES = 256;
@@ -30,6 +30,8 @@ const APPLICATION_ERROR = 0x0c;
 const NO_REASON = Buffer.alloc(0);
 /** A client takes itself for connected after this long, even if the server has given no sign that it accepted the client. */
 const CONFIRMATION_MS = 1_000;
+/** Who sends no more than this in one turn keeps nobody waiting. */
+const LITTLE_BYTES = 32 * 1024;
 
 /** What all connections of a transport share. */
 export interface ConnectionContext {
@@ -82,6 +84,7 @@ export class QuicConnection implements Connection, TurnTaker {
   readonly scheme = 'quic';
   dirty = false;
   inLine = false;
+  bulky = false;
   arrivalLimitBytes = Infinity;
   onDatagram: ((bytes: Buffer) => void) | undefined;
   onClose: ((reason: CloseReason) => void) | undefined;
@@ -249,13 +252,13 @@ export class QuicConnection implements Connection, TurnTaker {
     }
   }
 
-  sendOut(): boolean {
+  sendOut(): SendOutcome {
     const native = this.#native;
-    if (native === undefined) return false;
+    if (native === undefined) return 'little';
     if (this.#finished) {
       if (native.isClosed()) this.dispose();
       else this.#arm(native);
-      return false;
+      return 'little';
     }
     try {
       if (this.#ready && this.#streams.handOver(native, this.#sender.budgetBytes)) this.#sender.openBurst();
@@ -263,9 +266,10 @@ export class QuicConnection implements Connection, TurnTaker {
       this.#fault(error);
     }
     const more = this.#sender.send(native);
-    if (this.#isOver(native)) return false;
+    if (this.#isOver(native)) return 'little';
     this.#arm(native);
-    return more || this.#received || this.#streams.busy;
+    if (more || this.#received || this.#streams.busy) return 'more';
+    return this.#sender.turnBytes > LITTLE_BYTES ? 'much' : 'little';
   }
 
   /** Frees everything at once, without waiting for packets that may still come. */

@@ -18,6 +18,8 @@ const CLOSE_BACKOFF = 2;
 export class PacketSender {
   /** When the last packet went out, monotonic milliseconds. */
   lastSentMs: number;
+  /** Bytes of the packets of the last turn. */
+  turnBytes = 0;
   readonly #socket: UdpSocket;
   readonly #peer: PeerAddress;
   readonly #clock: Clock;
@@ -66,6 +68,7 @@ export class PacketSender {
       this.lastSentMs = this.#clock.monotonicMs();
       this.#flight.sent(bytes);
     }
+    this.turnBytes = bytes;
     return packets === this.#packetsPerTurn;
   }
 

@@ -6,11 +6,16 @@ export interface TurnTaker {
   dirty: boolean;
   /** Whether it waits in line to send; kept by the scheduler. */
   inLine: boolean;
+  /** Whether it has sent much in its last turn; kept by the scheduler. */
+  bulky: boolean;
   /** First half of a turn: takes in what arrived and tells whom it is for. Must not throw. */
   takeIn(): void;
-  /** Second half: sends what is to be sent, up to a bound. Must not throw. @returns whether it wants to go on */
-  sendOut(): boolean;
+  /** Second half: sends what is to be sent, up to a bound. Must not throw. */
+  sendOut(): SendOutcome;
 }
+
+/** What one turn's sending came to: little or much, and whether there is `more` to send at once. */
+export type SendOutcome = 'little' | 'much' | 'more';
 
 /** How long those that something happened to send in one turn, and as long again those in line; who has begun is not cut short. */
 const SEND_MS = 2;
@@ -25,8 +30,8 @@ const SEND_MS = 2;
  * What was received is acted upon before anything is sent: a message reaches its reader before the acknowledgement of its packet is
  * encrypted, and a subscriber, marked because a publisher was heard, is served before the publisher is answered.
  *
- * Who has more to send than one turn allows, or comes when the time of this one is over, stands in line. So a thousand connections
- * with a backlog keep nobody waiting who has little to send, and the sockets are read in between.
+ * Who had much to send the last time stands in line, and so does who comes when the time of this turn is over. So a thousand
+ * connections with a backlog keep nobody waiting who has little to send, and the sockets are read in between.
  */
 export class TurnScheduler {
   readonly #clock: Clock;
@@ -66,52 +71,57 @@ export class TurnScheduler {
 
   readonly #sendOut = (): void => {
     const marked = this.#dirty;
-    const line = this.#line;
     this.#dirty = [];
-    this.#line = [];
     this.#scheduled = false;
     const unfinished = this.#serveMarked(marked);
-    if (line.length > 0) this.#serveLine(line);
-    // Behind those that were in line before.
-    for (const taker of unfinished) {
-      taker.inLine = true;
-      this.#line.push(taker);
-    }
+    this.#serveLine();
+    for (const taker of unfinished) this.#standInLine(taker);
     if (this.#line.length > 0) this.#schedule();
   };
 
-  /** @returns those that go on, or begin, in the next turns */
+  /** @returns those who have had their turn and want to go on */
   #serveMarked(marked: readonly TurnTaker[]): readonly TurnTaker[] {
     const endMs = this.#clock.monotonicMs() + SEND_MS;
     const unfinished: TurnTaker[] = [];
     let isLate = false;
     for (let index = marked.length - 1; index >= 0; index--) {
       const taker = marked[index]!;
-      if (taker.inLine || isLate) taker.dirty = false;
-      if (!taker.inLine && (isLate || this.#send(taker))) unfinished.push(taker);
-      isLate ||= index > 0 && this.#clock.monotonicMs() >= endMs;
+      taker.dirty = false;
+      if (taker.bulky || taker.inLine || isLate) this.#standInLine(taker);
+      else if (this.#send(taker) === 'more') unfinished.push(taker);
+      isLate ||= this.#clock.monotonicMs() >= endMs;
     }
     return unfinished;
   }
 
-  #serveLine(line: readonly TurnTaker[]): void {
+  /** Those who stand in line now; who is not done goes to its end. */
+  #serveLine(): void {
+    const line = this.#line;
+    if (line.length === 0) return;
     const endMs = this.#clock.monotonicMs() + SEND_MS;
+    this.#line = [];
     let index = 0;
-    const again: TurnTaker[] = [];
     do {
       const taker = line[index++]!;
-      if (this.#send(taker)) again.push(taker);
-      else taker.inLine = false;
+      taker.inLine = false;
+      if (this.#send(taker) === 'more') this.#standInLine(taker);
     } while (index < line.length && this.#clock.monotonicMs() < endMs);
-    this.#line = [...line.slice(index), ...again];
+    if (index < line.length) this.#line = [...line.slice(index), ...this.#line];
   }
 
   /** What the taker's callbacks do to it meanwhile is part of this turn, not a reason for another. */
-  #send(taker: TurnTaker): boolean {
-    const isMarked = taker.dirty && taker.inLine;
+  #send(taker: TurnTaker): SendOutcome {
+    const isMarked = taker.dirty;
     taker.dirty = true;
-    const again = taker.sendOut();
+    const outcome = taker.sendOut();
     taker.dirty = isMarked;
-    return again;
+    taker.bulky = outcome !== 'little';
+    return outcome;
+  }
+
+  #standInLine(taker: TurnTaker): void {
+    if (taker.inLine) return;
+    taker.inLine = true;
+    this.#line.push(taker);
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { TurnTaker } from '../../../src/transport/quic/turn-scheduler.ts';
+import type { SendOutcome, TurnTaker } from '../../../src/transport/quic/turn-scheduler.ts';
 import { TurnScheduler } from '../../../src/transport/quic/turn-scheduler.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { turns } from '../../support/turns.ts';
@@ -7,7 +7,9 @@ import { turns } from '../../support/turns.ts';
 class Taker implements TurnTaker {
   dirty = false;
   inLine = false;
+  bulky = false;
   again = 0;
+  done: SendOutcome = 'little';
   onTakeIn: (() => void) | undefined;
   onSendOut: (() => void) | undefined;
   readonly #name: string;
@@ -23,10 +25,10 @@ class Taker implements TurnTaker {
     this.onTakeIn?.();
   }
 
-  sendOut(): boolean {
+  sendOut(): SendOutcome {
     this.#events.push(`${this.#name} out`);
     this.onSendOut?.();
-    return this.again-- > 0;
+    return this.again-- > 0 ? 'more' : this.done;
   }
 }
 
@@ -91,9 +93,12 @@ describe('turns of connections', () => {
     }
     await turns(3);
     events.length = 0;
+    for (const one of heavy) scheduler.mark(one);
     scheduler.mark(a);
+    for (const one of heavy) scheduler.mark(one);
     await turns(1);
-    expect(events.filter((event) => event.endsWith('out'))).toEqual(['a out', 'heavy5 out', 'heavy4 out']);
+    const sent = events.filter((event) => event.endsWith('out'));
+    expect([sent[0], sent.length]).toEqual(['a out', 3]);
   });
 
   it('come to everybody in line, first come first, and leave none out', async () => {
@@ -108,6 +113,18 @@ describe('turns of connections', () => {
     const sent = (one: number) => events.filter((event) => event === `heavy${one} out`).length;
     expect(heavy.map((_, index) => sent(index))).toEqual(heavy.map(() => 4));
     expect(heavy.some(({ dirty, inLine }) => dirty || inLine)).toBe(false);
+  });
+
+  it('let who sent much the last time wait for its place in line', async () => {
+    const { scheduler, events, a, b } = stage();
+    a.done = 'much';
+    scheduler.mark(a);
+    await turns(1);
+    events.length = 0;
+    scheduler.mark(b);
+    scheduler.mark(a);
+    await turns(1);
+    expect(events).toEqual(['b in', 'a in', 'b out', 'a out']);
   });
 
   it('let one in line take in what arrives meanwhile, and go on in its place', async () => {
