@@ -24,6 +24,7 @@ const BY_CODE: Partial<Record<ErrorCode, ExitCode>> = {
   CLOSED: EXIT.cannotConnect,
   DRAINING: EXIT.cannotConnect,
   VERSION_MISMATCH: EXIT.cannotConnect,
+  OFFSET_OUT_OF_RANGE: EXIT.notFound,
   UNAUTHENTICATED: EXIT.refused,
   FORBIDDEN: EXIT.refused,
   CERTIFICATE_REJECTED: EXIT.refused,

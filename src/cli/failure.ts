@@ -9,6 +9,7 @@ const NEXT_STEP: Partial<Record<ErrorCode, string>> = {
   CERTIFICATE_REJECTED: 'Name the authority that signed the server with --ca FILE or SLUICE_CA.',
   UNAUTHENTICATED: 'Give a token with --token or SLUICE_TOKEN, or a certificate with --cert and --key.',
   FORBIDDEN: 'Ask for a token with that right: sluice token create --help',
+  OFFSET_OUT_OF_RANGE: 'See where its partitions begin and end with: sluice topic describe TOPIC',
   TOPIC_NOT_FOUND: 'See what exists with: sluice topic list',
   TOPIC_EXISTS: 'Change it with sluice topic alter, or use --if-not-exists.',
   NODE_NOT_FOUND: 'See who is there with: sluice cluster nodes',

@@ -3,17 +3,23 @@ import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 
 /** Where a subscription begins, as the SDK takes it: a number is an offset, a Date a time. */
-export type StartPosition = 'latest' | 'earliest' | 'last-per-key' | number | Date;
+export type StartPosition = StartWord | number | Date;
+
+type StartWord = 'latest' | 'earliest' | 'last-per-key';
+
+const WORDS: readonly StartWord[] = ['earliest', 'latest', 'last-per-key'];
 
 const RFC_3339 = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})?)?$/i;
 
 /**
- * Reads `--from`: a word, an offset, a time (RFC 3339; a date alone is its first moment in UTC) or an age like `15m`.
+ * Reads `--from` and the like: a word, an offset, a time (RFC 3339; a date alone is its first moment in UTC) or an age like `15m`.
  *
+ * @param words those that make sense here. Default: all
  * @throws INVALID_ARGUMENT for anything else
  */
-export function parseStart(text: string, clock: Clock): StartPosition {
-  if (text === 'latest' || text === 'earliest' || text === 'last-per-key') return text;
+export function parseStart(text: string, clock: Clock, words: readonly StartWord[] = WORDS): StartPosition {
+  const word = words.find((each) => each === text);
+  if (word !== undefined) return word;
   if (/^\d+$/.test(text)) {
     const offset = Number(text);
     if (!Number.isSafeInteger(offset))
@@ -28,6 +34,6 @@ export function parseStart(text: string, clock: Clock): StartPosition {
   if (ageMs !== undefined) return new Date(Math.max(0, clock.now() - ageMs));
   throw new SluiceError(
     'INVALID_ARGUMENT',
-    `'${text}' is no start. Write earliest, latest, last-per-key, an offset, a time like 2026-01-31T12:00:00Z, or an age like 15m.`,
+    `'${text}' is no place in a topic. Write ${words.join(', ')}, an offset, a time like 2026-01-31T12:00:00Z, or an age like 15m.`,
   );
 }

@@ -1,5 +1,6 @@
-import type { Subscription, SubscribeOptions } from '../client/index.ts';
-import { SluiceError } from '../kernel/errors.ts';
+import { parseFilter } from '../catalog/topic-filter.ts';
+import type { Client, Subscription, SubscribeOptions } from '../client/index.ts';
+import { asSluiceError, SluiceError } from '../kernel/errors.ts';
 import { withClient } from './connection.ts';
 import type { ConnectionFlags } from './connection.ts';
 import { exitInterrupted } from './exit-codes.ts';
@@ -44,7 +45,10 @@ export async function sub(filter: string, flags: SubFlags, terminal: Terminal): 
   const timeoutMs = flags.timeout === undefined ? undefined : durationOption('--timeout', flags.timeout);
   const print = printer(flags, terminal);
   return withClient(terminal, flags, async (client) => {
+    const missing = flags.quiet === true ? undefined : await missingTopic(client, filter);
     const subscription = await client.subscribe(filter, options);
+    if (missing !== undefined)
+      terminal.stderr.line(`sluice: there was no topic ${missing}; it was created, and waits for records`);
     if (flags.quiet !== true) note(subscription, terminal);
     const ending = endWhenTold(subscription, terminal, timeoutMs);
     const printed = await printRecords(subscription, flags.count, print, terminal);
@@ -58,6 +62,19 @@ export async function sub(filter: string, flags: SubFlags, terminal: Terminal): 
     }
     return undefined;
   });
+}
+
+/** The topic that a filter names, when there is none of that name: a subscription to it creates it. */
+async function missingTopic({ admin }: Client, filter: string): Promise<string | undefined> {
+  const { topic } = parseFilter(filter);
+  if (topic === undefined) return undefined;
+  try {
+    await admin.describeTopic(topic);
+    return undefined;
+  } catch (error) {
+    // Whatever else is wrong the subscription says.
+    return asSluiceError(error).code === 'TOPIC_NOT_FOUND' ? topic : undefined;
+  }
 }
 
 async function printRecords(

@@ -2,6 +2,7 @@ import type { Fault, TopicDescription, TopicSettings, TopicSettingsChange } from
 import { SluiceError } from '../kernel/errors.ts';
 import { withClient } from './connection.ts';
 import type { AdminFlags } from './declare-options.ts';
+import type { Cell } from './format.ts';
 import { bytes, count, duration, facts, table, timestamp } from './format.ts';
 import { parseStart } from './start-position.ts';
 import type { Terminal } from './terminal.ts';
@@ -96,13 +97,7 @@ export function deleteTopics(names: readonly string[], flags: AdminFlags, termin
 
 /** Deletes the oldest records of a topic and shows where its partitions begin now. @throws TOPIC_NOT_FOUND, INVALID_ARGUMENT */
 export function deleteRecords(name: string, flags: DeleteRecordsFlags, terminal: Terminal): Promise<void> {
-  const before = parseStart(flags.before, terminal.clock);
-  if (before === 'last-per-key' || before === 'earliest') {
-    throw new SluiceError(
-      'INVALID_ARGUMENT',
-      `--before ${flags.before} says not which records go. Write an offset, a time like 2026-01-31T12:00:00Z, an age like 15m, or latest.`,
-    );
-  }
+  const before = parseStart(flags.before, terminal.clock, ['latest']);
   return withClient(terminal, flags, async ({ admin }) => {
     const partitions = flags.partition === undefined ? [] : [flags.partition];
     const starts = await admin.deleteRecords(name, before, partitions);
@@ -118,12 +113,17 @@ export function topicTable(topics: readonly TopicDescription[]): string {
   const rows = topics.map(({ name, settings, partitions: parts, error }) => [
     name,
     parts.length,
-    sum(parts.map(({ logStart, highWatermark }) => highWatermark - logStart)),
+    recordsText(settings, sum(parts.map(({ logStart, highWatermark }) => highWatermark - logStart))),
     bytes(sum(parts.map(({ retainedBytes }) => retainedBytes))),
     sum(parts.map(({ subscribers }) => subscribers)),
     storageText(settings.storage, error ?? parts.find((one) => one.error)?.error),
   ]);
   return table(['TOPIC', 'PARTITIONS', 'RECORDS', 'RETAINED', 'READERS', 'STORAGE'], rows);
+}
+
+/** Compaction leaves holes between the offsets: then nobody knows the number without counting. */
+function recordsText({ cleanup }: TopicSettings, offsets: number): Cell {
+  return cleanup === 'delete' ? offsets : `<= ${count(offsets)}`;
 }
 
 function storageText(storage: string, error: Fault | undefined): string {

@@ -18,6 +18,8 @@ describe('exit codes', () => {
     [5, 'TOPIC_NOT_FOUND', ['topic', 'describe', 'nowhere']],
     [5, 'TOPIC_NOT_FOUND', ['topic', 'delete', 'nowhere']],
     [5, 'TOKEN_NOT_FOUND', ['token', 'revoke', 'nothing']],
+    [5, 'OFFSET_OUT_OF_RANGE', ['sub', 'small', '--from', '100']],
+    [5, 'OFFSET_OUT_OF_RANGE', ['topic', 'delete-records', 'small', '--before', '100']],
     [5, 'PARTITION_NOT_FOUND', ['pub', 'small', 'x', '--partition', '99']],
     [2, 'INVALID_ARGUMENT', ['topic', 'alter', 'small']],
     [2, 'INVALID_ARGUMENT', ['pub', 'small', '--file', 'missing']],

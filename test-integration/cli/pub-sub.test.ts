@@ -47,6 +47,19 @@ async function publish(argv: readonly string[], input?: string | Buffer): Promis
 }
 
 describe('sluice pub and sub', () => {
+  it('says that it created the topic that a subscription names', async () => {
+    const subscribe = ['sub', 'unheard/of', '--timeout', '10ms', ...server];
+    const [first, second] = [await place.run(subscribe), await place.run(subscribe)];
+    expect(first).toMatchObject({ exitCode: 0, stdout: '' });
+    expect(first.stderr).toMatch(/^sluice: [^\n]*no topic unheard; it was created[^\n]*\n$/);
+    expect(second).toMatchObject({ exitCode: 0, stdout: '', stderr: '' });
+  });
+
+  it('creates it without a word when it is told to be quiet', async () => {
+    const run = await place.run(['sub', 'unseen', '--quiet', '--timeout', '10ms', ...server]);
+    expect(run).toMatchObject({ exitCode: 0, stderr: '' });
+  });
+
   it('carry arguments, and need no certificates from anybody', async () => {
     expect(await publish(['arguments', 'one', 'two'])).toMatchObject({
       topic: 'arguments',

@@ -36,6 +36,7 @@ describe('exitCodeFor', () => {
     ['CERTIFICATE_REJECTED', 4],
     ['TOPIC_NOT_FOUND', 5],
     ['TOKEN_NOT_FOUND', 5],
+    ['OFFSET_OUT_OF_RANGE', 5],
     ['TIMEOUT', 6],
     ['GAP', 6],
     ['CANCELLED', 130],

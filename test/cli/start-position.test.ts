@@ -31,6 +31,18 @@ describe('parseStart', () => {
     expect(parseStart('15m', clock)).toEqual(new Date(NOW - 15 * 60_000));
   });
 
+  it.each(['earliest', 'last-per-key', 'foo'])(
+    'refuses %j where it makes no sense, and names what does',
+    (text) => {
+      expect(() => parseStart(text, clock, ['latest'])).toThrow(
+        expect.objectContaining({
+          code: 'INVALID_ARGUMENT',
+          message: expect.stringMatching(/Write latest, an offset,/) as string,
+        }) as Error,
+      );
+    },
+  );
+
   it.each(['', 'first', '-1', '1.5', '2026-13-01', '9007199254740993', '15 parsecs'])(
     'refuses %j',
     (text) => {
