@@ -3,10 +3,18 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { SluiceError } from '../kernel/errors.ts';
 import type { CertifiedKey, IssuePorts } from '../security/certificates.ts';
-import { createAuthority, issueClientCertificate, issueServerCertificate } from '../security/certificates.ts';
+import {
+  createAuthority,
+  issueClientCertificate,
+  issueNodeCertificate,
+  issueServerCertificate,
+} from '../security/certificates.ts';
 import type { OutputFlags } from './declare-options.ts';
 import { facts, timestamp } from './format.ts';
 import type { Terminal } from './terminal.ts';
+
+/** Name of the cluster unless configured; as `cluster.name`. */
+const DEFAULT_CLUSTER = 'main';
 
 /** Options of `sluice certs init`. */
 export interface CertsInitFlags extends OutputFlags {
@@ -19,6 +27,8 @@ export interface CertsIssueFlags extends OutputFlags {
   readonly dir: string;
   readonly server?: true;
   readonly client?: true;
+  readonly node?: true;
+  readonly cluster?: string;
   readonly host?: readonly string[];
 }
 
@@ -32,8 +42,19 @@ export async function initCerts(flags: CertsInitFlags, terminal: Terminal): Prom
 
 /** Issues a certificate signed by the authority in `--dir`: `NAME.pem` and `NAME-key.pem` beside it. */
 export async function issueCert(name: string, flags: CertsIssueFlags, terminal: Terminal): Promise<void> {
-  if ((flags.server === true) === (flags.client === true)) {
-    throw new SluiceError('INVALID_ARGUMENT', 'Say what the certificate is for: --server or --client.');
+  checkIssueFlags(name, flags);
+  const folder = resolve(terminal.folder, flags.dir);
+  const pair = await issueFor(await readAuthority(folder), name, flags, ports(terminal));
+  const files = await writePair(folder, name, pair);
+  report(terminal, flags, { certificate: files.certificate, key: files.key, ca: join(folder, 'ca.pem') });
+}
+
+function checkIssueFlags(name: string, { server, client, node, cluster, host }: CertsIssueFlags): void {
+  if ([server, client, node].filter((purpose) => purpose === true).length !== 1) {
+    throw new SluiceError(
+      'INVALID_ARGUMENT',
+      'Say what the certificate is for: --server, --client or --node.',
+    );
   }
   if (!/^[A-Za-z0-9][A-Za-z0-9._@-]*$/.test(name) || name === 'ca') {
     throw new SluiceError(
@@ -41,20 +62,26 @@ export async function issueCert(name: string, flags: CertsIssueFlags, terminal: 
       `'${name}' cannot be a certificate's name: use letters, digits and . _ @ -`,
     );
   }
-  if (flags.client === true && flags.host !== undefined) {
+  if (client === true && host !== undefined) {
     throw new SluiceError(
       'INVALID_ARGUMENT',
-      '--host belongs to server certificates; a client is known by its name.',
+      '--host belongs to server and node certificates; a client is known by its name.',
     );
   }
-  const folder = resolve(terminal.folder, flags.dir);
-  const authority = await readAuthority(folder);
-  const pair =
-    flags.server === true
-      ? await issueServerCertificate(authority, flags.host ?? [name], ports(terminal))
-      : await issueClientCertificate(authority, name, ports(terminal));
-  const files = await writePair(folder, name, pair);
-  report(terminal, flags, { certificate: files.certificate, key: files.key, ca: join(folder, 'ca.pem') });
+  if (node !== true && cluster !== undefined) {
+    throw new SluiceError('INVALID_ARGUMENT', '--cluster belongs to node certificates.');
+  }
+}
+
+function issueFor(
+  authority: CertifiedKey,
+  name: string,
+  { server, node, cluster = DEFAULT_CLUSTER, host }: CertsIssueFlags,
+  issuing: IssuePorts,
+): Promise<CertifiedKey> {
+  if (server === true) return issueServerCertificate(authority, host ?? [name], issuing);
+  if (node !== true) return issueClientCertificate(authority, name, issuing);
+  return issueNodeCertificate(authority, { cluster, nodeId: name }, host ?? [], issuing);
 }
 
 /** Prints who certificates are for, who signed them and until when they hold. */
@@ -70,7 +97,7 @@ export async function showCerts(
       file: path,
       subject: certificate.subject.replaceAll('\n', ', '),
       issuer: certificate.issuer.replaceAll('\n', ', '),
-      names: certificate.subjectAltName?.replaceAll(/(DNS|IP Address):/g, '').split(', ') ?? [],
+      names: certificate.subjectAltName?.replaceAll(/(DNS|IP Address|URI):/g, '').split(', ') ?? [],
       authority: certificate.ca,
       notBefore: timestamp(certificate.validFromDate.getTime()),
       notAfter: timestamp(certificate.validToDate.getTime()),

@@ -18,6 +18,7 @@ Examples:
   sluice certs init --dir certs
   sluice certs issue broker-1 --dir certs --server --host broker-1.example.org --host 10.0.0.5
   sluice certs issue ingest --dir certs --client
+  sluice certs issue node-1 --dir certs --node --cluster main           for connections between nodes: peer.tls
   sluice certs show certs/ingest.pem`;
 
 /** Declares `serve`, `certs …` and `config …`. */
@@ -56,9 +57,15 @@ const declareCerts: Declare = (program, run, terminal) => {
     certs.command('issue').description('Issue a certificate signed by that authority.').argument('<name>'),
   )
     .option('--dir <folder>', 'where the authority is and the new files go', 'certs')
-    .option('--server', 'for a node')
+    .option('--server', 'for a node, shown to clients')
     .option('--client', 'for a client; the name is its principal')
-    .option('--host <name>', 'DNS name or IP address of the node (repeatable; default: the name)', collect)
+    .option('--node', 'for a node of a cluster, shown to the others; the name is its node id')
+    .option('--cluster <name>', 'with --node: name of the cluster (default: main)')
+    .option(
+      '--host <name>',
+      'DNS name or IP address of the node (repeatable; with --server the default is the name)',
+      collect,
+    )
     .action((name: string, flags: CertsIssueFlags) =>
       run(async () => (await commands()).issueCert(name, flags, terminal)),
     );

@@ -5,6 +5,8 @@ import * as x509 from '@peculiar/x509';
 import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
+import type { NodeIdentity } from './node-identity.ts';
+import { nodeUri } from './node-identity.ts';
 
 const DAY_MS = 24 * 60 * 60 * 1000;
 /** Validity of an authority that Sluice makes, days. */
@@ -57,12 +59,29 @@ export async function issueServerCertificate(
   names: readonly string[],
   ports: IssuePorts,
 ): Promise<CertifiedKey> {
-  const alternatives = names.map((value) => ({
-    type: isIP(value) === 0 ? ('dns' as const) : ('ip' as const),
-    value,
-  }));
   return issue(authority, names[0] ?? 'sluice', ports, [
     new x509.ExtendedKeyUsageExtension([SERVER_AUTH]),
+    new x509.SubjectAlternativeNameExtension(hostNames(names)),
+  ]);
+}
+
+/**
+ * Issues the certificate with which a node shows the other nodes of its cluster who it is, valid for 397 days. It serves at both ends of
+ * a connection; its common name is the node's id and means nothing.
+ *
+ * @param names DNS names and IP addresses that it holds besides, for clients that look at them; may be empty
+ * @throws INVALID_ARGUMENT when cluster or node cannot be named so
+ * @see nodeUri
+ */
+export async function issueNodeCertificate(
+  authority: CertifiedKey,
+  identity: NodeIdentity,
+  names: readonly string[],
+  ports: IssuePorts,
+): Promise<CertifiedKey> {
+  const alternatives = [{ type: 'url' as const, value: nodeUri(identity) }, ...hostNames(names)];
+  return issue(authority, identity.nodeId, ports, [
+    new x509.ExtendedKeyUsageExtension([SERVER_AUTH, CLIENT_AUTH]),
     new x509.SubjectAlternativeNameExtension(alternatives),
   ]);
 }
@@ -99,7 +118,7 @@ export function parseCertificates(pem: string): [X509Certificate, ...X509Certifi
 export interface CertificateSummary {
   /** Milliseconds since 1970; the certificate is not valid at or after it. */
   readonly notAfterMs: number;
-  /** DNS names and IP addresses of the subject, as they were given. */
+  /** DNS names, IP addresses and URIs of the subject, as they were given. */
   readonly names: readonly string[];
 }
 
@@ -111,6 +130,10 @@ export function summarizeCertificate(certificatePem: string): CertificateSummary
     notAfterMs: certificate.notAfter.getTime(),
     names: alternatives?.names.toJSON().map((name) => name.value) ?? [],
   };
+}
+
+function hostNames(names: readonly string[]): { type: 'dns' | 'ip'; value: string }[] {
+  return names.map((value) => ({ type: isIP(value) === 0 ? 'dns' : 'ip', value }));
 }
 
 async function issue(

@@ -52,6 +52,17 @@ describe('sluice certs', () => {
     expect(certificate('ingest.pem').subject).toBe('CN=ingest');
   });
 
+  it('issues a node certificate that names cluster and node', async () => {
+    await sluice('certs', 'issue', 'node-1', '--node', '--cluster', 'blue', '--host', '10.0.0.5');
+    await sluice('certs', 'issue', 'node-2', '--node');
+    expect(certificate('node-1.pem').subjectAltName).toBe(
+      'URI:sluice://blue/node/node-1, IP Address:10.0.0.5',
+    );
+    expect(certificate('node-2.pem').subjectAltName).toBe('URI:sluice://main/node/node-2');
+    const shown = await sluice('certs', 'show', 'certs/node-2.pem', '-o', 'json');
+    expect(JSON.parse(shown.stdout)).toMatchObject([{ names: ['sluice://main/node/node-2'] }]);
+  });
+
   it('names the files it wrote as JSON', async () => {
     const run = await sluice('certs', 'issue', 'ingest', '--client', '-o', 'json');
     expect(JSON.parse(run.stdout)).toEqual({
@@ -78,6 +89,9 @@ describe('sluice certs', () => {
   it.each([
     ['neither server nor client', ['issue', 'x']],
     ['both', ['issue', 'x', '--server', '--client']],
+    ['a client that is a node', ['issue', 'x', '--node', '--client']],
+    ['a node id that is none', ['issue', 'x@y', '--node']],
+    ['a cluster for a client', ['issue', 'x', '--client', '--cluster', 'main']],
     ['a name that leaves the folder', ['issue', '../x', '--client']],
     ['the name of the authority', ['issue', 'ca', '--client']],
     ['hosts for a client', ['issue', 'x', '--client', '--host', 'a']],

@@ -1,0 +1,75 @@
+import { asSluiceError } from '../kernel/errors.ts';
+import type { FetchRequest, FetchResponse, ReplicationServer } from '../partition/replication.ts';
+import type { MessageStream } from '../transport/grpc/message-stream.ts';
+
+/** Requests of one stream that may wait for their answers; the fetcher sends at most two. */
+const OUTSTANDING_MAX = 4;
+/** Bytes of batches in one answer, whatever is asked for. */
+const ANSWER_MAX_BYTES = 4 * 1024 * 1024;
+
+/**
+ * The leader's end of a Replicate stream: passes requests on and answers in their order. While the follower does not take
+ * what it asked for, nothing more is read from it.
+ */
+export class FetchAnswers {
+  readonly #nodeId: string;
+  readonly #stream: MessageStream<FetchResponse, FetchRequest>;
+  readonly #replication: ReplicationServer;
+  #outstanding = 0;
+  #blocked = false;
+  #last: Promise<void> = Promise.resolve();
+
+  /** @param onEnd the stream is over */
+  constructor(
+    nodeId: string,
+    stream: MessageStream<FetchResponse, FetchRequest>,
+    replication: ReplicationServer,
+    onEnd: () => void,
+  ) {
+    this.#nodeId = nodeId;
+    this.#stream = stream;
+    this.#replication = replication;
+    stream.onMessage = (request) => this.#take(request);
+    stream.onWritable = () => this.#unblock();
+    stream.onEnd = onEnd;
+  }
+
+  /** Ends the stream, because the follower has opened another. */
+  replace(): void {
+    this.#stream.onEnd = () => undefined;
+    this.#stream.end();
+  }
+
+  #take(request: FetchRequest): void {
+    this.#outstanding += 1;
+    this.#readIfRoom();
+    const { maxBytes, ...rest } = request;
+    const answer = this.#replication.fetch(this.#nodeId, {
+      ...rest,
+      maxBytes: Math.min(maxBytes, ANSWER_MAX_BYTES),
+    });
+    answer.catch(() => undefined); // told below, when it is its turn
+    this.#last = this.#last
+      .then(() => answer)
+      .then(
+        (response) => this.#answer(response),
+        (error: unknown) => this.#stream.end(asSluiceError(error)),
+      );
+  }
+
+  #answer(response: FetchResponse): void {
+    this.#outstanding -= 1;
+    this.#blocked = !this.#stream.write(response);
+    this.#readIfRoom();
+  }
+
+  #unblock(): void {
+    this.#blocked = false;
+    this.#readIfRoom();
+  }
+
+  #readIfRoom(): void {
+    if (this.#blocked || this.#outstanding >= OUTSTANDING_MAX) this.#stream.pause();
+    else this.#stream.resume();
+  }
+}

@@ -1,0 +1,85 @@
+import type { Clock } from '../kernel/clock.ts';
+import { checkNodeIdentity } from '../security/node-identity.ts';
+import type { Route } from '../transport/grpc/grpc-server.ts';
+import { GrpcServer, answers, streams } from '../transport/grpc/grpc-server.ts';
+import type { GrpcTls } from '../transport/grpc/grpc-tls.ts';
+import { FetchAnswers } from './fetch-answers.ts';
+import { ForwardAnswers } from './forward-answers.ts';
+import { PEER } from './peer-methods.ts';
+import type { PeerSettings } from './peer-settings.ts';
+import type { PeerServices } from './ports.ts';
+
+/** Where a node listens for the others, and for whom. */
+export interface PeerServerOptions {
+  readonly host: string;
+  /** 0: a free one. */
+  readonly port: number;
+  /** Name of the cluster; nodes of another are refused. */
+  readonly cluster: string;
+  readonly tls: GrpcTls;
+  readonly settings: PeerSettings;
+  readonly clock: Clock;
+}
+
+/** Does for other nodes what they ask for. Who they are say their certificates. */
+export class PeerServer {
+  readonly #server: GrpcServer;
+
+  private constructor(server: GrpcServer) {
+    this.#server = server;
+  }
+
+  /** @throws INVALID_CONFIG when the certificates cannot be used; ADDRESS_IN_USE */
+  static async listen(options: PeerServerOptions, services: PeerServices): Promise<PeerServer> {
+    const { host, port, cluster, tls, settings, clock } = options;
+    const server = await GrpcServer.listen(
+      {
+        ...{ host, port, tls, clock, settings: settings.grpc },
+        identify: (certificate) => checkNodeIdentity(certificate, { cluster, nodeId: undefined }).nodeId,
+      },
+      routesOf(services),
+    );
+    return new PeerServer(server);
+  }
+
+  get port(): number {
+    return this.#server.port;
+  }
+
+  /** New certificates for connections to come; those that are open go on. @throws INVALID_CONFIG, and nothing has changed then */
+  setTls(tls: GrpcTls): void {
+    this.#server.setTls(tls);
+  }
+
+  /** Takes no more calls and cuts off after `graceMs` those that have not ended; streams of other nodes end only so. */
+  close(graceMs: number): Promise<void> {
+    return this.#server.close(graceMs);
+  }
+}
+
+function routesOf({ replication, forwards, partitions, copies }: PeerServices): Route<string>[] {
+  /** The stream of each node that fetches; the newest counts, because the end of a broken one may be noticed late. */
+  const followers = new Map<string, FetchAnswers>();
+  return [
+    streams(PEER.replicate, (nodeId, stream) => {
+      const before = followers.get(nodeId);
+      if (before) {
+        before.replace();
+        replication.forget(nodeId);
+      }
+      const follower = new FetchAnswers(nodeId, stream, replication, () => {
+        if (followers.get(nodeId) !== follower) return;
+        followers.delete(nodeId);
+        replication.forget(nodeId);
+      });
+      followers.set(nodeId, follower);
+    }),
+    streams(PEER.forward, (nodeId, stream) => {
+      new ForwardAnswers(nodeId, stream, forwards);
+    }),
+    answers(PEER.read, (_, request) => copies.read(request)),
+    answers(PEER.describePartitions, (_, refs) => partitions.describe(refs)),
+    answers(PEER.listOffsets, (_, request) => partitions.listOffsets(request.partitions, request.start)),
+    answers(PEER.deleteRecords, (_, request) => partitions.deleteRecords(request.partitions, request.start)),
+  ];
+}

@@ -1,0 +1,95 @@
+import type { SluiceError } from '../kernel/errors.ts';
+import type { Start } from '../partition/reader.ts';
+import type { PartitionRef, ReplicationServer } from '../partition/replication.ts';
+import type { Acks } from '../wire/produce.ts';
+
+/** A publish that a node hands to the leader for one of its clients, who may publish there. */
+export interface ForwardedPublish extends PartitionRef {
+  /** The epoch that the sender takes for the leader's. */
+  readonly leaderEpoch: number;
+  readonly acks: Acks;
+  /** One record batch as the client sent it, not checked. Whoever gets it owns it. */
+  readonly batch: Buffer;
+}
+
+/** Where a forwarded publish was stored. */
+export interface ForwardOutcome {
+  /** `duplicate`: this idempotent batch had been stored before; the offset is that of then. */
+  readonly kind: 'appended' | 'duplicate';
+  readonly baseOffset: number;
+  /** Milliseconds since 1970 where the topic stamps append time, else 0. */
+  readonly appendTimeMs: number;
+}
+
+/** Takes the answer to one publish; called exactly once. */
+export type ForwardCallback = (answer: ForwardOutcome | SluiceError) => void;
+
+/** Takes publishes for what is led here. */
+export interface ForwardTarget {
+  /**
+   * Stores a batch, in the order of the calls. Must not throw.
+   *
+   * @param fromNodeId the node that has shown who it is
+   * @param done NOT_LEADER unless the partition is led here in exactly that epoch; else as for a publish of an own client
+   */
+  forward(fromNodeId: string, publish: ForwardedPublish, done: ForwardCallback): void;
+}
+
+/** How a partition is where it is led; ends are exclusive. */
+export interface PartitionFacts {
+  readonly leaderEpoch: number;
+  readonly logStart: number;
+  readonly highWatermark: number;
+  readonly logEnd: number;
+  /** In memory, or on the disk. */
+  readonly retainedBytes: number;
+  /** Readers open there. */
+  readonly subscribers: number;
+}
+
+/** What the other nodes ask of the partitions that are led here; an answer for each partition, in order. NOT_LEADER where that is not so. */
+export interface LedPartitions {
+  describe(partitions: readonly PartitionRef[]): readonly (PartitionFacts | SluiceError)[];
+  /** The first offset that a reader beginning at `at` would want. */
+  listOffsets(partitions: readonly PartitionRef[], at: Start): Promise<readonly (number | SluiceError)[]>;
+  /** Deletes what is below `before`. @returns where each partition begins now */
+  deleteRecords(
+    partitions: readonly PartitionRef[],
+    before: Start,
+  ): Promise<readonly (number | SluiceError)[]>;
+}
+
+/** A bounded read from a node's copy of a partition. */
+export interface ReadRequest extends PartitionRef {
+  /** First offset wanted. */
+  readonly offset: number;
+  /** Bytes of batches; one comes even when it alone is larger. */
+  readonly maxBytes: number;
+  /** How long to wait while there is nothing to read, milliseconds. */
+  readonly maxWaitMs: number;
+}
+
+/** What was read; ends are exclusive. */
+export interface ReadAnswer {
+  /** Epoch of the leader that the node follows, or is. */
+  readonly leaderEpoch: number;
+  readonly logStart: number;
+  readonly highWatermark: number;
+  readonly logEnd: number;
+  /** Whole batches below the high watermark; the first may begin below the offset asked for. */
+  readonly batches: readonly Buffer[];
+}
+
+/** Reads from the copies of this node. */
+export interface LocalCopies {
+  /** @throws PARTITION_NOT_FOUND, OFFSET_OUT_OF_RANGE, and why a log cannot be read */
+  read(request: ReadRequest): Promise<ReadAnswer>;
+}
+
+/** What a node does for the others. */
+export interface PeerServices {
+  readonly replication: ReplicationServer;
+  readonly forwards: ForwardTarget;
+  readonly partitions: LedPartitions;
+  readonly copies: LocalCopies;
+}

@@ -1,0 +1,208 @@
+import type {
+  ServerDuplexStream,
+  ServerUnaryCall,
+  ServiceDefinition,
+  UntypedServiceImplementation,
+} from '@grpc/grpc-js';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { HealthImplementation } from 'grpc-health-check';
+import type { SecureContextOptions } from 'node:tls';
+import type { Clock } from '../../kernel/clock.ts';
+import { SluiceError } from '../../kernel/errors.ts';
+import { calledStream } from './duplex-stream.ts';
+import { errorToStatus } from './grpc-error.ts';
+import type { GrpcSettings } from './grpc-settings.ts';
+import { channelOptions } from './grpc-settings.ts';
+import type { CertificateCheck, GrpcTls } from './grpc-tls.ts';
+import { secureContextOptions } from './grpc-tls.ts';
+import type { MessageStream } from './message-stream.ts';
+import type { RpcMethod } from './rpc-method.ts';
+
+/** A connection has to be secure after so long, milliseconds. */
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** A method and who answers it; made by {@link answers} and {@link streams}. */
+export interface Route<Who> {
+  readonly path: string;
+  readonly streaming: boolean;
+  readonly serve: (who: Who, call: unknown, reply: Reply) => void;
+}
+type Reply = (error: unknown, response?: Buffer) => void;
+
+/** Answers single calls. @param answer may throw, or reject with, any error */
+export function answers<Who, In, Out>(
+  method: RpcMethod<In, Out>,
+  answer: (who: Who, request: In) => Out | Promise<Out>,
+): Route<Who> {
+  return {
+    path: method.path,
+    streaming: false,
+    serve: (who, call, reply) => {
+      const { request } = call as ServerUnaryCall<Buffer, Buffer>;
+      void (async () => method.response.encode(await answer(who, method.request.decode(request))))().then(
+        (response) => reply(undefined, response),
+        (error: unknown) => reply(error),
+      );
+    },
+  };
+}
+
+/** Takes streams. @param take sets the callbacks of the stream before it returns; must not throw */
+export function streams<Who, In, Out>(
+  method: RpcMethod<In, Out>,
+  take: (who: Who, stream: MessageStream<Out, In>) => void,
+): Route<Who> {
+  return {
+    path: method.path,
+    streaming: true,
+    serve: (who, call) => take(who, calledStream(call as ServerDuplexStream<Buffer, Buffer>, method)),
+  };
+}
+
+/** Where and how a server listens. */
+export interface GrpcServerOptions<Who> {
+  readonly host: string;
+  /** 0: a free one. */
+  readonly port: number;
+  readonly tls: GrpcTls;
+  readonly settings: GrpcSettings;
+  /** Who a caller is; one that it throws for gets that error from every call. */
+  readonly identify: CertificateCheck<Who>;
+  readonly clock: Clock;
+}
+
+/** A gRPC server that takes only callers with a certificate of its authorities; they can also ask for its health (grpc.health.v1). */
+export class GrpcServer {
+  readonly port: number;
+  readonly #server: Server;
+  readonly #credentials: RotatingCredentials;
+  readonly #clock: Clock;
+  readonly #health = new HealthImplementation({ '': 'SERVING' });
+
+  private constructor(server: Server, credentials: RotatingCredentials, port: number, clock: Clock) {
+    this.#server = server;
+    this.#credentials = credentials;
+    this.#clock = clock;
+    this.port = port;
+    this.#health.addToServer(server);
+  }
+
+  /** @throws INVALID_CONFIG when the certificates cannot be used; ADDRESS_IN_USE */
+  static async listen<Who>(
+    options: GrpcServerOptions<Who>,
+    routes: readonly Route<Who>[],
+  ): Promise<GrpcServer> {
+    const credentials = new RotatingCredentials(secureContextOptions(options.tls));
+    const server = new Server(channelOptions(options.settings));
+    const { definition, implementation } = toService(routes, options.identify);
+    server.addService(definition, implementation);
+    const port = await bind(server, hostPort(options.host, options.port), credentials);
+    return new GrpcServer(server, credentials, port, options.clock);
+  }
+
+  /** New certificates for connections to come; those that are open go on. @throws INVALID_CONFIG, and nothing has changed then */
+  setTls(tls: GrpcTls): void {
+    this.#credentials.replace(secureContextOptions(tls));
+  }
+
+  /** Takes no more calls, waits at most `graceMs` for those under way to end, and cuts off the rest. */
+  async close(graceMs: number): Promise<void> {
+    this.#health.setStatus('', 'NOT_SERVING');
+    await new Promise<void>((resolve) => {
+      const timer = this.#clock.setTimer(graceMs, () => {
+        this.#server.forceShutdown();
+        resolve();
+      });
+      this.#server.tryShutdown(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+}
+
+/** Mutual TLS whose certificates can be replaced while the server listens. */
+class RotatingCredentials extends ServerCredentials {
+  constructor(context: SecureContextOptions) {
+    super({ requestCert: true, rejectUnauthorized: true, handshakeTimeout: HANDSHAKE_TIMEOUT_MS }, context);
+  }
+
+  replace(context: SecureContextOptions): void {
+    this.updateSecureContextOptions(context);
+  }
+
+  override _equals(other: ServerCredentials): boolean {
+    return this === other;
+  }
+}
+
+const asIs = (bytes: Buffer): Buffer => bytes;
+
+function toService<Who>(
+  routes: readonly Route<Who>[],
+  identify: CertificateCheck<Who>,
+): { definition: ServiceDefinition; implementation: UntypedServiceImplementation } {
+  const definition: Record<string, ServiceDefinition[string]> = {};
+  const implementation: UntypedServiceImplementation = {};
+  for (const { path, streaming, serve } of routes) {
+    definition[path] = {
+      path,
+      requestStream: streaming,
+      responseStream: streaming,
+      requestSerialize: asIs,
+      requestDeserialize: asIs,
+      responseSerialize: asIs,
+      responseDeserialize: asIs,
+    };
+    implementation[path] = streaming
+      ? (call: ServerDuplexStream<Buffer, Buffer>) => {
+          const reply: Reply = (error) => call.emit('error', errorToStatus(error));
+          withCaller(call, identify, reply, (who) => serve(who, call, reply));
+        }
+      : (call: ServerUnaryCall<Buffer, Buffer>, callback: UnaryCallback) => {
+          const reply: Reply = (error, response) => {
+            if (response) callback(null, response);
+            else callback(errorToStatus(error));
+          };
+          withCaller(call, identify, reply, (who) => serve(who, call, reply));
+        };
+  }
+  return { definition, implementation };
+}
+type UnaryCallback = (error: ReturnType<typeof errorToStatus> | null, response?: Buffer) => void;
+
+/** Nobody is served who has not shown who it is. */
+function withCaller<Who>(
+  call: Pick<ServerUnaryCall<Buffer, Buffer>, 'getAuthContext'>,
+  identify: CertificateCheck<Who>,
+  reply: Reply,
+  serve: (who: Who) => void,
+): void {
+  let who: Who;
+  try {
+    const certificate = call.getAuthContext().sslPeerCertificate?.raw;
+    if (!certificate) throw new SluiceError('CERTIFICATE_REJECTED', 'the caller shows no certificate');
+    who = identify(certificate);
+  } catch (error) {
+    reply(error);
+    return;
+  }
+  serve(who);
+}
+
+function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, credentials, (cause, port) => {
+      if (!cause) resolve(port);
+      else
+        reject(
+          new SluiceError('ADDRESS_IN_USE', `cannot listen on tcp ${address}: ${cause.message}`, { cause }),
+        );
+    });
+  });
+}
+
+/** IPv6 addresses in brackets. */
+function hostPort(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
