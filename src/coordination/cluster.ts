@@ -79,6 +79,24 @@ export interface Campaign {
 }
 
 /**
+ * A standing request to move replicas to where they would be placed now: after nodes were added, or to empty one.
+ *
+ * It is kept until a controller has done it, also while there is none.
+ */
+export interface Rebalancing {
+  readonly isRequested: boolean;
+  /** Asks for it; again while one is under way: that one is not over before it suits the cluster as it is now. @throws UNAVAILABLE without a lease */
+  request(): Promise<void>;
+  /**
+   * Ends it, only while this node is the controller of `controllerTerm`.
+   * @returns false when it was over, was asked for again meanwhile, or there is another controller
+   */
+  finish(controllerTerm: number): Promise<boolean>;
+  /** Calls `listener` when it is asked for and when it is over; it must not throw. */
+  watch(listener: () => void): Unwatch;
+}
+
+/**
  * What a node knows of the others and agrees on with them.
  *
  * Membership is a lease: it ends when the node cannot renew it for as long as it lasts. Time is counted on this node's monotonic clock from
@@ -123,6 +141,7 @@ export interface Cluster {
   campaign(candidate: Candidate): Campaign;
   /** Id of the node that is controller, as far as is known here. */
   readonly controllerId: string | undefined;
+  readonly rebalancing: Rebalancing;
 }
 
 /** What a state says against itself, in words for people; undefined: nothing. */

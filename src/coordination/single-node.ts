@@ -9,6 +9,7 @@ import type {
   PartitionChange,
   PartitionEntry,
   PartitionState,
+  Rebalancing,
   UpdateResult,
 } from './cluster.ts';
 import type { Coordinator, TopicDefinition, Unwatch } from './coordinator.ts';
@@ -20,6 +21,13 @@ const TERM = 1;
 /** A cluster of one: always a member, always controller, leader of everything. */
 export class SingleNode implements Cluster {
   readonly leaseHeld = true;
+  /** There is nowhere to move anything, so it is over at once. */
+  readonly rebalancing: Rebalancing = {
+    isRequested: false,
+    request: () => Promise.resolve(),
+    finish: () => Promise.resolve(false),
+    watch: () => () => undefined,
+  };
   readonly #topics: Pick<Coordinator, 'nodeId' | 'topics' | 'watchTopics'>;
   readonly #state: PartitionState;
   readonly #watchers = new Set<(change: NodeChange) => void>();

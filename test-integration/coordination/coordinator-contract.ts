@@ -265,6 +265,17 @@ export function coordinatorContract(name: string, open: () => Promise<ContractSt
       await eventually('a controller again', () => terms.length === 2);
     });
 
+    it('takes a request to rebalance, which is over once the controller says so', async () => {
+      const { cluster } = coordinator();
+      const terms: number[] = [];
+      cluster.campaign({ onElected: (term) => terms.push(term), onLost: () => undefined });
+      await eventually('a controller', () => terms.length === 1);
+      await cluster.rebalancing.request();
+      await cluster.rebalancing.finish(terms[0]!);
+      expect(cluster.rebalancing.isRequested).toBe(false);
+      expect(await cluster.rebalancing.finish(terms[0]!)).toBe(false);
+    });
+
     it('has each node stand once', () => {
       const candidate = { onElected: () => undefined, onLost: () => undefined };
       coordinator().cluster.campaign(candidate);

@@ -238,6 +238,34 @@ describe('partitions', () => {
   });
 });
 
+describe('a rebalance', () => {
+  it('is asked for on any node and seen by all, also when the one that was asked has gone', async () => {
+    const told: boolean[] = [];
+    b.cluster.rebalancing.watch(() => told.push(b.cluster.rebalancing.isRequested));
+    await a.cluster.rebalancing.request();
+    expect(a.cluster.rebalancing.isRequested).toBe(true);
+    await a[Symbol.asyncDispose]();
+    const candidate = new RecordingCandidate(b.cluster);
+    await eventually('a controller', () => candidate.term !== undefined);
+    expect(b.cluster.rebalancing.isRequested).toBe(true);
+    expect(await b.cluster.rebalancing.finish(candidate.term!)).toBe(true);
+    expect(told).toEqual([true, false]);
+  });
+
+  it('is ended by the controller of now, and not for who has asked for it again', async () => {
+    const candidate = new RecordingCandidate(b.cluster);
+    await eventually('a controller', () => candidate.term !== undefined);
+    await b.cluster.rebalancing.request();
+    expect(await b.cluster.rebalancing.finish(candidate.term! + 1)).toBe(false);
+    expect(b.cluster.rebalancing.isRequested).toBe(true);
+    const asked = b.cluster.rebalancing.request();
+    const finished = b.cluster.rebalancing.finish(candidate.term!);
+    await Promise.all([asked, finished]);
+    // etcd was asked first for the request, which the end did not know of.
+    expect(b.cluster.rebalancing.isRequested).toBe(true);
+  });
+});
+
 describe('the controller', () => {
   it('is one of the candidates, and another when it resigns', async () => {
     const candidates = [a, b].map((coordinator) => new RecordingCandidate(coordinator.cluster));

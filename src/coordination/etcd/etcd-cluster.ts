@@ -1,3 +1,4 @@
+import type { Random } from '../../kernel/random.ts';
 import type {
   Campaign,
   Candidate,
@@ -8,6 +9,7 @@ import type {
   PartitionChange,
   PartitionEntry,
   PartitionState,
+  Rebalancing,
   UpdateResult,
 } from '../cluster.ts';
 import type { Unwatch } from '../unwatch.ts';
@@ -17,6 +19,7 @@ import type { ViewFeed } from './feed.ts';
 import type { Keys } from './keys.ts';
 import type { Membership } from './membership.ts';
 import type { EtcdPartitions } from './partitions.ts';
+import { EtcdRebalancing } from './rebalancing.ts';
 import type { EtcdStore } from './store.ts';
 import type { TableChange } from './table.ts';
 import type { NodeValue } from './values.ts';
@@ -31,15 +34,18 @@ export interface EtcdClusterOptions {
   readonly membership: Membership;
   readonly partitions: EtcdPartitions;
   readonly nodeId: string;
+  readonly random: Random;
 }
 
 /** The other nodes, as etcd has them. */
 export class EtcdCluster implements Cluster {
+  readonly rebalancing: Rebalancing;
   readonly #options: EtcdClusterOptions;
   #candidacy: Candidacy | undefined;
 
   constructor(options: EtcdClusterOptions) {
     this.#options = options;
+    this.rebalancing = new EtcdRebalancing(options);
   }
 
   get leaseHeld(): boolean {

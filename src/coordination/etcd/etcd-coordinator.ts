@@ -91,7 +91,7 @@ export class EtcdCoordinator implements Coordinator {
     this.#topics = new EtcdTopics({ store, view, feed, keys, clock, random });
     this.#partitions = new EtcdPartitions({ store, view, feed, membership, keys, random, nodeId });
     this.#producerIds = new EtcdProducerIds(store, keys.single('producer-ids'));
-    const cluster = new EtcdCluster({ ...parts, nodeId, partitions: this.#partitions });
+    const cluster = new EtcdCluster({ ...parts, nodeId, random, partitions: this.#partitions });
     stack.defer(() => cluster.close());
     this.cluster = cluster;
   }

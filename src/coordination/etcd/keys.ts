@@ -9,6 +9,7 @@
  *     offsets/<topic id>/<n>         ceiling of the offsets that may have been handed out, and which epoch reserved them
  *     tokens/<token id>              token record
  *     producer-ids                   ceiling of the producer ids that may have been given out
+ *     rebalance                      there while replicas are to be moved to where they would be placed now
  *
  * Other keys belong to other versions and are left alone.
  */
@@ -16,7 +17,7 @@
 /** Kinds of keys that exist once for each id. */
 export const TABLES = ['nodes', 'topics', 'partitions', 'offsets', 'tokens'] as const;
 /** Kinds of keys that exist once. */
-export const SINGLES = ['cluster', 'controller', 'producer-ids'] as const;
+export const SINGLES = ['cluster', 'controller', 'producer-ids', 'rebalance'] as const;
 
 export type TableKind = (typeof TABLES)[number];
 export type SingleKind = (typeof SINGLES)[number];

@@ -41,6 +41,13 @@ export const clusterSchema = z.looseObject({ id: z.string().min(1) });
 export const controllerSchema = z.looseObject({ nodeId: z.string().min(1), session: z.string().min(1) });
 export const producerIdsSchema = z.looseObject({ ceiling: z.int().positive() });
 
+export const rebalanceSchema = z.looseObject({
+  /** Id of the node that was asked. */
+  by: z.string().min(1),
+  /** Unique to the request. */
+  change: z.string(),
+});
+
 export type NodeValue = z.infer<typeof nodeSchema>;
 export type PartitionValue = z.infer<typeof partitionSchema>;
 export type OffsetsValue = z.infer<typeof offsetsSchema>;
@@ -49,6 +56,7 @@ export type TokenValue = z.infer<typeof tokenSchema>;
 export type ClusterValue = z.infer<typeof clusterSchema>;
 export type ControllerValue = z.infer<typeof controllerSchema>;
 export type ProducerIdsValue = z.infer<typeof producerIdsSchema>;
+export type RebalanceValue = z.infer<typeof rebalanceSchema>;
 
 /** The bytes of a value. */
 export function encodeValue(value: object): Buffer {

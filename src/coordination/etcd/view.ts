@@ -10,6 +10,7 @@ import type {
   OffsetsValue,
   PartitionValue,
   ProducerIdsValue,
+  RebalanceValue,
   TokenValue,
   TopicValue,
 } from './values.ts';
@@ -21,6 +22,7 @@ import {
   offsetsSchema,
   partitionSchema,
   producerIdsSchema,
+  rebalanceSchema,
   tokenSchema,
   topicSchema,
 } from './values.ts';
@@ -37,6 +39,7 @@ const SCHEMAS: Readonly<Record<TableKind | SingleKind, z.ZodType>> = {
   cluster: clusterSchema,
   controller: controllerSchema,
   'producer-ids': producerIdsSchema,
+  rebalance: rebalanceSchema,
 };
 
 /**
@@ -53,6 +56,7 @@ export class View {
   readonly cluster = new Table<ClusterValue>();
   readonly controller = new Table<ControllerValue>();
   readonly producerIds = new Table<ProducerIdsValue>();
+  readonly rebalance = new Table<RebalanceValue>();
   readonly #tables: Readonly<Record<TableKind | SingleKind, Table<unknown>>>;
   readonly #namesById = new Map<string, string>();
   readonly #keys: Keys;
@@ -71,6 +75,7 @@ export class View {
       cluster: this.cluster,
       controller: this.controller,
       'producer-ids': this.producerIds,
+      rebalance: this.rebalance,
     };
     // Each table gets only what its own schema has accepted.
     this.#tables = tables as unknown as Readonly<Record<TableKind | SingleKind, Table<unknown>>>;
