@@ -30,7 +30,16 @@ export function mergeSettings(base: TopicSettings, change: TopicSettingsChange =
   // Likewise who takes fewer copies than have to be in sync by default.
   if (change.minInsync === undefined) merged.minInsync = Math.min(merged.minInsync, merged.replicationFactor);
   checkSettings(merged);
+  if (merged.storage === 'memory') checkNoneOfDisk(base, merged);
   return merged;
+}
+
+/** Settings that mean nothing in memory: who changes them expects something that will not happen. */
+function checkNoneOfDisk(base: TopicSettings, merged: TopicSettings): void {
+  const named = (['flush', 'flushIntervalMs', 'tombstoneMs'] as const).find(
+    (setting) => merged[setting] !== base[setting],
+  );
+  if (named !== undefined) check(false, named, 'left out in memory: it is for storage disk (--storage disk)');
 }
 
 function checkSettings(settings: TopicSettings): void {
@@ -38,11 +47,6 @@ function checkSettings(settings: TopicSettings): void {
   check(['memory', 'disk'].includes(storage), 'storage', 'memory or disk');
   check(['create', 'append'].includes(timestamps), 'timestamps', 'create or append');
   check(isCount(retentionBytes), 'retentionBytes', 'a number of bytes');
-  check(
-    storage !== 'memory' || retentionBytes > 0,
-    'retentionBytes',
-    'more than 0 in memory, which has to be bounded',
-  );
   check(isCount(retentionMs), 'retentionMs', 'a number of milliseconds, or 0 for no bound');
   check(isCount(retentionRecords), 'retentionRecords', 'a number of records, or 0 for no bound');
   check(
@@ -52,8 +56,22 @@ function checkSettings(settings: TopicSettings): void {
     'batchMaxBytes',
     `${BATCH_MAX_BYTES_LEAST} to ${BATCH_MAX_BYTES_LIMIT} bytes`,
   );
+  checkRetentionBytes(settings);
   checkDiskSettings(settings);
   checkReplication(settings);
+}
+
+function checkRetentionBytes({ storage, retentionBytes, batchMaxBytes }: TopicSettings): void {
+  check(
+    storage !== 'memory' || retentionBytes > 0,
+    'retentionBytes',
+    'more than 0 in memory, which has to be bounded',
+  );
+  check(
+    retentionBytes === 0 || retentionBytes >= batchMaxBytes,
+    'retentionBytes',
+    `at least batchMaxBytes, ${batchMaxBytes}, to hold one batch; a smaller batchMaxBytes allows less`,
+  );
 }
 
 function checkDiskSettings({ storage, flush, flushIntervalMs, cleanup, tombstoneMs }: TopicSettings): void {
@@ -73,7 +91,7 @@ function checkDiskSettings({ storage, flush, flushIntervalMs, cleanup, tombstone
   check(
     storage === 'disk' || cleanup === 'delete',
     'cleanup',
-    'delete in memory: only disk topics are compacted',
+    'delete in memory: only topics with storage disk are compacted (--storage disk)',
   );
   check(isCount(tombstoneMs), 'tombstoneMs', 'a number of milliseconds');
 }

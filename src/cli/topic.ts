@@ -52,8 +52,15 @@ export function createTopic(name: string, flags: TopicCreateFlags, terminal: Ter
       ...partitions(flags),
       ifNotExists: flags.ifNotExists === true,
     });
+    noteFlushInMemory(topic, flags, terminal);
     show(topic, flags, terminal);
   });
+}
+
+/** Who says how to flush wants records to last: in memory they do not. Other values than the default the node refuses. */
+function noteFlushInMemory({ settings }: TopicDescription, flags: TopicFlags, terminal: Terminal): void {
+  if (flags.flush === undefined || settings.storage === 'disk') return;
+  terminal.stderr.line('sluice: --flush is of no use to a topic in memory; --storage disk keeps one on disk');
 }
 
 /** Changes a topic and shows it. @throws TOPIC_NOT_FOUND; INVALID_ARGUMENT when nothing is to be changed */

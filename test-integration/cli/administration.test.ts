@@ -111,9 +111,30 @@ describe('sluice topic', () => {
     await json('topic', 'delete', 'single');
   });
 
-  it('refuses to compact what is in memory', async () => {
-    const run = await place.run(['topic', 'create', 'kept', '--cleanup', 'compact', '--server', node.quic]);
-    expect(run.stderr).toMatch(/INVALID_ARGUMENT.*cleanup/);
+  it.each([
+    ['--cleanup compact', /INVALID_ARGUMENT.*cleanup.*--storage disk/],
+    ['--flush os', /INVALID_ARGUMENT.*flush.*--storage disk/],
+    ['--retention-bytes 1KiB', /INVALID_ARGUMENT.*retentionBytes.*batchMaxBytes/],
+  ])('refuses %s for a topic in memory, and says what would do', async (flags, text) => {
+    const run = await place.run(['topic', 'create', 'kept', ...flags.split(' '), '--server', node.quic]);
+    expect(run).toMatchObject({ exitCode: 2, stderr: expect.stringMatching(text) as string });
+  });
+
+  it('says that memory is not flushed where it is to be always', async () => {
+    const run = await place.run(['topic', 'create', 'unflushed', '--flush', 'always', '--server', node.quic]);
+    expect(run).toMatchObject({ exitCode: 0, stderr: expect.stringContaining('--storage disk') as string });
+  });
+
+  it('refuses to retain less than a batch also of a topic that is there', async () => {
+    await json('topic', 'create', 'narrow', '--retention-bytes', '1MiB', '--batch-max-bytes', '64KiB');
+    for (const flags of [
+      ['--retention-bytes', '63KiB'],
+      ['--batch-max-bytes', '2MiB'],
+    ]) {
+      const run = await place.run(['topic', 'alter', 'narrow', ...flags, '--server', node.quic]);
+      expect(run).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('batchMaxBytes') as string });
+    }
+    await json('topic', 'alter', 'narrow', '--retention-bytes', '64KiB');
   });
 
   it('deletes the oldest records of a partition', async () => {

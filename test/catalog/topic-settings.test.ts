@@ -4,7 +4,7 @@ import { mergeSettings } from '../../src/catalog/topic-settings.ts';
 
 const BASE: TopicSettings = {
   storage: 'memory',
-  retentionBytes: 1000,
+  retentionBytes: 10_000,
   retentionMs: 5,
   retentionRecords: 7,
   batchMaxBytes: 4096,
@@ -32,6 +32,13 @@ describe('topic settings', () => {
   it.each([
     [{ retentionBytes: 0 }],
     [{ retentionBytes: -1 }],
+    [{ retentionBytes: 4095 }],
+    [{ retentionBytes: 4095, storage: 'disk' as const }],
+    [{ batchMaxBytes: 10_001 }],
+    [{ flush: 'os' as const }],
+    [{ flush: 'interval' as const }],
+    [{ flushIntervalMs: 2000 }],
+    [{ tombstoneMs: 1 }],
     [{ retentionMs: 1.5 }],
     [{ retentionRecords: NaN }],
     [{ batchMaxBytes: 100 }],
@@ -53,6 +60,15 @@ describe('topic settings', () => {
     expect(() => mergeSettings(BASE, change)).toThrow(
       expect.objectContaining({ code: 'INVALID_ARGUMENT' }) as Error,
     );
+  });
+
+  it('hold one batch at least', () => {
+    expect(mergeSettings(BASE, { retentionBytes: 4096 }).retentionBytes).toBe(4096);
+    expect(mergeSettings(BASE, { retentionBytes: 1024, batchMaxBytes: 1024 }).batchMaxBytes).toBe(1024);
+  });
+
+  it('of a topic in memory can be taken over for another one', () => {
+    expect(mergeSettings(BASE, BASE)).toEqual(BASE);
   });
 
   it('may compact a log on disk', () => {
