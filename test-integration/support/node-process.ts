@@ -115,6 +115,15 @@ export class NodeProcess implements AsyncDisposable {
     return exitCode;
   }
 
+  /** Stops it from running without ending it. */
+  freeze(): void {
+    this.#child?.kill('SIGSTOP');
+  }
+
+  thaw(): void {
+    this.#child?.kill('SIGCONT');
+  }
+
   /** Starts the process, with the ports it had before. @throws Error with what it logged when it does not come up */
   async restart(): Promise<void> {
     const { host = '127.0.0.1', namespace, flags = [], env = {} } = this.#options;
