@@ -36,16 +36,17 @@ export interface Address {
 
 /**
  * Splits `topic/key` at its first `/`.
+ * @param keyMaxBytes longest key that is taken; at most 64 KiB, which is the default
  * @throws INVALID_TOPIC; KEY_TOO_LARGE
  */
-export function parseAddress(address: string): Address {
+export function parseAddress(address: string, keyMaxBytes = KEY_MAX_BYTES): Address {
   const slash = address.indexOf('/');
   const topic = slash < 0 ? address : address.slice(0, slash);
   checkTopicName(topic);
   if (slash < 0) return { topic, key: undefined };
   const key = Buffer.from(address.slice(slash + 1));
-  if (key.length > KEY_MAX_BYTES) {
-    throw new SluiceError('KEY_TOO_LARGE', `a key of ${key.length} bytes; at most ${KEY_MAX_BYTES}`);
+  if (key.length > keyMaxBytes) {
+    throw new SluiceError('KEY_TOO_LARGE', `a key of ${key.length} bytes; at most ${keyMaxBytes}`);
   }
   return { topic, key };
 }

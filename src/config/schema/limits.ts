@@ -20,7 +20,8 @@ export const limitsSchema = z.strictObject({
     default: '16MiB',
   }),
   keyMaxBytes: setting(size({ min: 1, max: 64 * KiB }), {
-    description: 'Largest key of a record.',
+    description:
+      'Largest key of a record. Clients are told and keep to it; the node checks keys in raw mode only, as it does not look into batches.',
     default: '64KiB',
   }),
   maxConnections: setting(integer({ min: 1, max: 1_000_000 }), {

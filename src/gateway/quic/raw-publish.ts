@@ -18,11 +18,11 @@ export function rawPublish(
   value: Buffer,
   done: (refusal: SluiceError | undefined) => void,
 ): void {
-  const { broker, clock, counters, encoder } = session.context;
+  const { broker, clock, counters, encoder, limits } = session.context;
   counters.rawPublishes += 1;
   try {
     const principal = session.requirePrincipal();
-    const { topic, key } = parseAddress(address);
+    const { topic, key } = parseAddress(address, limits.maxKeyBytes);
     encoder.append(key ?? null, value, NO_HEADERS, Math.floor(clock.now()));
     const batch = encoder.finish({ codec: 'none' });
     broker.publish(principal, topic, undefined, batch, 1, (outcome: PublishOutcome | SluiceError) =>

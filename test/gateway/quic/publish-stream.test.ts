@@ -298,6 +298,17 @@ describe('publish stream', () => {
       await stream.expect(FRAME.PRODUCED);
     });
 
+    it('keeps to the longest key that clients are told', async () => {
+      const stream = (await open({ limits: { maxKeyBytes: 4 } })).bidi();
+      stream.frame(FRAME.PUBLISH, 't/12345', Buffer.from('x'));
+      expect(await stream.error()).toBe('KEY_TOO_LARGE');
+      stream.frame(FRAME.PUBLISH, 't/1234', Buffer.from('x'));
+      stream.frame(FRAME.PUBLISH, 't/123456', Buffer.from('x'));
+      expect(await stream.error()).toBe('KEY_TOO_LARGE');
+      await settle();
+      expect(stage.broker.counters.recordsIn).toBe(1);
+    });
+
     it('stops a unidirectional stream with the code of the refusal', async () => {
       const stream = (await open()).uni();
       stream.frame(FRAME.PUBLISH, 'not legal', Buffer.from('x'));
