@@ -130,16 +130,15 @@ function registerDisk(metrics: Metrics, { broker, disk }: MetricSources): void {
     'Segment files of all logs on disk.',
     () => broker.snapshot().diskSegments,
   );
-  metrics.counterFrom('sluice_disk_writes_total', 'Writes to segments.', () => counters.writes);
   metrics.counterFrom(
     'sluice_disk_written_bytes_total',
     'Bytes of batches written to segments.',
     () => counters.writtenBytes,
   );
-  metrics.counterFrom(
-    'sluice_disk_write_seconds_total',
-    'Time that writes to segments took, with flush `always` until they were on the disk.',
-    () => counters.writeMs / 1000,
+  metrics.histogramOf(
+    'sluice_disk_write_seconds',
+    'Time that each write to a segment took, with flush `always` until it was on the disk.',
+    counters.writeTimes,
   );
   metrics.gaugeFrom(
     'sluice_disk_waiting_bytes',

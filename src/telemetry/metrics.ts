@@ -1,6 +1,8 @@
 import type { RecordableHistogram } from 'node:perf_hooks';
 import { createHistogram } from 'node:perf_hooks';
+import type { Metric } from 'prom-client';
 import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';
+import type { DurationHistogram } from '../kernel/duration-histogram.ts';
 
 /** One value of a metric with labels. */
 export interface Sample {
@@ -26,6 +28,8 @@ export interface Metrics {
   gaugesFrom(name: string, help: string, labelNames: readonly string[], read: () => Iterable<Sample>): void;
   /** A count for each combination of labels. */
   countersFrom(name: string, help: string, labelNames: readonly string[], read: () => Iterable<Sample>): void;
+  /** Durations in buckets, in seconds: what scrapes of many nodes, or of one over time, can add up. */
+  histogramOf(name: string, help: string, histogram: DurationHistogram): void;
   /** Durations, shown as the quantiles 0.5, 0.9, 0.99 and 1 of everything since the start, in seconds. */
   durations(name: string, help: string): DurationRecorder;
 }
@@ -76,6 +80,7 @@ export function createMetrics(): Metrics {
         collect: () => labelled(gauge, ({ labels, value }) => gauge.set(labels, value), read),
       });
     },
+    histogramOf: (name, help, histogram) => registry.registerMetric(asMetric(name, help, histogram)),
     durations(name, help) {
       const histogram = createHistogram();
       metrics.gaugesFrom(name, help, ['quantile'], () => quantiles(histogram));
@@ -86,6 +91,30 @@ export function createMetrics(): Metrics {
     },
   };
   return metrics;
+}
+
+/** prom-client's own histogram counts itself; this one only shows. */
+function asMetric(name: string, help: string, histogram: DurationHistogram): Metric {
+  const get = () =>
+    Promise.resolve({ name, help, type: 'histogram', aggregator: 'sum', values: series(name, histogram) });
+  return { name, help, type: 'histogram', get } as unknown as Metric;
+}
+
+function series(
+  name: string,
+  { boundsMs, counts, sumMs }: DurationHistogram,
+): (Sample & { metricName: string })[] {
+  let count = 0;
+  const buckets = counts.map((inBucket, i) => {
+    count += inBucket;
+    const le = i < boundsMs.length ? String(boundsMs[i]! / 1000) : '+Inf';
+    return { metricName: `${name}_bucket`, labels: { le }, value: count };
+  });
+  return [
+    ...buckets,
+    { metricName: `${name}_sum`, labels: {}, value: sumMs / 1000 },
+    { metricName: `${name}_count`, labels: {}, value: count },
+  ];
 }
 
 function quantiles(histogram: RecordableHistogram): Sample[] {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { DurationHistogram } from '../../src/kernel/duration-histogram.ts';
 import { createMetrics } from '../../src/telemetry/metrics.ts';
 
 describe('metrics', () => {
@@ -32,6 +33,28 @@ describe('metrics', () => {
     for (let i = 0; i < 100; i += 1) recorder.record(250);
     const line = (await metrics.render()).split('\n').find((text) => text.includes('quantile="0.5"'));
     expect(Number(line?.split(' ')[1])).toBeCloseTo(0.25, 3);
+  });
+
+  it('shows a histogram as Prometheus has them: buckets that add up, sum and count', async () => {
+    const metrics = createMetrics();
+    const histogram = new DurationHistogram();
+    metrics.histogramOf('sluice_write_seconds', 'Writes.', histogram);
+    for (const ms of [0.2, 3, 60_000]) histogram.record(ms);
+    const lines = (await metrics.render())
+      .split('\n')
+      .filter((line) => line.includes('sluice_write_seconds'));
+    expect(lines).toEqual(
+      expect.arrayContaining([
+        '# TYPE sluice_write_seconds histogram',
+        'sluice_write_seconds_bucket{le="0.0001"} 0',
+        'sluice_write_seconds_bucket{le="0.00025"} 1',
+        'sluice_write_seconds_bucket{le="0.005"} 2',
+        'sluice_write_seconds_bucket{le="10"} 2',
+        'sluice_write_seconds_bucket{le="+Inf"} 3',
+        'sluice_write_seconds_sum 60.0032',
+        'sluice_write_seconds_count 3',
+      ]),
+    );
   });
 
   it('shows the process itself', async () => {

@@ -1,3 +1,4 @@
+import { DurationHistogram } from '../../kernel/duration-histogram.ts';
 import type { Random } from '../../kernel/random.ts';
 import { systemRandom } from '../../kernel/random.ts';
 import { Slots } from '../../kernel/slots.ts';
@@ -38,10 +39,9 @@ const COMPACTION_BYTES = 32 * MiB;
 
 /** What logs on disk count, all together; plain fields that metrics read. */
 export interface DiskCounters {
-  writes: number;
+  /** How long each write took, a durable one including the wait for the disk. */
+  readonly writeTimes: DurationHistogram;
   writtenBytes: number;
-  /** Milliseconds that writes took, durable ones including the wait for the disk. */
-  writeMs: number;
   faults: number;
   corruptions: number;
   recoveries: number;
@@ -85,9 +85,8 @@ export function createDiskShared(
     compactionBytes: limits.compactionBytes ?? COMPACTION_BYTES,
     random,
     counters: {
-      writes: 0,
+      writeTimes: new DurationHistogram(),
       writtenBytes: 0,
-      writeMs: 0,
       faults: 0,
       corruptions: 0,
       recoveries: 0,

@@ -249,8 +249,7 @@ export class LogWriter {
       batches.map(({ bytes }) => bytes),
       active.bytes,
     );
-    counters.writes++;
-    counters.writeMs += clock.monotonicMs() - startedMs;
+    counters.writeTimes.record(clock.monotonicMs() - startedMs);
     this.#unsynced = !this.#durable;
     for (const { bytes, baseOffset, nextOffset, maxTimestampMs, appendedMs } of batches) {
       active.add(baseOffset, nextOffset, bytes.length, maxTimestampMs, appendedMs);
