@@ -58,6 +58,8 @@ export class Leadership {
   /** Those who hold the watermark back; this node does too, always. */
   #gate: readonly FollowerProgress[] = [];
   #minInsync: number;
+  /** Stored in-sync replicas that are not behind for too long, this one counted. */
+  #keepingUp = 0;
   #highWatermark: number;
   #durableEnd: number;
   #lagTimer: Timer | undefined;
@@ -79,6 +81,7 @@ export class Leadership {
       superseded: (reason) => this.#endWith(reason),
     });
     this.#takeReplicas();
+    this.#keepingUp = this.#countKeepingUp();
   }
 
   get highWatermark(): number {
@@ -99,12 +102,12 @@ export class Leadership {
     if (this.#ended || !this.#start.cluster.leaseHeld) {
       return new SluiceError('NOT_LEADER', `${this.#start.selfId} does not lead now; ask for the leader`);
     }
-    if (acks < 2 || this.#insync.stored.length >= Math.min(this.#minInsync, this.#insync.replicas.length)) {
+    if (acks < 2 || this.#keepingUp >= Math.min(this.#minInsync, this.#insync.replicas.length)) {
       return undefined;
     }
     return new SluiceError(
       'NOT_ENOUGH_REPLICAS',
-      `${this.#insync.stored.length} replicas are in sync, ${this.#minInsync} have to be`,
+      `${this.#keepingUp} replicas are in sync and keep up, ${this.#minInsync} have to`,
     );
   }
 
@@ -131,6 +134,7 @@ export class Leadership {
     follower.report(Math.min(durableOffset, log.durableEnd), log.durableEnd, clock.monotonicMs());
     this.advance();
     if (!this.isInsync(nodeId)) this.#consider(follower);
+    else if (this.#keepingUp < this.#insync.stored.length) this.#recount();
   }
 
   isInsync(nodeId: string): boolean {
@@ -141,6 +145,7 @@ export class Leadership {
   configure(minInsync: number): void {
     this.#minInsync = minInsync;
     this.#host.onInsync();
+    if (!this.#ended) this.#consider();
   }
 
   stateChanged(entry: PartitionEntry): void {
@@ -176,9 +181,23 @@ export class Leadership {
 
   #insyncChanged(): void {
     this.#takeReplicas();
+    this.#keepingUp = this.#countKeepingUp();
     this.advance();
     this.#host.onInsync();
     if (!this.#ended) this.#consider();
+  }
+
+  #recount(): void {
+    const before = this.#keepingUp;
+    this.#keepingUp = this.#countKeepingUp();
+    if (this.#keepingUp !== before) this.#host.onInsync();
+  }
+
+  #countKeepingUp(): number {
+    return this.#insync.stored.filter((nodeId) => {
+      const follower = this.#followers.get(nodeId);
+      return !follower || !this.#isOut(follower);
+    }).length;
   }
 
   #takeReplicas(): void {
@@ -206,17 +225,34 @@ export class Leadership {
   #consider(joining?: FollowerProgress): void {
     if (this.#insync.isBusy) return;
     const { stored, replicas } = this.#insync;
-    const isr = replicas.filter((nodeId) => {
+    const fit = replicas.filter((nodeId) => {
       const follower = this.#followers.get(nodeId);
       return (
         !follower ||
         (stored.includes(nodeId) ? !this.#isOut(follower) : follower === joining && this.#isFit(joining))
       );
     });
+    const isr = this.#enough(fit);
     const isSame = isr.length === stored.length && isr.every((nodeId) => stored.includes(nodeId));
     if (isSame && !this.#insync.isUnsure) return;
     this.#insync.propose(isr);
     this.#takeReplicas();
+  }
+
+  /**
+   * With those who are behind as long as there are too few: a set of fewer than `minInsync` could be lost with fewer nodes than what was
+   * acknowledged is promised to survive.
+   * @see KIP-966
+   */
+  #enough(fit: readonly string[]): readonly string[] {
+    const { stored, replicas } = this.#insync;
+    const missing = Math.min(this.#minInsync, stored.length) - fit.length;
+    if (missing <= 0) return fit;
+    const behind = [...this.#followers.values()]
+      .filter(({ nodeId }) => stored.includes(nodeId) && !fit.includes(nodeId))
+      .sort((a, b) => b.durableOffset - a.durableOffset)
+      .slice(0, missing);
+    return replicas.filter((id) => fit.includes(id) || behind.some(({ nodeId }) => nodeId === id));
   }
 
   #isOut(follower: FollowerProgress): boolean {
@@ -234,12 +270,15 @@ export class Leadership {
     let longestMs = -1;
     for (const follower of this.#gate) {
       if (follower.durableOffset >= this.#host.log.durableEnd) continue;
-      longestMs = Math.max(longestMs, follower.lagMs(this.#host.log.durableEnd, nowMs));
+      const lagMs = follower.lagMs(this.#host.log.durableEnd, nowMs);
+      // That of one who stays all the same has been looked at.
+      if (lagMs < this.#start.maxLagMs) longestMs = Math.max(longestMs, lagMs);
     }
     if (longestMs < 0) return;
     this.#lagTimer = this.#host.clock.setTimer(Math.max(1, this.#start.maxLagMs - longestMs), () => {
       this.#lagTimer = undefined;
       this.#consider();
+      this.#recount();
       this.#watchLag(this.#host.clock.monotonicMs());
     });
   }

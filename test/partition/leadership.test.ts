@@ -136,7 +136,7 @@ describe('a follower that does not keep up', () => {
   });
 
   it('has its time counted from when it last had everything', () => {
-    begin(['a', 'b']);
+    begin(['a', 'b'], { minInsync: 1 });
     grow(10);
     host.clock.advance(9000);
     leadership.report('b', 10);
@@ -159,7 +159,7 @@ describe('a follower that does not keep up', () => {
   });
 
   it('goes when it comes forward, but slower than the leader', () => {
-    begin(['a', 'b']);
+    begin(['a', 'b'], { minInsync: 1 });
     for (let end = 10; end < 400; end += 10) {
       grow(end);
       host.clock.advance(1000);
@@ -169,7 +169,7 @@ describe('a follower that does not keep up', () => {
   });
 
   it('goes when it never said anything, even where there is nothing to fetch', () => {
-    begin(['a', 'b']);
+    begin(['a', 'b'], { minInsync: 1 });
     host.clock.advance(MAX_LAG_MS);
     expect(cluster.asked[0]?.state.isr).toEqual(['a']);
   });
@@ -272,7 +272,7 @@ describe('proposals', () => {
   });
 
   it('without an answer that were not stored are made again, even when nothing shall change any more', async () => {
-    begin(['a', 'b']);
+    begin(['a', 'b'], { minInsync: 1 });
     grow(5);
     host.clock.advance(MAX_LAG_MS);
     cluster.answer('lost');
@@ -287,7 +287,7 @@ describe('proposals', () => {
   });
 
   it('are overtaken by what is seen stored at a later revision', async () => {
-    begin(['a', 'b']);
+    begin(['a', 'b'], { minInsync: 1 });
     grow(5);
     host.clock.advance(MAX_LAG_MS);
     leadership.stateChanged(cluster.put({ isr: ['a'] }));
@@ -322,15 +322,66 @@ describe('what may be acknowledged', () => {
     expect([leadership.refusal(1)?.code, leadership.refusal(2)?.code]).toEqual(['NOT_LEADER', 'NOT_LEADER']);
   });
 
-  it('is thought over when replicas leave, and when another number of them is asked for', async () => {
+  it('is thought over when replicas no longer keep up, and when another number of them is asked for', async () => {
     begin(['a', 'b'], { replicas: ['a', 'b'] });
     grow(5);
     host.clock.advance(MAX_LAG_MS);
-    cluster.answer();
     await turns(1);
     expect([leadership.refusal(2)?.code, host.insyncChanges]).toEqual(['NOT_ENOUGH_REPLICAS', 1]);
     leadership.configure(1);
     expect([leadership.refusal(2), host.insyncChanges]).toEqual([undefined, 2]);
+  });
+
+  it('is thought over when a replica keeps up again', () => {
+    begin(['a', 'b']);
+    grow(5);
+    host.clock.advance(MAX_LAG_MS);
+    leadership.report('b', 5);
+    expect([leadership.refusal(2), host.insyncChanges]).toEqual([undefined, 2]);
+  });
+});
+
+describe('in-sync replicas are never fewer than minInsync', () => {
+  it('so that what was acknowledged is with as many: who is behind stays, and holds the watermark back', () => {
+    begin(['a', 'b']);
+    grow(5);
+    host.clock.advance(MAX_LAG_MS);
+    expect([cluster.asked, leadership.isr, host.highWatermark]).toEqual([[], ['a', 'b'], 0]);
+    expect(host.clock.pendingTimers).toBe(0);
+  });
+
+  it('of several that are behind the one that has most stays', () => {
+    begin(['a', 'b', 'c']);
+    grow(5);
+    leadership.report('b', 3);
+    leadership.report('c', 4);
+    host.clock.advance(MAX_LAG_MS);
+    expect(cluster.asked[0]?.state.isr).toEqual(['a', 'c']);
+  });
+
+  it('and another may come in its place', async () => {
+    begin(['a', 'b']);
+    grow(5);
+    host.clock.advance(MAX_LAG_MS);
+    leadership.report('c', 5);
+    cluster.answer();
+    await turns(1);
+    expect([leadership.isr, host.highWatermark]).toEqual([['a', 'c'], 5]);
+  });
+
+  it('unless they are fewer already', () => {
+    begin(['a', 'b'], { minInsync: 3 });
+    grow(5);
+    host.clock.advance(MAX_LAG_MS);
+    expect(cluster.asked).toEqual([]);
+  });
+
+  it('and leave when fewer are asked for', () => {
+    begin(['a', 'b']);
+    grow(5);
+    host.clock.advance(MAX_LAG_MS);
+    leadership.configure(1);
+    expect(cluster.asked[0]?.state.isr).toEqual(['a']);
   });
 });
 
@@ -346,7 +397,7 @@ describe('the end', () => {
   });
 
   it('comes when a proposal finds another leader', async () => {
-    begin(['a', 'b']);
+    begin(['a', 'b'], { minInsync: 1 });
     host.clock.advance(MAX_LAG_MS);
     cluster.put({ leader: 'b', leaderEpoch: 6 });
     cluster.answer();
