@@ -6,7 +6,7 @@ import { RecordBatchEncoder } from '../../../src/wire/record-batch-encoder.ts';
 import type { StageOptions } from './gateway-stage.ts';
 import { GatewayStage } from './gateway-stage.ts';
 import type { FrameChannel, NativeClient } from './native-client.ts';
-import { batchOf, produce, produceFrame, receive, settle } from './native-client.ts';
+import { batchOf, produce, produceFrame, receive, settle, until } from './native-client.ts';
 
 describe('publish stream', () => {
   let stage: GatewayStage;
@@ -305,7 +305,7 @@ describe('publish stream', () => {
       stream.frame(FRAME.PUBLISH, 't/1234', Buffer.from('x'));
       stream.frame(FRAME.PUBLISH, 't/123456', Buffer.from('x'));
       expect(await stream.error()).toBe('KEY_TOO_LARGE');
-      await settle();
+      await until(() => stage.broker.counters.recordsIn > 0);
       expect(stage.broker.counters.recordsIn).toBe(1);
     });
 
