@@ -24,6 +24,8 @@ export interface ClusterStatus {
   /** Whether the node that says this is a member at the moment. */
   readonly leaseHeld: boolean;
   readonly nodes: readonly ClusterNodeStatus[];
+  /** Whether replicas are being moved to where they would be placed now, or will be. */
+  readonly rebalancing: boolean;
   /** Of all topics. */
   readonly partitions: number;
   /** Partitions that nobody leads. */
@@ -55,6 +57,7 @@ export class ClusterAdministration {
       nodeId,
       controllerId: cluster.controllerId,
       leaseHeld: cluster.leaseHeld,
+      rebalancing: cluster.rebalancing.isRequested,
       nodes: cluster.nodes().map((node) => withShare(node, states)),
       partitions: states.length,
       leaderless: states.filter(({ leader }) => leader === null).length,
@@ -80,9 +83,9 @@ export class ClusterAdministration {
   }
 
   /**
-   * Gives partitions back to the replicas that lead them by preference, and spreads replicas over the nodes there are.
+   * Asks for replicas to be moved to where they would be placed now; any node may be asked. It is done in time, when there is a controller.
    *
-   * @throws FORBIDDEN; UNSUPPORTED on a node on its own; NOT_LEADER where this node is not the controller
+   * @throws FORBIDDEN; UNSUPPORTED on a node on its own; UNAVAILABLE without a lease
    */
   async rebalance(principal: Principal): Promise<void> {
     return this.#requireControl(principal).rebalance();

@@ -33,7 +33,7 @@ export interface Authenticator {
 export interface ClusterControl {
   /** Hands over what this node leads and takes nothing more, or takes its share again. @throws UNAVAILABLE without a lease */
   drain(draining: boolean): Promise<void>;
-  /** Spreads partitions over the nodes. @throws NOT_LEADER where this node is not the controller */
+  /** Asks for partitions to be spread over the nodes there are; the controller does it in time. @throws UNAVAILABLE without a lease */
   rebalance(): Promise<void>;
 }
 

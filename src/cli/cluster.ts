@@ -49,14 +49,15 @@ export function drainNode(nodeId: string, flags: DrainFlags, terminal: Terminal)
   });
 }
 
-/** Spreads partitions over the nodes. @throws UNAVAILABLE when there is no controller */
+/** Asks for partitions to be spread over the nodes; `sluice cluster status` says when that is done. */
 export function rebalance(flags: AdminFlags, terminal: Terminal): Promise<void> {
-  return withClient(terminal, flags, async (client) => {
-    const { controllerId } = await client.admin.clusterStatus();
-    if (controllerId === undefined) throw new SluiceError('UNAVAILABLE', 'the cluster has no controller now');
-    await atNode(controllerId, client, flags, terminal, ({ admin }) => admin.rebalance());
+  return withClient(terminal, flags, async ({ admin }) => {
+    await admin.rebalance();
+    const { controllerId } = await admin.clusterStatus();
     terminal.stdout.line(
-      flags.output === 'json' ? JSON.stringify({ controllerId }) : `${controllerId} spreads the partitions`,
+      flags.output === 'json'
+        ? JSON.stringify({ requested: true, controllerId })
+        : 'asked for; sluice cluster status says when it is done',
     );
   });
 }
@@ -107,6 +108,7 @@ function statusText(status: ClusterStatus): string {
     ['partitions', status.partitions],
     ['without leader', status.leaderless],
     ['with copies behind', status.underReplicated],
+    ...(status.rebalancing ? [['rebalance', 'under way'] as const] : []),
   ]);
   return `${about}\n\n${nodeTable(status)}`;
 }

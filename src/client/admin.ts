@@ -154,7 +154,7 @@ export class Admin {
     await this.#ask('drainNode', { nodeId, cancel: !draining });
   }
 
-  /** Spreads partitions over the nodes there are. @throws UNSUPPORTED on a node on its own; NOT_LEADER unless the controller is asked */
+  /** Asks for partitions to be spread over the nodes there are, which takes its time. @throws UNSUPPORTED on a node on its own */
   async rebalance(): Promise<void> {
     await this.#ask('rebalance', {});
   }

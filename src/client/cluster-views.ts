@@ -35,6 +35,8 @@ export interface ClusterStatus {
   readonly leaseHeld: boolean;
   /** Members, in order of id. */
   readonly nodes: readonly ClusterNode[];
+  /** Whether partitions are being spread over the nodes, or will be. */
+  readonly rebalancing: boolean;
   /** Of all topics. */
   readonly partitions: number;
   /** Partitions that nobody leads. */
@@ -46,12 +48,13 @@ export interface ClusterStatus {
 /** A cluster as the wire has it. */
 export function clusterFromWire(status: ClusterStatusResponse): ClusterStatus {
   const { clusterId, nodeId, controllerId, leaseHeld, nodes, partitions, leaderless } = status;
-  const { underReplicated } = status;
+  const { underReplicated, rebalancing } = status;
   return {
     clusterId,
     nodeId,
     controllerId: controllerId === '' ? undefined : controllerId,
     leaseHeld,
+    rebalancing,
     nodes: nodes.map(nodeFromWire),
     partitions,
     leaderless,

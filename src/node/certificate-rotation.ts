@@ -1,10 +1,9 @@
-import type { Settings } from '../config/settings.ts';
 import type { Timer } from '../kernel/clock.ts';
 import { auditRecord } from '../security/audit.ts';
 import { summarizeCertificate } from '../security/certificates.ts';
 import { RENEW_BEFORE_MS } from '../security/server-identity.ts';
 import type { Listener } from '../transport/transport.ts';
-import type { TlsMaterial, TlsPorts } from './tls-material.ts';
+import type { TlsMaterial, TlsPorts, TlsSource } from './tls-material.ts';
 import { checkInDate, loadClientAuthorities, loadTlsMaterial } from './tls-material.ts';
 
 /** How often files are looked at for a change, milliseconds. */
@@ -23,7 +22,7 @@ export class CertificateRotation implements AsyncDisposable {
   replaced = 0;
   /** Times that what was found could not be used. */
   failed = 0;
-  readonly #settings: Pick<Settings, 'tls' | 'dataDir'>;
+  readonly #source: TlsSource;
   readonly #ports: TlsPorts;
   #current: TlsMaterial;
   #listeners: () => Iterable<Rotating> = () => [];
@@ -33,18 +32,15 @@ export class CertificateRotation implements AsyncDisposable {
   #timer: Timer | undefined;
   #stopped = false;
 
-  private constructor(settings: Pick<Settings, 'tls' | 'dataDir'>, ports: TlsPorts, current: TlsMaterial) {
-    this.#settings = settings;
+  private constructor(source: TlsSource, ports: TlsPorts, current: TlsMaterial) {
+    this.#source = source;
     this.#ports = ports;
     this.#current = current;
   }
 
   /** Reads the certificates, or makes the node its own. @throws INVALID_CONFIG, STORAGE_FAILED */
-  static async open(
-    settings: Pick<Settings, 'tls' | 'dataDir'>,
-    ports: TlsPorts,
-  ): Promise<CertificateRotation> {
-    return new CertificateRotation(settings, ports, await loadTlsMaterial(settings, ports));
+  static async open(source: TlsSource, ports: TlsPorts): Promise<CertificateRotation> {
+    return new CertificateRotation(source, ports, await loadTlsMaterial(source, ports));
   }
 
   /** The certificates in force. */
@@ -66,7 +62,7 @@ export class CertificateRotation implements AsyncDisposable {
   /** Reads everything now. @returns false when what was found could not be used; the log says why */
   reload(): Promise<boolean> {
     this.#lastFailure = '';
-    return this.#enqueue(() => loadTlsMaterial(this.#settings, this.#ports));
+    return this.#enqueue(() => loadTlsMaterial(this.#source, this.#ports));
   }
 
   /** Resolves when nothing is being read. */
@@ -89,11 +85,11 @@ export class CertificateRotation implements AsyncDisposable {
 
   /** The node's own files are its own business: they are read again only when the certificate has to be renewed. */
   async #loadIfDue(): Promise<TlsMaterial> {
-    const own = this.#settings.tls.certificateFiles === null;
+    const own = this.#source.tls.certificateFiles === null;
     if (!own || this.notAfterMs - RENEW_BEFORE_MS <= this.#ports.clock.now()) {
-      return loadTlsMaterial(this.#settings, this.#ports);
+      return loadTlsMaterial(this.#source, this.#ports);
     }
-    return { ...this.#current, clientAuthoritiesPem: await loadClientAuthorities(this.#settings) };
+    return { ...this.#current, clientAuthoritiesPem: await loadClientAuthorities(this.#source) };
   }
 
   /** One after the other. */

@@ -23,6 +23,7 @@ import { diskLimits, gatewayLimits, memoryLogBytes, topicDefaults } from './deri
 import type { Self } from './members.ts';
 import { clientNodes } from './members.ts';
 import { nodeUrls } from './node-urls.ts';
+import { Peers } from './peers.ts';
 import { diskObserver, topicObserver } from './storage-log.ts';
 import { software } from './version.ts';
 
@@ -39,6 +40,8 @@ export interface Core extends CorePorts {
   readonly coordinator: Coordinator;
   /** Undefined on a node on its own. */
   readonly health: ClusterHealth | undefined;
+  /** Undefined on a node on its own. */
+  readonly peers: Peers | undefined;
   readonly self: Self;
   readonly broker: Broker;
   readonly gateway: NativeGateway;
@@ -56,6 +59,7 @@ export async function buildCore(
 ): Promise<Core> {
   const { clock, random, log } = ports;
   const { coordinator, health } = await openCoordination(settings, ports, parts);
+  const peers = await openPeers(settings, coordinator, ports, parts);
   const certificates = parts.use(await CertificateRotation.open(settings, ports));
   const security = new SecurityLog(log, clock);
   const disk = createDiskShared(nodeFileSystem, diskLimits(settings));
@@ -96,5 +100,21 @@ export async function buildCore(
     limits: gatewayLimits(settings),
     node: { nodeId, clusterId, software: software(), nodes: () => clientNodes(self, cluster) },
   });
-  return { settings, ...ports, coordinator, health, self, broker, gateway, certificates, disk, listeners };
+  return {
+    ...{ settings, ...ports, coordinator, health, peers, self },
+    ...{ broker, gateway, certificates, disk, listeners },
+  };
+}
+
+async function openPeers(
+  { cluster, dataDir }: Settings,
+  coordinator: Coordinator,
+  ports: CorePorts,
+  parts: AsyncDisposableStack,
+): Promise<Peers | undefined> {
+  if (cluster === null) return undefined;
+  const { nodeId } = coordinator;
+  return parts.use(
+    await Peers.open({ settings: cluster, nodeId, dataDir, cluster: coordinator.cluster, ...ports }),
+  );
 }

@@ -7,6 +7,7 @@ import type { Listener } from '../transport/transport.ts';
 import type { Coordinator } from '../coordination/coordinator.ts';
 import type { CertificateRotation } from './certificate-rotation.ts';
 import type { ClusterHealth } from './cluster-health.ts';
+import type { Peers } from './peers.ts';
 
 /** Topics whose lag is shown, those furthest behind first: labels must stay few. */
 const MAX_LAG_TOPICS = 100;
@@ -21,6 +22,7 @@ export interface MetricSources {
   readonly coordinator: Pick<Coordinator, 'nodeId' | 'cluster'>;
   /** Undefined on a node on its own, which shows nothing of a cluster. */
   readonly health: ClusterHealth | undefined;
+  readonly peers: Peers | undefined;
   readonly disk: Pick<DiskShared, 'counters' | 'writeBudget' | 'tailBudget'>;
 }
 
@@ -34,6 +36,30 @@ export function registerNodeMetrics(metrics: Metrics, sources: MetricSources): v
   registerAuthentication(metrics, sources.gateway);
   registerLag(metrics, sources.gateway);
   if (sources.health) registerCluster(metrics, sources.coordinator, sources.health);
+  if (sources.peers) registerPeers(metrics, sources.peers);
+}
+
+function registerPeers(metrics: Metrics, { client, certificates }: Peers): void {
+  metrics.gaugeFrom(
+    'sluice_peer_certificate_not_after_seconds',
+    'When the certificate that the node shows other nodes ends, Unix time.',
+    () => certificates.notAfterMs / 1000,
+  );
+  metrics.gaugeFrom(
+    'sluice_peer_connections',
+    'Connections to other nodes that are there or being made.',
+    () => client.connections,
+  );
+  metrics.gaugeFrom(
+    'sluice_peer_forward_bytes',
+    'Bytes of publishes that no other node has answered yet.',
+    () => client.forwardBytes,
+  );
+  metrics.counterFrom(
+    'sluice_peer_forwards_total',
+    'Publishes handed to other nodes.',
+    () => client.counters.publishes,
+  );
 }
 
 function registerCluster(

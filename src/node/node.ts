@@ -12,6 +12,7 @@ import { checkExposure } from './exposure.ts';
 import { openListeners } from './listeners.ts';
 import { alternativesTo, handOver } from './members.ts';
 import { registerNodeMetrics } from './node-metrics.ts';
+import { withoutReplicas } from './peer-services.ts';
 import { packageVersion, software } from './version.ts';
 
 /** Addresses that were bound; undefined is off. */
@@ -27,8 +28,8 @@ export type NodePorts = Partial<CorePorts>;
 /**
  * A running node: everything built from its settings, in order, and taken apart in reverse.
  *
- *     data directory → coordination → certificates → topics on disk → broker → native gateway → QUIC → HTTP/2 → announced to the
- *     cluster → HTTP (health, metrics)
+ *     data directory → coordination → certificates → topics on disk → broker → native gateway → QUIC → HTTP/2 → other nodes →
+ *     announced to the cluster → HTTP (health, metrics)
  */
 export class Node implements AsyncDisposable {
   readonly addresses: NodeAddresses;
@@ -73,6 +74,7 @@ export class Node implements AsyncDisposable {
         parts,
       );
       await openListeners(core, parts);
+      await core.peers?.listen(withoutReplicas(), parts);
       await announce(core);
       const node: Node = new Node(core, await serveHttp(core, parts), parts);
       log.info('node.started', {
@@ -108,8 +110,10 @@ export class Node implements AsyncDisposable {
    * Reads certificates and authorities of clients again, for connections to come; a changed file is noticed by itself too, within
    * 10 seconds. @returns false when what was found cannot be used: the old ones stay, the log says why
    */
-  reloadCertificates(): Promise<boolean> {
-    return this.#core.certificates.reload();
+  async reloadCertificates(): Promise<boolean> {
+    const { certificates, peers } = this.#core;
+    const reloaded = await Promise.all([certificates.reload(), peers?.certificates.reload() ?? true]);
+    return reloaded.every(Boolean);
   }
 
   /** Stops at once; connections that are still open are closed with CLOSED. Idempotent. */
@@ -145,10 +149,10 @@ export class Node implements AsyncDisposable {
 }
 
 /** Tells the cluster where this node is, now that it can be reached. */
-async function announce({ coordinator, settings, self }: Core): Promise<void> {
+async function announce({ coordinator, settings, self, peers }: Core): Promise<void> {
   const { zone = '', capacity = 1 } = settings.cluster ?? {};
-  const clientUrls = self.urls();
-  await coordinator.cluster.announce({ clientUrls, peerAddress: null, zone, capacity, software: software() });
+  const [clientUrls, peerAddress] = [self.urls(), peers?.address ?? null];
+  await coordinator.cluster.announce({ clientUrls, peerAddress, zone, capacity, software: software() });
 }
 
 async function serveHttp(core: Core, parts: AsyncDisposableStack): Promise<HttpGateway | undefined> {

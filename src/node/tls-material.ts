@@ -18,6 +18,16 @@ export interface TlsMaterial {
   readonly authorityFile: string | undefined;
 }
 
+/** Files of certificates. */
+export interface TlsSource {
+  readonly tls: Pick<Settings['tls'], 'certificateFiles' | 'names' | 'clientCaFile'>;
+  readonly dataDir: string;
+  /** How the settings call the files. Default: as those of the listeners for clients. */
+  readonly named?: { readonly certificate: string; readonly key: string; readonly authorities: string };
+}
+
+const NAMED = { certificate: 'tls.certificate', key: 'tls.key', authorities: 'tls.clientCa' };
+
 /** What loading certificates takes. */
 export interface TlsPorts {
   readonly clock: Clock;
@@ -29,16 +39,14 @@ export interface TlsPorts {
  * Reads the configured certificates, or makes the node its own.
  * @throws INVALID_CONFIG when a file cannot be read; STORAGE_FAILED when the node's own cannot be kept
  */
-export async function loadTlsMaterial(
-  settings: Pick<Settings, 'tls' | 'dataDir'>,
-  ports: TlsPorts,
-): Promise<TlsMaterial> {
-  const { certificateFiles } = settings.tls;
-  const clientAuthoritiesPem = await loadClientAuthorities(settings);
-  if (certificateFiles === null) return { ...(await ownIdentity(settings, ports)), clientAuthoritiesPem };
+export async function loadTlsMaterial(source: TlsSource, ports: TlsPorts): Promise<TlsMaterial> {
+  const { tls, named = NAMED } = source;
+  const { certificateFiles } = tls;
+  const clientAuthoritiesPem = await loadClientAuthorities(source);
+  if (certificateFiles === null) return { ...(await ownIdentity(source, ports)), clientAuthoritiesPem };
   const identity = {
-    certificatePem: await readNamedFile('tls.certificate', certificateFiles.certificate),
-    privateKeyPem: await readNamedFile('tls.key', certificateFiles.key),
+    certificatePem: await readNamedFile(named.certificate, certificateFiles.certificate),
+    privateKeyPem: await readNamedFile(named.key, certificateFiles.key),
   };
   return { identity, clientAuthoritiesPem, authorityFile: undefined };
 }
@@ -47,12 +55,12 @@ export async function loadTlsMaterial(
  * Reads the configured authorities of client certificates; undefined: none are asked for.
  * @throws INVALID_CONFIG when the file cannot be read or holds no usable certificate
  */
-export async function loadClientAuthorities({ tls }: Pick<Settings, 'tls'>): Promise<string | undefined> {
-  return tls.clientCaFile === null ? undefined : readAuthorities('tls.clientCa', tls.clientCaFile);
+export async function loadClientAuthorities({ tls, named = NAMED }: TlsSource): Promise<string | undefined> {
+  return tls.clientCaFile === null ? undefined : readAuthorities(named.authorities, tls.clientCaFile);
 }
 
 async function ownIdentity(
-  { tls, dataDir }: Pick<Settings, 'tls' | 'dataDir'>,
+  { tls, dataDir }: TlsSource,
   { clock, random, log }: TlsPorts,
 ): Promise<Pick<TlsMaterial, 'identity' | 'authorityFile'>> {
   const { server, created } = await ensureServerIdentity(dataDir, tls.names, clock, random);

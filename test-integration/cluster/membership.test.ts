@@ -29,7 +29,10 @@ describe('three nodes', () => {
     expect(nodes.map(({ nodeId, zone, draining }) => [nodeId, zone, draining])).toEqual(
       ALL.map((id) => [id, `zone-${id}`, false]),
     );
-    for (const { nodeId, clientUrls } of nodes) expect(clientUrls).toContain(stage.node(nodeId).process.url);
+    for (const { nodeId, clientUrls, peerAddress } of nodes) {
+      const { process, peerRelay } = stage.node(nodeId);
+      expect([clientUrls[0], peerAddress]).toEqual([process.url, `127.0.0.1:${peerRelay.port}`]);
+    }
     const status = (await stage.json(['cluster', 'status'], ['n2'])) as ClusterStatus;
     expect([status.nodeId, status.leaseHeld]).toEqual(['n2', true]);
     expect(new Set(await Promise.all(ALL.map(async (id) => (await stage.status(id)).clusterId))).size).toBe(
@@ -111,9 +114,20 @@ describe('three nodes', () => {
       draining: false,
     });
     await eventually('n3 takes its share', async () => !(await drained()));
+    expect(await stage.json(['cluster', 'rebalance'])).toMatchObject({ requested: true });
     const { exitCode, stderr } = await stage.sluice(['cluster', 'drain', 'n9']);
     expect([exitCode, stderr]).toEqual([5, expect.stringContaining('NODE_NOT_FOUND')]);
   });
+});
+
+it('a node with the certificate of another one does not start', async () => {
+  await using stage = await ClusterStage.start({ nodes: ['n1'] });
+  const { SLUICE_PEER_TLS_CERTIFICATE, SLUICE_PEER_TLS_KEY } = await stage.certificatesOf('n1');
+  const files = {
+    SLUICE_PEER_TLS_CERTIFICATE: SLUICE_PEER_TLS_CERTIFICATE!,
+    SLUICE_PEER_TLS_KEY: SLUICE_PEER_TLS_KEY!,
+  };
+  await expect(stage.add('n2', files)).rejects.toThrow(/INVALID_CONFIG.*peer\.tls\.certificate/s);
 });
 
 it('a node whose name is taken does not start', async () => {

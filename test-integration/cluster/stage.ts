@@ -133,6 +133,11 @@ export class ClusterStage implements AsyncDisposable {
     return node;
   }
 
+  /** The settings that name the certificates of a node, as environment. */
+  certificatesOf(nodeId: string): Promise<Record<string, string>> {
+    return this.#certificates.environmentOf(nodeId);
+  }
+
   /** URLs of all nodes, those that run and those that do not. */
   get urls(): readonly string[] {
     return this.nodes.map(({ process }) => process.url);

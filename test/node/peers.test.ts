@@ -1,0 +1,112 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { ClusterSettings } from '../../src/config/cluster-settings.ts';
+import { systemRandom } from '../../src/kernel/random.ts';
+import { systemClock } from '../../src/kernel/system-clock.ts';
+import { withoutReplicas } from '../../src/node/peer-services.ts';
+import { Peers } from '../../src/node/peers.ts';
+import { silentLogger } from '../../src/telemetry/logger.ts';
+import type { GrpcTls } from '../../src/transport/grpc/grpc-tls.ts';
+import { NodeAuthority } from '../support/node-certificates.ts';
+import { FakeCluster, member } from './fake-cluster.ts';
+
+const authority = await NodeAuthority.create();
+const tlsOf = { a: await authority.tls('a'), b: await authority.tls('b') };
+
+describe('a node among others', () => {
+  let folder: string;
+  let cluster: FakeCluster;
+  let parts: AsyncDisposableStack;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'sluice-peers-'));
+    cluster = new FakeCluster([]);
+    parts = new AsyncDisposableStack();
+  });
+  afterEach(async () => {
+    await parts.disposeAsync();
+    await rm(folder, { recursive: true });
+  });
+
+  const file = (nodeId: string, name: string): string => join(folder, `${nodeId}-${name}.pem`);
+
+  async function put(nodeId: string, { identity, authoritiesPem }: GrpcTls): Promise<void> {
+    await writeFile(file(nodeId, 'certificate'), identity.certificatePem);
+    await writeFile(file(nodeId, 'key'), identity.privateKeyPem);
+    await writeFile(file(nodeId, 'ca'), authoritiesPem);
+  }
+
+  async function open(nodeId: 'a' | 'b', change: Partial<ClusterSettings['peer']> = {}): Promise<Peers> {
+    const settings: ClusterSettings = {
+      name: 'main',
+      etcd: { endpoints: [], caFile: null, certificateFiles: null, username: null, passwordFile: null },
+      leaseTtlMs: 3000,
+      zone: '',
+      capacity: 1,
+      peer: {
+        listen: { host: '127.0.0.1', port: 0 },
+        advertise: null,
+        certificateFiles: { certificate: file(nodeId, 'certificate'), key: file(nodeId, 'key') },
+        caFile: file(nodeId, 'ca'),
+        ...change,
+      },
+    };
+    const ports = { clock: systemClock, random: systemRandom, log: silentLogger };
+    return parts.use(await Peers.open({ settings, nodeId, dataDir: folder, cluster, ...ports }));
+  }
+
+  it('is where it listens, and is asked there', async () => {
+    await put('a', tlsOf.a);
+    await put('b', tlsOf.b);
+    const [a, b] = [await open('a'), await open('b')];
+    expect(b.address).toBeNull();
+    await b.listen(withoutReplicas(), parts);
+    cluster.members = [member('b', { peerAddress: b.address })];
+    const [answer] = await a.client.describePartitions('b', [{ topicId: 't', partition: 0 }]);
+    expect(answer).toMatchObject({ code: 'NOT_LEADER' });
+    await expect(a.client.describePartitions('c', [])).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  it.each([
+    [{ host: 'node-b.internal', port: 7452 }, /^node-b\.internal:7452$/],
+    [{ host: '2001:db8::1', port: 0 }, /^\[2001:db8::1\]:[1-9]\d+$/],
+  ])('tells others to reach it at %j', async (advertise, address) => {
+    await put('b', tlsOf.b);
+    const b = await open('b', { advertise });
+    await b.listen(withoutReplicas(), parts);
+    expect(b.address).toMatch(address);
+  });
+
+  it('does not start with the certificate of another node', async () => {
+    await put('a', tlsOf.b);
+    await expect(open('a')).rejects.toMatchObject({
+      code: 'INVALID_CONFIG',
+      message: expect.stringContaining('peer.tls.certificate') as string,
+    });
+  });
+
+  it('names the setting of a file that is missing', async () => {
+    await put('a', tlsOf.a);
+    await rm(file('a', 'ca'));
+    await expect(open('a')).rejects.toMatchObject({
+      code: 'INVALID_CONFIG',
+      message: expect.stringContaining('peer.tls.ca') as string,
+    });
+  });
+
+  it('takes new certificates of its own, and none of another node', async () => {
+    await put('a', tlsOf.a);
+    const a = await open('a');
+    await a.listen(withoutReplicas(), parts);
+    await put('a', tlsOf.b);
+    expect([await a.certificates.reload(), a.certificates.failed, a.certificates.replaced]).toEqual([
+      false,
+      1,
+      0,
+    ]);
+    await put('a', await authority.tls('a'));
+    expect([await a.certificates.reload(), a.certificates.replaced]).toEqual([true, 1]);
+  });
+});
