@@ -34,7 +34,7 @@ export class FetchAnswers {
     stream.onEnd = onEnd;
   }
 
-  /** Ends the stream, because the follower has opened another. */
+  /** Ends the stream, because the follower has opened another; nobody is told. */
   replace(): void {
     this.#stream.onEnd = () => undefined;
     this.#stream.end();

@@ -68,7 +68,6 @@ function routesOf({ replication, forwards, partitions, copies }: PeerServices): 
         replication.forget(nodeId);
       }
       const follower = new FetchAnswers(nodeId, stream, replication, () => {
-        if (followers.get(nodeId) !== follower) return;
         followers.delete(nodeId);
         replication.forget(nodeId);
       });
