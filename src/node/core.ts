@@ -85,7 +85,7 @@ export async function buildCore(
       topics: topicDefaults(settings),
       inflatedMaxBytes: settings.limits.inflatedMaxBytes,
       observer: topicObserver(log),
-      control: health && createClusterControl(coordinator.cluster),
+      control: health && createClusterControl(coordinator.cluster, log),
     }),
   );
   const listeners = new Map<string, Listener>();

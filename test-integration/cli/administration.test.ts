@@ -186,6 +186,23 @@ describe('sluice status', () => {
   });
 });
 
+describe('sluice cluster', () => {
+  it('shows a node on its own as a cluster of one, which shares with nobody', async () => {
+    const nodes = (await json('cluster', 'nodes')) as { nodeId: string; clientUrls: string[] }[];
+    expect(nodes).toMatchObject([{ nodeId: 'node-1', draining: false, peerAddress: '' }]);
+    expect(nodes[0]!.clientUrls).toContain(node.quic);
+    expect(await json('cluster', 'status')).toMatchObject({
+      leaseHeld: true,
+      leaderless: 0,
+      rebalancing: false,
+    });
+    for (const argv of [['drain', 'node-1'], ['rebalance']]) {
+      const { exitCode, stderr } = await place.run(['cluster', ...argv, '--server', node.quic]);
+      expect([exitCode, stderr]).toEqual([1, expect.stringContaining('UNSUPPORTED')]);
+    }
+  });
+});
+
 describe('sluice bench', () => {
   it('counts every record it sent at every subscriber, and leaves no topic behind', async () => {
     const before = await json('topic', 'list');

@@ -58,6 +58,7 @@ describe('members', () => {
       ['altered', 'c', 'far'],
       ['left', 'c', 'far'],
     ]);
+    await eventually('two members', () => b.cluster.nodes().length === 2);
     expect(b.cluster.nodes().map(({ nodeId }) => nodeId)).toEqual(['a', 'b']);
   });
 
@@ -122,6 +123,21 @@ describe('changes', () => {
       'both',
       () => a.topic('t')!.partitions === 9 && a.topic('t')!.settings.retentionMs === 9,
     );
+  });
+
+  it('of a topic leave alone what only newer nodes know of it', async () => {
+    await sharedTopic();
+    const key = `${stage.prefix}topics/t`;
+    const { settings, ...rest } = JSON.parse((await stage.admin.get(key).string())!) as { settings: object };
+    const newer = { ...rest, settings: { ...settings, tiers: 3 }, labels: ['x'] };
+    await stage.admin.put(key).value(JSON.stringify(newer));
+    await eventually('the newer topic', () => 'labels' in a.topic('t')!);
+    await a.alterTopic('t', { settings: { retentionMs: 7 } });
+    expect(JSON.parse((await stage.admin.get(key).string())!)).toEqual({
+      ...newer,
+      settings: { ...newer.settings, retentionMs: 7 },
+    });
+    expect(stage.ignored).toEqual([]);
   });
 
   it('by the node that was second to create a topic are refused', async () => {

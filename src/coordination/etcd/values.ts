@@ -35,7 +35,9 @@ export const offsetsSchema = z.looseObject({
   leaderEpoch: count,
 });
 
-export const topicSchema = topicDefinitionSchema.loose();
+export const topicSchema = topicDefinitionSchema
+  .extend({ settings: topicDefinitionSchema.shape.settings.loose() })
+  .loose();
 export const tokenSchema = tokenRecordSchema;
 export const clusterSchema = z.looseObject({ id: z.string().min(1) });
 export const controllerSchema = z.looseObject({ nodeId: z.string().min(1), session: z.string().min(1) });
