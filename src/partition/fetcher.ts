@@ -44,7 +44,7 @@ export interface FetcherOptions {
   readonly maxPendingBytes?: number | undefined;
   /** Bounds what partitions that are not in sync fetch; undefined: nothing does. */
   readonly catchUpRate?: ByteRate | undefined;
-  readonly observer?: FetcherObserver | undefined;
+  readonly observer?: Partial<FetcherObserver> | undefined;
 }
 
 /** A partition to follow. */
@@ -55,6 +55,8 @@ export type FollowTarget = Pick<
 
 /** A partition that is followed. */
 export interface Following {
+  /** The log has gone back by itself: what it lacks now is asked for again. */
+  rewound(): void;
   /** Ends it. @returns once nothing is done to the log any more; what was appended may not be durable yet */
   stop(): Promise<void>;
 }
@@ -125,6 +127,7 @@ export class Fetcher {
     this.#plan.add(follower);
     this.#schedule();
     return {
+      rewound: () => this.#changed(follower),
       stop: () => {
         this.#plan.remove(follower);
         this.#schedule();
@@ -197,14 +200,14 @@ export class Fetcher {
     session.id = sessionId;
     session.received = sequence;
     this.#backoff.reset();
-    if (this.#isUnreachable) this.#options.observer?.onReached(this.#options.leaderId);
+    if (this.#isUnreachable) this.#options.observer?.onReached?.(this.#options.leaderId);
     this.#isUnreachable = false;
     this.#plan.take(sequence, partitions);
     this.#schedule();
   }
 
   #fail(error: SluiceError): void {
-    if (!this.#isUnreachable) this.#options.observer?.onUnreachable(this.#options.leaderId, error);
+    if (!this.#isUnreachable) this.#options.observer?.onUnreachable?.(this.#options.leaderId, error);
     this.#isUnreachable = true;
     this.#pause();
   }

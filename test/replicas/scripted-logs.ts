@@ -1,0 +1,62 @@
+import type { TopicDefinition } from '../../src/coordination/coordinator.ts';
+import type { Clock } from '../../src/kernel/clock.ts';
+import { SluiceError } from '../../src/kernel/errors.ts';
+import { MemoryBudget } from '../../src/log/memory-budget.ts';
+import { MemoryLog } from '../../src/log/memory-log.ts';
+import type { OpenedLog, ReplicaLogRequest, ReplicaLogs } from '../../src/replicas/replica-logs.ts';
+
+/** A log that is still there after it was closed. */
+class KeptLog extends MemoryLog {
+  override close(): void {
+    // As a disk does.
+  }
+}
+
+/** Logs of a disk that does what a test says, which outlives the process. */
+export class ScriptedLogs implements ReplicaLogs {
+  /** By `topic/partition`. */
+  readonly there = new Map<string, KeptLog>();
+  /** Logs that have lost something. */
+  readonly damaged = new Set<string>();
+  /** Opening of these waits. */
+  readonly gates = new Map<string, Promise<void>>();
+  /** Opening of any fails with it. */
+  error: SluiceError | undefined;
+  readonly calls: string[] = [];
+  readonly #clock: Clock;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  has(topic: TopicDefinition, partition: number): boolean {
+    return this.there.has(keyOf(topic, partition));
+  }
+
+  async open({ topic, partition, isKnown, state }: ReplicaLogRequest): Promise<OpenedLog> {
+    const key = keyOf(topic, partition);
+    await this.gates.get(key);
+    if (this.error) throw this.error;
+    if (isKnown && !this.there.has(key)) throw new SluiceError('STORAGE_FAILED', `${key} is gone`);
+    this.calls.push(`${isKnown ? 'open' : 'begin'} ${key}`);
+    const budget = new MemoryBudget(Infinity);
+    const log =
+      this.there.get(key) ??
+      new KeptLog({ clock: this.#clock, firstOffset: 0, limits: topic.settings, state, budget });
+    this.there.set(key, log);
+    return { log, isIntact: !this.damaged.has(key) };
+  }
+
+  removePartition(topic: TopicDefinition, partition: number): void {
+    this.calls.push(`remove ${keyOf(topic, partition)}`);
+    this.there.delete(keyOf(topic, partition));
+  }
+
+  removeTopic(topic: TopicDefinition): void {
+    this.calls.push(`remove ${topic.name}`);
+  }
+}
+
+function keyOf(topic: TopicDefinition, partition: number): string {
+  return `${topic.name}/${partition}`;
+}
