@@ -28,6 +28,7 @@ beforeEach(async () => {
   stage = new ClusterStage(etcd.endpoint);
   a = await stage.open('a');
   b = await stage.open('b');
+  await eventually('b as a sees it', () => a.cluster.nodes().length === 2);
 });
 afterEach(() => stage[Symbol.asyncDispose]());
 
