@@ -71,18 +71,20 @@ export class PendingTopics {
     const { clock, random } = this.#host.ports;
     const backoff = new Backoff({ minMs: 50, maxMs: 2000 }, random);
     const deadlineMs = clock.monotonicMs() + this.#host.deliveryTimeoutMs;
-    const onTimeout = (): SluiceError =>
-      new SluiceError('TIMEOUT', `no broker told of topic '${topic}' in time`);
+    let refusal: SluiceError | undefined;
+    const expired = new SluiceError('TIMEOUT', 'time is up');
     while (this.#closed === undefined) {
       try {
         const leftMs = Math.max(0, deadlineMs - clock.monotonicMs());
-        const shape = await withDeadline(clock, leftMs, this.#directory.shapeOf(topic), onTimeout);
+        const shape = await withDeadline(clock, leftMs, this.#directory.shapeOf(topic), () => expired);
         this.#open(topic, shape);
         return;
       } catch (error) {
         const known = asSluiceError(error);
-        if (!known.retryable || clock.monotonicMs() >= deadlineMs) {
-          this.#refuse(topic, known);
+        if (known !== expired) refusal = known;
+        const isOver = clock.monotonicMs() >= deadlineMs;
+        if (isOver || !known.retryable) {
+          this.#refuse(topic, known.retryable ? tookTooLong(topic, refusal) : known);
           return;
         }
       }
@@ -121,4 +123,11 @@ export class PendingTopics {
 
 function copy(bytes: Uint8Array | null): Uint8Array | null {
   return bytes === null ? null : Buffer.from(bytes); // Buffer's own `slice` would be a view
+}
+
+function tookTooLong(topic: string, cause: SluiceError | undefined): SluiceError {
+  const text = `no broker told of topic '${topic}' in time`;
+  return cause === undefined
+    ? new SluiceError('TIMEOUT', text)
+    : new SluiceError('TIMEOUT', `${text}; the broker said ${cause.code}: ${cause.message}`, { cause });
 }

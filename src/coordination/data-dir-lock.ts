@@ -35,7 +35,10 @@ export class DataDirLock implements Disposable {
       if ((cause as { errcode?: unknown }).errcode === SQLITE_BUSY) {
         throw new SluiceError('DATA_DIR_LOCKED', `${directory} is in use by another process`, { cause });
       }
-      throw new SluiceError('STORAGE_FAILED', `cannot lock ${path}: ${(cause as Error).message}`, { cause });
+      const advice = 'nothing is kept in it: when no node runs there, it can be removed';
+      throw new SluiceError('STORAGE_FAILED', `cannot lock ${path}: ${(cause as Error).message}; ${advice}`, {
+        cause,
+      });
     }
   }
 

@@ -313,6 +313,15 @@ describe('retrying', () => {
     await expect(send).rejects.toMatchObject({ code: 'TIMEOUT', cause: { code: 'STORAGE_FULL' } });
   });
 
+  it('says, when it gives up on a topic that it could not ask about, why the broker refused', async () => {
+    const client = await broker.client();
+    broker.onRequest = (request) => (request.case === 'metadata' ? { error: 'STORAGE_FAILED' } : undefined);
+    const send = client.producer({ deliveryTimeoutMs: 2000 }).send({ topic: 't', value: 'a' });
+    send.catch(() => undefined);
+    await broker.pass(3000);
+    await expect(send).rejects.toMatchObject({ code: 'TIMEOUT', cause: { code: 'STORAGE_FAILED' } });
+  });
+
   it('gives up what waits for a connection within the delivery timeout', async () => {
     const client = await broker.client();
     const producer = client.producer({ deliveryTimeoutMs: 2000 });
