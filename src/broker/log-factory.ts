@@ -14,7 +14,7 @@ export interface LogRequest {
   readonly firstOffset: number;
   /** Disk: the log has been opened before, so it has to be there. */
   readonly isKnown: boolean;
-  /** Disk: what comes back with the log. */
+  /** What comes back with the log, and goes back with it. */
   readonly state: LogState;
 }
 
@@ -41,9 +41,9 @@ export function memoryLogs(clock: Clock, budget: MemoryBudget): LogFactory {
       if (storage === 'memory') return;
       throw new SluiceError('UNSUPPORTED', `storage ${storage} is not available on this broker; use memory`);
     },
-    open({ topic, firstOffset }) {
+    open({ topic, firstOffset, state }) {
       this.checkStorage(topic.settings.storage);
-      return new MemoryLog({ clock, firstOffset, limits: topic.settings, budget });
+      return new MemoryLog({ clock, firstOffset, limits: topic.settings, state, budget });
     },
     remove() {
       // Nothing is left.

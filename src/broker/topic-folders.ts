@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { TopicDefinition } from '../coordination/coordinator.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import { storageError } from '../kernel/storage-error.ts';
+import { hasLog } from '../log/disk/file-names.ts';
 import type { FileSystem } from '../log/disk/file-system.ts';
 
 /*
@@ -162,7 +163,7 @@ export class TopicFolders {
     } catch (cause) {
       if (!isMissing(cause)) throw storageError(cause, `cannot read ${directory}`);
     }
-    if (names.some((name) => name.endsWith('.log'))) return;
+    if (hasLog(names)) return;
     throw new SluiceError(
       'STORAGE_FAILED',
       `the records of ${topic.name}/${partition} are gone from ${directory}: restore the folder, or delete the topic`,

@@ -1,3 +1,5 @@
+import { batchNextOffset } from '../wire/record-batch.ts';
+
 const CHUNK_BITS = 8;
 const CHUNK_BATCHES = 1 << CHUNK_BITS;
 const SLOT_MASK = CHUNK_BATCHES - 1;
@@ -132,6 +134,13 @@ export class BatchDeque {
       else high = middle;
     }
     return low - 1;
+  }
+
+  /** Index of the batch that holds `offset`, or of the next one when it lies in a hole or before all; the length behind the last. */
+  findHolding(offset: number): number {
+    const index = this.find(offset);
+    if (index < 0) return 0;
+    return batchNextOffset(this.batch(index)) > offset ? index : index + 1;
   }
 
   /**

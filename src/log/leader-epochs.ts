@@ -27,6 +27,11 @@ export class LeaderEpochs {
     if (first > 0) this.#entries = this.#entries.slice(first);
   }
 
+  /** Forgets all. */
+  clear(): void {
+    this.#entries = [];
+  }
+
   /** Forgets what begins at or above `offset`. */
   truncate(offset: number): void {
     this.#entries = this.#entries.filter(({ firstOffset }) => firstOffset < offset);

@@ -19,6 +19,11 @@ export interface LogState {
   replay(header: BatchHeader): void;
   /** The state now, that is: with every batch that has been appended. A fresh buffer. */
   snapshot(): Buffer;
+  /**
+   * Forgets the batches at or above `offset`, as if they had never been: for a log in memory, which keeps no snapshots.
+   * @param batchesBelow what the log still has below `offset`, the newest first; as much of it as is asked for is read
+   */
+  truncate(offset: number, batchesBelow: Iterable<BatchHeader>): void;
 }
 
 /** State of a log that nothing is derived from. */
@@ -33,4 +38,7 @@ export const NO_STATE: LogState = {
     // Nothing is kept.
   },
   snapshot: () => Buffer.alloc(0),
+  truncate() {
+    // Nothing is kept.
+  },
 };

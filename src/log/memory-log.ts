@@ -5,10 +5,13 @@ import {
   batchLeaderEpoch,
   batchMaxTimestamp,
   batchNextOffset,
+  readBatchHeader,
 } from '../wire/record-batch.ts';
+import type { BatchHeader } from '../wire/record-batch.ts';
 import { BatchDeque } from './batch-deque.ts';
 import { BatchPacker } from './batch-packer.ts';
 import { LeaderEpochs } from './leader-epochs.ts';
+import type { LogState } from './log-state.ts';
 import type { MemoryBudget, ShrinkingLog } from './memory-budget.ts';
 import type { LeaderEpoch, PartitionLog, RetentionLimits } from './partition-log.ts';
 
@@ -24,6 +27,8 @@ export interface MemoryLogOptions {
   /** Where offsets begin; above every offset that was handed out before this log existed. */
   readonly firstOffset: number;
   readonly limits: RetentionLimits;
+  /** What goes back when batches are taken back. */
+  readonly state: LogState;
   /** Bound over all memory logs of the node: when it is exceeded the largest of them drops its oldest batches. */
   readonly budget: MemoryBudget;
 }
@@ -37,6 +42,7 @@ export interface MemoryLogOptions {
 export class MemoryLog implements PartitionLog, ShrinkingLog {
   readonly #clock: Clock;
   readonly #budget: MemoryBudget;
+  readonly #state: LogState;
   readonly #batches = new BatchDeque();
   readonly #packer = new BatchPacker();
   readonly #epochs = new LeaderEpochs([]);
@@ -51,6 +57,7 @@ export class MemoryLog implements PartitionLog, ShrinkingLog {
   constructor(options: MemoryLogOptions) {
     this.#clock = options.clock;
     this.#budget = options.budget;
+    this.#state = options.state;
     this.#limits = options.limits;
     this.#logStart = options.firstOffset;
     this.#logEnd = options.firstOffset;
@@ -79,7 +86,7 @@ export class MemoryLog implements PartitionLog, ShrinkingLog {
 
   append(batch: Buffer): void {
     const baseOffset = batchBaseOffset(batch);
-    if (baseOffset !== this.#logEnd) {
+    if (baseOffset < this.#logEnd) {
       throw new TypeError(`batch begins at ${baseOffset}, the log ends at ${this.#logEnd}`);
     }
     const now = this.#clock.monotonicMs();
@@ -105,7 +112,7 @@ export class MemoryLog implements PartitionLog, ShrinkingLog {
     const found: Buffer[] = [];
     if (offset >= upTo || offset >= this.#logEnd) return found;
     let bytes = 0;
-    for (let index = Math.max(0, this.#batches.find(offset)); index < this.#batches.length; index++) {
+    for (let index = this.#batches.findHolding(offset); index < this.#batches.length; index++) {
       if (this.#batches.baseOffset(index) >= upTo) break;
       const batch = this.#batches.batch(index);
       bytes += batch.length;
@@ -123,13 +130,13 @@ export class MemoryLog implements PartitionLog, ShrinkingLog {
 
   bytesFrom(offset: number): number {
     if (offset >= this.#logEnd) return 0;
-    const index = Math.max(0, this.#batches.find(offset));
+    const index = this.#batches.findHolding(offset);
     return this.#appendedBytes - this.#batches.bytesBefore(index);
   }
 
   ageMsAt(offset: number): number {
     if (offset >= this.#logEnd) return 0;
-    const index = Math.max(0, this.#batches.find(offset));
+    const index = this.#batches.findHolding(offset);
     return this.#clock.monotonicMs() - this.#batches.appendedAtMs(index);
   }
 
@@ -148,27 +155,32 @@ export class MemoryLog implements PartitionLog, ShrinkingLog {
     }
     if (offset <= this.#logStart) return;
     while (this.#batches.length > 0 && batchNextOffset(this.#batches.batch(0)) <= offset) this.#dropHead();
-    this.#logStart = Math.max(this.#logStart, offset);
+    this.#logStart = offset;
   }
 
   truncate(offset: number): void {
+    if (offset >= this.#logEnd) return;
     while (this.#batches.length > 0) {
       const last = this.#batches.batch(this.#batches.length - 1);
-      if (batchNextOffset(last) <= offset) break;
-      this.#logEnd = batchBaseOffset(last);
+      this.#logEnd = batchNextOffset(last);
+      if (this.#logEnd <= offset) break;
+      this.#logEnd = Math.min(this.#logStart, batchBaseOffset(last));
       this.#batches.pop();
       this.#appendedBytes -= last.length;
       this.#cost(-(last.length + BATCH_OVERHEAD_BYTES));
     }
     this.#logStart = Math.min(this.#logStart, this.#logEnd);
     this.#epochs.truncate(this.#logEnd);
+    this.#state.truncate(this.#logEnd, this.#newestFirst());
   }
 
   reset(offset: number): void {
-    while (this.#batches.length > 0) this.#dropHead();
-    this.#epochs.truncate(-1);
+    this.#batches.clear();
+    this.#cost(-this.#retainedBytes);
+    this.#epochs.clear();
     this.#logStart = offset;
     this.#logEnd = offset;
+    this.#state.reset();
   }
 
   dropOldest(): boolean {
@@ -183,6 +195,11 @@ export class MemoryLog implements PartitionLog, ShrinkingLog {
     this.#budget.give(this.#retainedBytes);
     this.#retainedBytes = 0;
     this.#logStart = this.#logEnd;
+  }
+
+  *#newestFirst(): Generator<BatchHeader> {
+    for (let index = this.#batches.length - 1; index >= 0; index--)
+      yield readBatchHeader(this.#batches.batch(index));
   }
 
   #enforce(nowMs: number): void {

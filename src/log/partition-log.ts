@@ -30,7 +30,10 @@ export interface RetentionLimits {
  * `close`; on disk also when a write has failed: `logEnd` then goes back to `durableEnd`.
  */
 export interface PartitionLog {
-  /** Offset of the oldest retained record; equals `logEnd` when nothing is retained. Never falls. */
+  /**
+   * No record is retained below this offset; equals `logEnd` when nothing is retained. Falls only with `reset`, and with a `truncate` of
+   * the batch that it lies in.
+   */
   readonly logStart: number;
   /** Offset the next record will get. Falls only to where nobody has been told of anything above. */
   readonly logEnd: number;
@@ -50,6 +53,8 @@ export interface PartitionLog {
 
   /**
    * Appends one stamped batch whose base offset is `logEnd`, then drops what retention no longer keeps.
+   *
+   * A base offset above `logEnd` leaves a hole, as compaction has left it in the log that is copied: offsets that no record has.
    *
    * @param batch ownership passes to the log
    * @throws STORAGE_FULL or STORAGE_FAILED when the log cannot take it; nothing was appended then
@@ -88,9 +93,17 @@ export interface PartitionLog {
    * @throws OFFSET_OUT_OF_RANGE
    */
   deleteBefore(offset: number): void;
-  /** Takes back everything at or above `offset`, from the batch on that holds it. @throws STORAGE_FAILED, STORAGE_FULL */
+  /**
+   * Takes back everything at or above `offset`, from the batch on that holds it, with what it did to the log's `LogState`. The log ends
+   * where its last batch does then, which is below `offset` where that lies in a hole.
+   * @throws STORAGE_FAILED, STORAGE_FULL
+   */
   truncate(offset: number): void | Promise<void>;
-  /** Forgets everything: the log is empty then and begins at `offset`, which may be anywhere. @throws STORAGE_FAILED, STORAGE_FULL */
+  /**
+   * Forgets everything, the `LogState` too: the log is empty then, and begins at `offset`, which may be anywhere. After a crash
+   * meanwhile it is that, or what it was before, and nothing in between.
+   * @throws STORAGE_FAILED, STORAGE_FULL: it is empty all the same, and takes appends once the disk does
+   */
   reset(offset: number): void | Promise<void>;
   /** Lets go of everything, on disk after it is safe there; nothing may be called after it. Idempotent. */
   close(): void | Promise<void>;

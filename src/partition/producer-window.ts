@@ -43,7 +43,7 @@ interface Producer {
  * last batch is the oldest in the log and the likeliest to be gone from it already. One that comes back after that gets
  * UNKNOWN_PRODUCER and begins again with a new id; only what it had in flight can then be stored twice.
  *
- * It comes back with a log on disk: from a snapshot, then from the batches behind that.
+ * It comes back with a log on disk: from a snapshot, then from the batches behind that. With a log in memory it only goes back.
  *
  * @see KIP-98; Kafka's ProducerStateManager, which expires in the same way
  */
@@ -120,8 +120,9 @@ export class ProducerWindow implements LogState {
       producer = { epoch: producerEpoch, nextSequence: 0, lastAppendMs: 0, batches: [] };
       this.#budget.producers++;
     }
-    producer.batches.push({ baseSequence, recordCount, baseOffset, appendTimeMs });
-    producer.nextSequence = (baseSequence + recordCount) & SEQUENCE_MASK;
+    const stored = { baseSequence, recordCount, baseOffset, appendTimeMs };
+    producer.batches.push(stored);
+    producer.nextSequence = sequenceBehind(stored);
     producer.lastAppendMs = this.#clock.monotonicMs();
     this.#producers.set(producerId, producer);
   }
@@ -129,10 +130,8 @@ export class ProducerWindow implements LogState {
   /** Takes in a batch of the log, whatever {@link check} would say of it; how long ago it came is not known and taken for now. */
   replay(header: BatchHeader): void {
     if (header.producerId === NO_PRODUCER) return;
-    const { producerId, producerEpoch, baseSequence, baseOffset } = header;
-    // Compaction takes records out, which were counted in the sequence nevertheless.
-    const recordCount = header.lastOffsetDelta + 1;
-    const appendTimeMs = header.appendTime ? header.maxTimestampMs : 0;
+    const { producerId, producerEpoch } = header;
+    const { baseSequence, recordCount, baseOffset, appendTimeMs } = storedBatch(header);
     this.record({ producerId, producerEpoch, baseSequence, recordCount }, baseOffset, appendTimeMs);
   }
 
@@ -158,6 +157,23 @@ export class ProducerWindow implements LogState {
 
   reset(): void {
     this.clear();
+  }
+
+  /** A producer comes back with its last batch that is left: none before that can be under way any more. */
+  truncate(offset: number, batchesBelow: Iterable<BatchHeader>): void {
+    const wanted = new Map<number, Producer>();
+    for (const [id, producer] of this.#producers) {
+      const { batches, epoch } = producer;
+      const first = batches.findIndex(({ baseOffset }) => baseOffset >= offset);
+      if (first < 0) continue;
+      const isNew = epoch === 0 && batches[0]!.baseSequence === 0;
+      batches.length = first;
+      if (first > 0) producer.nextSequence = sequenceBehind(batches.at(-1)!);
+      else if (isNew) this.#forget(id);
+      else wanted.set(id, producer);
+    }
+    if (wanted.size > 0) findLast(wanted, batchesBelow);
+    for (const id of wanted.keys()) this.#forget(id);
   }
 
   /** Forgets producers that have been quiet for too long. */
@@ -190,6 +206,40 @@ export class ProducerWindow implements LogState {
   #isExpired(producer: Producer): boolean {
     return this.#clock.monotonicMs() - producer.lastAppendMs >= EXPIRY_MS;
   }
+}
+
+/** Takes those of `wanted` out that it has found. */
+function findLast(wanted: Map<number, Producer>, newestFirst: Iterable<BatchHeader>): void {
+  for (const header of newestFirst) {
+    const producer = wanted.get(header.producerId);
+    if (!producer) continue;
+    wanted.delete(header.producerId);
+    const stored = storedBatch(header);
+    producer.epoch = header.producerEpoch;
+    producer.batches.push(stored);
+    producer.nextSequence = sequenceBehind(stored);
+    if (wanted.size === 0) return;
+  }
+}
+
+function storedBatch({
+  baseSequence,
+  baseOffset,
+  lastOffsetDelta,
+  appendTime,
+  maxTimestampMs,
+}: BatchHeader): StoredBatch {
+  // Compaction takes records out, which were counted in the sequence nevertheless.
+  return {
+    baseSequence,
+    recordCount: lastOffsetDelta + 1,
+    baseOffset,
+    appendTimeMs: appendTime ? maxTimestampMs : 0,
+  };
+}
+
+function sequenceBehind({ baseSequence, recordCount }: StoredBatch): number {
+  return (baseSequence + recordCount) & SEQUENCE_MASK;
 }
 
 function outOfOrder(batch: ProducerBatch, expected: number): SluiceError {

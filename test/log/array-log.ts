@@ -4,9 +4,20 @@ import { batchBaseOffset, batchNextOffset } from '../../src/wire/record-batch.ts
 
 /** One appended batch. */
 export interface Entry {
+  /** Where the log ended before it: below `base` behind a hole. */
+  readonly after: number;
   readonly base: number;
   readonly next: number;
   readonly bytes: Buffer;
+}
+
+interface Old {
+  readonly entries: Entry[];
+  readonly doubtful: Entry[];
+  readonly start: number;
+  readonly promised: number;
+  readonly safe: number;
+  readonly startFloor: number;
 }
 
 /** How a log came back: what it may have lost depends on it. */
@@ -44,6 +55,8 @@ export class ArrayLog {
   startFloor: number;
   /** Batches that were appended and then given up because storing them failed: they may come back, or not. */
   #doubtful: Entry[] = [];
+  /** What it was before it was to begin anew, while that may not have come about. */
+  #old: Old | undefined;
 
   readonly #isSafeAtOnce: boolean;
 
@@ -62,6 +75,7 @@ export class ArrayLog {
 
   append(batch: Buffer): void {
     this.entries.push({
+      after: this.end,
       base: batchBaseOffset(batch),
       next: batchNextOffset(batch),
       bytes: Buffer.from(batch),
@@ -81,10 +95,39 @@ export class ArrayLog {
 
   /** Everything at and above `offset` was cut off, for good. */
   truncate(offset: number): void {
-    this.entries = this.entries.filter(({ next }) => next <= offset);
+    this.doubt(offset);
+    const first = this.entries.findIndex(({ next }) => next > offset);
+    if (first >= 0) this.entries.length = first;
     this.#doubtful = [];
-    this.promised = Math.min(this.promised, offset);
-    this.safe = Math.min(this.safe, offset);
+  }
+
+  /** What is at or above `offset` may come back, or not. */
+  doubt(offset: number): void {
+    const end = this.entries.find(({ next }) => next > offset)?.after ?? this.end;
+    this.promised = Math.min(this.promised, end);
+    this.safe = Math.min(this.safe, end);
+  }
+
+  /** It is to begin anew at `offset`; until {@link isAnew} it may come back as it was. */
+  beginAnew(offset: number): void {
+    const { entries, start, promised, safe, startFloor } = this;
+    this.#old = { entries, start, promised, safe, startFloor, doubtful: this.#doubtful };
+    this.entries = [];
+    this.#doubtful = [];
+    this.start = offset;
+    this.promised = offset;
+    this.safe = offset;
+    this.startFloor = offset;
+  }
+
+  /** Whether it may come back as it was before it was to begin anew. */
+  get isBeginning(): boolean {
+    return this.#old !== undefined;
+  }
+
+  /** It has begun anew, for good. */
+  isAnew(): void {
+    this.#old = undefined;
   }
 
   /** A log whose end fell because storing failed: nothing that was promised is gone. */
@@ -119,21 +162,33 @@ export class ArrayLog {
 
   /** Checks a log that was opened again, and goes on from what it has. */
   async comeBack(log: PartitionLog, comeback: Comeback): Promise<void> {
+    this.beOldOrNew(log);
     const floor = this.checkEnds(log, comeback);
     const batches = await readAll(log);
     const before = this.entries.filter(({ next }) => next <= log.logStart);
     const found = batches.map((batch, n) => {
-      const base = batchBaseOffset(batch);
-      const previousEnd = n > 0 ? batchNextOffset(batches[n - 1]!) : base;
-      if (base !== previousEnd) expect.fail(`a batch at ${base} after one that ends at ${previousEnd}`);
-      return this.recognise(batch, floor);
+      const entry = this.recognise(batch, floor);
+      const previousEnd = n > 0 ? batchNextOffset(batches[n - 1]!) : entry.after;
+      if (entry.after !== previousEnd)
+        expect.fail(`a batch at ${entry.base} after one that ends at ${previousEnd}`);
+      return entry;
     });
     if (found.length > 0) {
-      expect(found[0]!.base).toBeLessThanOrEqual(log.logStart);
+      expect(found[0]!.after).toBeLessThanOrEqual(log.logStart);
       expect(found.at(-1)!.next, 'end of the last batch').toBe(log.logEnd);
     }
     this.entries = [...before, ...found];
     this.goOn(log, comeback);
+  }
+
+  /** One that was to begin anew has, or has not. */
+  protected beOldOrNew(log: PartitionLog): void {
+    const old = this.#old;
+    this.#old = undefined;
+    if (!old || (log.logStart === this.start && log.logEnd === this.start)) return;
+    ({ entries: this.entries, start: this.start, promised: this.promised, safe: this.safe } = old);
+    this.startFloor = old.startFloor;
+    this.#doubtful = old.doubtful;
   }
 
   /** @returns below which nothing may be missing */

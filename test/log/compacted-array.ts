@@ -22,6 +22,7 @@ export class CompactedArray extends ArrayLog {
   }
 
   override async comeBack(log: PartitionLog, comeback: Comeback): Promise<void> {
+    this.beOldOrNew(log);
     const floor = this.checkEnds(log, comeback);
     const batches: Buffer[] = [];
     for (let offset = log.logStart; offset < log.logEnd; offset = batchNextOffset(batches.at(-1)!)) {

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { NO_STATE } from '../../src/log/log-state.ts';
 import { MemoryBudget } from '../../src/log/memory-budget.ts';
 import { BATCH_OVERHEAD_BYTES, MemoryLog } from '../../src/log/memory-log.ts';
 import type { RetentionLimits } from '../../src/log/partition-log.ts';
@@ -14,7 +15,8 @@ const open = (
   limits: Partial<RetentionLimits> = {},
   firstOffset = 0,
   budget = new MemoryBudget(Infinity),
-): MemoryLog => new MemoryLog({ clock, firstOffset, limits: { ...UNBOUNDED, ...limits }, budget });
+): MemoryLog =>
+  new MemoryLog({ clock, firstOffset, limits: { ...UNBOUNDED, ...limits }, state: NO_STATE, budget });
 const fill = (log: MemoryLog, batches: number, records = 10): void => {
   for (let batch = 0; batch < batches; batch++) log.append(stampedBatch(log.logEnd, records));
 };
@@ -148,6 +150,17 @@ describe('retention of a memory log', () => {
     const budget = new MemoryBudget(Infinity);
     const log = open({ retentionRecords: 50 }, 0, budget);
     fill(log, 10);
+    log.close();
+    expect(budget.usedBytes).toBe(0);
+  });
+
+  it('gives all it had of the budget back when it begins anew', () => {
+    const budget = new MemoryBudget(Infinity);
+    const log = open({}, 0, budget);
+    fill(log, 10);
+    log.reset(1000);
+    expect([budget.usedBytes, log.retainedBytes]).toEqual([0, 0]);
+    fill(log, 2);
     log.close();
     expect(budget.usedBytes).toBe(0);
   });

@@ -1,16 +1,23 @@
 /** What every partition log does, wherever it keeps its batches. */
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { LogState } from '../../src/log/log-state.ts';
 import type { PartitionLog, RetentionLimits } from '../../src/log/partition-log.ts';
-import { batchBaseOffset, batchNextOffset } from '../../src/wire/record-batch.ts';
-import { stampedBatch } from '../support/batch.ts';
+import {
+  batchBaseOffset,
+  batchNextOffset,
+  readBatchHeader,
+  stampBatch,
+} from '../../src/wire/record-batch.ts';
+import { batchOf, stampedBatch } from '../support/batch.ts';
 import type { FakeClock } from '../support/fake-clock.ts';
 import { readAll } from './array-log.ts';
+import { ProducerRecall } from './producer-recall.ts';
 
 /** Where a log under test lives. */
 export interface LogStage {
   readonly clock: FakeClock;
   /** A new, empty log. @param limits default: nothing is ever dropped */
-  open(limits?: Partial<RetentionLimits>, firstOffset?: number): Promise<PartitionLog>;
+  open(limits?: Partial<RetentionLimits>, firstOffset?: number, state?: LogState): Promise<PartitionLog>;
   /** Lets the log do all that it has begun. */
   settle(): Promise<void>;
 }
@@ -137,10 +144,10 @@ export function describePartitionLog(name: string, makeStage: () => Promise<LogS
       expect(log.durableEnd).toBe(5020);
     });
 
-    it('takes no batch that does not begin at its end', async () => {
+    it('takes no batch that begins below its end', async () => {
       const log = await filled(1);
       expect(() => {
-        log.append(stampedBatch(11, 1));
+        log.append(stampedBatch(9, 1));
       }).toThrow(TypeError);
       expect(log.logEnd).toBe(10);
     });
@@ -324,6 +331,215 @@ export function describePartitionLog(name: string, makeStage: () => Promise<LogS
       expect(log.leaderEpochs).toEqual(epochs);
       await log.truncate(20);
       expect(log.leaderEpochs).toEqual(epochs.slice(0, 1));
+    });
+  });
+
+  describe(`${name} with holes`, () => {
+    /** 0 to 10, 30 to 40, 40 to 50, 1000 to 1010. */
+    const withHoles = async (): Promise<PartitionLog> => {
+      const log = await stage.open();
+      for (const [base, timestampMs] of [
+        [0, 500],
+        [30, 100],
+        [40, 700],
+        [1000, 900],
+      ] as const) {
+        log.append(
+          stampedBatch(
+            base,
+            Array.from({ length: 10 }, () => ({ timestampMs })),
+          ),
+        );
+      }
+      await durable(log);
+      return log;
+    };
+
+    it('reads on behind them, from wherever one begins', async () => {
+      const log = await withHoles();
+      expect([log.logStart, log.logEnd, log.durableEnd]).toEqual([0, 1010, 1010]);
+      expect(basesOf(await readAll(log))).toEqual([0, 30, 40, 1000]);
+      for (const [offset, base] of [
+        [9, 0],
+        [10, 30],
+        [29, 30],
+        [50, 1000],
+        [999, 1000],
+      ] as const) {
+        expect(basesOf(await log.read(offset, 1010, 1))).toEqual([base]);
+      }
+      expect(await log.read(15, 30, 1e6)).toEqual([]);
+      expect(basesOf(await log.read(15, 1000, 1e6))).toEqual([30, 40]);
+    });
+
+    it('finds times behind them', async () => {
+      const log = await withHoles();
+      const found = [0, 501, 800].map(async (time) =>
+        batchBaseOffset((await log.findTimestamp(time, 1010))!),
+      );
+      expect(await Promise.all(found)).toEqual([0, 40, 1000]);
+      expect(await log.findTimestamp(800, 1000)).toBeUndefined();
+    });
+
+    it('knows how many bytes lie ahead of an offset that nobody has', async () => {
+      const log = await withHoles();
+      expect(log.bytesFrom(1010)).toBe(0);
+      expect(log.bytesFrom(500)).toBeGreaterThan(0);
+      expect(log.bytesFrom(0)).toBeGreaterThanOrEqual(log.bytesFrom(35));
+    });
+
+    it.each([
+      [1005, 50],
+      [1000, 50],
+      [400, 50],
+      [35, 10],
+      [15, 10],
+      [5, 0],
+    ])('ends with a batch after it was cut off at %i', async (offset, end) => {
+      const log = await withHoles();
+      await log.truncate(offset);
+      expect([log.logEnd, log.durableEnd]).toEqual([end, end]);
+      expect(basesOf(await readAll(log))).toEqual([0, 30, 40].filter((base) => base < end));
+      fill(log, 1);
+      await durable(log);
+      expect(basesOf(await log.read(end, end + 10, 1e6))).toEqual([end]);
+    });
+
+    it('drops by offsets what is too much, and never the newest', async () => {
+      const log = await stage.open({ retentionRecords: 500 });
+      for (let base = 0; base < 5000; base += 50) {
+        log.append(stampedBatch(base, 10));
+        await durable(log);
+        log.enforceRetention();
+        await stage.settle();
+      }
+      expect(log.logStart).toBeGreaterThan(4300);
+      const bases = basesOf(await readAll(log));
+      expect(bases).toEqual(
+        range(0, 100)
+          .map((n) => n * 50)
+          .slice(-bases.length),
+      );
+      expect(bases.length).toBeGreaterThanOrEqual(10);
+    });
+
+    it('deletes up to an offset that nobody has', async () => {
+      const log = await withHoles();
+      log.deleteBefore(20);
+      expect(log.logStart).toBe(20);
+      expect(basesOf(await readAll(log))).toEqual([30, 40, 1000]);
+    });
+  });
+
+  describe(`beginning ${name} anew`, () => {
+    it.each([50, 5000, 20, 0])('leaves nothing, and the next record at %i', async (offset) => {
+      const log = await stage.open({}, 10);
+      fill(log, 4);
+      await durable(log);
+      await log.reset(offset);
+      expect([log.logStart, log.logEnd, log.durableEnd]).toEqual([offset, offset, offset]);
+      expect([log.retainedBytes, log.bytesFrom(offset)]).toEqual([0, 0]);
+      expect(log.leaderEpochs).toEqual([]);
+      expect(await log.read(20, 50, 1e6)).toEqual([]);
+      expect(await log.findTimestamp(0, 1e6)).toBeUndefined();
+      const other = stampedBatch(offset, [{ value: 'other' }], 7);
+      log.append(Buffer.from(other));
+      await durable(log);
+      expect(Buffer.concat(await readAll(log)).equals(other)).toBe(true);
+      expect(log.leaderEpochs).toEqual([{ epoch: 7, firstOffset: offset }]);
+    });
+
+    it('works with much in it, again and again', async () => {
+      const log = await stage.open();
+      for (const offset of [1000, 0, 700]) {
+        await fillLarge(log, 100);
+        await log.reset(offset);
+        await fillLarge(log, 60);
+        expect(basesOf(await readAll(log))).toEqual(range(offset, offset + 60));
+      }
+    });
+
+    it('takes a first batch above where it begins', async () => {
+      const log = await filled(3);
+      await log.reset(100);
+      log.append(stampedBatch(120, 10));
+      await durable(log);
+      expect([log.logStart, log.logEnd]).toEqual([100, 130]);
+      expect(basesOf(await readAll(log))).toEqual([120]);
+      await log.truncate(125);
+      expect([log.logStart, log.logEnd]).toEqual([100, 100]);
+    });
+
+    it('never says of what was in it that it is durable', async () => {
+      const log = await stage.open();
+      fill(log, 3);
+      const told: boolean[] = [];
+      log.whenDurable(30, (error) => told.push(error === undefined && log.logEnd === 30));
+      const isMemory = told.length === 1;
+      await log.reset(0);
+      expect(told).toEqual([isMemory]);
+    });
+
+    it('gives a reader that is under way what was there, or nothing', async () => {
+      const log = await stage.open();
+      await fillLarge(log, 60);
+      const before = await readAll(log);
+      const reading = range(0, 60).map(async (offset) => log.read(offset, 60, 1));
+      await log.reset(30);
+      log.append(stampedBatch(30, [{ value: 'other' }]));
+      await durable(log);
+      for (const [offset, read] of (await Promise.all(reading)).entries()) {
+        const isOld = read.length === 1 && read[0]!.equals(before[offset]!);
+        expect(read.length === 0 || isOld || batchNextOffset(read[0]!) === 31, `at ${offset}`).toBe(true);
+      }
+      expect(basesOf(await readAll(log))).toEqual([30]);
+    });
+  });
+
+  describe(`what ${name} derives from its batches`, () => {
+    let state: ProducerRecall;
+    const publish = (log: PartitionLog, producerId: number, baseSequence: number): void => {
+      const batch = batchOf(10, { producerId, producerEpoch: 0, baseSequence });
+      stampBatch(batch, log.logEnd, 1);
+      const header = readBatchHeader(batch);
+      log.append(batch);
+      state.replay(header);
+    };
+    const published = async (): Promise<PartitionLog> => {
+      state = new ProducerRecall();
+      const log = await stage.open({}, 0, state);
+      [1, 2, 1, 3].forEach((producer, n) => publish(log, producer, n * 10));
+      await durable(log);
+      await stage.settle();
+      return log;
+    };
+
+    it('is what it was when it is cut off', async () => {
+      const log = await published();
+      await log.truncate(25);
+      expect([...state.producers].sort()).toEqual([
+        [1, { sequence: 0, offset: 0 }],
+        [2, { sequence: 10, offset: 10 }],
+      ]);
+      publish(log, 3, 0);
+      await durable(log);
+      expect(state.producers.get(3)).toEqual({ sequence: 0, offset: 20 });
+    });
+
+    it('stays where nothing is cut off', async () => {
+      const log = await published();
+      const before = new Map(state.producers);
+      await log.truncate(40);
+      expect(state.producers).toEqual(before);
+    });
+
+    it('is nothing when it begins anew', async () => {
+      const log = await published();
+      await log.reset(20);
+      expect(state.producers.size).toBe(0);
+      publish(log, 5, 0);
+      await durable(log);
+      expect([...state.producers]).toEqual([[5, { sequence: 0, offset: 20 }]]);
     });
   });
 

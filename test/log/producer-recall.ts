@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
-import { SluiceError } from '../../../src/kernel/errors.ts';
-import type { LogState } from '../../../src/log/log-state.ts';
-import type { BatchHeader } from '../../../src/wire/record-batch.ts';
+import { SluiceError } from '../../src/kernel/errors.ts';
+import type { LogState } from '../../src/log/log-state.ts';
+import type { BatchHeader } from '../../src/wire/record-batch.ts';
 
 interface Seen {
   readonly sequence: number;
@@ -36,6 +36,17 @@ export class ProducerRecall implements LogState {
 
   snapshot(): Buffer {
     return Buffer.from(JSON.stringify([this.nextOffset, [...this.producers]]));
+  }
+
+  truncate(offset: number, batchesBelow: Iterable<BatchHeader>): void {
+    const gone = new Set<number>();
+    for (const [id, seen] of this.producers) if (seen.offset >= offset) gone.add(id);
+    for (const id of gone) this.producers.delete(id);
+    this.nextOffset = Math.min(this.nextOffset, offset);
+    for (const { producerId, baseSequence, baseOffset } of batchesBelow) {
+      if (gone.delete(producerId))
+        this.producers.set(producerId, { sequence: baseSequence, offset: baseOffset });
+    }
   }
 
   /**

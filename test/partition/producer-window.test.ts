@@ -4,6 +4,9 @@ import type { ErrorCode } from '../../src/kernel/errors.ts';
 import { SluiceError } from '../../src/kernel/errors.ts';
 import type { ProducerBatch, ProducerBudget } from '../../src/partition/producer-window.ts';
 import { ProducerWindow } from '../../src/partition/producer-window.ts';
+import type { BatchHeader } from '../../src/wire/record-batch.ts';
+import { readBatchHeader, stampBatch } from '../../src/wire/record-batch.ts';
+import { batchOf } from '../support/batch.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
 const DAY_MS = 86_400_000;
@@ -127,6 +130,110 @@ describe('a producer window', () => {
     expect([window.size, other.size, budget.producers]).toEqual([2, 1, 3]);
     window.clear();
     expect(budget.producers).toBe(1);
+  });
+
+  describe('whose log is cut off', () => {
+    /** What a log has of a producer's batch. */
+    const header = ({ recordCount, ...batch }: ProducerBatch, baseOffset: number): BatchHeader => {
+      const bytes = batchOf(recordCount, batch);
+      stampBatch(bytes, baseOffset, 1);
+      return readBatchHeader(bytes);
+    };
+
+    it('takes the batches that are gone again, and knows those that are left', () => {
+      [from(1, 0), from(2, 0), from(1, 10), from(1, 20), from(2, 10)].forEach((batch) => offer(batch));
+      window.truncate(20, []);
+      nextOffset = 20;
+      expect(offer(from(1, 20))).toBe('OUT_OF_ORDER_SEQUENCE');
+      expect([offer(from(1, 0)), offer(from(1, 10)), offer(from(2, 0)), offer(from(2, 10))]).toEqual([
+        0, 20, 10, 30,
+      ]);
+    });
+
+    it('forgets who began there, without looking at the log', () => {
+      [from(1, 0), from(2, 0), from(2, 10)].forEach((batch) => offer(batch));
+      const log = (function* (): Generator<never> {
+        throw new Error('not needed');
+      })();
+      window.truncate(10, log);
+      nextOffset = 10;
+      expect([window.size, budget.producers]).toEqual([1, 1]);
+      expect([offer(from(2, 10)), offer(from(2, 0))]).toEqual(['UNKNOWN_PRODUCER', 10]);
+    });
+
+    it('finds in the log what it had forgotten of a producer', () => {
+      for (let n = 0; n < 12; n++) offer(from(1, n * 10));
+      const below = [from(9, 0), from(1, 30), from(1, 20)].map((batch, n) => header(batch, [40, 30, 20][n]!));
+      window.truncate(40, below);
+      nextOffset = 40;
+      expect([offer(from(1, 50)), offer(from(1, 30)), offer(from(1, 40))]).toEqual([
+        'OUT_OF_ORDER_SEQUENCE',
+        30,
+        40,
+      ]);
+    });
+
+    it('goes back to the epoch that was, and forgets who is not in the log any more', () => {
+      [from(1, 0), from(2, 0), from(1, 0, 10, 1)].forEach((batch) => offer(batch));
+      for (let n = 1; n < 8; n++) offer(from(2, n * 10));
+      window.truncate(20, [header(from(1, 0), 0)]);
+      nextOffset = 20;
+      expect([offer(from(1, 10)), offer(from(1, 0))]).toEqual([20, 0]);
+      expect(offer(from(2, 10))).toBe('UNKNOWN_PRODUCER');
+      expect(budget.producers).toBe(1);
+    });
+
+    it('is what a window is that never saw what is gone, after any history', () => {
+      const step = fc.record({
+        id: fc.integer({ min: 1, max: 4 }),
+        count: fc.integer({ min: 1, max: 5 }),
+        bump: fc.nat(9),
+      });
+      fc.assert(
+        fc.property(fc.array(step, { maxLength: 60 }), fc.nat(60), (steps, kept) => {
+          budget = { producers: 0, maxProducers: 1000 };
+          window = new ProducerWindow(clock, 100, budget);
+          const other = new ProducerWindow(clock, 100, { producers: 0, maxProducers: 1000 });
+          const state = new Map<number, { epoch: number; next: number }>();
+          const headers: BatchHeader[] = [];
+          let offset = 0;
+          for (const { id, count, bump } of steps) {
+            const last = state.get(id) ?? { epoch: 0, next: 0 };
+            const now = bump === 0 ? { epoch: last.epoch + 1, next: 0 } : last;
+            const one = header(from(id, now.next, count, now.epoch), offset);
+            headers.push(one);
+            window.replay(one);
+            state.set(id, { epoch: now.epoch, next: now.next + count });
+            offset += count;
+          }
+          const left = headers.slice(0, kept);
+          for (const one of left) other.replay(one);
+          window.truncate(headers[kept]?.baseOffset ?? offset, left.toReversed());
+          expect(window.size).toBe(other.size);
+          const last = new Map(left.map((one) => [one.producerId, one]));
+          for (const { producerId, producerEpoch, baseSequence, recordCount } of last.values()) {
+            for (const sequence of [
+              baseSequence,
+              baseSequence + recordCount,
+              baseSequence + recordCount + 1,
+            ]) {
+              for (const epoch of [producerEpoch - 1, producerEpoch, producerEpoch + 1]) {
+                const batch = from(producerId, sequence, recordCount, epoch);
+                expect(verdict(window, batch)).toBe(verdict(other, batch));
+              }
+            }
+          }
+        }),
+      );
+    });
+
+    const verdict = (of: ProducerWindow, batch: ProducerBatch): string => {
+      try {
+        return String(of.check(batch)?.baseOffset);
+      } catch (error) {
+        return (error as SluiceError).code;
+      }
+    };
   });
 
   it('stores every batch of retrying producers exactly once and in order, whatever is lost, repeated or late', () => {

@@ -2,11 +2,12 @@
  * How far a log has been compacted, in a file of its own beside the segments: `compaction`.
  *
  *      0  4  magic            "SLCP"
- *      4  4  version          1
+ *      4  4  version          2
  *      8  8  rewritten below  files of segments that begin below may have been written anew, with holes
  *     16  8  compacted below  of the records below, only the latest of each key are left, and those that a later one has replaced since
- *     24  4  number of entries
- *     28     entries of 16 bytes: records without value that are kept for readers to see, oldest first
+ *     24  4  holes            1: batches were appended with holes between them, as compaction had left them elsewhere; else 0
+ *     28  4  number of entries
+ *     32     entries of 16 bytes: records without value that are kept for readers to see, oldest first
  *            0  8  below      they are below this offset, and at or above that of the entry before
  *            8  8  since      when the last of them was first compacted, ms since 1970
  *      …  4  CRC-32C          of everything before
@@ -21,8 +22,8 @@ import type { FileSystem } from './file-system.ts';
 import { replaceFile } from './snapshots.ts';
 
 const MAGIC = 0x534c4350;
-const VERSION = 1;
-const HEAD_BYTES = 28;
+const VERSION = 2;
+const HEAD_BYTES = 32;
 const ENTRY_BYTES = 16;
 const CRC_BYTES = 4;
 const MAX_ENTRIES = 64;
@@ -42,18 +43,26 @@ export interface Tombstones {
 export interface CompactionFacts {
   readonly rewrittenBelow: number;
   readonly compactedBelow: number;
+  /** Whether there may be holes between batches in any segment. */
+  readonly hasHoles: boolean;
   readonly tombstones: readonly Tombstones[];
 }
 
-const NEVER: CompactionFacts = { rewrittenBelow: 0, compactedBelow: 0, tombstones: [] };
+const NEVER: CompactionFacts = {
+  rewrittenBelow: 0,
+  compactedBelow: 0,
+  hasHoles: false,
+  tombstones: [],
+};
 /** Nothing is known: everything may have holes, and has to be compacted again. */
-const UNKNOWN: CompactionFacts = { ...NEVER, rewrittenBelow: Infinity };
+const UNKNOWN: CompactionFacts = { ...NEVER, rewrittenBelow: Infinity, hasHoles: true };
 
 /** The file and what it says. */
 export class CompactionState {
   readonly #directory: string;
   readonly #files: FileSystem;
   #facts: CompactionFacts;
+  #saving: Promise<void> = Promise.resolve();
 
   private constructor(directory: string, files: FileSystem, facts: CompactionFacts) {
     this.#directory = directory;
@@ -83,10 +92,15 @@ export class CompactionState {
     return expired.at(-1)?.below ?? 0;
   }
 
+  /** A batch is about to be appended behind a hole. Durable when it resolves. */
+  async beginHoles(): Promise<void> {
+    if (!this.#facts.hasHoles) await this.#save((facts) => ({ ...facts, hasHoles: true }));
+  }
+
   /** Segments that begin below `offset` are about to be rewritten. Durable when it resolves. */
   async begin(offset: number): Promise<void> {
     if (offset <= this.#facts.rewrittenBelow) return;
-    await this.#save({ ...this.#facts, rewrittenBelow: offset });
+    await this.#save((facts) => ({ ...facts, rewrittenBelow: offset }));
   }
 
   /**
@@ -99,7 +113,7 @@ export class CompactionState {
     tombstoneMs: number,
     wallMs: number,
   ): Promise<void> {
-    const { compactedBelow, tombstones, rewrittenBelow } = this.#facts;
+    const { compactedBelow, tombstones } = this.#facts;
     const roundMs = Math.max(1, tombstoneMs * ROUND_TO_SHARE);
     const sinceMs = Math.ceil(wallMs / roundMs) * roundMs;
     const added = offset > compactedBelow ? [...tombstones, { below: offset, sinceMs }] : tombstones;
@@ -109,20 +123,32 @@ export class CompactionState {
       if (left.at(-1)?.sinceMs === entry.sinceMs || left.length === MAX_ENTRIES) left.pop();
       left.push(entry);
     }
-    await this.#save({ rewrittenBelow, compactedBelow: Math.max(offset, compactedBelow), tombstones: left });
+    const compacted = Math.max(offset, compactedBelow);
+    await this.#save((facts) => ({ ...facts, compactedBelow: compacted, tombstones: left }));
   }
 
   /** The log is about to be cut off at `offset`: what is appended there is new. Durable when it resolves. */
   async truncate(offset: number): Promise<void> {
-    const { rewrittenBelow, compactedBelow, tombstones } = this.#facts;
+    const { compactedBelow, tombstones } = this.#facts;
     if (compactedBelow <= offset) return;
     const cut = tombstones.map(({ below, sinceMs }) => ({ below: Math.min(below, offset), sinceMs }));
-    await this.#save({ rewrittenBelow, compactedBelow: offset, tombstones: cut });
+    await this.#save((facts) => ({ ...facts, compactedBelow: offset, tombstones: cut }));
   }
 
-  async #save(facts: CompactionFacts): Promise<void> {
-    await replaceFile(this.#files, this.#directory, join(this.#directory, COMPACTION_FILE), encode(facts));
-    this.#facts = facts;
+  /** The log is empty, and the file gone. */
+  reset(): void {
+    this.#facts = NEVER;
+  }
+
+  /** One after the other: a compaction and the log's writer know nothing of each other. */
+  #save(change: (facts: CompactionFacts) => CompactionFacts): Promise<void> {
+    const saving = this.#saving.then(async () => {
+      const facts = change(this.#facts);
+      await replaceFile(this.#files, this.#directory, join(this.#directory, COMPACTION_FILE), encode(facts));
+      this.#facts = facts;
+    });
+    this.#saving = saving.catch(() => undefined);
+    return saving;
   }
 }
 
@@ -136,13 +162,14 @@ export async function readCompaction(directory: string, files: FileSystem): Prom
   }
 }
 
-function encode({ rewrittenBelow, compactedBelow, tombstones }: CompactionFacts): Buffer {
+function encode({ rewrittenBelow, compactedBelow, hasHoles, tombstones }: CompactionFacts): Buffer {
   const bytes = Buffer.alloc(HEAD_BYTES + tombstones.length * ENTRY_BYTES + CRC_BYTES);
   bytes.writeUInt32BE(MAGIC, 0);
   bytes.writeUInt32BE(VERSION, 4);
   bytes.writeDoubleBE(rewrittenBelow, 8);
   bytes.writeDoubleBE(compactedBelow, 16);
-  bytes.writeUInt32BE(tombstones.length, 24);
+  bytes.writeUInt32BE(hasHoles ? 1 : 0, 24);
+  bytes.writeUInt32BE(tombstones.length, 28);
   tombstones.forEach(({ below, sinceMs }, n) => {
     bytes.writeDoubleBE(below, HEAD_BYTES + n * ENTRY_BYTES);
     bytes.writeDoubleBE(sinceMs, HEAD_BYTES + n * ENTRY_BYTES + 8);
@@ -154,13 +181,14 @@ function encode({ rewrittenBelow, compactedBelow, tombstones }: CompactionFacts)
 function decode(bytes: Buffer): CompactionFacts | undefined {
   if (bytes.length < HEAD_BYTES + CRC_BYTES) return undefined;
   if (bytes.readUInt32BE(0) !== MAGIC || bytes.readUInt32BE(4) !== VERSION) return undefined;
-  const count = bytes.readUInt32BE(24);
+  const count = bytes.readUInt32BE(28);
   if (bytes.length !== HEAD_BYTES + count * ENTRY_BYTES + CRC_BYTES) return undefined;
   if (bytes.readUInt32BE(bytes.length - CRC_BYTES) !== crc32c(bytes.subarray(0, -CRC_BYTES)))
     return undefined;
   return {
     rewrittenBelow: bytes.readDoubleBE(8),
     compactedBelow: bytes.readDoubleBE(16),
+    hasHoles: bytes.readUInt32BE(24) !== 0,
     tombstones: Array.from({ length: count }, (_, n) => ({
       below: bytes.readDoubleBE(HEAD_BYTES + n * ENTRY_BYTES),
       sinceMs: bytes.readDoubleBE(HEAD_BYTES + n * ENTRY_BYTES + 8),

@@ -12,14 +12,17 @@ import { rewritePart } from './damage.ts';
 import type { DiskLogOptions, DiskLogSettings } from './disk-log-options.ts';
 import { DurableWaiters } from './durable-waiters.ts';
 import type { LeaderEpochs } from '../leader-epochs.ts';
+import { HealTimer } from './heal-timer.ts';
 import { LogCleaner } from './log-cleaner.ts';
+import { resetLog } from './log-reset.ts';
 import type { UnsyncedEnd, WriterHost } from './log-writer.ts';
-import { LogWriter } from './log-writer.ts';
+import { LogWriter, checkPlace } from './log-writer.ts';
 import { recover } from './recovery.ts';
 import type { RecoveredLog } from './recovery.ts';
 import { activeExpired, expiredSegments } from './retention.ts';
 import { findLoss, restoreState, rewind } from './rewind.ts';
 import { SegmentRemoval } from './segment-removal.ts';
+import { Segment } from './segment.ts';
 import { SegmentStore } from './segment-store.ts';
 import type { OnCorrupt } from './segment-store.ts';
 import { SnapshotSchedule } from './snapshot-schedule.ts';
@@ -27,8 +30,6 @@ import { Tail } from './tail.ts';
 
 export type { DiskLogObserver, DiskLogOptions, DiskLogSettings } from './disk-log-options.ts';
 
-const HEAL_FIRST_MS = 500;
-const HEAL_MAX_MS = 10_000;
 /** A log that nothing was appended to for so long has its snapshot brought up to date. */
 const QUIET_MS = 1000;
 const NO_LIMITS = { retentionBytes: 0, retentionMs: 0, retentionRecords: 0 };
@@ -70,10 +71,11 @@ export class DiskLog implements PartitionLog, WriterHost {
   #rolled = false;
   /** It is being cut off: an append now would be behind what is being dropped. */
   #isCutting = false;
+  /** Where it is to begin anew, which is not so on the disk yet. */
+  #resetTo: number | undefined;
   /** Since a fault: what was acknowledged before it and may have been lost by it. */
   #doubtful: UnsyncedEnd | undefined;
-  #healing: Timer | undefined;
-  #healMs = HEAL_FIRST_MS;
+  readonly #healing: HealTimer;
   #flushTimer: Timer | undefined;
   #closing: Promise<void> | undefined;
 
@@ -101,6 +103,7 @@ export class DiskLog implements PartitionLog, WriterHost {
     this.#durableEnd = this.#logEnd;
     this.#tail = new Tail(shared.tailBudget, this.#logEnd);
     this.#writer = new LogWriter(this, this.#store, shared);
+    this.#healing = new HealTimer(clock, () => this.#writer.run(() => this.#heal()));
     this.#snapshots = new SnapshotSchedule({
       snapshots,
       store: this.#store,
@@ -159,9 +162,7 @@ export class DiskLog implements PartitionLog, WriterHost {
     if (this.failure) throw this.failure;
     if (this.#isCutting) throw new SluiceError('UNAVAILABLE', 'the log is being cut off; try again');
     const baseOffset = batchBaseOffset(batch);
-    if (baseOffset !== this.#logEnd) {
-      throw new TypeError(`batch begins at ${baseOffset}, the log ends at ${this.#logEnd}`);
-    }
+    checkPlace(baseOffset, this.#logEnd);
     this.#writer.checkRoom(batch.length);
     const nextOffset = batchNextOffset(batch);
     const maxTimestampMs = batchMaxTimestamp(batch);
@@ -242,25 +243,15 @@ export class DiskLog implements PartitionLog, WriterHost {
     await new Promise<void>((resolve) => {
       this.whenDurable(Math.min(offset, this.#logEnd), () => resolve());
     });
-    await this.#writer.run(async () => {
-      this.#isCutting = true;
-      this.#writer.drop();
-      this.#snapshots.hold();
-      try {
-        await this.#goBack(offset);
-      } catch (cause) {
-        this.#writer.fail(cause);
-        throw storageError(cause, `cannot cut off ${this.directory}`);
-      } finally {
-        this.#isCutting = false;
-        this.#waiters.fail(new SluiceError('UNAVAILABLE', 'what was appended was taken back; send it again'));
-      }
-      if (!this.failure) this.#snapshots.release();
-    });
+    await this.#cut(() => this.#goBack(offset));
   }
 
-  reset(offset: number): never {
-    throw new SluiceError('UNSUPPORTED', `a log on disk cannot begin anew at ${offset} yet`);
+  reset(offset: number): Promise<void> {
+    return this.#cut(async () => {
+      await this.#cleaner.hold();
+      this.#forgetAll(offset);
+      await this.#beginAnew(offset);
+    });
   }
 
   close(): Promise<void> {
@@ -270,6 +261,10 @@ export class DiskLog implements PartitionLog, WriterHost {
 
   wallMs(): number {
     return this.#wallBaseMs + this.clock.monotonicMs() - this.#monotonicBaseMs;
+  }
+
+  beforeHole(): Promise<void> {
+    return this.#cleaner.beginHoles();
   }
 
   beforeWrite(): void {
@@ -303,7 +298,7 @@ export class DiskLog implements PartitionLog, WriterHost {
     this.#epochs.truncate(this.#durableEnd);
     this.#snapshots.hold();
     this.#options.observer.onFault(error);
-    this.#healLater();
+    this.#healing.begin();
     this.#waiters.fail(error);
   }
 
@@ -353,14 +348,6 @@ export class DiskLog implements PartitionLog, WriterHost {
     });
   }
 
-  #healLater(): void {
-    if (this.#closing) return;
-    this.#healing = this.clock.setTimer(this.#healMs, () => {
-      this.#healMs = Math.min(this.#healMs * 2, HEAL_MAX_MS);
-      this.#writer.run(() => this.#heal()).catch(() => this.#healLater());
-    });
-  }
-
   async #heal(): Promise<void> {
     if (this.#closing) return;
     const { shared } = this.#options;
@@ -368,7 +355,7 @@ export class DiskLog implements PartitionLog, WriterHost {
     const promisedEnd = this.#durableEnd;
     const doubtful = this.#doubtful?.segment === active ? this.#doubtful : undefined;
     // What was acknowledged without being synced may be gone: the system takes for clean what it could not write.
-    const loss = doubtful && (await findLoss(shared, doubtful));
+    const loss = doubtful && (await findLoss(shared, doubtful, this.#cleaner.hasHoles));
     if (loss) this.#onCorrupt(active.path, loss.position, loss.reason);
     try {
       await this.#goBack(Math.min(promisedEnd, loss?.nextOffset ?? Infinity));
@@ -382,12 +369,61 @@ export class DiskLog implements PartitionLog, WriterHost {
     await this.#writer.roll();
     this.failure = undefined;
     this.#snapshots.release();
-    this.#healMs = HEAL_FIRST_MS;
     this.#options.observer.onHealed();
+  }
+
+  /** Has `job` take back what was appended, while nothing is appended or written. */
+  #cut(job: () => Promise<void>): Promise<void> {
+    return this.#writer.run(async () => {
+      this.#isCutting = true;
+      this.#writer.drop();
+      this.#snapshots.hold();
+      try {
+        await job();
+      } catch (cause) {
+        this.#writer.fail(cause);
+        throw storageError(cause, `cannot cut off ${this.directory}`);
+      } finally {
+        this.#isCutting = false;
+        this.#waiters.fail(new SluiceError('UNAVAILABLE', 'what was appended was taken back; send it again'));
+      }
+      if (!this.failure) this.#snapshots.release();
+    });
+  }
+
+  /** In memory it is empty from now on, and on the disk as soon as that can be. */
+  #forgetAll(offset: number): void {
+    this.#resetTo = offset;
+    this.#removal.forget();
+    this.#store.reset(Segment.active(this.directory, offset));
+    this.#logStart = offset;
+    this.#logEnd = offset;
+    this.#durableEnd = offset;
+    this.#tail.reset(offset);
+    this.#epochs.clear();
+    this.#options.state.reset();
+  }
+
+  /** Brings it about on the disk that the log is empty and begins at `offset`. */
+  async #beginAnew(offset: number): Promise<void> {
+    const { files, openFiles } = this.#options.shared;
+    await this.#snapshots.settled();
+    await this.#removal.settled();
+    await this.#writer.closeFile();
+    await resetLog(files, this.directory, offset);
+    // Somebody who had begun to read before may have opened what had this name.
+    openFiles.forget(this.#store.active.path);
+    this.#snapshots.list.clear();
+    this.#cleaner.reset();
+    await this.#writer.open();
+    this.#cleaner.resume();
+    this.#resetTo = undefined;
   }
 
   /** Cuts the log off at `offset`, with all that is derived from it. */
   async #goBack(offset: number): Promise<void> {
+    // What was begun has to come to its end first: until then there may be no files that fit.
+    if (this.#resetTo !== undefined) return this.#beginAnew(this.#resetTo);
     const { shared, state } = this.#options;
     await this.#cleaner.hold();
     await this.#snapshots.settled();
@@ -396,6 +432,7 @@ export class DiskLog implements PartitionLog, WriterHost {
     await this.#cleaner.truncate(offset);
     // From here on it is cut: when that fails halfway, healing brings it to its end.
     this.#durableEnd = Math.min(this.#durableEnd, offset);
+    this.#logEnd = this.#durableEnd;
     const end = await rewind(this.#store, this.directory, shared, offset);
     this.#logEnd = end;
     this.#durableEnd = end;
@@ -408,7 +445,7 @@ export class DiskLog implements PartitionLog, WriterHost {
   }
 
   async #close(): Promise<void> {
-    this.#healing?.cancel();
+    this.#healing.stop();
     this.#flushTimer?.cancel();
     await this.#cleaner.hold();
     await new Promise<void>((resolve) => {
@@ -422,12 +459,8 @@ export class DiskLog implements PartitionLog, WriterHost {
       this.#writer.stop();
       await this.#writer.closeFile().catch(() => undefined);
     });
-    const { openFiles, indexes } = this.#options.shared;
-    for (const { path, indexPath } of this.#store.segments) {
-      openFiles.forget(path);
-      indexes.forget(indexPath);
-    }
-    await openFiles.settled();
+    this.#store.close();
+    await this.#options.shared.openFiles.settled();
     this.#tail.reset(this.#logEnd);
   }
 

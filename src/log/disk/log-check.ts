@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { SluiceError } from '../../kernel/errors.ts';
 import { COMPACTION_FILE, readCompaction } from './compaction-state.ts';
 import { KEPT_ASIDE, filePath, sortFiles } from './file-names.ts';
+import type { FileKind } from './file-names.ts';
 import type { FileSystem, OpenFile } from './file-system.ts';
 import { IndexCheck } from './index-check.ts';
 import { findNextBatch, scanSegment } from './segment-scan.ts';
@@ -55,6 +56,7 @@ class LogCheck {
   readonly #findings: Finding[] = [];
   #snapshots: Snapshot[] = [];
   #rewrittenBelow = 0;
+  #hasHoles = false;
   #segments = 0;
   #bytes = 0;
   #batches = 0;
@@ -73,6 +75,8 @@ class LogCheck {
   async run(): Promise<LogReport> {
     const names = await this.#files.list(this.#directory);
     const found = sortFiles(names);
+    const [reset] = found.resets;
+    if (reset !== undefined) return emptied(reset);
     await this.#readCompaction();
     for (const offset of found.snapshots) await this.#readSnapshot(offset);
     for (const [at, base] of found.segments.entries()) {
@@ -97,8 +101,9 @@ class LogCheck {
   }
 
   async #readCompaction(): Promise<void> {
-    const { rewrittenBelow } = await readCompaction(this.#directory, this.#files);
+    const { rewrittenBelow, hasHoles } = await readCompaction(this.#directory, this.#files);
     this.#rewrittenBelow = rewrittenBelow;
+    this.#hasHoles = hasHoles;
     if (rewrittenBelow === Infinity)
       this.#find('mended', COMPACTION_FILE, 'damaged: the log will be compacted anew');
   }
@@ -155,7 +160,7 @@ class LogCheck {
     isLast: boolean,
     index: IndexCheck | undefined,
   ): Promise<number> {
-    const holes = base < this.#rewrittenBelow;
+    const holes = this.#hasHoles || base < this.#rewrittenBelow;
     const marks = this.#snapshots.filter(({ facts }) => facts.segment === base);
     const mark = (position: number, offset: number): void => {
       for (const one of marks) {
@@ -226,12 +231,19 @@ class LogCheck {
   }
 }
 
+/** A log that was being emptied: what else is there goes. */
+function emptied(offset: number): LogReport {
+  const what = `the log was to begin anew at offset ${offset}: the next start brings that to its end`;
+  const findings: Finding[] = [{ kind: 'mended', file: nameOf(offset, 'reset'), what }];
+  return { segments: 0, bytes: 0, batches: 0, records: 0, logStart: offset, logEnd: offset, findings };
+}
+
 /** Where the last good batch of a file ends. */
 async function endOf(file: OpenFile, size: number): Promise<number> {
   const end = await scanSegment(file, { from: 0, to: size }, () => true, { holes: true, verifyCrc: false });
   return end.nextOffset;
 }
 
-function nameOf(offset: number, kind: 'log' | 'index' | 'snapshot'): string {
+function nameOf(offset: number, kind: FileKind): string {
   return filePath('', offset, kind);
 }

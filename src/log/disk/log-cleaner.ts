@@ -86,6 +86,22 @@ export class LogCleaner {
     this.#isHeld = false;
   }
 
+  /** The log is empty, and begins anew; part of {@link hold}. */
+  reset(): void {
+    this.#leftovers = [];
+    this.#parts.state.reset();
+  }
+
+  /** A batch is about to be written behind a hole. Durable when it resolves. @throws what the file system says */
+  beginHoles(): Promise<void> {
+    return this.#parts.state.beginHoles();
+  }
+
+  /** Whether there may be holes between batches anywhere. */
+  get hasHoles(): boolean {
+    return this.#parts.state.facts.hasHoles;
+  }
+
   /** The log is about to be cut off at `offset`; part of {@link hold}. Durable when it resolves. @throws what the file system says */
   async truncate(offset: number): Promise<void> {
     await this.#removeLeftovers();

@@ -13,6 +13,8 @@ import { replaceFile } from './snapshots.ts';
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 /** Offsets in an index are 32 bits, relative to the segment's first, and a few bytes of compressed batch may claim millions of records. */
 const MAX_SEGMENT_OFFSETS = 2 ** 31;
+/** More offsets than any segment has, so that compaction leaves no hole that is larger; with one the index has its 32 bits. */
+const MAX_HOLE_OFFSETS = 2 ** 32 - 1;
 
 /** A batch on its way to the file. */
 export interface PendingBatch {
@@ -41,6 +43,8 @@ export interface WriterHost {
   wallMs(): number;
   /** Before a write, while nothing is half done. */
   beforeWrite(): void;
+  /** Before a write that leaves a hole behind what was written. */
+  beforeHole(): Promise<void>;
   /** A batch is in the file, and on the disk where every write is. */
   onBatch(nextOffset: number): void;
   /** The active segment is another one. */
@@ -227,6 +231,7 @@ export class LogWriter {
       if (this.#durable !== (this.#host.settings.flush === 'always')) await this.adaptFlush();
       if (this.#isFull()) await this.roll();
       const batches = this.#takeSome();
+      if (this.#leaveHole(batches)) await this.#host.beforeHole();
       if (batches.length > 0) await this.#writeOut(batches);
     } catch (cause) {
       this.fail(cause);
@@ -275,13 +280,24 @@ export class LogWriter {
     return this.#waiting.splice(0, count);
   }
 
+  #leaveHole(batches: readonly PendingBatch[]): boolean {
+    let end = this.#store.active.nextOffset;
+    for (const { baseOffset, nextOffset } of batches) {
+      if (baseOffset !== end) return true;
+      end = nextOffset;
+    }
+    return false;
+  }
+
   #isFull(): boolean {
     const { active } = this.#store;
     if (active.bytes === 0) return false;
     const { settings } = this.#host;
+    const next = this.#waiting[0];
     return (
-      active.bytes + (this.#waiting[0]?.bytes.length ?? 0) > segmentBytesOf(settings) ||
-      active.nextOffset - active.baseOffset >= Math.min(segmentRecordsOf(settings), MAX_SEGMENT_OFFSETS) ||
+      active.bytes + (next?.bytes.length ?? 0) > segmentBytesOf(settings) ||
+      active.nextOffset - active.baseOffset >= segmentRecordsOf(settings) ||
+      (next?.nextOffset ?? active.nextOffset) - active.baseOffset > MAX_SEGMENT_OFFSETS ||
       this.#host.wallMs() - active.firstAppendMs >= segmentMsOf(settings)
     );
   }
@@ -302,6 +318,19 @@ export class LogWriter {
     this.#waitingBytes += bytes;
     this.#shared.writeBudget.take(bytes);
   }
+}
+
+/**
+ * Whether a batch may come next.
+ * @throws TypeError below the end of the log; CORRUPT_BATCH too far above it
+ */
+export function checkPlace(baseOffset: number, logEnd: number): void {
+  if (baseOffset < logEnd) throw new TypeError(`batch begins at ${baseOffset}, the log ends at ${logEnd}`);
+  if (baseOffset - logEnd <= MAX_HOLE_OFFSETS) return;
+  throw new SluiceError(
+    'CORRUPT_BATCH',
+    `a batch of offset ${baseOffset} behind a log that ends at ${logEnd}`,
+  );
 }
 
 function endOf(segment: Segment): UnsyncedEnd {

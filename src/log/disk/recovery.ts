@@ -9,6 +9,7 @@ import { KEPT_ASIDE, filePath, sortFiles } from './file-names.ts';
 import type { LogFiles } from './file-names.ts';
 import type { FileSystem } from './file-system.ts';
 import { readIndex } from './index-cache.ts';
+import { resetLog } from './log-reset.ts';
 import { findNextBatch, scanSegment } from './segment-scan.ts';
 import type { BatchPlace, ScanEnd } from './segment-scan.ts';
 import { SegmentIndex } from './segment-index.ts';
@@ -76,7 +77,7 @@ class Recovery {
   }
 
   async run(): Promise<RecoveredLog> {
-    const found = sortFiles(await this.#list());
+    const found = await this.#look();
     await this.#tidy(found);
     // A file that the last process had just made may be lost yet, and from now on more is put into it.
     await this.#files.syncDirectory(this.#directory);
@@ -107,6 +108,14 @@ class Recovery {
     for (const base of indexes) {
       if (!segments.includes(base)) await this.#files.removeFile(filePath(this.#directory, base, 'index'));
     }
+  }
+
+  async #look(): Promise<LogFiles> {
+    const found = sortFiles(await this.#list());
+    const [reset] = found.resets;
+    if (reset === undefined) return found;
+    await resetLog(this.#files, this.#directory, reset);
+    return sortFiles(await this.#list());
   }
 
   async #list(): Promise<readonly string[]> {
@@ -221,7 +230,7 @@ class Recovery {
       segment.index = snapshot.index;
     }
     const from = segment.bytes;
-    const end = await this.#scan(segment, size, this.#wasRewritten(segment), (header) => {
+    const end = await this.#scan(segment, size, this.#mayHaveHoles(segment), (header) => {
       this.#epochs.add(header.leaderEpoch, header.baseOffset);
       this.#options.state.replay(header);
     });
@@ -243,7 +252,11 @@ class Recovery {
     return true;
   }
 
-  /** Whether compaction may have left holes in it. */
+  #mayHaveHoles(segment: Segment): boolean {
+    return this.#compaction.facts.hasHoles || this.#wasRewritten(segment);
+  }
+
+  /** Whether compaction may have written it anew. */
   #wasRewritten({ baseOffset }: Segment): boolean {
     return baseOffset < this.#compaction.facts.rewrittenBelow;
   }

@@ -1,6 +1,7 @@
 import type { LogState } from '../log-state.ts';
 import { cutFile } from './damage.ts';
 import type { DiskShared } from './disk-shared.ts';
+import type { OpenFile } from './file-system.ts';
 import type { UnsyncedEnd } from './log-writer.ts';
 import { scanSegment } from './segment-scan.ts';
 import type { ScanEnd } from './segment-scan.ts';
@@ -80,15 +81,17 @@ export async function restoreState(
 
 /**
  * Looks at what was acknowledged and may not have come to the disk, after the system said that something did not.
+ * @param holes whether there may be some between batches
  * @returns why its end is gone, and from which offset on; undefined when all of it can be read
  * @throws what the file system says
  */
 export async function findLoss(
   { openFiles }: DiskShared,
   { segment, position, offset }: UnsyncedEnd,
+  holes: boolean,
 ): Promise<ScanEnd | undefined> {
   const range = { from: position, to: segment.bytes };
-  const options = { expectedOffset: offset, verifyCrc: true };
+  const options = { expectedOffset: offset, verifyCrc: true, holes };
   const end = await openFiles.use(segment.path, (file) => scanSegment(file, range, () => undefined, options));
   return end.kind === 'end' ? undefined : end;
 }
@@ -99,20 +102,34 @@ async function cutPosition(
   offset: number,
 ): Promise<{ readonly offset: number; readonly position: number }> {
   if (offset >= segment.nextOffset) return { offset: segment.nextOffset, position: segment.bytes };
-  const start = segment.index!.find(offset);
   return openFiles.use(segment.path, async (file) => {
-    let cut = { offset: start.baseOffset, position: start.position };
-    await scanSegment(
-      file,
-      { from: start.position, to: segment.bytes },
-      (header, position) => {
-        const next = header.baseOffset + header.lastOffsetDelta + 1;
-        if (next > offset) return false;
-        cut = { offset: next, position: position + header.batchBytes };
-        return undefined;
-      },
-      { verifyCrc: false, holes: true },
-    );
-    return cut;
+    for (let start = segment.index!.find(offset); ; start = segment.index!.find(start.baseOffset - 1)) {
+      const cut = await lastBatchEnd(file, start.position, segment.bytes, offset);
+      if (cut) return cut;
+      if (start.position === 0) return { offset: segment.baseOffset, position: 0 };
+      // There may be a hole before it: what the log ends with now is found by an earlier entry.
+    }
   });
+}
+
+/** Where the last batch from `from` on ends that reaches no further than `offset`; undefined when none does. */
+async function lastBatchEnd(
+  file: OpenFile,
+  from: number,
+  to: number,
+  offset: number,
+): Promise<{ readonly offset: number; readonly position: number } | undefined> {
+  let end: { readonly offset: number; readonly position: number } | undefined;
+  await scanSegment(
+    file,
+    { from, to },
+    (header, position) => {
+      const next = header.baseOffset + header.lastOffsetDelta + 1;
+      if (next > offset) return false;
+      end = { offset: next, position: position + header.batchBytes };
+      return undefined;
+    },
+    { verifyCrc: false, holes: true },
+  );
+  return end;
 }

@@ -34,6 +34,11 @@ export class SegmentRemoval {
     await this.#running;
   }
 
+  /** Files of their names are, or will be, others. To be called when nothing is being removed. */
+  forget(): void {
+    this.#segments.length = 0;
+  }
+
   async #run(): Promise<void> {
     const { openFiles, indexes, files } = this.#shared;
     for (let segment = this.#segments[0]; segment; segment = this.#segments[0]) {

@@ -91,6 +91,25 @@ export class SegmentStore {
     this.changed();
   }
 
+  /** Begins anew with one empty segment. To be called when no file is being replaced. */
+  reset(segment: Segment): void {
+    this.close();
+    for (const gone of this.segments.splice(0, Infinity, segment)) {
+      gone.beginReplacing();
+      gone.endReplacing(true);
+    }
+    this.changed();
+  }
+
+  /** Lets go of what is held for readers. */
+  close(): void {
+    const { openFiles, indexes } = this.#shared;
+    for (const { path, indexPath } of this.segments) {
+      openFiles.forget(path);
+      indexes.forget(indexPath);
+    }
+  }
+
   /** Files are not what they were: whoever is reading has to look again. */
   changed(): void {
     this.#changes++;
@@ -123,7 +142,8 @@ export class SegmentStore {
     for (let at = Math.max(0, segmentAt(this.segments, from)); from < wanted.upTo; at++) {
       const segment = this.segments[at];
       if (!segment) return [];
-      if (from < segment.nextOffset) {
+      // The file of an empty one may not be there yet.
+      if (from < segment.nextOffset && segment.bytes > 0) {
         const found = await this.#settle(segment, changes, () =>
           this.#readSegment(segment, { ...wanted, offset: from }),
         );

@@ -56,6 +56,11 @@ export class Snapshots {
     for (const one of all) if (!kept.has(one)) await this.#remove(one);
   }
 
+  /** They are gone, with everything they spoke of. */
+  clear(): void {
+    this.#offsets = [];
+  }
+
   /** Removes those above `offset`: what they speak of is not there any more. */
   async removeAbove(offset: number): Promise<void> {
     const gone = this.#offsets.filter((one) => one > offset);

@@ -51,7 +51,7 @@ export class Tail {
   read(offset: number, upTo: number, maxBytes: number): Buffer[] {
     const found: Buffer[] = [];
     let bytes = 0;
-    for (let index = Math.max(0, this.#batches.find(offset)); index < this.#batches.length; index++) {
+    for (let index = this.#batches.findHolding(offset); index < this.#batches.length; index++) {
       if (this.#batches.baseOffset(index) >= upTo) break;
       const batch = this.#batches.batch(index);
       bytes += batch.length;
@@ -64,11 +64,11 @@ export class Tail {
   /** Bytes of the batches from the one that holds `offset`, at or above {@link start}. */
   bytesFrom(offset: number): number {
     if (offset >= this.#end) return 0;
-    return this.#appendedBytes - this.#batches.bytesBefore(Math.max(0, this.#batches.find(offset)));
+    return this.#appendedBytes - this.#batches.bytesBefore(this.#batches.findHolding(offset));
   }
 
   appendedMsAt(offset: number): number {
-    return this.#batches.appendedAtMs(Math.max(0, this.#batches.find(offset)));
+    return this.#batches.appendedAtMs(this.#batches.findHolding(offset));
   }
 
   /** Drops old batches while there are too many. @param written offset below which everything is in the file */

@@ -25,7 +25,12 @@ async function twoParts(disk: FakeDisk): Promise<CompactionState> {
 describe('state of compaction', () => {
   it('of a log that never was compacted is empty', async () => {
     const state = await CompactionState.load(DIRECTORY, await emptyDisk());
-    expect(state.facts).toEqual({ rewrittenBelow: 0, compactedBelow: 0, tombstones: [] });
+    expect(state.facts).toEqual({
+      rewrittenBelow: 0,
+      compactedBelow: 0,
+      hasHoles: false,
+      tombstones: [],
+    });
     expect(state.tombstonesDueMs(TOMBSTONE_MS)).toBe(Infinity);
   });
 
@@ -36,6 +41,7 @@ describe('state of compaction', () => {
     expect(facts).toEqual({
       rewrittenBelow: 20,
       compactedBelow: 20,
+      hasHoles: false,
       tombstones: [
         { below: 10, sinceMs: 1000 },
         { below: 20, sinceMs: 3000 },
@@ -48,9 +54,9 @@ describe('state of compaction', () => {
     const state = await CompactionState.load(DIRECTORY, disk);
     await state.finish(10, new Set([10]), TOMBSTONE_MS, 1000);
     expect(disk.peek(PATH)!.toString('hex')).toBe(
-      '534c4350000000010000000000000000402400000000000000000001' +
+      '534c435000000002000000000000000040240000000000000000000000000001' +
         '4024000000000000408f400000000000' +
-        'afc070d8',
+        'bfe10875',
     );
   });
 
@@ -65,6 +71,7 @@ describe('state of compaction', () => {
       expect(await readCompaction(DIRECTORY, disk)).toEqual({
         rewrittenBelow: Infinity,
         compactedBelow: 0,
+        hasHoles: true,
         tombstones: [],
       });
     }

@@ -12,7 +12,7 @@ import type { Comeback } from '../array-log.ts';
 import { ArrayLog } from '../array-log.ts';
 import { CompactedArray } from '../compacted-array.ts';
 import { LOG_DIRECTORY, openDiskLog } from './open-disk-log.ts';
-import { ProducerRecall } from './producer-recall.ts';
+import { ProducerRecall } from '../producer-recall.ts';
 
 /** What an append may be refused with. */
 const REFUSALS = ['STORAGE_FULL', 'STORAGE_FAILED', 'OVERLOADED'];
@@ -44,6 +44,7 @@ export class DiskHistory {
   #deletedBefore: number;
   #isOpen = false;
   #unseenLoss = false;
+  #resets = 0;
   #undo: (() => void)[] = [];
   readonly #stop: Stop | undefined;
 
@@ -75,8 +76,12 @@ export class DiskHistory {
     return this.#calls;
   }
 
-  /** Appends a batch of random records. @returns false when it was refused */
-  append(maxValueBytes = 300): boolean {
+  /**
+   * Appends a batch of random records.
+   * @param hole offsets that are left out before it
+   * @returns false when it was refused
+   */
+  append(maxValueBytes = 300, hole = 0): boolean {
     this.model.follow(this.log);
     const random = this.#random;
     const records = Array.from({ length: random.pick([1, 1, 2, 5, 20]) }, () => ({
@@ -88,7 +93,7 @@ export class DiskHistory {
     const baseSequence = this.#sequences.get(producerId) ?? 0;
     const batch = batchOf(records, producerId < 0 ? {} : { producerId, producerEpoch: 0, baseSequence });
     if (random.chance(0.02)) this.#leaderEpoch += 1;
-    stampBatch(batch, this.log.logEnd, this.#leaderEpoch);
+    stampBatch(batch, this.log.logEnd + hole, this.#leaderEpoch);
     const header = readBatchHeader(batch);
     try {
       this.log.append(Buffer.from(batch));
@@ -99,9 +104,9 @@ export class DiskHistory {
     this.#sequences.set(producerId, baseSequence + records.length);
     this.state.replay(header);
     this.model.append(batch);
-    const [life, end] = [this.life, this.log.logEnd];
+    const [life, resets, end] = [this.life, this.#resets, this.log.logEnd];
     this.log.whenDurable(end, (error) => {
-      if (life === this.life && !error) this.model.promise(end);
+      if (life === this.life && resets === this.#resets && !error) this.model.promise(end);
     });
     return true;
   }
@@ -170,8 +175,29 @@ export class DiskHistory {
     const offset = this.model.entries.findLast(({ base }) => base <= wanted)?.base ?? logEnd;
     if (offset < logStart) return;
     const done = await this.unlessStopped(Promise.resolve(this.log.truncate(offset)).then(() => true));
-    if (done !== true) return;
+    if (done !== true) {
+      this.model.doubt(offset);
+      return;
+    }
     this.model.truncate(offset);
+    this.model.follow(this.log);
+    this.checkState();
+  }
+
+  /** Has the log begin anew, somewhere. */
+  async reset(): Promise<void> {
+    await this.heal();
+    if (this.disk.isStopped) return;
+    const { logStart, logEnd } = this.log;
+    const random = this.#random;
+    // Where there was a segment, too.
+    const offset = random.pick([0, logStart, logEnd, random.between(logStart, logEnd), logEnd + 100]);
+    this.model.beginAnew(offset);
+    this.#resets++;
+    this.#deletedBefore = offset;
+    const done = await this.unlessStopped(Promise.resolve(this.log.reset(offset)).then(() => true));
+    if (done !== true) return;
+    this.model.isAnew();
     this.model.follow(this.log);
     this.checkState();
   }
@@ -227,7 +253,8 @@ export class DiskHistory {
     random = this.#random,
   ): Promise<void> {
     // What the log said last, although it had not done it yet.
-    if (this.#isOpen) this.model.start = Math.max(this.model.start, this.log.logStart);
+    if (this.#isOpen && !this.model.isBeginning)
+      this.model.start = Math.max(this.model.start, this.log.logStart);
     this.disk = comeback === 'killed' ? this.disk.kill() : this.disk.crash(random);
     await this.#open(comeback);
   }

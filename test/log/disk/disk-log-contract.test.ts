@@ -10,13 +10,13 @@ describePartitionLog('a disk log', () => {
   const disk = new FakeDisk();
   return {
     clock,
-    open: (limits, firstOffset = 0) =>
+    open: (limits, firstOffset = 0, state = NO_STATE) =>
       openDiskLog({
         disk,
         clock,
         firstOffset,
         settings: { ...KEEP_ALL, segmentBytes: 16 * 1024, ...limits },
-        state: NO_STATE,
+        state,
       }),
     settle: async () => {
       for (let calls = -1; calls !== disk.calls.length;) {

@@ -6,6 +6,7 @@ import { FakeClock } from '../../support/fake-clock.ts';
 import { FakeDisk } from '../../support/fake-disk.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
 import { turns } from '../../support/turns.ts';
+import { readAll } from '../array-log.ts';
 import { KEEP_ALL, LOG_DIRECTORY, openDiskLog } from './open-disk-log.ts';
 import type { DiskLog, DiskLogObserver, DiskLogSettings } from '../../../src/log/disk/disk-log.ts';
 
@@ -97,6 +98,19 @@ describe('a log on disk', () => {
     expect(again.logEnd).toBe(120);
     await expect(again.read(3, 120, 1e6)).rejects.toMatchObject({ code: 'CORRUPT_LOG' });
     expect(batchBaseOffset((await again.read(4, 120, 1))[0]!)).toBe(4);
+  });
+
+  it('takes no batch so far above its end that no index has room for it', async () => {
+    const { log } = await stage();
+    await fill(log, 1);
+    expect(() => {
+      log.append(stampedBatch(2 ** 33, 1));
+    }).toThrow(expect.objectContaining({ code: 'CORRUPT_BATCH' }) as Error);
+    const far = 2 ** 31 + 5;
+    for (const base of [far, 2 * far, 4 * far - 100]) log.append(stampedBatch(base, 1));
+    await turns(50);
+    expect(log.durableEnd).toBe(4 * far - 99);
+    expect((await readAll(log)).map(batchBaseOffset)).toEqual([0, far, 2 * far, 4 * far - 100]);
   });
 
   it('makes an index anew that is missing or damaged', async () => {

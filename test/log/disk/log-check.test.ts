@@ -191,6 +191,31 @@ describe('check of a log', () => {
     expect([logEnd, findings]).toEqual([40, []]);
   });
 
+  it('of a log with holes that were appended finds nothing wrong, until it does not know of them any more', async () => {
+    disk = new FakeDisk();
+    const log = await open();
+    for (let n = 0; n < 10; n++) {
+      const batch = batchOf([record('k=v')]);
+      stampBatch(batch, log.logEnd + n, 1);
+      log.append(batch);
+    }
+    await turns(200);
+    await log.close();
+    const { records, logEnd, findings } = await check();
+    expect([records, logEnd, findings]).toEqual([10, 55, []]);
+    change('compaction', () => undefined);
+    expect((await found()).filter((one) => one.startsWith('damage'))).not.toEqual([]);
+  });
+
+  it('says of a log that was to begin anew that the next start has it do so', async () => {
+    disk.plant(`${LOG_DIRECTORY}/00000000000000000070.reset`, Buffer.alloc(0));
+    const { logStart, logEnd, records } = await check();
+    expect([logStart, logEnd, records]).toEqual([70, 70, 0]);
+    expect(await found()).toEqual(['mended 00000000000000000070.reset']);
+    await (await open()).close();
+    expect(await found()).toEqual([]);
+  });
+
   it('of a log that ended at any moment finds no damage', async () => {
     for (let call = 1; call < 200; call += 3) {
       disk = new FakeDisk({ seed: call });

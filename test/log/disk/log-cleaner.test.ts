@@ -15,7 +15,7 @@ import { turns } from '../../support/turns.ts';
 import { readAll } from '../array-log.ts';
 import { record } from './compaction-stage.ts';
 import { KEEP_ALL, LOG_DIRECTORY, openDiskLog } from './open-disk-log.ts';
-import { ProducerRecall } from './producer-recall.ts';
+import { ProducerRecall } from '../producer-recall.ts';
 
 /** A log of its own that is compacted, with a segment for every batch or two. */
 class Stage {

@@ -52,7 +52,31 @@ const COMPACTING: typeof LIFE = [
   [8, (history) => history.log.enforceRetention()],
   [8, (history) => history.pass(2000)],
 ];
-const TRUNCATING: typeof LIFE = [...LIFE, [4, (history, random) => history.truncate(random.fraction())]];
+const TRUNCATING: typeof LIFE = [
+  ...LIFE,
+  [4, (history, random) => history.truncate(random.fraction())],
+  [
+    2,
+    async (history, random) => {
+      history.disk.stopAt(history.disk.calls.length + random.below(12));
+      await history.truncate(random.fraction());
+      await history.crash();
+    },
+  ],
+];
+const BEGINNING: typeof LIFE = [
+  ...LIFE,
+  [2, (history) => history.reset()],
+  [
+    4,
+    async (history, random) => {
+      history.disk.stopAt(history.disk.calls.length + random.below(20));
+      await history.reset();
+      await history.crash();
+    },
+  ],
+];
+const HOLED: typeof LIFE = [...LIFE, [20, (history, random) => history.append(300, 1 + random.below(100))]];
 const FAILING: typeof LIFE = [
   ...LIFE,
   [8, (history, random) => history.fault(random)],
@@ -109,6 +133,24 @@ describe('a disk log has every batch that it promised, once and in order,', () =
     ...FAILING.slice(LIFE.length),
   ]);
   histories('when it is truncated', {}, TRUNCATING);
+  histories('when it begins anew now and then', {}, [...BEGINNING, ...TRUNCATING.slice(LIFE.length)]);
+  histories(
+    'when it begins anew, drops what is old, and flushes now and then',
+    {
+      ...{ flush: 'interval', retentionBytes: 20_000 },
+    },
+    [...BEGINNING, ...DROPPING.slice(LIFE.length)],
+  );
+  histories('with holes that a leader’s compaction has left', {}, [
+    ...HOLED,
+    ...TRUNCATING.slice(LIFE.length),
+    ...FAILING.slice(LIFE.length),
+  ]);
+  histories('with holes, while it is compacted itself, and when it begins anew', { cleanup: 'compact' }, [
+    ...HOLED,
+    ...COMPACTING.slice(LIFE.length),
+    ...BEGINNING.slice(LIFE.length),
+  ]);
   histories('when the disk fails and is well again', {}, FAILING);
   histories('up to the last flush, when it flushes now and then', { flush: 'interval' }, FAILING);
   histories('up to the last roll, when the system flushes', { flush: 'os' }, LIFE);

@@ -9,7 +9,7 @@ import { SeededRandom } from '../../support/seeded-random.ts';
 import { turns } from '../../support/turns.ts';
 import { readAll } from '../array-log.ts';
 import { KEEP_ALL, openDiskLog } from './open-disk-log.ts';
-import { ProducerRecall } from './producer-recall.ts';
+import { ProducerRecall } from '../producer-recall.ts';
 
 let disk: FakeDisk;
 let clock: FakeClock;
