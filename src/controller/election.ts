@@ -56,7 +56,8 @@ export function elect(before: PartitionState, view: ElectionView): Election {
 export function preferred(state: PartitionState, view: ElectionView): PartitionState | undefined {
   const first = state.replicas[0];
   if (first === undefined || first === state.leader || state.leader === null) return undefined;
-  if (!isInSync(state, first, view) || view.isDraining(first) || view.hasRefused(first)) return undefined;
+  if (!isInSync(state, first, view) || view.isDraining(first)) return undefined;
+  if (view.hasRefused(first) || view.hasLostData(first)) return undefined;
   return ledBy(state, first);
 }
 

@@ -177,6 +177,7 @@ describe('the preferred leader', () => {
     ['does not lead when it is gone', state('b'), { live: 'bc' }, undefined],
     ['does not lead when it drains', state('b'), { draining: 'a' }, undefined],
     ['does not lead when it has just given it back', state('b'), { refused: 'a' }, undefined],
+    ['does not lead when it has lost what it had', state('b'), { lost: 'a' }, undefined],
     ['is not elected where nobody leads', state(null), {}, undefined],
   ])('%s', (_, before, situation, leader) => {
     expect(preferred(before, view(situation))?.leader).toBe(leader);
