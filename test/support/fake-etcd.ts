@@ -140,6 +140,16 @@ export class FakeEtcd {
     return () => void this.#watchers.delete(watcher);
   }
 
+  /** No majority: no lease ends meanwhile. That nothing reaches it is for the link. */
+  suspend(): void {
+    for (const { expiry } of this.#leases.values()) expiry.cancel();
+  }
+
+  /** A new leader of etcd gives every lease its full time again. */
+  resume(): void {
+    for (const id of this.#leases.keys()) this.renew(id);
+  }
+
   /** Forgets what happened up to now: watches that are behind have to read anew. */
   compact(): void {
     this.#compacted = this.#revision;
