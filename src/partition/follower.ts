@@ -80,6 +80,8 @@ export class Follower {
   /** Where the log ended when this last did something to it. */
   #end: number;
   #pendingBytes = 0;
+  /** Where a log of which nothing was the leader's has begun anew, and in the middle of which epoch. */
+  #begun: EpochEnd | undefined;
 
   constructor(options: FollowerOptions) {
     this.topicId = options.topicId;
@@ -122,7 +124,7 @@ export class Follower {
       leaderEpoch: this.#options.epoch,
       fetchOffset: logEnd,
       durableOffset: Math.min(durableEnd, logEnd),
-      lastEpoch: epochBefore(this.#log, logEnd),
+      lastEpoch: this.#lastEpoch(logEnd),
     };
   }
 
@@ -198,11 +200,19 @@ export class Follower {
     });
   }
 
+  /** A log that has nothing left goes on in the epoch in which its leader has let it begin. */
+  #lastEpoch(logEnd: number): number {
+    const { logStart } = this.#log;
+    const isBegun = logStart === logEnd && this.#begun?.endOffset === logEnd;
+    return isBegun ? this.#begun!.epoch : epochBefore(this.#log, logEnd);
+  }
+
   #truncate(diverging: EpochEnd): void {
     const { replica } = this.#options;
     const target = truncationPoint(this.#log, diverging);
     // Where nothing of ours stays, truncating would leave the log's end at its old beginning.
     const isEmpty = target < this.#log.logStart;
+    if (isEmpty) this.#begun = diverging;
     this.#rewind(() => (isEmpty ? replica.resetTo(target) : replica.truncateTo(target)));
   }
 
