@@ -17,6 +17,7 @@ import type {
 } from './coordinator.ts';
 import { OFFSET_BLOCK } from './coordinator.ts';
 import { DataDirLock } from './data-dir-lock.ts';
+import { DiskReserve } from './disk-reserve.ts';
 import { storageError } from '../kernel/storage-error.ts';
 import type { Cluster } from './cluster.ts';
 import { SingleNode } from './single-node.ts';
@@ -29,6 +30,7 @@ import { topicDefinitionSchema } from './topic-schema.ts';
  *     lock                            held by the process that runs
  *     coordination/node.json          ids, number of starts, ceiling of producer ids
  *     coordination/tokens.json        token records
+ *     coordination/reserve            room for the others on a disk that is full
  *     coordination/topics/NAME.json   definition and offset ceilings of one topic
  */
 const nodeSchema = z.strictObject({
@@ -49,6 +51,14 @@ const topicSchema = z.strictObject({
 
 type NodeState = z.infer<typeof nodeSchema>;
 type TopicState = z.infer<typeof topicSchema>;
+
+interface Parts {
+  readonly lock: DataDirLock;
+  readonly reserve: DiskReserve;
+  readonly node: StateFile<NodeState>;
+  readonly tokens: StateFile<readonly TokenRecord[]>;
+  readonly topics: readonly StateFile<TopicState>[];
+}
 
 /** Producer ids set aside with one write. */
 const PRODUCER_ID_BLOCK = 1000;
@@ -77,6 +87,7 @@ export class EmbeddedCoordinator implements Coordinator {
   readonly cluster: Cluster;
   readonly #options: EmbeddedOptions;
   readonly #lock: DataDirLock;
+  readonly #reserve: DiskReserve;
   readonly #node: StateFile<NodeState>;
   readonly #tokens: StateFile<readonly TokenRecord[]>;
   readonly #topics = new Map<string, StateFile<TopicState>>();
@@ -87,15 +98,11 @@ export class EmbeddedCoordinator implements Coordinator {
   #nextProducerId: number;
   #closed = false;
 
-  private constructor(
-    options: EmbeddedOptions,
-    lock: DataDirLock,
-    node: StateFile<NodeState>,
-    tokens: StateFile<readonly TokenRecord[]>,
-    topics: readonly StateFile<TopicState>[],
-  ) {
+  private constructor(options: EmbeddedOptions, parts: Parts) {
+    const { lock, reserve, node, tokens, topics } = parts;
     this.#options = options;
     this.#lock = lock;
+    this.#reserve = reserve;
     this.#node = node;
     this.#tokens = tokens;
     for (const file of topics) this.#keep(file);
@@ -118,10 +125,11 @@ export class EmbeddedCoordinator implements Coordinator {
     const lock = DataDirLock.take(options.dataDir);
     try {
       await listStateFiles(directory);
-      const topics = await openTopics(join(directory, 'topics'));
-      const { node, tokens } = await openNode(directory, topics.length, options.random);
+      const reserve = await DiskReserve.open(directory, options.random);
+      const topics = await openTopics(join(directory, 'topics'), reserve);
+      const { node, tokens } = await openNode(directory, topics.length, options.random, reserve);
       await node.update((state) => ({ ...state, starts: state.starts + 1 }));
-      return new EmbeddedCoordinator(options, lock, node, tokens, topics);
+      return new EmbeddedCoordinator(options, { lock, reserve, node, tokens, topics });
     } catch (error) {
       lock[Symbol.dispose]();
       throw error;
@@ -151,10 +159,14 @@ export class EmbeddedCoordinator implements Coordinator {
         createdMs: Math.floor(this.#options.clock.now()),
       };
       const ceilings = new Array<number>(topic.partitions).fill(0);
-      const file = await StateFile.create<TopicState>(this.#topicPath(topic.name), {
-        definition,
-        offsetCeilings: ceilings,
-      });
+      const file = await StateFile.create<TopicState>(
+        this.#topicPath(topic.name),
+        {
+          definition,
+          offsetCeilings: ceilings,
+        },
+        this.#reserve,
+      );
       this.#keep(file);
       this.#tell({ kind: 'created', topic: definition });
       return definition;
@@ -326,11 +338,14 @@ async function makeDirectory(path: string): Promise<void> {
   }
 }
 
-async function openTopics(directory: string): Promise<readonly StateFile<TopicState>[]> {
+async function openTopics(
+  directory: string,
+  reserve: DiskReserve,
+): Promise<readonly StateFile<TopicState>[]> {
   const topics: StateFile<TopicState>[] = [];
   for (const entry of await listStateFiles(directory)) {
     const path = join(directory, entry);
-    const file = await StateFile.open<TopicState>(path, topicSchema);
+    const file = await StateFile.open<TopicState>(path, topicSchema, reserve);
     if (!file) continue;
     const { definition, offsetCeilings } = file.state;
     if (`${definition.name}.json` !== entry || offsetCeilings.length !== definition.partitions) {
@@ -367,22 +382,26 @@ async function openNode(
   directory: string,
   topics: number,
   random: Random,
+  reserve: DiskReserve,
 ): Promise<{ node: StateFile<NodeState>; tokens: StateFile<readonly TokenRecord[]> }> {
   const nodePath = join(directory, 'node.json');
   const tokensPath = join(directory, 'tokens.json');
-  const node = await StateFile.open<NodeState>(nodePath, nodeSchema);
-  const tokens = await StateFile.open<readonly TokenRecord[]>(tokensPath, z.array(tokenRecordSchema));
+  const node = await StateFile.open<NodeState>(nodePath, nodeSchema, reserve);
+  const tokens = await StateFile.open<readonly TokenRecord[]>(
+    tokensPath,
+    z.array(tokenRecordSchema),
+    reserve,
+  );
   if (node && tokens) return { node, tokens };
   if (node) throw missing(tokensPath);
   if (topics > 0 || (tokens?.state.length ?? 0) > 0) throw missing(nodePath);
   return {
-    tokens: tokens ?? (await StateFile.create<readonly TokenRecord[]>(tokensPath, [])),
-    node: await StateFile.create<NodeState>(nodePath, {
-      clusterId: random.uuid(),
-      nodeId: random.uuid(),
-      starts: 0,
-      producerIdCeiling: 1,
-    }),
+    tokens: tokens ?? (await StateFile.create<readonly TokenRecord[]>(tokensPath, [], reserve)),
+    node: await StateFile.create<NodeState>(
+      nodePath,
+      { clusterId: random.uuid(), nodeId: random.uuid(), starts: 0, producerIdCeiling: 1 },
+      reserve,
+    ),
   };
 }
 

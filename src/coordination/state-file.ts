@@ -2,8 +2,9 @@ import { open, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { z } from 'zod';
-import { SluiceError } from '../kernel/errors.ts';
+import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import { storageError } from '../kernel/storage-error.ts';
+import type { DiskReserve } from './disk-reserve.ts';
 
 /*
  * A state file is one JSON object:
@@ -29,21 +30,28 @@ interface Waiting<T> {
  */
 export class StateFile<T> {
   readonly #path: string;
+  readonly #reserve: DiskReserve | undefined;
   #state: T;
   #waiting: Waiting<T>[] = [];
   #running: Promise<void> | undefined;
 
-  private constructor(path: string, state: T) {
+  private constructor(path: string, state: T, reserve: DiskReserve | undefined) {
     this.#path = path;
+    this.#reserve = reserve;
     this.#state = state;
   }
 
   /**
    * Reads an existing file.
+   * @param reserve room for updates on a disk that is full
    * @returns undefined when there is none
    * @throws STORAGE_FAILED, with the path in its text, when it cannot be read or is not what was written
    */
-  static async open<T>(path: string, schema: z.ZodType<T>): Promise<StateFile<T> | undefined> {
+  static async open<T>(
+    path: string,
+    schema: z.ZodType<T>,
+    reserve?: DiskReserve,
+  ): Promise<StateFile<T> | undefined> {
     let text: string;
     try {
       text = await readFile(path, 'utf8');
@@ -51,16 +59,17 @@ export class StateFile<T> {
       if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       throw storageError(cause, `cannot read ${path}`);
     }
-    return new StateFile(path, parse(path, text, schema));
+    return new StateFile(path, parse(path, text, schema), reserve);
   }
 
   /**
-   * Writes a new file.
+   * Writes a new file; on a disk that is full there is no new one.
+   * @param reserve as of {@link open}
    * @throws STORAGE_FULL, STORAGE_FAILED
    */
-  static async create<T>(path: string, state: T): Promise<StateFile<T>> {
+  static async create<T>(path: string, state: T, reserve?: DiskReserve): Promise<StateFile<T>> {
     await replaceFile(path, format(state));
-    return new StateFile(path, state);
+    return new StateFile(path, state, reserve);
   }
 
   get state(): T {
@@ -104,13 +113,23 @@ export class StateFile<T> {
     }
     if (applied.length === 0) return;
     try {
-      await replaceFile(this.#path, format(state));
+      await this.#replace(format(state));
     } catch (error) {
       for (const { update } of applied) update.reject(error);
       return;
     }
     this.#state = state;
     for (const { update, state: after } of applied) update.resolve(after);
+  }
+
+  async #replace(text: string): Promise<void> {
+    try {
+      await replaceFile(this.#path, text);
+    } catch (error) {
+      if (asSluiceError(error).code !== 'STORAGE_FULL' || !(await this.#reserve?.release())) throw error;
+      await replaceFile(this.#path, text);
+    }
+    await this.#reserve?.fill();
   }
 }
 

@@ -125,6 +125,30 @@ describe('a node whose disk', () => {
     },
   );
 
+  itAsRoot('is full starts, lets records be read, and takes what makes room', async () => {
+    const disk = resources.use(new SmallDisk(32));
+    const stage = await Stage.start(disk.folder);
+    await stage.client.admin.createTopic({ name: 'other', settings: { storage: 'disk', retentionMs: 0 } });
+    await stage.client.admin.createTopic({ name: 'memory' });
+    const { id } = await stage.client.admin.createToken({
+      principal: 'gone',
+      grants: [{ topics: 't', operations: ['publish'] }],
+    });
+    disk.fill(MiB);
+    expect(await stage.publishUntilRefused(2000)).toBe('STORAGE_FULL');
+    disk.fill(0);
+    await stage.node.kill('SIGKILL');
+    await stage.node.restart();
+    await stage.expectAcknowledged();
+    await stage.client.admin.alterTopic({ name: 'other', settings: { retentionMs: 60_000 } });
+    await stage.client.admin.revokeToken(id);
+    await stage.client.admin.deleteTopic('other');
+    expect((await stage.client.admin.listTopics()).map(({ name }) => name)).toEqual(['memory', TOPIC]);
+    disk.relieve();
+    await stage.publishAgain();
+    await stage.expectAcknowledged();
+  });
+
   itAsRoot(
     'is read-only refuses records once a new file is needed, lets them be read, and takes them again',
     async () => {

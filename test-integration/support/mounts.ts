@@ -1,6 +1,6 @@
 /** File systems that a test makes and breaks; needs root. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -21,10 +21,10 @@ export class SmallDisk implements Disposable {
     mkdirSync(this.folder);
   }
 
-  /** Takes up all the room there is, but for `bytes`. */
+  /** Takes up all the room there is, but for `bytes`; again for what has become free since. */
   fill(bytes: number): void {
     const { bavail, bsize } = statfsSync(this.#mount);
-    writeFileSync(this.#ballast, Buffer.alloc(Math.max(0, bavail * bsize - bytes)));
+    appendFileSync(this.#ballast, Buffer.alloc(Math.max(0, bavail * bsize - bytes)));
   }
 
   /** Gives back the room that {@link SmallDisk.fill} took. */
