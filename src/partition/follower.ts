@@ -7,7 +7,7 @@ import type { ByteBudget } from '../log/byte-budget.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
 import { batchBaseOffset, batchNextOffset } from '../wire/record-batch.ts';
 import type { EpochEnd } from './epoch-history.ts';
-import { epochBefore, truncationPoint } from './epoch-history.ts';
+import { NO_EPOCH, epochBefore, truncationPoint } from './epoch-history.ts';
 import type { FetchPosition, FetchedPartition } from './replication.ts';
 
 /** How long a follower waits after an error of the leader or of its own disk. */
@@ -209,9 +209,11 @@ export class Follower {
 
   #truncate(diverging: EpochEnd): void {
     const { replica } = this.#options;
-    const target = truncationPoint(this.#log, diverging);
+    // The leader knows nobody who has written what is here: it has nothing below its own beginning, and above it others have written.
+    const isUnknown = diverging.epoch === NO_EPOCH;
+    const target = isUnknown ? diverging.endOffset : truncationPoint(this.#log, diverging);
     // Where nothing of ours stays, truncating would leave the log's end at its old beginning.
-    const isEmpty = target < this.#log.logStart;
+    const isEmpty = isUnknown || target < this.#log.logStart;
     if (isEmpty) this.#begun = diverging;
     this.#rewind(() => (isEmpty ? replica.resetTo(target) : replica.truncateTo(target)));
   }

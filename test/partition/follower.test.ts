@@ -145,6 +145,13 @@ describe('Follower', () => {
       expect(follower.position()).toMatchObject({ fetchOffset: 20, lastEpoch: 1 });
     });
 
+    it('begins where the leader begins, when that knows none of those who wrote it', () => {
+      hold(stampedBatch(0, 30, 3));
+      follower.take(answer({ diverging: { epoch: -1, endOffset: 20 } }));
+      expect(replica.calls).toEqual(['reset 20']);
+      expect(follower.position()).toMatchObject({ fetchOffset: 20, lastEpoch: -1 });
+    });
+
     it('asks for nothing, and takes nothing, until it has gone back', async () => {
       const gate = Promise.withResolvers<undefined>();
       hold(stampedBatch(0, 2, 1), stampedBatch(2, 2, 3));
