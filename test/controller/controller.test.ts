@@ -152,6 +152,34 @@ describe('a node that goes', () => {
     expect(stage.count(({ replicas, isr }) => replicas.length === 3 && isr.length === 3)).toBe(40);
   });
 
+  it('has its replicas rebuilt in its zone, no more of them at once than a node may copy', async () => {
+    stage.join(6, 3);
+    cluster().putTopic(topicOf('t', 60));
+    cluster().elect();
+    await stage.pass(100);
+    cluster().leave('n001');
+    await stage.pass(replaceAfterMs - 2000, 500);
+    stage.isReplicating = false;
+    await stage.pass(5000);
+    // The only other node of the zone.
+    const copies = stage.count(({ replicas, isr }) => replicas.includes('n004') && !isr.includes('n004'));
+    expect(copies).toBe(CONTROLLER_POLICY.movesPerNode);
+  });
+
+  it('does not keep others from copying what has a leader', async () => {
+    stage.isReplicating = false;
+    stage.join(2);
+    cluster().putTopic(topicOf('t', 8, { replicationFactor: 2 }));
+    cluster().putTopic(topicOf('u', 1, { replicationFactor: 2 }));
+    for (let partition = 0; partition < 8; partition++) {
+      cluster().write('t', partition, { replicas: ['x', 'n001'], leader: null, leaderEpoch: 1, isr: ['x'] });
+    }
+    cluster().write('u', 0, { replicas: ['n000'], leader: 'n000', leaderEpoch: 1, isr: ['n000'] });
+    cluster().elect();
+    await stage.pass(100);
+    expect(cluster().state('u', 0).replicas).toEqual(['n000', 'n001']);
+  });
+
   it('stays a replica where there is no other node to take its place', async () => {
     await begin(4, {}, 3);
     cluster().leave('n001');
@@ -349,6 +377,15 @@ describe('a rebalance', () => {
     expect(stage.count(({ isr, replicas }) => isr.length === 3 && replicas.length === 3)).toBe(16);
     expect(cluster().rebalancing.isRequested).toBe(false);
     expect(stage.events.at(-1)).toBe('rebalanced');
+  });
+
+  it('moves a few of the partitions of each leader at once', async () => {
+    await begin(60, { replicationFactor: 1, minInsync: 1 }, 1);
+    stage.join(20, 0, 1);
+    stage.isReplicating = false;
+    await cluster().rebalancing.request();
+    await stage.pass(5000);
+    expect(stage.count(({ replicas }) => replicas.length > 1)).toBe(CONTROLLER_POLICY.movesPerNode);
   });
 
   it('waits for a node that is away for a moment', async () => {
