@@ -279,7 +279,7 @@ export class Broker {
    * @param before the first record that stays; latest: none does
    * @returns where each partition begins now
    * @throws FORBIDDEN unless the principal administers the topic; INVALID_ARGUMENT for last-per-key; TOPIC_NOT_FOUND,
-   *   PARTITION_NOT_FOUND, OFFSET_OUT_OF_RANGE, DRAINING
+   *   PARTITION_NOT_FOUND, OFFSET_OUT_OF_RANGE, DRAINING; STORAGE_FULL, STORAGE_FAILED, UNAVAILABLE: they are deleted, but may come back after a crash
    */
   async deleteRecords(
     principal: Principal,
@@ -295,10 +295,13 @@ export class Broker {
     // First all offsets, so that one that cannot be changes none of them.
     const offsets = await Promise.all(wanted.map(async (one) => one.offsetAt(before)));
     for (const [index, one] of wanted.entries()) one.checkVisible(offsets[index]!);
-    return wanted.map((one, index) => {
+    const positions = wanted.map((one, index) => {
       one.deleteBefore(offsets[index]!);
       return { topic, partition: one.partition, offset: one.logStart };
     });
+    // Who has been told that records are gone must not meet them again.
+    await Promise.all(wanted.map(async ({ log }, index) => log.whenStartDurable(offsets[index]!)));
+    return positions;
   }
 
   /** Subscriptions with their lag: the principal's own, or everybody's for who administers the node. */

@@ -158,6 +158,10 @@ export class MemoryLog implements PartitionLog, ShrinkingLog {
     this.#logStart = offset;
   }
 
+  whenStartDurable(): void {
+    // It is gone with all the rest.
+  }
+
   truncate(offset: number): void {
     if (offset >= this.#logEnd) return;
     while (this.#batches.length > 0) {

@@ -94,6 +94,12 @@ export interface PartitionLog {
    */
   deleteBefore(offset: number): void;
   /**
+   * Resolves once nothing below `offset` can come back after a crash.
+   * @param offset at most `logStart`
+   * @throws STORAGE_FAILED, STORAGE_FULL, CLOSED, or UNAVAILABLE when the log was cut off meanwhile: what was deleted may come back
+   */
+  whenStartDurable(offset: number): void | Promise<void>;
+  /**
    * Takes back everything at or above `offset`, from the batch on that holds it, with what it did to the log's `LogState`. The log ends
    * where its last batch does then, which is below `offset` where that lies in a hole.
    * @throws STORAGE_FAILED, STORAGE_FULL

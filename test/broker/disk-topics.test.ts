@@ -319,6 +319,21 @@ describe('deleting records', () => {
     expect(position!.offset).toBe(1);
   });
 
+  it('is answered when they cannot come back, and not before', async () => {
+    await test.broker.createTopic(ALICE, { name: 'orders', ...DISK });
+    await test.publish('orders', batchOf(10));
+    const release = disk.hold();
+    let isAnswered = false;
+    const before = { at: 'offset', offset: 4 } as const;
+    const deleting = test.broker
+      .deleteRecords(ALICE, 'orders', [], before)
+      .finally(() => (isAnswered = true));
+    await turns(50);
+    expect(isAnswered).toBe(false);
+    release();
+    expect(await deleting).toEqual([{ topic: 'orders', partition: 0, offset: 4 }]);
+  });
+
   it('deletes nowhere when it would delete what nobody can read yet', async () => {
     await test.broker.createTopic(ALICE, { name: 'orders', partitions: 2, ...DISK });
     await test.publish('orders', batchOf(10), 0);

@@ -254,6 +254,13 @@ export function describePartitionLog(name: string, makeStage: () => Promise<LogS
       expect(basesOf(await readAll(log))).toEqual([50]);
     });
 
+    it('says when what is deleted cannot come back', async () => {
+      const log = await filled(5);
+      log.deleteBefore(23);
+      await log.whenStartDurable(23);
+      expect(log.logStart).toBe(23);
+    });
+
     it('never moves the start back', async () => {
       const log = await filled(5);
       log.deleteBefore(30);

@@ -8,21 +8,19 @@ import {
   batchNextOffset,
 } from '../../wire/record-batch.ts';
 import type { LeaderEpoch, PartitionLog, RetentionLimits } from '../partition-log.ts';
-import { rewritePart } from './damage.ts';
 import type { DiskLogOptions, DiskLogSettings } from './disk-log-options.ts';
 import { DurableWaiters } from './durable-waiters.ts';
 import type { LeaderEpochs } from '../leader-epochs.ts';
-import { HealTimer } from './heal-timer.ts';
+import { DurableStart } from './durable-start.ts';
 import { LogCleaner } from './log-cleaner.ts';
-import { resetLog } from './log-reset.ts';
-import type { UnsyncedEnd, WriterHost } from './log-writer.ts';
+import type { HealingHost } from './log-healing.ts';
+import { LogHealing } from './log-healing.ts';
+import type { WriterHost } from './log-writer.ts';
 import { LogWriter, checkPlace } from './log-writer.ts';
 import { recover } from './recovery.ts';
 import type { RecoveredLog } from './recovery.ts';
 import { activeExpired, expiredSegments } from './retention.ts';
-import { findLoss, restoreState, rewind } from './rewind.ts';
 import { SegmentRemoval } from './segment-removal.ts';
-import { Segment } from './segment.ts';
 import { SegmentStore } from './segment-store.ts';
 import type { OnCorrupt } from './segment-store.ts';
 import { SnapshotSchedule } from './snapshot-schedule.ts';
@@ -45,11 +43,10 @@ const NO_LIMITS = { retentionBytes: 0, retentionMs: 0, retentionRecords: 0 };
  *
  * @see docs/file-format.md
  */
-export class DiskLog implements PartitionLog, WriterHost {
+export class DiskLog implements PartitionLog, WriterHost, HealingHost {
   readonly directory: string;
   readonly clock: Clock;
   settings: DiskLogSettings;
-  failure: SluiceError | undefined;
   onLoss: ((end: number) => void) | undefined;
   readonly #options: DiskLogOptions;
   readonly #store: SegmentStore;
@@ -58,9 +55,9 @@ export class DiskLog implements PartitionLog, WriterHost {
   readonly #epochs: LeaderEpochs;
   readonly #cleaner: LogCleaner;
   readonly #removal: SegmentRemoval;
-  readonly #onCorrupt: OnCorrupt;
   readonly #tail: Tail;
   readonly #waiters = new DurableWaiters();
+  readonly #durableStart: DurableStart;
   readonly #wallBaseMs: number;
   readonly #monotonicBaseMs: number;
   #logStart: number;
@@ -69,13 +66,7 @@ export class DiskLog implements PartitionLog, WriterHost {
   #lastAppendMs = -Infinity;
   /** A segment more than when retention was looked at last. */
   #rolled = false;
-  /** It is being cut off: an append now would be behind what is being dropped. */
-  #isCutting = false;
-  /** Where it is to begin anew, which is not so on the disk yet. */
-  #resetTo: number | undefined;
-  /** Since a fault: what was acknowledged before it and may have been lost by it. */
-  #doubtful: UnsyncedEnd | undefined;
-  readonly #healing: HealTimer;
+  readonly #healing: LogHealing;
   #flushTimer: Timer | undefined;
   #closing: Promise<void> | undefined;
 
@@ -91,7 +82,6 @@ export class DiskLog implements PartitionLog, WriterHost {
       shared.counters.corruptions++;
       observer.onCorrupt(file, position, reason);
     };
-    this.#onCorrupt = onCorrupt;
     this.#removal = new SegmentRemoval(options.directory, shared, () => this.#writer.sealed());
     this.#store = new SegmentStore(recovered.segments, shared, onCorrupt);
     const { snapshots, compaction } = recovered;
@@ -99,11 +89,11 @@ export class DiskLog implements PartitionLog, WriterHost {
     this.#cleaner = new LogCleaner(this, parts);
     this.#epochs = recovered.epochs;
     this.#logStart = recovered.logStart;
+    this.#durableStart = new DurableStart(recovered.logStart);
     this.#logEnd = this.#store.active.nextOffset;
     this.#durableEnd = this.#logEnd;
     this.#tail = new Tail(shared.tailBudget, this.#logEnd);
     this.#writer = new LogWriter(this, this.#store, shared);
-    this.#healing = new HealTimer(clock, () => this.#writer.run(() => this.#heal()));
     this.#snapshots = new SnapshotSchedule({
       snapshots,
       store: this.#store,
@@ -112,6 +102,14 @@ export class DiskLog implements PartitionLog, WriterHost {
       epochs: this.#epochs,
       uncoveredBytes: recovered.scannedBytes,
       positions: () => this.#positions(),
+      onWritten: (logStart) => this.#durableStart.reached(logStart),
+      onFailed: (cause) => {
+        this.#durableStart.fail(storageError(cause, `cannot write a snapshot in ${this.directory}`));
+      },
+    });
+    this.#healing = new LogHealing(this, {
+      ...{ store: this.#store, writer: this.#writer, snapshots: this.#snapshots, cleaner: this.#cleaner },
+      ...{ removal: this.#removal, shared, state: options.state, onCorrupt },
     });
   }
 
@@ -145,6 +143,10 @@ export class DiskLog implements PartitionLog, WriterHost {
     return this.#durableEnd;
   }
 
+  get failure(): SluiceError | undefined {
+    return this.#healing.failure;
+  }
+
   get retainedBytes(): number {
     return this.#store.bytes + this.#tail.bytesFrom(this.#durableEnd);
   }
@@ -159,8 +161,8 @@ export class DiskLog implements PartitionLog, WriterHost {
   }
 
   append(batch: Buffer): void {
-    if (this.failure) throw this.failure;
-    if (this.#isCutting) throw new SluiceError('UNAVAILABLE', 'the log is being cut off; try again');
+    const { refusal } = this.#healing;
+    if (refusal) throw refusal;
     const baseOffset = batchBaseOffset(batch);
     checkPlace(baseOffset, this.#logEnd);
     this.#writer.checkRoom(batch.length);
@@ -238,20 +240,20 @@ export class DiskLog implements PartitionLog, WriterHost {
     this.#snapshots.whenQuiet(this.#positions());
   }
 
+  whenStartDurable(offset: number): Promise<void> {
+    return this.#durableStart.when(offset, this.failure);
+  }
+
   async truncate(offset: number): Promise<void> {
     // What is to stay is written first.
     await new Promise<void>((resolve) => {
       this.whenDurable(Math.min(offset, this.#logEnd), () => resolve());
     });
-    await this.#cut(() => this.#goBack(offset));
+    await this.#healing.truncate(offset);
   }
 
   reset(offset: number): Promise<void> {
-    return this.#cut(async () => {
-      await this.#cleaner.hold();
-      this.#forgetAll(offset);
-      await this.#beginAnew(offset);
-    });
+    return this.#healing.reset(offset);
   }
 
   close(): Promise<void> {
@@ -289,17 +291,52 @@ export class DiskLog implements PartitionLog, WriterHost {
   }
 
   onFailed(error: SluiceError): void {
-    if (this.failure) return;
-    this.failure = error;
-    this.#doubtful = this.#writer.unsynced;
+    if (!this.#healing.fail(error)) return;
     this.#options.shared.counters.faults++;
     this.#logEnd = this.#durableEnd;
     this.#tail.reset(this.#durableEnd);
     this.#epochs.truncate(this.#durableEnd);
     this.#snapshots.hold();
     this.#options.observer.onFault(error);
-    this.#healing.begin();
+    this.onTakenBack(error);
+  }
+
+  unpromise(end: number): void {
+    this.#durableEnd = Math.min(this.#durableEnd, end);
+    this.#logEnd = this.#durableEnd;
+  }
+
+  endAt(end: number): void {
+    this.#logEnd = end;
+    this.#durableEnd = end;
+    this.#logStart = Math.min(this.#logStart, end);
+    // Snapshots that knew where it starts may be gone.
+    this.#durableStart.fallTo(0);
+    this.#snapshots.want();
+    this.#tail.reset(end);
+    this.#epochs.truncate(end);
+  }
+
+  beginAt(offset: number): void {
+    this.#logStart = offset;
+    this.#logEnd = offset;
+    this.#durableEnd = offset;
+    this.#durableStart.fallTo(offset);
+    this.#tail.reset(offset);
+    this.#epochs.clear();
+  }
+
+  onTakenBack(error: SluiceError): void {
     this.#waiters.fail(error);
+    this.#durableStart.fail(error);
+  }
+
+  onLost(end: number): void {
+    this.onLoss?.(end);
+  }
+
+  onHealed(): void {
+    this.#options.observer.onHealed();
   }
 
   #positions(): { readonly logStart: number; readonly logEnd: number; readonly durableEnd: number } {
@@ -348,102 +385,6 @@ export class DiskLog implements PartitionLog, WriterHost {
     });
   }
 
-  async #heal(): Promise<void> {
-    if (this.#closing) return;
-    const { shared } = this.#options;
-    const { active } = this.#store;
-    const promisedEnd = this.#durableEnd;
-    const doubtful = this.#doubtful?.segment === active ? this.#doubtful : undefined;
-    // What was acknowledged without being synced may be gone: the system takes for clean what it could not write.
-    const loss = doubtful && (await findLoss(shared, doubtful, this.#cleaner.hasHoles));
-    if (loss) this.#onCorrupt(active.path, loss.position, loss.reason);
-    try {
-      await this.#goBack(Math.min(promisedEnd, loss?.nextOffset ?? Infinity));
-    } finally {
-      if (this.#durableEnd < promisedEnd) this.onLoss?.(this.#durableEnd);
-    }
-    // And what can still be read would never be written by it: a sync after one that failed says nothing.
-    if (doubtful) await rewritePart(shared.files, active.path, doubtful.position, active.bytes);
-    this.#doubtful = undefined;
-    // A file whose write failed is not written to any more.
-    await this.#writer.roll();
-    this.failure = undefined;
-    this.#snapshots.release();
-    this.#options.observer.onHealed();
-  }
-
-  /** Has `job` take back what was appended, while nothing is appended or written. */
-  #cut(job: () => Promise<void>): Promise<void> {
-    return this.#writer.run(async () => {
-      this.#isCutting = true;
-      this.#writer.drop();
-      this.#snapshots.hold();
-      try {
-        await job();
-      } catch (cause) {
-        this.#writer.fail(cause);
-        throw storageError(cause, `cannot cut off ${this.directory}`);
-      } finally {
-        this.#isCutting = false;
-        this.#waiters.fail(new SluiceError('UNAVAILABLE', 'what was appended was taken back; send it again'));
-      }
-      if (!this.failure) this.#snapshots.release();
-    });
-  }
-
-  /** In memory it is empty from now on, and on the disk as soon as that can be. */
-  #forgetAll(offset: number): void {
-    this.#resetTo = offset;
-    this.#removal.forget();
-    this.#store.reset(Segment.active(this.directory, offset));
-    this.#logStart = offset;
-    this.#logEnd = offset;
-    this.#durableEnd = offset;
-    this.#tail.reset(offset);
-    this.#epochs.clear();
-    this.#options.state.reset();
-  }
-
-  /** Brings it about on the disk that the log is empty and begins at `offset`. */
-  async #beginAnew(offset: number): Promise<void> {
-    const { files, openFiles } = this.#options.shared;
-    await this.#snapshots.settled();
-    await this.#removal.settled();
-    await this.#writer.closeFile();
-    await resetLog(files, this.directory, offset);
-    // Somebody who had begun to read before may have opened what had this name.
-    openFiles.forget(this.#store.active.path);
-    this.#snapshots.list.clear();
-    this.#cleaner.reset();
-    await this.#writer.open();
-    this.#cleaner.resume();
-    this.#resetTo = undefined;
-  }
-
-  /** Cuts the log off at `offset`, with all that is derived from it. */
-  async #goBack(offset: number): Promise<void> {
-    // What was begun has to come to its end first: until then there may be no files that fit.
-    if (this.#resetTo !== undefined) return this.#beginAnew(this.#resetTo);
-    const { shared, state } = this.#options;
-    await this.#cleaner.hold();
-    await this.#snapshots.settled();
-    await this.#writer.closeFile();
-    await this.#snapshots.list.removeAbove(offset);
-    await this.#cleaner.truncate(offset);
-    // From here on it is cut: when that fails halfway, healing brings it to its end.
-    this.#durableEnd = Math.min(this.#durableEnd, offset);
-    this.#logEnd = this.#durableEnd;
-    const end = await rewind(this.#store, this.directory, shared, offset);
-    this.#logEnd = end;
-    this.#durableEnd = end;
-    this.#logStart = Math.min(this.#logStart, end);
-    this.#tail.reset(end);
-    this.#epochs.truncate(end);
-    await restoreState(this.#store, this.#snapshots.list, shared, state, end);
-    await this.#writer.open();
-    this.#cleaner.resume();
-  }
-
   async #close(): Promise<void> {
     this.#healing.stop();
     this.#flushTimer?.cancel();
@@ -456,6 +397,7 @@ export class DiskLog implements PartitionLog, WriterHost {
       await this.#snapshots.settled();
       await this.#removal.settled();
       if (!this.failure) await this.#writeLast();
+      this.#durableStart.fail(this.failure ?? new SluiceError('CLOSED', 'the log is closed'));
       this.#writer.stop();
       await this.#writer.closeFile().catch(() => undefined);
     });

@@ -29,6 +29,10 @@ interface ScheduleOptions {
   readonly uncoveredBytes: number;
   /** Where the log is now. */
   readonly positions: () => Position;
+  /** Told when a snapshot with this start of the log is on the disk, */
+  readonly onWritten: (logStart: number) => void;
+  /** and when one could not be written. */
+  readonly onFailed: (cause: unknown) => void;
 }
 
 /**
@@ -99,6 +103,7 @@ export class SnapshotSchedule {
     await this.#options.writer.sync();
     const bytes = this.#encode(position, this.#options.state.snapshot());
     await this.list.write(position.logEnd, bytes, this.#bases());
+    this.#options.onWritten(position.logStart);
   }
 
   /**
@@ -113,6 +118,7 @@ export class SnapshotSchedule {
 
   release(): void {
     this.#isHeld = false;
+    this.onIdle(this.#options.positions());
   }
 
   /**
@@ -139,8 +145,10 @@ export class SnapshotSchedule {
     this.#isWriting = true;
     void this.#write(position.durableEnd, bytes).then((isWritten) => {
       this.#isWriting = false;
+      if (!isWritten) return;
+      this.#options.onWritten(position.logStart);
       // Wanted again meanwhile, with nothing being appended that would bring it about.
-      if (isWritten) this.onIdle(this.#options.positions());
+      this.onIdle(this.#options.positions());
     });
   }
 
@@ -156,8 +164,9 @@ export class SnapshotSchedule {
         await filing;
         return true;
       }
-    } catch {
-      // As if it had not been tried.
+    } catch (cause) {
+      // For the log it is as if it had not been tried.
+      if (holds === this.#holds) this.#options.onFailed(cause);
     }
     this.#uncoveredBytes += 1;
     return false;

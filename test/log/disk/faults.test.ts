@@ -52,11 +52,16 @@ describe('a disk log whose sync failed', () => {
     stage.clock.advance(2000);
     await turns(20);
     await stage.fill(5);
+    const losses: string[] = [];
+    const { log } = stage;
+    log.onLoss = (end) => losses.push(`${end} of ${log.logStart} to ${log.logEnd}, ${log.failure?.code}`);
     stage.disk.fail({ code: 'EIO', kinds: ['sync'], path: /\.log$/, times: 1 });
     stage.clock.advance(2000);
     await turns(20);
     stage.disk.dropCaches();
     await stage.heal();
+    // At once, before anything can be appended.
+    expect(losses).toEqual(['5 of 0 to 5, STORAGE_FAILED']);
     expect(stage.events.filter((event) => event.startsWith('corrupt'))).toHaveLength(1);
     const { logEnd } = stage.log;
     expect(logEnd).toBeGreaterThanOrEqual(5);
