@@ -104,6 +104,17 @@ describe('the checker', () => {
     expect(() => stage.lead(stage.b, 2)).toThrow(breaking('an acknowledged record is on every later leader'));
   });
 
+  it('lets one that leads an epoch that is over be without it', () => {
+    const stage = new CheckerStage();
+    const late = copy('c');
+    stage.checker.opened(late);
+    stage.checker.stateChanged(0, { ...ISR, leaderEpoch: 3 });
+    stage.lead(stage.a, 3);
+    stage.commit('w:0');
+    stage.lead(late, 2);
+    expect(stage.committed.end).toBe(1);
+  });
+
   it('sees a leader with another record in place of a committed one', () => {
     const stage = new CheckerStage();
     stage.commit('w:0');

@@ -226,8 +226,11 @@ export class Checker implements ReplicaWatch {
     if (other !== undefined && other !== who) {
       throw new Violation('one leader in each epoch', `epoch ${leaderEpoch}: ${other} and ${who}`);
     }
+    const isLater = [...leaders.keys()].every((epoch) => epoch < leaderEpoch);
     leaders.set(leaderEpoch, who);
     seen.ledEpoch = leaderEpoch;
+    // Who hears late that it was elected, and later still that it is no more, has what it had then.
+    if (!isLater) return;
     this.#compare(replica, 0, committed.end, 'an acknowledged record is on every later leader');
     if (replica.log.logEnd < committed.end) {
       throw new Violation(

@@ -23,6 +23,7 @@ export interface NemesisTarget {
 export const FAULTS = [
   'crash',
   'destroy',
+  'leave',
   'freeze',
   'cut',
   'isolate',
@@ -50,6 +51,7 @@ export class Nemesis {
   readonly #cause: Readonly<Record<Fault, () => string | undefined>> = {
     crash: () => this.#crash(false),
     destroy: () => this.#crash(true),
+    leave: () => this.#leave(),
     freeze: () => this.#freeze(),
     cut: () => this.#cutPair(),
     isolate: () => this.#isolate(),
@@ -121,6 +123,18 @@ export class Nemesis {
     node.crash(how);
     const ms = this.#forAWhile(() => node.start());
     return `${node.name} ${how} for ${ms}`;
+  }
+
+  #leave(): string | undefined {
+    const node = this.#node();
+    if (!node.machine.isRunning) return undefined;
+    if (node.isMemoryOnly && !this.#target.checker.mayDestroy(node.name)) return undefined;
+    node.leave();
+    const ms = this.#forAWhile(() => {
+      node.crash(node.isMemoryOnly ? 'destroy' : 'kill');
+      node.start();
+    });
+    return `${node.name} leaves for ${ms}`;
   }
 
   #freeze(): string | undefined {

@@ -57,6 +57,8 @@ interface Running {
   readonly links: PeerLinks;
   readonly files: SimFiles;
   readonly replicas: Map<number, SimReplica>;
+  /** What has to end in order, the last first. */
+  readonly parts: AsyncDisposableStack;
   coordinator?: EtcdCoordinator;
   replication?: ReplicationServer;
 }
@@ -73,6 +75,8 @@ export class SimNode implements SimServer {
   #diskSlowness = 1;
   #undoFault: (() => void) | undefined;
   #isDraining = false;
+  /** Whoever ends from now on comes back at once. */
+  #isHealed = false;
 
   constructor(options: SimNodeOptions) {
     this.name = options.machine.name;
@@ -112,7 +116,7 @@ export class SimNode implements SimServer {
       peer: (nodeId) => cluster.servers.find(({ name }) => name === nodeId)!,
     });
     const files = new SimFiles(machine, this.#disk, this.#random);
-    const running: Running = { wire, links, files, replicas: new Map() };
+    const running: Running = { wire, links, files, replicas: new Map(), parts: new AsyncDisposableStack() };
     this.#running = running;
     this.#applyTrouble();
     machine.post(0, () => void this.#open(running));
@@ -136,8 +140,23 @@ export class SimNode implements SimServer {
     } else this.#disk = how === 'kill' ? this.#disk.kill() : this.#disk.crash();
   }
 
+  /** Ends the process in order. */
+  leave(): void {
+    const running = this.#running;
+    if (!running) return;
+    // What it has in memory counts no more from now on.
+    if (this.isMemoryOnly) this.#options.cluster.checker.destroyed(this.name);
+    const end = (): void => {
+      if (this.#running !== running) return;
+      this.crash(this.isMemoryOnly ? 'destroy' : 'kill');
+      if (this.#isHealed) this.start();
+    };
+    this.machine.post(0, () => void running.parts.disposeAsync().then(end, end));
+  }
+
   /** Ends all that troubles it. */
   heal(): void {
+    this.#isHealed = true;
     this.setWatchLag(0);
     this.setDiskSlowness(1);
     this.#undoFault?.();
@@ -275,7 +294,8 @@ export class SimNode implements SimServer {
     const { machine } = this;
     const { clock } = machine;
     const logs = new SimLogs({ clock, disk: this.#disk, files: running.files, random: this.#random });
-    new Controller({ coordinator, clock, policy: this.#options.plan.policy });
+    running.parts.use(coordinator);
+    running.parts.use(new Controller({ coordinator, clock, policy: this.#options.plan.policy }));
     running.replication = new FetchSessions({
       clock,
       find: (_, partition) => running.replicas.get(partition)?.object,
@@ -300,7 +320,10 @@ export class SimNode implements SimServer {
         onReset: ({ partition }, from, to) => trace(`p${partition} reset from ${from} to ${to}`),
         onPaused: ({ partition }, code) => trace(`p${partition} paused: ${code}`),
       },
-    }).catch((error: unknown) => this.#options.cluster.fail(error));
+    }).then(
+      (replicas) => running.parts.defer(() => replicas.close()),
+      (error: unknown) => this.#options.cluster.fail(error),
+    );
   }
 
   #opened(running: Running, topic: TopicDefinition, object: Partition): void {
