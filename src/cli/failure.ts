@@ -33,8 +33,13 @@ export function describeFailure(error: unknown): Failure {
   const what = sentence(known.message);
   return {
     exitCode: exitCodeFor(known.code),
-    line: `sluice: ${known.code}: ${next === undefined || what.includes(next) ? what : `${what} ${next}`}`,
+    line: `sluice: ${known.code}: ${next === undefined || saysWhatToDo(what, next) ? what : `${what} ${next}`}`,
   };
+}
+
+/** An error that names a command itself knows better what helps. */
+function saysWhatToDo(what: string, next: string): boolean {
+  return what.includes(next) || /: sluice [a-z]/.test(what);
 }
 
 function sentence(text: string): string {

@@ -96,7 +96,10 @@ export function selectLogs(
   const ofTopic =
     topic === undefined ? logs : logs.filter((one) => one.topic === topic || one.topicId === topic);
   if (topic !== undefined && ofTopic.length === 0)
-    throw new SluiceError('TOPIC_NOT_FOUND', `no topic ${topic} is stored here`);
+    throw new SluiceError(
+      'TOPIC_NOT_FOUND',
+      `no topic ${topic} is stored here; see what is with: sluice log verify`,
+    );
   const found = partition === undefined ? ofTopic : ofTopic.filter((one) => one.partition === partition);
   if (partition !== undefined && found.length === 0)
     throw new SluiceError('PARTITION_NOT_FOUND', `no partition ${partition} is stored here`);

@@ -16,6 +16,10 @@ const SCAN_STEP_BYTES = 1024 * 1024;
 /** And for how long, because a small batch may inflate to a large one. */
 const SCAN_STEP_MS = 4;
 
+/** Why offsets are gone; docs/protocol.md. */
+const RETENTION = 1;
+const DELETED = 2;
+
 const IDLE: ReadResult = { kind: 'idle' };
 
 /** The cursor behind {@link PartitionReader}: two numbers, a filter, and where that is asked for a last-per-key scan. */
@@ -125,7 +129,7 @@ export class LogReader implements PartitionReader, Waiter {
       this.#nextOffset = to;
       this.gapRecords += to - from;
       this.#source.counters.gapRecords += to - from;
-      return { kind: 'gap', from, to, reason: 1 };
+      return { kind: 'gap', from, to, reason: this.#source.deletedTo === to ? DELETED : RETENTION };
     }
     if (from < this.#source.highWatermark) return undefined;
     this.#source.wait(this);

@@ -39,6 +39,7 @@ export class Partition implements ReaderSource {
   readonly clock: Clock;
   readonly log: PartitionLog;
   readonly counters: PartitionCounters;
+  deletedTo = 0;
   readonly #intake: BatchIntake;
   readonly #readers: PartitionReaders;
   readonly #publishes: Acknowledgements;
@@ -235,6 +236,7 @@ export class Partition implements ReaderSource {
     const refusal = this.refusal(1);
     if (refusal) throw refusal;
     this.checkVisible(offset);
+    this.deletedTo = Math.max(this.deletedTo, offset);
     this.log.deleteBefore(offset);
     this.#news();
   }

@@ -34,6 +34,8 @@ export interface ReaderSource {
   readonly counters: PartitionCounters;
   /** Exclusive. */
   readonly highWatermark: number;
+  /** Up to where records were deleted on purpose, as far as this process knows; exclusive. */
+  readonly deletedTo: number;
   readonly closed: boolean;
   /** Wakes `waiter` once when the high watermark moves or the partition closes. */
   wait(waiter: Waiter): void;

@@ -84,6 +84,16 @@ describe('a reader without filter', () => {
     expect(readAll(reader)).toHaveLength(20);
   });
 
+  it('says whether what is gone was deleted', () => {
+    const partition = openPartition({ retentionRecords: 20 });
+    const reader = open(partition, { at: 'earliest' });
+    partition.append(batchOf(10));
+    partition.deleteBefore(4);
+    expect(readNow(reader)).toEqual({ kind: 'gap', from: 0, to: 4, reason: 2 });
+    for (let batch = 0; batch < 5; batch++) partition.append(batchOf(10));
+    expect(readNow(reader)).toEqual({ kind: 'gap', from: 4, to: 40, reason: 1 });
+  });
+
   it('reports a gap that arises while it reads', () => {
     const partition = openPartition({ retentionRecords: 30 });
     const reader = open(partition, { at: 'earliest' });
