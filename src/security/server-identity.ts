@@ -93,6 +93,8 @@ async function makeAuthority(files: ServerIdentityFiles, ports: IssuePorts): Pro
 async function readAuthority(files: ServerIdentityFiles, clock: Clock): Promise<CertifiedKey | undefined> {
   try {
     const authority = await readPair(files.authorityCertificate, files.authorityKey);
+    if (!authority && (await readServerPair(files)))
+      throw new Error('it has issued a certificate, and is gone');
     if (!authority) return undefined;
     createPrivateKey(authority.privateKeyPem);
     const { notAfterMs } = summarizeCertificate(authority.certificatePem);

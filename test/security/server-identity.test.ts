@@ -95,6 +95,19 @@ describe('server identity', () => {
     await expect(ensure()).rejects.toMatchObject({ code: 'INVALID_CONFIG' });
   });
 
+  it('does not make a new authority where only the certificate is lost', async () => {
+    await ensure();
+    await rm(serverIdentityFiles(dataDir).authorityCertificate);
+    await expect(ensure()).rejects.toMatchObject({ code: 'INVALID_CONFIG' });
+  });
+
+  it('makes an authority where a crash has left nothing but its key', async () => {
+    await ensure();
+    const { authorityCertificate, serverCertificate, serverKey } = serverIdentityFiles(dataDir);
+    for (const path of [authorityCertificate, serverCertificate, serverKey]) await rm(path);
+    expect((await ensure()).created).toBe('authority');
+  });
+
   it('does not replace a damaged authority silently', async () => {
     await ensure();
     await writeFile(serverIdentityFiles(dataDir).authorityCertificate, 'not a certificate');
