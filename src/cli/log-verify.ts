@@ -18,6 +18,14 @@ export interface VerifyFlags extends OutputFlags, StoredFlags {
 
 type Checked = StoredLog & LogReport;
 
+/** A log that was begun has a segment, if only an empty one. */
+const NO_RECORDS: LogReport = {
+  ...{ segments: 0, bytes: 0, batches: 0, records: 0, logStart: 0, logEnd: 0 },
+  findings: [
+    { kind: 'damage', file: '', what: 'the records are gone: restore the folder, or delete the topic' },
+  ],
+};
+
 /**
  * Checks the logs of a stopped node and prints what was found in each.
  *
@@ -35,10 +43,13 @@ export function verifyLogs(flags: VerifyFlags, terminal: Terminal): Promise<Exit
   });
 }
 
-async function check({ directory }: StoredLog, { interrupted }: Terminal): Promise<LogReport> {
+async function check({ directory, isBegun }: StoredLog, { interrupted }: Terminal): Promise<LogReport> {
   try {
-    return await checkLog(directory, nodeFileSystem, interrupted);
+    const report = await checkLog(directory, nodeFileSystem, interrupted);
+    return report.segments === 0 && isBegun ? NO_RECORDS : report;
   } catch (cause) {
+    const { code, path } = cause as NodeJS.ErrnoException;
+    if (isBegun && code === 'ENOENT' && path === directory) return NO_RECORDS;
     throw storageError(cause, `cannot check ${directory}`);
   }
 }

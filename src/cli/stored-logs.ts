@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { embeddedLogs } from '../coordination/embedded.ts';
 import { DataDirLock } from '../coordination/data-dir-lock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import { storageError } from '../kernel/storage-error.ts';
@@ -21,6 +22,8 @@ export interface StoredLog {
   readonly topicId: string;
   readonly partition: number;
   readonly directory: string;
+  /** Whether a node on its own has begun it: then there is a segment, if only an empty one. */
+  readonly isBegun: boolean;
 }
 
 const TOPIC_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
@@ -43,7 +46,7 @@ export async function withStoredLogs<T>(
   }
   const held = await lock(dataDir);
   try {
-    return await work(await find(join(dataDir, 'topics')));
+    return await work(sorted(await withBegun(await find(join(dataDir, 'topics')), dataDir)));
   } finally {
     held?.[Symbol.dispose]();
   }
@@ -66,15 +69,35 @@ async function find(directory: string): Promise<StoredLog[]> {
       const topic = (await nameIn(folder)) ?? topicId;
       for (const name of await nodeFileSystem.list(folder)) {
         if (PARTITION.test(name))
-          logs.push({ topic, topicId, partition: Number(name), directory: join(folder, name) });
+          logs.push({
+            topic,
+            topicId,
+            partition: Number(name),
+            directory: join(folder, name),
+            isBegun: false,
+          });
       }
     }
-    return logs.sort(
-      (a, b) => compare(a.topic, b.topic) || compare(a.topicId, b.topicId) || a.partition - b.partition,
-    );
+    return logs;
   } catch (cause) {
     throw storageError(cause, `cannot read ${directory}`);
   }
+}
+
+/** Marks the logs that a node on its own has begun, and adds those that have no folder any more. */
+async function withBegun(found: readonly StoredLog[], dataDir: string): Promise<StoredLog[]> {
+  const logs = new Map(found.map((log) => [log.directory, log]));
+  for (const log of await embeddedLogs(dataDir)) {
+    const directory = join(dataDir, 'topics', log.topicId, String(log.partition));
+    logs.set(directory, { ...log, ...logs.get(directory), directory, isBegun: true });
+  }
+  return [...logs.values()];
+}
+
+function sorted(logs: StoredLog[]): StoredLog[] {
+  return logs.sort(
+    (a, b) => compare(a.topic, b.topic) || compare(a.topicId, b.topicId) || a.partition - b.partition,
+  );
 }
 
 async function nameIn(folder: string): Promise<string | undefined> {

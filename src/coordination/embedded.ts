@@ -60,6 +60,13 @@ interface Parts {
   readonly topics: readonly StateFile<TopicState>[];
 }
 
+/** A partition on disk. */
+export interface BegunLog {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly partition: number;
+}
+
 /** Producer ids set aside with one write. */
 const PRODUCER_ID_BLOCK = 1000;
 /** What an embedded coordinator needs. */
@@ -375,6 +382,25 @@ export async function embeddedTopics(dataDir: string): Promise<readonly string[]
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
     throw storageError(cause, `cannot list ${directory}`);
   }
+}
+
+/**
+ * The partitions on disk that a node on its own has begun in a data directory; nothing is opened or changed.
+ * Topics whose files cannot be read are left out: the node says so when it starts.
+ * @throws STORAGE_FAILED when the directory cannot be listed
+ */
+export async function embeddedLogs(dataDir: string): Promise<readonly BegunLog[]> {
+  const logs: BegunLog[] = [];
+  for (const topic of await embeddedTopics(dataDir)) {
+    const path = join(dataDir, 'coordination', 'topics', `${topic}.json`);
+    const file = await StateFile.open<TopicState>(path, topicSchema).catch(() => undefined);
+    if (file?.state.definition.settings.storage !== 'disk') continue;
+    const { definition, offsetCeilings } = file.state;
+    offsetCeilings.forEach((ceiling, partition) => {
+      if (ceiling > 0) logs.push({ topic, topicId: definition.id, partition });
+    });
+  }
+  return logs;
 }
 
 /** `node.json` is written last on the first start: while it is missing nothing else may hold anything yet. */

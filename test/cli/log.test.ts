@@ -1,8 +1,9 @@
-import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DataDirLock } from '../../src/coordination/data-dir-lock.ts';
+import { StateFile } from '../../src/coordination/state-file.ts';
 import { systemClock } from '../../src/kernel/system-clock.ts';
 import { DiskLog } from '../../src/log/disk/disk-log.ts';
 import { createDiskShared } from '../../src/log/disk/disk-shared.ts';
@@ -16,6 +17,11 @@ import { runHere } from './fake-terminal.ts';
 
 const LEDGER = '00000000-0000-4000-8000-000000000001';
 const AUDIT = '00000000-0000-4000-8000-000000000002';
+const SETTINGS = {
+  ...{ storage: 'disk', retentionBytes: 0, retentionMs: 0, retentionRecords: 0, batchMaxBytes: 4096 },
+  ...{ timestamps: 'create', flush: 'always', flushIntervalMs: 1000, cleanup: 'delete', tombstoneMs: 1 },
+  ...{ replicationFactor: 1, minInsync: 1, uncleanElection: false },
+};
 let folder: string;
 let data: string;
 
@@ -46,6 +52,17 @@ async function write(topicId: string, name: string, partition: number): Promise<
   }
   await log.close();
   await writeFile(join(data, 'topics', topicId, 'topic.json'), JSON.stringify({ name }));
+}
+
+/** What a node on its own keeps of a topic whose partitions have been begun. */
+async function begin(id: string, name: string, partitions: number): Promise<void> {
+  const state = {
+    definition: { name, id, partitions, settings: SETTINGS, createdMs: 1 },
+    offsetCeilings: new Array<number>(partitions).fill(1),
+  };
+  const path = join(data, 'coordination', 'topics');
+  await mkdir(path, { recursive: true });
+  await StateFile.create(join(path, `${name}.json`), state);
 }
 
 /** The segments of a partition, oldest first. */
@@ -91,6 +108,17 @@ describe('log verify', () => {
       ['ledger', '1'],
     ]);
     expect(lines[1]).toMatch(/ 6 +12 +0–12 +ok$/);
+  });
+
+  it.each(['segments', 'a partition', 'the topic'])('takes %s that are gone for damage', async (what) => {
+    await begin(LEDGER, 'ledger', 2);
+    const gone = { 'a partition': directoryOf(LEDGER, 1), 'the topic': join(data, 'topics', LEDGER) }[what];
+    const files = gone === undefined ? await segments(LEDGER, 1) : [gone];
+    for (const path of files) await rm(path, { recursive: true });
+    const { exitCode, stdout } = await run('verify');
+    expect(exitCode).toBe(7);
+    expect(stdout).toMatch(/^ledger +1 +0 .* damaged$/m);
+    expect(stdout).toContain(`damage: ${directoryOf(LEDGER, 1)}`);
   });
 
   it('prints JSON', async () => {
