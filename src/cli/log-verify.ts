@@ -19,12 +19,7 @@ export interface VerifyFlags extends OutputFlags, StoredFlags {
 type Checked = StoredLog & LogReport;
 
 /** A log that was begun has a segment, if only an empty one. */
-const NO_RECORDS: LogReport = {
-  ...{ segments: 0, bytes: 0, batches: 0, records: 0, logStart: 0, logEnd: 0 },
-  findings: [
-    { kind: 'damage', file: '', what: 'the records are gone: restore the folder, or delete the topic' },
-  ],
-};
+const NO_RECORDS = damaged('the records are gone: restore the folder, or delete the topic');
 
 /**
  * Checks the logs of a stopped node and prints what was found in each.
@@ -50,8 +45,16 @@ async function check({ directory, isBegun }: StoredLog, { interrupted }: Termina
   } catch (cause) {
     const { code, path } = cause as NodeJS.ErrnoException;
     if (isBegun && code === 'ENOENT' && path === directory) return NO_RECORDS;
-    throw storageError(cause, `cannot check ${directory}`);
+    const error = storageError(cause, 'cannot be read');
+    // What cannot be read in one partition keeps nobody from looking at the others.
+    if (error.code === 'STORAGE_FAILED') return damaged(error.message);
+    throw error;
   }
+}
+
+function damaged(what: string): LogReport {
+  const nothing = { segments: 0, bytes: 0, batches: 0, records: 0, logStart: 0, logEnd: 0 };
+  return { ...nothing, findings: [{ kind: 'damage', file: '', what }] };
 }
 
 function asText(checked: readonly Checked[]): string {

@@ -110,6 +110,16 @@ describe('log verify', () => {
     expect(lines[1]).toMatch(/ 6 +12 +0–12 +ok$/);
   });
 
+  it('looks at the other partitions where one cannot be read', async () => {
+    const [first] = await segments(LEDGER, 0);
+    await rm(first!);
+    await mkdir(first!);
+    const { exitCode, stdout, stderr } = await run('verify');
+    expect({ exitCode, stderr }).toEqual({ exitCode: 7, stderr: '' });
+    expect(stdout).toMatch(/^ledger +0 .* damaged$/m);
+    expect(stdout).toMatch(/^ledger +1 .* ok$/m);
+  });
+
   it.each(['segments', 'a partition', 'the topic'])('takes %s that are gone for damage', async (what) => {
     await begin(LEDGER, 'ledger', 2);
     const gone = { 'a partition': directoryOf(LEDGER, 1), 'the topic': join(data, 'topics', LEDGER) }[what];
