@@ -29,6 +29,11 @@ export interface DiskObserver {
   onCompactionFailed?(place: LogPlace, error: SluiceError): void;
   /** A folder of a topic that was deleted is still there and is removed now. */
   onLeftover(folder: string): void;
+  /** A folder of a topic that nobody knows was put aside, here. */
+  onUnknown(folder: string): void;
+  /** A folder that had been put aside is where it was again: its topic is known again. */
+  onPutBack(folder: string): void;
+  /** A folder could not be removed or moved. */
   onRemoveFailed(error: SluiceError): void;
 }
 
@@ -38,7 +43,7 @@ export interface DiskLogsOptions {
   readonly directory: string;
   readonly clock: Clock;
   readonly clusterId: string;
-  /** Topics that there are; folders of others are removed. */
+  /** Topics that there are; folders of others are put aside. */
   readonly topics: readonly TopicDefinition[];
   readonly shared: DiskShared;
   readonly observer: DiskObserver;
@@ -66,6 +71,8 @@ export class DiskLogs implements LogFactory, AsyncDisposable {
       clusterId,
       isTopic: (id) => ids.has(id),
       onLeftover: (folder) => observer.onLeftover(folder),
+      onUnknown: (folder) => observer.onUnknown(folder),
+      onPutBack: (folder) => observer.onPutBack(folder),
       onRemoveFailed: (error) => observer.onRemoveFailed(error),
     });
     return new DiskLogs(options, folders);

@@ -11,10 +11,12 @@ import type { FileSystem } from '../log/disk/file-system.ts';
  *     cluster                    the cluster id that they belong to
  *     TOPIC-ID/topic.json        name, for people; nothing reads it
  *     TOPIC-ID/PARTITION/        one log
- *     TOPIC-ID.deleted/          is being removed
+ *     TOPIC-ID.deleted/          of a topic that was deleted: is being removed
+ *     TOPIC-ID.unknown/          of a topic that the coordinator does not know, put aside
  */
 const CLUSTER_FILE = 'cluster';
 const DELETED = '.deleted';
+const UNKNOWN = '.unknown';
 const UNFINISHED = '.new';
 const TOPIC_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
@@ -28,15 +30,21 @@ export interface TopicFoldersOptions {
   readonly isTopic: (topicId: string) => boolean;
   /** Told of each folder that a deletion left behind, before it is removed. */
   readonly onLeftover: (folder: string) => void;
-  /** Told when a folder could not be removed; it is tried again at the next start. */
+  /** Told of each folder of a topic that nobody knows, by where it has been put. */
+  readonly onUnknown: (folder: string) => void;
+  /** Told of each folder that was put aside, by where it is again: its topic is known again. */
+  readonly onPutBack: (folder: string) => void;
+  /** Told when a folder could not be removed or moved; it is tried again at the next start. */
   readonly onRemoveFailed: (error: SluiceError) => void;
 }
 
 /**
  * Where topics on disk keep their logs, from the first partition until after they are deleted.
  *
- * A topic is deleted when the coordinator has forgotten it; what stays behind because of a crash is found at the next start by its id,
- * which is never given out again. Nothing is removed where the folder belongs to another cluster.
+ * A topic is deleted when the coordinator has forgotten it; then its folder gets a name that says so, and only folders of such a name are
+ * ever removed. One of a topic that the coordinator does not know may be what a crash in between has left, or all that there is of a topic
+ * whose coordination was lost or is of an earlier day: it is put aside, and put back when a start finds its topic known again. Nothing is
+ * touched where the folder belongs to another cluster.
  */
 export class TopicFolders {
   readonly #options: TopicFoldersOptions;
@@ -48,7 +56,7 @@ export class TopicFolders {
   }
 
   /**
-   * Takes the folder, and begins to remove what deleted topics have left there.
+   * Takes the folder, puts aside what belongs to no topic, and begins to remove what deleted topics have left there.
    * @throws STORAGE_FAILED when it belongs to another cluster or cannot be read, STORAGE_FULL; nothing has been touched then
    */
   static async open(options: TopicFoldersOptions): Promise<TopicFolders> {
@@ -59,7 +67,8 @@ export class TopicFolders {
       const names = await files.list(directory);
       if (names.includes(CLUSTER_FILE)) await folders.#checkCluster();
       else await folders.#begin(names);
-      for (const name of names) if (folders.#isLeftover(name)) folders.#removeLeftover(name);
+      for (const name of names) if (isDeleted(name)) folders.#removeLeftover(name);
+      await folders.#sort(names);
     } catch (cause) {
       throw storageError(cause, `cannot use ${directory}`);
     }
@@ -136,9 +145,29 @@ export class TopicFolders {
     await files.syncDirectory(join(directory, '..'));
   }
 
-  #isLeftover(name: string): boolean {
-    if (name.endsWith(DELETED)) return TOPIC_ID.test(name.slice(0, -DELETED.length));
-    return TOPIC_ID.test(name) && !this.#options.isTopic(name);
+  /** Puts folders of unknown topics aside, and those back whose topic is known again. */
+  async #sort(names: readonly string[]): Promise<void> {
+    const { isTopic, onUnknown, onPutBack } = this.#options;
+    const ids = new Set(names.map((name) => name.replace(UNKNOWN, '')).filter((id) => TOPIC_ID.test(id)));
+    for (const id of ids) {
+      const aside = `${id}${UNKNOWN}`;
+      // Where there are both, neither may take the place of the other.
+      if (names.includes(id) && names.includes(aside)) continue;
+      if (isTopic(id) && names.includes(aside)) await this.#move(aside, id, onPutBack);
+      else if (!isTopic(id) && names.includes(id)) await this.#move(id, aside, onUnknown);
+    }
+  }
+
+  async #move(from: string, to: string, onMoved: (folder: string) => void): Promise<void> {
+    const { files, directory, onRemoveFailed } = this.#options;
+    try {
+      await files.rename(join(directory, from), join(directory, to));
+      await files.syncDirectory(directory);
+    } catch (cause) {
+      onRemoveFailed(storageError(cause, `cannot move ${join(directory, from)} to ${to}`));
+      return;
+    }
+    onMoved(join(directory, to));
   }
 
   #removeLeftover(name: string): void {
@@ -208,6 +237,10 @@ export class TopicFolders {
     }
     await files.rename(unfinished, path);
   }
+}
+
+function isDeleted(name: string): boolean {
+  return name.endsWith(DELETED) && TOPIC_ID.test(name.slice(0, -DELETED.length));
 }
 
 function isMissing(cause: unknown): boolean {

@@ -11,6 +11,8 @@ export function diskObserver(log: Logger): DiskObserver {
     onHealed: (place) => log.info('storage.healed', { ...place }),
     onCompactionFailed: (place, error) => log.warn('storage.compaction_failed', { ...place, error }),
     onLeftover: (folder) => log.warn('storage.leftover_removed', { folder }),
+    onUnknown: (folder) => log.warn('storage.unknown_topic', { folder }),
+    onPutBack: (folder) => log.info('storage.topic_put_back', { folder }),
     onRemoveFailed: (error) => log.error('storage.remove_failed', { error }),
   };
 }

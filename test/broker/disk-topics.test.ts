@@ -23,6 +23,8 @@ const logs: MakeLogs = async ({ clock, coordinator }) => {
     onFault: () => undefined,
     onHealed: () => undefined,
     onLeftover: () => undefined,
+    onUnknown: () => undefined,
+    onPutBack: () => undefined,
     onRemoveFailed: () => undefined,
   };
   const diskLogs = await DiskLogs.open({
@@ -104,7 +106,9 @@ describe('a topic on disk', () => {
     await test.broker.deleteTopic(ALICE, 'orders');
     await killAndStart();
     await turns(50);
-    expect(disk.names('/data/topics')).toEqual(['cluster']);
+    // Nothing on the disk says that it was deleted, so its folder is put aside.
+    expect(disk.names('/data/topics')).toEqual([expect.stringMatching(/\.unknown$/), 'cluster']);
+    expect(test.broker.listTopics(ALICE, { internal: true })).toEqual([]);
   });
 
   it('begins anew when it is deleted and created again', async () => {

@@ -26,6 +26,7 @@ const TOPIC: TopicDefinition = {
     uncleanElection: false,
   },
 };
+const ASIDE = `/data/topics/${ID}.unknown`;
 const failed = expect.objectContaining({ code: 'STORAGE_FAILED' }) as Error;
 
 let disk: FakeDisk;
@@ -38,6 +39,8 @@ async function open(clusterId = 'c1', topics: readonly string[] = [ID]): Promise
     clusterId,
     isTopic: (id) => topics.includes(id),
     onLeftover: (folder) => told.push(folder),
+    onUnknown: (folder) => told.push(`unknown ${folder}`),
+    onPutBack: (folder) => told.push(`back ${folder}`),
     onRemoveFailed: ({ code }) => told.push(code),
   });
 }
@@ -162,8 +165,11 @@ describe('a deleted topic', () => {
       await Promise.race([removal, disk.stopped]);
       disk = disk.crash();
       await (await open('c1', [])).settled();
-      expect(disk.names('/data/topics')).toEqual(['cluster']);
+      // Or it is put aside, where it is not known that it was deleted.
+      const left = disk.names('/data/topics').filter((name) => !name.endsWith('.unknown'));
+      expect(left, `call ${call}`).toEqual(['cluster']);
     }
+    expect(disk.names('/data/topics')).toEqual(['cluster']);
   });
 
   it('takes no other with it', async () => {
@@ -177,8 +183,63 @@ describe('a deleted topic', () => {
 
   it('that cannot be removed is told of and does not stop the others', async () => {
     await used();
+    await disk.makeDirectory(`/data/topics/${OTHER_ID}.deleted`);
     disk.fail({ kinds: ['removeDirectory'], code: 'EACCES' });
     await (await open('c1', [])).settled();
-    expect(told).toEqual([`/data/topics/${ID}`, 'STORAGE_FAILED']);
+    expect(told).toEqual([`/data/topics/${OTHER_ID}.deleted`, 'STORAGE_FAILED', `unknown ${ASIDE}`]);
+  });
+});
+
+describe('a topic that nobody knows', () => {
+  const segment = `${ASIDE}/0/00000000000000000000.log`;
+
+  it('is put aside with all its records, whatever happens meanwhile, and stays there', async () => {
+    await used();
+    const first = disk.calls.length;
+    await open('c1', []);
+    const total = disk.calls.length - first;
+    for (let call = 0; call <= total; call++) {
+      await emptyDisk(call);
+      await used();
+      disk.stopAt(disk.calls.length + call);
+      await Promise.race([open('c1', []), disk.stopped]);
+      disk = disk.kill();
+      for (let start = 0; start < 2; start++) await (await open('c1', [])).settled();
+      expect(disk.names('/data/topics'), `call ${call}`).toEqual([`${ID}.unknown`, 'cluster']);
+      expect(disk.peek(segment)?.toString()).toBe('records');
+    }
+  });
+
+  it('is told of once', async () => {
+    await used();
+    for (let start = 0; start < 3; start++) await open('c1', []);
+    expect(told).toEqual([`unknown ${ASIDE}`]);
+  });
+
+  it('is put back when it is known again', async () => {
+    await used();
+    await open('c1', []);
+    const folders = await open('c1', [ID]);
+    expect(told).toEqual([`unknown ${ASIDE}`, `back /data/topics/${ID}`]);
+    expect(await folders.partition(TOPIC, 0, true)).toBe(`/data/topics/${ID}/0`);
+    disk = disk.crash();
+    expect(disk.peek(`/data/topics/${ID}/0/00000000000000000000.log`)?.toString()).toBe('records');
+  });
+
+  it('is not put in the place of what has that name by now', async () => {
+    await used();
+    await open('c1', []);
+    await (await open('c1', [])).partition(TOPIC, 1, false);
+    await open('c1', [ID]);
+    expect(disk.names(`/data/topics/${ID}`)).toContain('1');
+    expect(disk.peek(segment)?.toString()).toBe('records');
+  });
+
+  it('that cannot be put aside is told of and stays where it is', async () => {
+    await used();
+    disk.fail({ kinds: ['rename'], code: 'EACCES' });
+    await open('c1', []);
+    expect(told).toEqual(['STORAGE_FAILED']);
+    expect(disk.names('/data/topics')).toContain(ID);
   });
 });
