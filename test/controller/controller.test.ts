@@ -130,6 +130,45 @@ describe('a node that goes', () => {
     }
   });
 
+  it('does not lead again as soon as it is back, though nothing else has changed for long', async () => {
+    await begin(8, { minInsync: 3 });
+    cluster().leave('n001');
+    await stage.pass(preferredAfterMs);
+    cluster().put(nodeOf('n001', { session: 'n001-2' }));
+    await stage.pass(preferredAfterMs - 5000);
+    expect(stage.count(({ leader }) => leader === 'n001')).toBe(0);
+    await stage.pass(10_000);
+    expect(stage.isWell).toBe(true);
+  });
+
+  it('does not lead again as soon as it is in sync, though it is back for long', async () => {
+    await begin(8);
+    stage.isReplicating = false;
+    cluster().leave('n001');
+    await stage.pass(100);
+    cluster().put(nodeOf('n001', { session: 'n001-2' }));
+    await stage.pass(preferredAfterMs);
+    stage.isReplicating = true;
+    await stage.pass(preferredAfterMs - 5000);
+    expect(stage.count(({ leader }) => leader === 'n001')).toBe(0);
+    await stage.pass(10_000);
+    expect(stage.isWell).toBe(true);
+  });
+
+  it('leads again a few partitions at a time', async () => {
+    stage = new ControllerStage({ preferredPerTick: 2 });
+    await begin(40);
+    const led = stage.count(({ leader }) => leader === 'n001');
+    cluster().leave('n001');
+    await stage.pass(100);
+    cluster().put(nodeOf('n001', { session: 'n001-2' }));
+    await stage.pass(preferredAfterMs);
+    const before = stage.count(({ leader }) => leader === 'n001');
+    await stage.pass(2 * tickMs);
+    const after = stage.count(({ leader }) => leader === 'n001');
+    expect([led, after - before]).toEqual([10, 4]);
+  });
+
   it('keeps its replicas for a while, and then others take its place, one after the other', async () => {
     await begin(40, {}, 6);
     const had = stage.count(({ replicas }) => replicas.includes('n001'));
@@ -388,6 +427,21 @@ describe('a rebalance', () => {
     expect(stage.count(({ replicas }) => replicas.length > 1)).toBe(CONTROLLER_POLICY.movesPerNode);
   });
 
+  it('is not over while its last move is not answered', async () => {
+    await begin(1, {}, 4);
+    const { replicas } = cluster().state('t', 0);
+    let release = (): void => undefined;
+    cluster().hold = new Promise((resolve) => (release = resolve));
+    cluster().put(nodeOf(replicas[2]!, { draining: true }));
+    await cluster().rebalancing.request();
+    await stage.pass(3 * tickMs);
+    expect([cluster().underWay, cluster().rebalancing.isRequested]).toEqual([1, true]);
+    release();
+    await stage.pass(tickMs);
+    expect(cluster().state('t', 0).replicas).not.toContain(replicas[2]);
+    expect(cluster().rebalancing.isRequested).toBe(false);
+  });
+
   it('waits for a node that is away for a moment', async () => {
     await begin(16, {}, 5);
     stage.join(1, 0, 5);
@@ -436,6 +490,10 @@ describe('a controller', () => {
     cluster().depose();
     release();
     await stage.pass(5000);
+    expect([cluster().asked, stage.controller.counters.conflicts]).toEqual([
+      CONTROLLER_POLICY.updatesAtOnce,
+      0,
+    ]);
     expect([cluster().states.size, stage.controller.term, stage.events.at(-1)]).toEqual([
       0,
       undefined,
@@ -452,6 +510,21 @@ describe('a controller', () => {
     await stage.pass(2000);
     expect(stage.look()).toEqual(before);
     expect(stage.controller.counters.conflicts).toBeGreaterThan(0);
+  });
+
+  it('does not ask for what somebody else was faster with', async () => {
+    await begin(200);
+    let release = (): void => undefined;
+    cluster().hold = new Promise((resolve) => (release = resolve));
+    cluster().leave('n001');
+    await stage.pass(25);
+    for (const { topicId, partition, state } of [...cluster().states.values()]) {
+      cluster().write(topicId, partition, { ...state, leaderEpoch: state.leaderEpoch + 1 });
+    }
+    release();
+    await stage.pass(1000);
+    expect(stage.controller.counters.conflicts).toBe(CONTROLLER_POLICY.updatesAtOnce);
+    expect(stage.count(({ leader, isr }) => leader === 'n001' || isr.includes('n001'))).toBe(0);
   });
 
   it('plans again what somebody else was faster with', async () => {

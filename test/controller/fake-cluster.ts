@@ -76,7 +76,9 @@ export class FakeCluster {
   readonly states = new Map<string, PartitionEntry>();
   /** What {@link updatePartition} has changed. */
   readonly changes: { readonly before: PartitionState | undefined; readonly after: PartitionState }[] = [];
-  /** Changes that have been asked for and not answered. */
+  /** Changes that have been asked for. */
+  asked = 0;
+  /** Those that have not been answered. */
   underWay = 0;
   mostUnderWay = 0;
   /** Decides what becomes of a change. */
@@ -223,6 +225,7 @@ export class FakeCluster {
     state: PartitionState,
     controllerTerm?: number,
   ): Promise<UpdateResult> {
+    this.asked++;
     this.mostUnderWay = Math.max(this.mostUnderWay, ++this.underWay);
     try {
       await this.hold;
