@@ -68,6 +68,8 @@ export class Checker implements ReplicaWatch {
   readonly #seen = new WeakMap<SimReplica, Seen>();
   /** Copies that are open now, by node id and partition. */
   readonly #replicas = new Map<string, Map<number, SimReplica>>();
+  /** Copies that are being closed, or have been in this process. */
+  readonly #closing = new Map<string, readonly SimReplica[]>();
   #acknowledgements: Acknowledgement[] = [];
 
   /**
@@ -117,12 +119,16 @@ export class Checker implements ReplicaWatch {
     this.#forgive(this.#partitions[partition]!);
   }
 
-  closed({ nodeId, partition }: SimReplica): void {
+  /** What it has still to write is written, and acknowledged. */
+  closed(replica: SimReplica): void {
+    const { nodeId, partition } = replica;
     this.#replicas.get(nodeId)?.delete(partition);
+    this.#closing.set(nodeId, [...(this.#closing.get(nodeId) ?? []), replica]);
   }
 
   ended(nodeId: string): void {
     this.#replicas.delete(nodeId);
+    this.#closing.delete(nodeId);
   }
 
   /** The copy that a node has open now. */
@@ -166,6 +172,7 @@ export class Checker implements ReplicaWatch {
   look(nodeId: string): void {
     const replicas = this.#replicas.get(nodeId);
     if (replicas) for (const replica of replicas.values()) this.#lookAt(replica);
+    for (const replica of this.#closing.get(nodeId) ?? []) this.#lookAtWatermark(replica);
     this.#checkAcknowledgements();
   }
 
@@ -177,8 +184,15 @@ export class Checker implements ReplicaWatch {
   }
 
   #lookAt(replica: SimReplica): void {
+    this.#lookAtWatermark(replica);
+    const truth = this.#partitions[replica.partition]!;
+    this.#checkMember(replica, truth);
+    this.#checkRetained(replica, truth);
+  }
+
+  #lookAtWatermark(replica: SimReplica): void {
     const seen = this.#seenOf(replica);
-    const { object, partition } = replica;
+    const { object } = replica;
     const { highWatermark } = object;
     if (highWatermark < seen.highWatermark) {
       throw new Violation(
@@ -187,12 +201,9 @@ export class Checker implements ReplicaWatch {
       );
     }
     if (object.role === 'leader' && object.leaderEpoch !== seen.ledEpoch) this.#newLeader(replica, seen);
-    if (highWatermark > seen.highWatermark) {
-      seen.highWatermark = highWatermark;
-      this.#follow(replica, seen);
-    }
-    this.#checkMember(replica, this.#partitions[partition]!);
-    this.#checkRetained(replica, this.#partitions[partition]!);
+    if (highWatermark === seen.highWatermark) return;
+    seen.highWatermark = highWatermark;
+    this.#follow(replica, seen);
   }
 
   /** What is missing at the beginning is what retention has dropped. */
