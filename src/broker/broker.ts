@@ -4,6 +4,7 @@ import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
+import { deleteForGood, firstToStay } from '../partition/delete-records.ts';
 import type { Start } from '../partition/reader.ts';
 import type { Partition } from '../partition/partition.ts';
 import type { PartitionCounters } from '../partition/reader-source.ts';
@@ -293,15 +294,14 @@ export class Broker {
       throw new SluiceError('INVALID_ARGUMENT', 'last-per-key is not one offset');
     const wanted = this.#partitions(topic, partitions);
     // First all offsets, so that one that cannot be changes none of them.
-    const offsets = await Promise.all(wanted.map(async (one) => one.offsetAt(before)));
-    for (const [index, one] of wanted.entries()) one.checkVisible(offsets[index]!);
-    const positions = wanted.map((one, index) => {
-      one.deleteBefore(offsets[index]!);
-      return { topic, partition: one.partition, offset: one.logStart };
-    });
-    // Who has been told that records are gone must not meet them again.
-    await Promise.all(wanted.map(async ({ log }, index) => log.whenStartDurable(offsets[index]!)));
-    return positions;
+    const offsets = await Promise.all(wanted.map((one) => firstToStay(one, before)));
+    return Promise.all(
+      wanted.map(async (one, index) => ({
+        topic,
+        partition: one.partition,
+        offset: await deleteForGood(one, offsets[index]!),
+      })),
+    );
   }
 
   /** Subscriptions with their lag: the principal's own, or everybody's for who administers the node. */

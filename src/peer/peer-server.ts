@@ -76,7 +76,7 @@ function routesOf({ replication, forwards, partitions, copies }: PeerServices): 
     streams(PEER.forward, (nodeId, stream) => {
       new ForwardAnswers(nodeId, stream, forwards);
     }),
-    answers(PEER.read, (_, request) => copies.read(request)),
+    answers(PEER.read, (_, request, gone) => copies.read(request, gone)),
     answers(PEER.describePartitions, (_, refs) => partitions.describe(refs)),
     answers(PEER.listOffsets, (_, request) => partitions.listOffsets(request.partitions, request.start)),
     answers(PEER.deleteRecords, (_, request) => partitions.deleteRecords(request.partitions, request.start)),

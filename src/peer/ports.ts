@@ -76,14 +76,21 @@ export interface ReadAnswer {
   readonly logStart: number;
   readonly highWatermark: number;
   readonly logEnd: number;
-  /** Whole batches below the high watermark; the first may begin below the offset asked for. */
+  /**
+   * Whole batches below the high watermark; the first may begin below the offset asked for. None, and the offset is at or above the log start: there is no
+   * record between it and the high watermark.
+   */
   readonly batches: readonly Buffer[];
 }
 
 /** Reads from the copies of this node. */
 export interface LocalCopies {
-  /** @throws PARTITION_NOT_FOUND, OFFSET_OUT_OF_RANGE, and why a log cannot be read */
-  read(request: ReadRequest): Promise<ReadAnswer>;
+  /**
+   * Waits only while there is nothing at or above the offset and it is not below the log start.
+   * @param gone aborted when nobody waits for the answer any more
+   * @throws PARTITION_NOT_FOUND; OFFSET_OUT_OF_RANGE when the offset is above the end of this copy; why a log cannot be read
+   */
+  read(request: ReadRequest, gone: AbortSignal): Promise<ReadAnswer>;
 }
 
 /** What a node does for the others. */

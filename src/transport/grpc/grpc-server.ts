@@ -29,17 +29,21 @@ export interface Route<Who> {
 }
 type Reply = (error: unknown, response?: Buffer) => void;
 
-/** Answers single calls. @param answer may throw, or reject with, any error */
+/** Answers single calls. @param answer may throw, or reject with, any error; `gone` says that nobody waits for it any more */
 export function answers<Who, In, Out>(
   method: RpcMethod<In, Out>,
-  answer: (who: Who, request: In) => Out | Promise<Out>,
+  answer: (who: Who, request: In, gone: AbortSignal) => Out | Promise<Out>,
 ): Route<Who> {
   return {
     path: method.path,
     streaming: false,
     serve: (who, call, reply) => {
-      const { request } = call as ServerUnaryCall<Buffer, Buffer>;
-      void (async () => method.response.encode(await answer(who, method.request.decode(request))))().then(
+      const unary = call as ServerUnaryCall<Buffer, Buffer>;
+      const gone = new AbortController();
+      unary.on('cancelled', () => gone.abort());
+      const answering = async (): Promise<Buffer> =>
+        method.response.encode(await answer(who, method.request.decode(unary.request), gone.signal));
+      void answering().then(
         (response) => reply(undefined, response),
         (error: unknown) => reply(error),
       );

@@ -1,0 +1,65 @@
+import { SluiceError, asSluiceError } from '../kernel/errors.ts';
+import { Slots } from '../kernel/slots.ts';
+import { deleteForGood, firstToStay } from '../partition/delete-records.ts';
+import type { FetchSessionParts } from '../partition/fetch-session.ts';
+import type { Partition } from '../partition/partition.ts';
+import type { Start } from '../partition/reader.ts';
+import type { PartitionRef } from '../partition/replication.ts';
+import type { LedPartitions, PartitionFacts } from './ports.ts';
+
+/** Partitions that are looked into at once, for all who ask: a place in a log on disk has to be searched for. */
+const AT_ONCE = 32;
+
+/** Answers what other nodes ask of the partitions that are led here. */
+export class LeaderAnswers implements LedPartitions {
+  readonly #find: FetchSessionParts['find'];
+  readonly #slots = new Slots(AT_ONCE);
+
+  constructor(find: FetchSessionParts['find']) {
+    this.#find = find;
+  }
+
+  describe(partitions: readonly PartitionRef[]): (PartitionFacts | SluiceError)[] {
+    return partitions.map((ref) => {
+      try {
+        return factsOf(this.#leaderOf(ref));
+      } catch (error) {
+        return asSluiceError(error);
+      }
+    });
+  }
+
+  listOffsets(partitions: readonly PartitionRef[], at: Start): Promise<(number | SluiceError)[]> {
+    return this.#askEach(partitions, async (partition) => partition.offsetAt(at));
+  }
+
+  deleteRecords(partitions: readonly PartitionRef[], before: Start): Promise<(number | SluiceError)[]> {
+    return this.#askEach(partitions, async (partition) =>
+      deleteForGood(partition, await firstToStay(partition, before)),
+    );
+  }
+
+  #askEach(
+    partitions: readonly PartitionRef[],
+    ask: (partition: Partition) => Promise<number>,
+  ): Promise<(number | SluiceError)[]> {
+    const answers = partitions.map((ref) =>
+      this.#slots.run(() => ask(this.#leaderOf(ref))).catch((error: unknown) => asSluiceError(error)),
+    );
+    return Promise.all(answers);
+  }
+
+  /** @throws NOT_LEADER */
+  #leaderOf({ topicId, partition: index }: PartitionRef): Partition {
+    const partition = this.#find(topicId, index);
+    if (!partition) throw new SluiceError('NOT_LEADER', `this node has no copy of ${topicId}/${index}`);
+    const refusal = partition.refusal(1);
+    if (refusal) throw refusal;
+    return partition;
+  }
+}
+
+function factsOf(partition: Partition): PartitionFacts {
+  const { leaderEpoch, logStart, highWatermark, logEnd, retainedBytes, readers } = partition;
+  return { leaderEpoch, logStart, highWatermark, logEnd, retainedBytes, subscribers: readers };
+}
