@@ -1,129 +1,38 @@
 import type { TopicDefinition } from '../coordination/coordinator.ts';
-import type { Clock } from '../kernel/clock.ts';
-import type { SluiceError } from '../kernel/errors.ts';
-import { DiskLog } from '../log/disk/disk-log.ts';
-import type { DiskLogObserver, DiskLogSettings } from '../log/disk/disk-log.ts';
-import type { DiskShared } from '../log/disk/disk-shared.ts';
+import type { PartitionLog } from '../log/partition-log.ts';
+import type { DiskLogsOptions } from '../replicas/disk-logs.ts';
+import { DiskLogs as Logs } from '../replicas/disk-logs.ts';
 import type { LogFactory, LogRequest } from './log-factory.ts';
-import { TopicFolders } from './topic-folders.ts';
 
-/** A partition as who watches storage knows it. */
-export interface LogPlace {
-  readonly topic: string;
-  readonly partition: number;
-}
+export type { DiskObserver } from '../replicas/disk-logs.ts';
 
-/** Told what happens to logs on disk; must not throw. */
-export interface DiskObserver {
-  onRecovered(place: LogPlace, found: Parameters<DiskLogObserver['onRecovered']>[0]): void;
-  /** Stored bytes are not what was written. */
-  onCorrupt(
-    place: LogPlace,
-    damage: { readonly file: string; readonly position: number; readonly reason: string },
-  ): void;
-  /** The partition takes nothing from now on. */
-  onFault(place: LogPlace, error: SluiceError): void;
-  /** The partition takes batches again. */
-  onHealed(place: LogPlace): void;
-  /** The partition was not compacted, and is tried again later; nothing else is affected. */
-  onCompactionFailed?(place: LogPlace, error: SluiceError): void;
-  /** A folder of a topic that was deleted is still there and is removed now. */
-  onLeftover(folder: string): void;
-  /** A folder of a topic that nobody knows was put aside, here. */
-  onUnknown(folder: string): void;
-  /** A folder that had been put aside is where it was again: its topic is known again. */
-  onPutBack(folder: string): void;
-  /** A folder could not be removed or moved. */
-  onRemoveFailed(error: SluiceError): void;
-}
-
-/** What logs on disk take. */
-export interface DiskLogsOptions {
-  /** Where topics have their folders; made when it is missing. */
-  readonly directory: string;
-  readonly clock: Clock;
-  readonly clusterId: string;
-  /** Topics that there are; folders of others are put aside. */
-  readonly topics: readonly TopicDefinition[];
-  readonly shared: DiskShared;
-  readonly observer: DiskObserver;
-  /** Bytes at which a segment is full; undefined: by what the topic retains. */
-  readonly segmentBytes?: number | undefined;
-}
-
-/** Logs on disk: finds their folders, opens them, and removes what is left of deleted topics. */
+/** Logs on disk for a broker that opens its partitions itself. */
 export class DiskLogs implements LogFactory, AsyncDisposable {
-  readonly #options: DiskLogsOptions;
-  readonly #folders: TopicFolders;
+  readonly #logs: Logs;
 
-  private constructor(options: DiskLogsOptions, folders: TopicFolders) {
-    this.#options = options;
-    this.#folders = folders;
+  private constructor(logs: Logs) {
+    this.#logs = logs;
   }
 
-  /** @throws STORAGE_FAILED when the directory belongs to another cluster or cannot be used, STORAGE_FULL */
+  /** @throws as those of `replicas/disk-logs` */
   static async open(options: DiskLogsOptions): Promise<DiskLogs> {
-    const { directory, clusterId, shared, observer } = options;
-    const ids = new Set(options.topics.map(({ id }) => id));
-    const folders = await TopicFolders.open({
-      files: shared.files,
-      directory,
-      clusterId,
-      isTopic: (id) => ids.has(id),
-      onLeftover: (folder) => observer.onLeftover(folder),
-      onUnknown: (folder) => observer.onUnknown(folder),
-      onPutBack: (folder) => observer.onPutBack(folder),
-      onRemoveFailed: (error) => observer.onRemoveFailed(error),
-    });
-    return new DiskLogs(options, folders);
+    return new DiskLogs(await Logs.open(options));
   }
 
   checkStorage(): void {
     // Who has this has a disk.
   }
 
-  async open({ topic, partition, isKnown, state }: LogRequest): Promise<DiskLog> {
-    const { clock, shared, observer, segmentBytes } = this.#options;
-    const directory = await this.#folders.partition(topic, partition, isKnown);
-    const settings: DiskLogSettings = {
-      ...topic.settings,
-      ...(segmentBytes !== undefined && { segmentBytes }),
-    };
-    const log = await DiskLog.open({
-      directory,
-      clock,
-      firstOffset: 0,
-      settings,
-      state,
-      shared,
-      observer: observerOf({ topic: topic.name, partition }, observer),
-    });
-    if (isKnown) return log;
-    try {
-      await this.#folders.begun(directory);
-    } catch (error) {
-      await log.close();
-      throw error;
-    }
+  async open(request: LogRequest): Promise<PartitionLog> {
+    const { log } = await this.#logs.open(request);
     return log;
   }
 
   remove(topic: TopicDefinition): Promise<void> {
-    return this.#folders.remove(topic.id);
+    return this.#logs.removeTopic(topic);
   }
 
-  /** Waits for folders that are being removed. Logs are closed by who opened them. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#folders.settled();
+    await this.#logs[Symbol.asyncDispose]();
   }
-}
-
-function observerOf(place: LogPlace, observer: DiskObserver): DiskLogObserver {
-  return {
-    onRecovered: (found) => observer.onRecovered(place, found),
-    onCorrupt: (file, position, reason) => observer.onCorrupt(place, { file, position, reason }),
-    onFault: (error) => observer.onFault(place, error),
-    onHealed: () => observer.onHealed(place),
-    onCompactionFailed: (error) => observer.onCompactionFailed?.(place, error),
-  };
 }

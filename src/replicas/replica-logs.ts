@@ -1,4 +1,4 @@
-import type { TopicDefinition } from '../coordination/coordinator.ts';
+import type { TopicDefinition, TopicSettings } from '../coordination/coordinator.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { LogState } from '../log/log-state.ts';
@@ -25,6 +25,8 @@ export interface OpenedLog {
 
 /** Where replicas get their logs. */
 export interface ReplicaLogs {
+  /** Left out where there are logs of each kind. @throws UNSUPPORTED when there are none of that kind */
+  checkStorage?(storage: TopicSettings['storage']): void;
   /** Whether there is one from before; in memory there never is. @throws STORAGE_FAILED */
   has(topic: TopicDefinition, partition: number): boolean | Promise<boolean>;
   /** @throws UNSUPPORTED when there are no logs of that kind; STORAGE_FAILED, also when a known one is missing; STORAGE_FULL */
@@ -40,16 +42,16 @@ export interface ReplicaLogs {
  * @param budget bound over all of them
  */
 export function memoryReplicaLogs(clock: Clock, budget: MemoryBudget): ReplicaLogs {
+  const checkStorage = (storage: TopicSettings['storage']): void => {
+    if (storage === 'memory') return;
+    throw new SluiceError('UNSUPPORTED', `storage ${storage} is not available on this broker; use memory`);
+  };
   return {
+    checkStorage,
     has: () => false,
     open({ topic, state }) {
       const { settings } = topic;
-      if (settings.storage !== 'memory') {
-        throw new SluiceError(
-          'UNSUPPORTED',
-          `storage ${settings.storage} is not available on this broker; use memory`,
-        );
-      }
+      checkStorage(settings.storage);
       const log = new MemoryLog({ clock, firstOffset: 0, limits: settings, state, budget });
       return { log, isIntact: true };
     },
@@ -59,5 +61,16 @@ export function memoryReplicaLogs(clock: Clock, budget: MemoryBudget): ReplicaLo
     removeTopic() {
       // Nothing is left.
     },
+  };
+}
+
+/** Logs in memory and on disk, as each topic says. */
+export function memoryAndDiskReplicaLogs(memory: ReplicaLogs, disk: ReplicaLogs): ReplicaLogs {
+  const of = ({ settings }: TopicDefinition): ReplicaLogs => (settings.storage === 'disk' ? disk : memory);
+  return {
+    has: (topic, partition) => of(topic).has(topic, partition),
+    open: (request) => of(request.topic).open(request),
+    removePartition: (topic, partition) => of(topic).removePartition(topic, partition),
+    removeTopic: (topic) => of(topic).removeTopic(topic),
   };
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { TopicDefinition } from '../coordination/coordinator.ts';
-import { SluiceError } from '../kernel/errors.ts';
+import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import { storageError } from '../kernel/storage-error.ts';
 import { hasLog } from '../log/disk/file-names.ts';
 import type { FileSystem } from '../log/disk/file-system.ts';
@@ -11,6 +11,7 @@ import type { FileSystem } from '../log/disk/file-system.ts';
  *     cluster                    the cluster id that they belong to
  *     TOPIC-ID/topic.json        name, for people; nothing reads it
  *     TOPIC-ID/PARTITION/        one log
+ *     TOPIC-ID/PARTITION.deleted/  that other nodes have now: is being removed
  *     TOPIC-ID.deleted/          of a topic that was deleted: is being removed
  *     TOPIC-ID.unknown/          of a topic that the coordinator does not know, put aside
  */
@@ -19,6 +20,7 @@ const DELETED = '.deleted';
 const UNKNOWN = '.unknown';
 const UNFINISHED = '.new';
 const TOPIC_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const PARTITION = /^(0|[1-9][0-9]*)$/;
 
 /** What the folders of topics take. */
 export interface TopicFoldersOptions {
@@ -49,7 +51,7 @@ export interface TopicFoldersOptions {
 export class TopicFolders {
   readonly #options: TopicFoldersOptions;
   readonly #making = new Map<string, Promise<void>>();
-  readonly #removing = new Set<Promise<void>>();
+  readonly #removing = new Map<string, Promise<void>>();
 
   private constructor(options: TopicFoldersOptions) {
     this.#options = options;
@@ -67,7 +69,7 @@ export class TopicFolders {
       const names = await files.list(directory);
       if (names.includes(CLUSTER_FILE)) await folders.#checkCluster();
       else await folders.#begin(names);
-      for (const name of names) if (isDeleted(name)) folders.#removeLeftover(name);
+      for (const name of names) if (isDeleted(name, TOPIC_ID)) folders.#removeLeftover(join(directory, name));
       await folders.#sort(names);
     } catch (cause) {
       throw storageError(cause, `cannot use ${directory}`);
@@ -87,6 +89,11 @@ export class TopicFolders {
     return directory;
   }
 
+  /** Whether a partition has a log. @throws STORAGE_FAILED */
+  async hasLog(topicId: string, partition: number): Promise<boolean> {
+    return hasLog(await this.#namesIn(join(this.#folder(topicId), String(partition))));
+  }
+
   /** Makes durable that a partition has a log now. @throws STORAGE_FAILED, STORAGE_FULL */
   async begun(directory: string): Promise<void> {
     try {
@@ -97,22 +104,18 @@ export class TopicFolders {
   }
 
   /** Takes a topic's folder out of the way, and begins to remove it. @throws STORAGE_FAILED, STORAGE_FULL */
-  async remove(topicId: string): Promise<void> {
-    const { files, directory } = this.#options;
-    const gone = `${this.#folder(topicId)}${DELETED}`;
-    try {
-      await files.rename(this.#folder(topicId), gone);
-      await files.syncDirectory(directory);
-    } catch (cause) {
-      if (isMissing(cause)) return;
-      throw storageError(cause, `cannot remove ${this.#folder(topicId)}`);
-    }
-    this.#removeInBackground(gone);
+  remove(topicId: string): Promise<void> {
+    return this.#takeAway(this.#options.directory, topicId);
+  }
+
+  /** Takes a partition's folder out of the way, and begins to remove it. @throws STORAGE_FAILED, STORAGE_FULL */
+  removePartition(topicId: string, partition: number): Promise<void> {
+    return this.#takeAway(this.#folder(topicId), String(partition));
   }
 
   /** Resolves when nothing is being removed. */
   async settled(): Promise<void> {
-    await Promise.all(this.#removing);
+    await Promise.all(this.#removing.values());
   }
 
   #folder(topicId: string): string {
@@ -155,6 +158,7 @@ export class TopicFolders {
       if (names.includes(id) && names.includes(aside)) continue;
       if (isTopic(id) && names.includes(aside)) await this.#move(aside, id, onPutBack);
       else if (!isTopic(id) && names.includes(id)) await this.#move(id, aside, onUnknown);
+      if (isTopic(id)) await this.#removeLeftovers(id);
     }
   }
 
@@ -170,29 +174,60 @@ export class TopicFolders {
     onMoved(join(directory, to));
   }
 
-  #removeLeftover(name: string): void {
-    const path = join(this.#options.directory, name);
-    this.#options.onLeftover(path);
-    this.#removeInBackground(path);
+  /** Folders of partitions whose removal was cut off. */
+  async #removeLeftovers(topicId: string): Promise<void> {
+    const folder = this.#folder(topicId);
+    try {
+      for (const name of await this.#namesIn(folder)) {
+        if (isDeleted(name, PARTITION)) this.#removeLeftover(join(folder, name));
+      }
+    } catch (error) {
+      this.#options.onRemoveFailed(asSluiceError(error));
+    }
   }
 
-  #removeInBackground(path: string): void {
+  #removeLeftover(path: string): void {
+    this.#options.onLeftover(path);
+    void this.#removeInBackground(path);
+  }
+
+  async #takeAway(above: string, name: string): Promise<void> {
+    const { files } = this.#options;
+    const path = join(above, name);
+    const gone = `${path}${DELETED}`;
+    try {
+      // What had this name before may still be there.
+      await (this.#removing.get(gone) ?? files.removeDirectory(gone));
+      await files.rename(path, gone);
+      await files.syncDirectory(above);
+    } catch (cause) {
+      if (isMissing(cause)) return;
+      throw storageError(cause, `cannot remove ${path}`);
+    }
+    void this.#removeInBackground(gone);
+  }
+
+  #removeInBackground(path: string): Promise<void> {
     const { files, onRemoveFailed } = this.#options;
     const removing = files
       .removeDirectory(path)
       .catch((cause: unknown) => onRemoveFailed(storageError(cause, `cannot remove ${path}`)))
-      .finally(() => this.#removing.delete(removing));
-    this.#removing.add(removing);
+      .finally(() => this.#removing.delete(path));
+    this.#removing.set(path, removing);
+    return removing;
+  }
+
+  async #namesIn(directory: string): Promise<readonly string[]> {
+    try {
+      return await this.#options.files.list(directory);
+    } catch (cause) {
+      if (isMissing(cause)) return [];
+      throw storageError(cause, `cannot read ${directory}`);
+    }
   }
 
   async #checkLog(directory: string, topic: TopicDefinition, partition: number): Promise<void> {
-    let names: readonly string[] = [];
-    try {
-      names = await this.#options.files.list(directory);
-    } catch (cause) {
-      if (!isMissing(cause)) throw storageError(cause, `cannot read ${directory}`);
-    }
-    if (hasLog(names)) return;
+    if (hasLog(await this.#namesIn(directory))) return;
     throw new SluiceError(
       'STORAGE_FAILED',
       `the records of ${topic.name}/${partition} are gone from ${directory}: restore the folder, or delete the topic`,
@@ -239,8 +274,8 @@ export class TopicFolders {
   }
 }
 
-function isDeleted(name: string): boolean {
-  return name.endsWith(DELETED) && TOPIC_ID.test(name.slice(0, -DELETED.length));
+function isDeleted(name: string, what: RegExp): boolean {
+  return name.endsWith(DELETED) && what.test(name.slice(0, -DELETED.length));
 }
 
 function isMissing(cause: unknown): boolean {

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { TopicFolders } from '../../src/broker/topic-folders.ts';
+import { TopicFolders } from '../../src/replicas/topic-folders.ts';
 import type { TopicDefinition } from '../../src/coordination/coordinator.ts';
 import { FakeDisk } from '../support/fake-disk.ts';
 
@@ -187,6 +187,65 @@ describe('a deleted topic', () => {
     disk.fail({ kinds: ['removeDirectory'], code: 'EACCES' });
     await (await open('c1', [])).settled();
     expect(told).toEqual([`/data/topics/${OTHER_ID}.deleted`, 'STORAGE_FAILED', `unknown ${ASIDE}`]);
+  });
+});
+
+describe('a partition that others have', () => {
+  it('goes, and its topic stays with the others', async () => {
+    const folders = await used();
+    const other = await folders.partition(TOPIC, 1, false);
+    disk.plant(`${other}/00000000000000000000.log`, Buffer.from('other'));
+    await folders.removePartition(ID, 0);
+    await folders.settled();
+    expect(disk.names(`/data/topics/${ID}`)).toEqual(['1', 'topic.json']);
+    expect([await folders.hasLog(ID, 0), await folders.hasLog(ID, 1)]).toEqual([false, true]);
+  });
+
+  it('that never had a folder is no error', async () => {
+    const folders = await used();
+    await folders.removePartition(ID, 1);
+    await folders.removePartition(OTHER_ID, 0);
+    expect(disk.names(`/data/topics/${ID}`)).toEqual(['0', 'topic.json']);
+  });
+
+  it('is there as a whole or not at all when the node ended anywhere in between', async () => {
+    await (await used()).removePartition(ID, 0);
+    const last = disk.calls.length + 5;
+    let isGone = false;
+    for (let call = 0; call < last; call++) {
+      await emptyDisk(call);
+      const folders = await used();
+      disk.stopAt(disk.calls.length + call);
+      const removing = folders.removePartition(ID, 0).then(() => folders.settled());
+      await Promise.race([removing, disk.stopped]);
+      disk = disk.kill();
+      const next = await open();
+      await next.settled();
+      isGone = !(await next.hasLog(ID, 0));
+      const files = isGone ? [] : ['00000000000000000000.log'];
+      expect(disk.names(`/data/topics/${ID}/0`), `call ${call}`).toEqual(files);
+      expect(disk.names(`/data/topics/${ID}`), `call ${call}`).not.toContain('0.deleted');
+    }
+    expect(isGone).toBe(true);
+  });
+
+  it('can be begun anew at once, and be removed again', async () => {
+    const folders = await used();
+    for (let round = 0; round < 2; round++) {
+      await folders.removePartition(ID, 0);
+      const directory = await folders.partition(TOPIC, 0, false);
+      disk.plant(`${directory}/00000000000000000000.log`, Buffer.from('anew'));
+    }
+    await folders.settled();
+    expect(disk.peek(`/data/topics/${ID}/0/00000000000000000000.log`)?.toString()).toBe('anew');
+    expect(disk.names(`/data/topics/${ID}`)).toEqual(['0', 'topic.json']);
+  });
+
+  it('that cannot be looked for does not keep the node from starting', async () => {
+    await used();
+    disk.fail({ kinds: ['list'], path: new RegExp(ID), code: 'EIO' });
+    await open();
+    expect(told).toEqual(['STORAGE_FAILED']);
   });
 });
 
