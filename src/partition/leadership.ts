@@ -23,6 +23,15 @@ export interface LeadershipStart extends InsyncStart {
   readonly onStepDown: (reason: SluiceError) => void;
 }
 
+/** How far one of the other replicas is behind the leader. */
+export interface FollowerLag {
+  readonly nodeId: string;
+  /** Offsets that it has not said to have; all, as long as it has said nothing in this epoch. */
+  readonly records: number;
+  /** Milliseconds since it last had all that there was; 0 when it has. */
+  readonly ms: number;
+}
+
 /** The partition that is led, as its leadership sees it. */
 export interface LeadershipHost {
   readonly topicId: string;
@@ -95,6 +104,17 @@ export class Leadership {
   /** As stored, as far as is known here. */
   get isr(): readonly string[] {
     return this.#insync.stored;
+  }
+
+  /** How far each of the other replicas is behind, in sync or not. */
+  get followers(): FollowerLag[] {
+    const end = this.#host.log.durableEnd;
+    const nowMs = this.#host.clock.monotonicMs();
+    return [...this.#followers.values()].map((follower) => ({
+      nodeId: follower.nodeId,
+      records: Math.max(0, end - Math.max(0, follower.durableOffset)),
+      ms: follower.lagMs(end, nowMs),
+    }));
   }
 
   /** Why nothing is acknowledged now; undefined: nothing is against it. Costs nothing. */

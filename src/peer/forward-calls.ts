@@ -19,6 +19,8 @@ export interface ForwardLimits {
 /** Counts over all connections of a node. */
 export interface ForwardCounters {
   publishes: number;
+  /** Of their batches. */
+  bytes: number;
   messages: number;
   overloaded: number;
 }
@@ -92,6 +94,7 @@ export class ForwardCalls {
     }
     this.#bytes += bytes;
     this.#counters.publishes += 1;
+    this.#counters.bytes += publish.batch.length;
     const dueMs = this.#clock.monotonicMs() + this.#limits.forwardTimeoutMs;
     this.#unsent.push({ publish, call: { bytes, dueMs, done } });
     this.#timer ??= this.#clock.setTimer(this.#limits.forwardTimeoutMs, () => this.#expire());

@@ -37,7 +37,7 @@ export interface PeerClientOptions {
  */
 export class PeerClient implements ReplicationClient {
   /** Plain counts for metrics. */
-  readonly counters: ForwardCounters = { publishes: 0, messages: 0, overloaded: 0 };
+  readonly counters: ForwardCounters = { publishes: 0, bytes: 0, messages: 0, overloaded: 0 };
   readonly #options: PeerClientOptions;
   readonly #links = new Map<string, PeerLink>();
   #tls: GrpcTls;

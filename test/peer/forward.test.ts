@@ -58,7 +58,7 @@ describe('publishes on their way to the leader', () => {
       ),
     );
     expect(answers.map(({ baseOffset }) => baseOffset)).toEqual(answers.map((_, n) => n));
-    expect(stage.client.counters).toMatchObject({ publishes: 10_000, messages: 1 });
+    expect(stage.client.counters).toMatchObject({ publishes: 10_000, bytes: 38_890, messages: 1 });
   });
 
   it('arrive in the order of the calls', async () => {
