@@ -4,6 +4,7 @@
  * Each run has a fresh broker in a process of its own, and publisher and subscribers in theirs. Results go to bench/results.
  */
 import { parseArgs } from 'node:util';
+import { clusterScenarios } from './cluster.ts';
 import { diskScenarios } from './disk.ts';
 import type { FanOut } from './load/fan-out.ts';
 import { runFanOut } from './load/fan-out.ts';
@@ -112,6 +113,7 @@ async function idle(): Promise<Row[]> {
 const SCENARIOS: Readonly<Record<string, () => Promise<Row[]>>> = {
   ...{ 'fan-out': fanOut, latency, isolation, laggard, idle },
   ...diskScenarios({ runs: RUNS, quick: values.quick, big: values.big }),
+  ...clusterScenarios({ runs: RUNS, quick: values.quick }),
 };
 const wanted = values.only?.split(',') ?? Object.keys(SCENARIOS);
 const rows: Row[] = [];

@@ -1,0 +1,113 @@
+import { runClusterFanOut } from './load/cluster-fan-out.ts';
+import { runClusterPublish } from './load/cluster-publish.ts';
+import type { ClusterPublishSample } from './load/cluster-publish.ts';
+import { runFailover } from './load/failover.ts';
+import type { Row } from './support/results.ts';
+import { row, rowsOf } from './support/results.ts';
+
+/** How the scenarios of clusters are run. */
+export interface ClusterBenchOptions {
+  readonly runs: number;
+  /** A tenth of everything. */
+  readonly quick: boolean;
+}
+
+const PUBLISH_UNITS: Partial<Record<keyof ClusterPublishSample, string>> = {
+  ...{ recordsPerSecond: 'records/s', cpuMicrosPerRecord: 'µs of all nodes' },
+  ...{ busiestCpuMicrosPerRecord: 'µs of the busiest node', publisherCpuMicrosPerRecord: 'µs' },
+};
+
+/** The scenarios of `npm run bench` that are about clusters, by name. */
+export function clusterScenarios(
+  options: ClusterBenchOptions,
+): Readonly<Record<string, () => Promise<Row[]>>> {
+  return {
+    cluster: async () => [
+      ...(await forwarded(options)),
+      ...(await replicated(options)),
+      ...(await fanOut(options)),
+      ...(await failover(options)),
+    ],
+  };
+}
+
+async function repeat<Sample>(runs: number, run: () => Promise<Sample>): Promise<Sample[]> {
+  const samples: Sample[] = [];
+  for (let n = 0; n < runs; n += 1) samples.push(await run());
+  return samples;
+}
+
+/** Each record a batch of 1 KiB: at the node that leads the partition, and at another one. */
+async function forwarded({ runs, quick }: ClusterBenchOptions): Promise<Row[]> {
+  const load = { bytes: 1024, batchBytes: 1, inFlight: 5, seconds: quick ? 1 : 5, partitions: 8 };
+  const rounds = await repeat(runs, async () => ({
+    local: await runClusterPublish({ ...load, nodes: 3, copies: 1, storage: 'memory', at: 'leader' }),
+    forwarded: await runClusterPublish({ ...load, nodes: 3, copies: 1, storage: 'memory', at: 'other' }),
+  }));
+  const ratios = rounds.map(({ local, forwarded: far }) => far.recordsPerSecond / local.recordsPerSecond);
+  const kinds = (['local', 'forwarded'] as const).flatMap((kind) =>
+    rowsOf(
+      `cluster publish, batches of 1 KiB, ${kind}`,
+      rounds.map((round) => round[kind]),
+      PUBLISH_UNITS,
+    ),
+  );
+  return [...kinds, row('cluster publish, batches of 1 KiB, forwarded / local', '×', ratios)];
+}
+
+/** Three copies that are all waited for, against one on a node on its own. */
+async function replicated({ runs, quick }: ClusterBenchOptions): Promise<Row[]> {
+  const load = { bytes: 1024, batchBytes: 256 * 1024, inFlight: 1000, seconds: quick ? 1 : 5, partitions: 1 };
+  const rows: Row[] = [];
+  for (const storage of ['memory', 'disk'] as const) {
+    const rounds = await repeat(runs, async () => ({
+      single: await runClusterPublish({ ...load, nodes: 1, copies: 1, storage, at: 'leader' }),
+      three: await runClusterPublish({ ...load, nodes: 3, copies: 3, storage, at: 'leader' }),
+    }));
+    const name = `cluster publish 1 KiB to ${storage}`;
+    const ratios = rounds.map(({ single, three }) => three.recordsPerSecond / single.recordsPerSecond);
+    for (const [kind, label] of [
+      ['single', 'a node on its own'],
+      ['three', '3 copies, acks all'],
+    ] as const) {
+      rows.push(
+        ...rowsOf(
+          `${name}, ${label}`,
+          rounds.map((round) => round[kind]),
+          PUBLISH_UNITS,
+        ),
+      );
+    }
+    rows.push(row(`${name}, 3 copies / a node on its own`, '×', ratios));
+  }
+  return rows;
+}
+
+/** Subscribers at the node that leads the only copy, and at one that has none. */
+async function fanOut({ runs, quick }: ClusterBenchOptions): Promise<Row[]> {
+  const load = { subscribers: 10, bytes: 1024, deliveries: quick ? 80_000 : 800_000 };
+  const rounds = await repeat(runs, async () => ({
+    owner: await runClusterFanOut({ ...load, at: 'leader' }),
+    other: await runClusterFanOut({ ...load, at: 'other' }),
+  }));
+  const units = { deliveredPerSecond: 'records/s', cpuMicrosPerDelivery: 'µs of all nodes' };
+  const ratios = rounds.map(({ owner, other }) => other.deliveredPerSecond / owner.deliveredPerSecond);
+  const kinds = (['owner', 'other'] as const).flatMap((kind) =>
+    rowsOf(
+      `cluster fan-out 1→10 1 KiB at ${kind === 'owner' ? 'the owner' : 'a node without a copy'}`,
+      rounds.map((round) => round[kind]),
+      units,
+    ),
+  );
+  return [...kinds, row('cluster fan-out 1→10 1 KiB, without a copy / owner', '×', ratios)];
+}
+
+/** The node that leads a third of all partitions is killed. */
+async function failover({ runs, quick }: ClusterBenchOptions): Promise<Row[]> {
+  const partitions = quick ? 100 : 1000;
+  const samples = await repeat(runs, () => runFailover({ partitions }));
+  return rowsOf(`cluster failover of a third of ${partitions} partitions, lease 3 s`, samples, {
+    ...{ createMs: 'ms to create', moved: 'partitions', firstMs: 'ms', p50Ms: 'ms', lastMs: 'ms' },
+    restMs: 'ms, those of other leaders',
+  });
+}
