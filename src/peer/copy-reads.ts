@@ -1,6 +1,7 @@
 import type { Clock } from '../kernel/clock.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import { Slots } from '../kernel/slots.ts';
+import { divergence } from '../partition/epoch-history.ts';
 import type { FetchSessionParts } from '../partition/fetch-session.ts';
 import type { Partition } from '../partition/partition.ts';
 import type { LocalCopies, ReadAnswer, ReadRequest } from './ports.ts';
@@ -24,7 +25,7 @@ export class CopyReads implements LocalCopies {
   }
 
   async read(request: ReadRequest, gone: AbortSignal): Promise<ReadAnswer> {
-    const { topicId, partition: index, offset, maxWaitMs } = request;
+    const { topicId, partition: index, offset, upTo = Infinity, maxWaitMs } = request;
     const partition = this.#find(topicId, index);
     const untilMs = this.#clock.monotonicMs() + Math.min(maxWaitMs, WAIT_MAX_MS);
     /** Below it is nothing, though the high watermark may be: a hole at the end, as compaction leaves it. */
@@ -33,12 +34,12 @@ export class CopyReads implements LocalCopies {
       if (gone.aborted) throw new SluiceError('CANCELLED', 'who asked is gone');
       if (!partition || partition.closed)
         throw new SluiceError('PARTITION_NOT_FOUND', `there is no copy of ${topicId}/${index} here`);
-      checkOffset(partition, offset);
-      if (offset < partition.logStart) return answerOf(partition, []);
+      const known = withoutReading(partition, request);
+      if (known) return known;
       if (partition.highWatermark > emptyBelow) {
         const found = await this.#readBelow(partition, partition.highWatermark, request);
         if (!found) continue;
-        if (found.batches.length > 0) return found;
+        if (found.batches.length > 0 || upTo <= found.highWatermark) return found;
         emptyBelow = found.highWatermark;
       } else {
         const waitMs = untilMs - this.#clock.monotonicMs();
@@ -51,16 +52,17 @@ export class CopyReads implements LocalCopies {
   /** @returns undefined when meanwhile the log has become another, so that it says nothing about what is there now */
   async #readBelow(
     partition: Partition,
-    upTo: number,
-    { offset, maxBytes }: ReadRequest,
+    highWatermark: number,
+    { offset, upTo = Infinity, maxBytes }: ReadRequest,
   ): Promise<ReadAnswer | undefined> {
     const isOvertaken = (): boolean =>
-      partition.closed || partition.logStart > offset || partition.highWatermark < upTo;
+      partition.closed || partition.logStart > offset || partition.highWatermark < highWatermark;
     try {
       const bytes = Math.min(maxBytes, ANSWER_MAX_BYTES);
-      const batches = await this.#slots.run(() => partition.log.read(offset, upTo, bytes));
+      const end = Math.min(highWatermark, upTo);
+      const batches = await this.#slots.run(() => partition.log.read(offset, end, bytes));
       // What was read is told with the watermark that it was read for: above it there may be more by now.
-      return isOvertaken() ? undefined : { ...answerOf(partition, batches), highWatermark: upTo };
+      return isOvertaken() ? undefined : { ...answerOf(partition, batches), highWatermark };
     } catch (error) {
       if (isOvertaken()) return undefined;
       throw asSluiceError(error);
@@ -89,12 +91,19 @@ export class CopyReads implements LocalCopies {
   }
 }
 
-/** @throws OFFSET_OUT_OF_RANGE: what the other node has is not of this log, or this copy is behind */
-function checkOffset({ topic, partition, logEnd }: Partition, offset: number): void {
-  if (offset <= logEnd) return;
+/**
+ * What can be said without a look at batches: that the log begins above the offset, or that this copy has another history than the asker.
+ * @throws OFFSET_OUT_OF_RANGE: what the other node has is not of this log, or this copy is behind
+ */
+function withoutReading(partition: Partition, { offset, lastEpoch }: ReadRequest): ReadAnswer | undefined {
+  const { topic, log } = partition;
+  if (offset < log.logStart) return answerOf(partition, []);
+  const diverging = lastEpoch === undefined ? undefined : divergence(log, { fetchOffset: offset, lastEpoch });
+  if (diverging) return { ...answerOf(partition, []), diverging };
+  if (offset <= log.logEnd) return undefined;
   throw new SluiceError(
     'OFFSET_OUT_OF_RANGE',
-    `offset ${offset} of ${topic}/${partition} is above the end of this copy, ${logEnd}`,
+    `offset ${offset} of ${topic}/${partition.partition} is above the end of this copy, ${log.logEnd}`,
   );
 }
 

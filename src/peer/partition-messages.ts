@@ -27,17 +27,29 @@ export interface PlaceRequest {
 
 /** What is to be read, as a message. */
 export const readRequestCodec: MessageCodec<ReadRequest> = {
-  encode: ({ offset, ...request }) =>
-    encodeMessage(ReadRequestSchema, { ...request, offset: BigInt(offset) }),
+  encode: ({ offset, upTo, lastEpoch, ...request }) =>
+    encodeMessage(ReadRequestSchema, {
+      ...request,
+      offset: BigInt(offset),
+      ...(upTo !== undefined && { upTo: BigInt(upTo) }),
+      ...(lastEpoch !== undefined && { lastEpoch }),
+    }),
   decode: (bytes) => {
-    const { topicId, partition, offset, maxBytes, maxWaitMs } = decodeMessage(ReadRequestSchema, bytes);
-    return { topicId, partition, offset: toNumber(offset), maxBytes, maxWaitMs };
+    const { topicId, partition, offset, upTo, lastEpoch, maxBytes, maxWaitMs } = decodeMessage(
+      ReadRequestSchema,
+      bytes,
+    );
+    return {
+      ...{ topicId, partition, offset: toNumber(offset), maxBytes, maxWaitMs },
+      ...(upTo !== undefined && { upTo: toNumber(upTo) }),
+      ...(lastEpoch !== undefined && { lastEpoch }),
+    };
   },
 };
 
 /** What was read, as a message. */
 export const readResponseCodec: MessageCodec<ReadAnswer> = {
-  encode: ({ leaderEpoch, logStart, highWatermark, logEnd, batches }) =>
+  encode: ({ leaderEpoch, logStart, highWatermark, logEnd, diverging, batches }) =>
     encodeWithBatches(
       ReadResponseSchema,
       {
@@ -45,11 +57,14 @@ export const readResponseCodec: MessageCodec<ReadAnswer> = {
         logStart: BigInt(logStart),
         highWatermark: BigInt(highWatermark),
         logEnd: BigInt(logEnd),
+        ...(diverging && {
+          diverging: { epoch: diverging.epoch, endOffset: BigInt(diverging.endOffset) },
+        }),
       },
       batches,
     ),
   decode: (bytes) => {
-    const { leaderEpoch, logStart, highWatermark, logEnd, batches } = decodeMessage(
+    const { leaderEpoch, logStart, highWatermark, logEnd, diverging, batches } = decodeMessage(
       ReadResponseSchema,
       bytes,
     );
@@ -58,6 +73,9 @@ export const readResponseCodec: MessageCodec<ReadAnswer> = {
       logStart: toNumber(logStart),
       highWatermark: toNumber(highWatermark),
       logEnd: toNumber(logEnd),
+      ...(diverging && {
+        diverging: { epoch: diverging.epoch, endOffset: toNumber(diverging.endOffset) },
+      }),
       batches: batches.map(asBuffer),
     };
   },

@@ -1,4 +1,5 @@
 import type { SluiceError } from '../kernel/errors.ts';
+import type { EpochEnd } from '../partition/epoch-history.ts';
 import type { Start } from '../partition/reader.ts';
 import type { PartitionRef, ReplicationServer } from '../partition/replication.ts';
 import type { Acks } from '../wire/produce.ts';
@@ -63,6 +64,10 @@ export interface LedPartitions {
 export interface ReadRequest extends PartitionRef {
   /** First offset wanted. */
   readonly offset: number;
+  /** Exclusive; batches that begin at or above it are not wanted. Undefined: all are, up to the high watermark. */
+  readonly upTo?: number | undefined;
+  /** Epoch of the last batch below `offset` that the asker has; undefined: it does not know, or does not want to be compared. */
+  readonly lastEpoch?: number | undefined;
   /** Bytes of batches; one comes even when it alone is larger. */
   readonly maxBytes: number;
   /** How long to wait while there is nothing to read, milliseconds. */
@@ -76,9 +81,11 @@ export interface ReadAnswer {
   readonly logStart: number;
   readonly highWatermark: number;
   readonly logEnd: number;
+  /** The history of this copy does not contain the asker's: where they part, as far as this one can tell; see `FetchedPartition`. No batches come then. */
+  readonly diverging?: EpochEnd | undefined;
   /**
    * Whole batches below the high watermark; the first may begin below the offset asked for. None, and the offset is at or above the log start: there is no
-   * record between it and the high watermark.
+   * record between it and the high watermark, or `upTo` where that is lower.
    */
   readonly batches: readonly Buffer[];
 }

@@ -50,9 +50,10 @@ const read = (request: Partial<ReadRequest> = {}): Asked =>
     ),
   );
 
-function inWords({ logStart, highWatermark, logEnd, batches }: ReadAnswer): string {
+function inWords({ logStart, highWatermark, logEnd, batches, diverging }: ReadAnswer): string {
   const offsets = textOf(batches).map((text) => text.split(' ')[0]);
-  return `[${offsets.join(' ')}] of ${logStart} ${highWatermark} ${logEnd}`;
+  const parting = diverging ? `, parts in epoch ${diverging.epoch} at ${diverging.endOffset}` : '';
+  return `[${offsets.join(' ')}] of ${logStart} ${highWatermark} ${logEnd}${parting}`;
 }
 
 function store(count: number): void {
@@ -140,6 +141,37 @@ describe('a read from a copy', () => {
     if (which === 'none') partition = undefined;
     else void partition!.close();
     expect(await read().now()).toBe('PARTITION_NOT_FOUND');
+  });
+});
+
+describe('a read of a range', () => {
+  it('brings nothing that begins above it', async () => {
+    store(4);
+    expect(await read({ offset: 1, upTo: 3 }).now()).toBe('[1 2] of 0 4 4');
+  });
+
+  it('is answered at once where nothing is in it', async () => {
+    partition = following(1, 1);
+    partition.appendReplicated([stampedBatch(5, 1)], { highWatermark: 6, logStart: 0 });
+    expect(await read({ offset: 1, upTo: 5 }).now()).toBe('[] of 0 6 6');
+  });
+});
+
+describe('a read of somebody who says what it has', () => {
+  beforeEach(() => {
+    partition = idlePartition({ clock });
+    partition.follow(7);
+    const batches = [stampedBatch(0, 1, 4), stampedBatch(1, 1, 4), stampedBatch(2, 1, 7)];
+    partition.appendReplicated(batches, { highWatermark: 3, logStart: 0 });
+  });
+
+  it('goes on where this copy has the same', async () => {
+    expect(await read({ offset: 2, lastEpoch: 4 }).now()).toBe('[2] of 0 3 3');
+  });
+
+  it('says where they part', async () => {
+    expect(await read({ offset: 3, lastEpoch: 5 }).now()).toBe('[] of 0 3 3, parts in epoch 4 at 2');
+    expect(await read({ offset: 9, lastEpoch: 7 }).now()).toBe('[] of 0 3 3, parts in epoch 7 at 3');
   });
 });
 

@@ -91,6 +91,26 @@ describe('questions to the leader', () => {
     expect(seen).toEqual([request]);
   });
 
+  it('for a range of it, and whether histories part', async () => {
+    const answer = {
+      ...{ leaderEpoch: 2, logStart: 0, highWatermark: 7, logEnd: 9, batches: [] },
+      diverging: { epoch: -1, endOffset: 2 ** 51 },
+    };
+    const seen: unknown[] = [];
+    await start({
+      copies: {
+        read: (request) => {
+          seen.push(request);
+          return Promise.resolve(answer);
+        },
+      },
+    });
+    const request = { topicId: 't', partition: 1, offset: 0, maxBytes: 10, maxWaitMs: 20 };
+    const ranged = { ...request, upTo: 2 ** 52, lastEpoch: 0 };
+    expect(await stage.client.read('b', ranged)).toEqual(answer);
+    expect(seen).toEqual([ranged]);
+  });
+
   it('end with the error that it answers, and the connection goes on', async () => {
     await start({
       copies: { read: () => Promise.reject(new SluiceError('STORAGE_FAILED', 'the disk is broken')) },
