@@ -11,7 +11,7 @@ export interface Clock {
   now(): number;
   /** Monotonic time in milliseconds with fractions; only differences mean anything. Never falls. */
   monotonicMs(): number;
-  /** Calls `callback` once after at least `delayMs`. Never keeps the process alive on its own. */
+  /** Calls `callback` once after at least `delayMs`; 0 or less: in a turn to come. Never keeps the process alive on its own. */
   setTimer(delayMs: number, callback: () => void): Timer;
 }
 
