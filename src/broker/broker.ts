@@ -4,18 +4,25 @@ import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
-import { deleteForGood, firstToStay } from '../partition/delete-records.ts';
-import type { Start } from '../partition/reader.ts';
 import type { Partition } from '../partition/partition.ts';
 import type { PartitionCounters } from '../partition/reader-source.ts';
+import type { Start } from '../partition/reader.ts';
+import type { ReplicationClient } from '../partition/replication.ts';
+import type { ReplicaLogs } from '../replicas/replica-logs.ts';
+import type { ReplicaListener, ReplicaObserver } from '../replicas/replica-observer.ts';
+import { Replicas } from '../replicas/replicas.ts';
 import { AccessControl } from './access-control.ts';
 import { ClusterAdministration } from './cluster-administration.ts';
-import type { LogFactory } from './log-factory.ts';
-import { PartitionOpener } from './partition-opener.ts';
+import { TopicDescriber, partitionsOf } from './describe-topic.ts';
+import type { TopicObserver } from './failed-topics.ts';
+import type { Answer, TopicPartition } from './leader-questions.ts';
+import { LeaderQuestions } from './leader-questions.ts';
+import type { OtherNodes } from './other-nodes.ts';
 import type {
   Authenticator,
   Authorizer,
   ClusterControl,
+  Copies,
   Credentials,
   NewToken,
   Principal,
@@ -30,7 +37,6 @@ import { Subscriptions } from './subscriptions.ts';
 import { Tokens } from './tokens.ts';
 import type { AlterTopic, NewTopicRequest } from './topic-administration.ts';
 import { TopicAdministration } from './topic-administration.ts';
-import type { TopicObserver } from './topic-directory.ts';
 import { TopicDirectory } from './topic-directory.ts';
 import type {
   BrokerStatus,
@@ -68,12 +74,24 @@ export interface BrokerOptions {
   readonly random: Random;
   readonly authorizer: Authorizer;
   readonly authenticator: Authenticator;
-  readonly logs: LogFactory;
+  readonly logs: ReplicaLogs;
   readonly topics: TopicDefaults;
   /** Bound for what a batch may inflate to where records are looked at. */
   readonly inflatedMaxBytes: number;
   /** Told of topics that cannot be opened or removed. */
   readonly observer?: TopicObserver;
+  /** Told how the replicas of this node fare, besides. */
+  readonly replicaObserver?: Partial<ReplicaObserver> | undefined;
+  /** How what others lead is fetched; left out on a node on its own. */
+  readonly client?: ReplicationClient | undefined;
+  /** Who leads what this node does not; left out on a node on its own. */
+  readonly others?: OtherNodes | undefined;
+  /** Copies of partitions that this node is no replica of; without it they cannot be read here. */
+  readonly copies?: Copies | undefined;
+  /** See `ReplicasOptions`. */
+  readonly maxLagMs?: number | undefined;
+  /** See `ReplicasOptions`. */
+  readonly catchUpBytesPerSecond?: number | undefined;
   /** What may be asked of the cluster; left out on a node on its own. */
   readonly control?: ClusterControl | undefined;
 }
@@ -91,6 +109,7 @@ export class Broker {
   readonly #options: BrokerOptions;
   readonly #access: AccessControl;
   readonly #directory: TopicDirectory;
+  readonly #questions: LeaderQuestions;
   readonly #administration: TopicAdministration;
   readonly #publisher: Publisher;
   readonly #subscriptions: Subscriptions;
@@ -108,29 +127,33 @@ export class Broker {
     subscriptions: Subscriptions,
     counters: PartitionCounters,
   ) {
+    const { coordinator, others, copies } = options;
+    const { leaders } = directory;
     this.#options = options;
     this.#directory = directory;
     this.#subscriptions = subscriptions;
     this.#access = access;
-    this.#administration = new TopicAdministration(
-      directory,
-      this.#access,
-      options.topics,
-      options.coordinator,
-    );
-    this.#publisher = new Publisher(
-      (name) => this.#administration.findOrCreate(name),
-      options.inflatedMaxBytes,
-    );
+    this.#questions = new LeaderQuestions(leaders, others);
+    if (others) subscriptions.distant = { questions: this.#questions, copies };
+    this.#administration = new TopicAdministration({
+      ...{ directory, access, coordinator },
+      describer: new TopicDescriber(coordinator, leaders, this.#questions),
+      defaults: options.topics,
+    });
+    this.#publisher = new Publisher({
+      ...{ leaders, others, inflatedMaxBytes: options.inflatedMaxBytes },
+      find: (name) => this.#administration.findOrCreate(name),
+    });
     this.cluster = new ClusterAdministration(options.coordinator, access, options.control);
     this.#tokens = new Tokens(options.coordinator.tokens, this.#access, options.clock, options.random);
     this.#startedMs = options.clock.monotonicMs();
     this.counters = Object.assign(counters, { refusedPublishes: this.#publisher.refused });
   }
 
-  /** Opens every topic there is; one that cannot be opened is refused, and tried again until it can. */
+  /** Opens what this node has of every topic there is; what cannot be opened is refused, and tried again until it can. */
   static async open(options: BrokerOptions): Promise<Broker> {
-    const { coordinator, clock, logs, inflatedMaxBytes } = options;
+    const { coordinator, clock, random, logs, inflatedMaxBytes, client, maxLagMs, catchUpBytesPerSecond } =
+      options;
     const counters: PartitionCounters = {
       recordsIn: 0,
       bytesIn: 0,
@@ -140,13 +163,15 @@ export class Broker {
     };
     const access = new AccessControl(options.authorizer);
     const subscriptions = new Subscriptions(access);
-    const opener = new PartitionOpener({ coordinator, clock, logs, counters, inflatedMaxBytes });
+    const parts = { coordinator, clock, random, logs, counters, inflatedMaxBytes };
     const directory = await TopicDirectory.open({
-      coordinator,
-      opener,
+      ...{ coordinator, clock, logs },
+      openReplicas: (listener: ReplicaListener, observer: Partial<ReplicaObserver>) =>
+        Replicas.open({ ...parts, client, maxLagMs, catchUpBytesPerSecond, listener, observer }),
       limits: options.topics,
       listener: subscriptions,
       observer: options.observer,
+      replicaObserver: options.replicaObserver,
     });
     return new Broker(options, access, directory, subscriptions, counters);
   }
@@ -162,13 +187,14 @@ export class Broker {
   }
 
   /**
-   * Stores one batch. Where the topic is open and in memory the answer comes inside this call.
+   * Stores one batch, here or, where another node leads the partition, there. Where it is led here and in memory the answer comes inside this call.
    *
    * @param partition undefined: by the hash of the first record's key, or in turn where it has none
    * @param batch exactly one batch as a client sent it; ownership passes: it is stamped in place and kept
    * @param acks 2: when all in-sync replicas have it, which on one node is the same as 1
    * @param done gets the outcome, or why not: FORBIDDEN, TOPIC_NOT_FOUND, INVALID_TOPIC, PARTITION_NOT_FOUND, OVERLOADED,
-   *   DRAINING, and what `Partition.append` throws. Called exactly once; publishes of one topic are answered in order
+   *   DRAINING, and what `Partition.append` throws, NOT_LEADER when nobody leads it; on the way to another node UNAVAILABLE and TIMEOUT, after
+   *   which it may have been stored. Called exactly once; publishes of one partition are answered in order as long as it has one leader
    */
   publish(
     principal: Principal,
@@ -193,7 +219,7 @@ export class Broker {
    * Subscribes to what a filter matches: one reader for each partition, now and whenever one is created.
    *
    * A wildcard leaves out topics that the principal may not read; a literal topic that does not exist is created where that is
-   * allowed. Nothing waits when the topics exist and are in memory: the subscriber has its readers when this call returns.
+   * allowed. Nothing waits when the topics exist, are led here and are in memory: the subscriber has its readers when this call returns.
    *
    * @throws INVALID_FILTER; FORBIDDEN, TOPIC_NOT_FOUND for a literal topic; OFFSET_OUT_OF_RANGE when a start is above a log end;
    *   DRAINING
@@ -243,19 +269,23 @@ export class Broker {
   }
 
   /** Topics that the principal may see, by name. */
-  listTopics(principal: Principal, options: { readonly internal: boolean }): readonly TopicDescription[] {
+  async listTopics(
+    principal: Principal,
+    options: { readonly internal: boolean },
+  ): Promise<readonly TopicDescription[]> {
     return this.#administration.list(principal, options.internal);
   }
 
   /** @throws FORBIDDEN, TOPIC_NOT_FOUND */
-  describeTopic(principal: Principal, name: string): TopicDescription {
+  async describeTopic(principal: Principal, name: string): Promise<TopicDescription> {
     return this.#administration.describe(principal, name);
   }
 
   /**
    * The offsets that a place means now.
    * @param partitions empty: all
-   * @throws FORBIDDEN, TOPIC_NOT_FOUND, PARTITION_NOT_FOUND, OFFSET_OUT_OF_RANGE; INVALID_ARGUMENT for last-per-key
+   * @throws FORBIDDEN, TOPIC_NOT_FOUND, PARTITION_NOT_FOUND, OFFSET_OUT_OF_RANGE; INVALID_ARGUMENT for last-per-key; NOT_LEADER, UNAVAILABLE, TIMEOUT
+   *   when the leader of one cannot be asked
    */
   async listOffsets(
     principal: Principal,
@@ -265,13 +295,8 @@ export class Broker {
   ): Promise<readonly Position[]> {
     this.#access.check(principal, 'subscribe', topic);
     if (at.at === 'last-per-key') throw new SluiceError('INVALID_ARGUMENT', 'last-per-key is not one offset');
-    return Promise.all(
-      this.#partitions(topic, partitions).map(async (one) => ({
-        topic,
-        partition: one.partition,
-        offset: await one.offsetAt(at),
-      })),
-    );
+    const wanted = this.#partitions(topic, partitions);
+    return positionsOf(wanted, await this.#questions.offsets(wanted, at));
   }
 
   /**
@@ -294,14 +319,9 @@ export class Broker {
       throw new SluiceError('INVALID_ARGUMENT', 'last-per-key is not one offset');
     const wanted = this.#partitions(topic, partitions);
     // First all offsets, so that one that cannot be changes none of them.
-    const offsets = await Promise.all(wanted.map((one) => firstToStay(one, before)));
-    return Promise.all(
-      wanted.map(async (one, index) => ({
-        topic,
-        partition: one.partition,
-        offset: await deleteForGood(one, offsets[index]!),
-      })),
-    );
+    const found = positionsOf(wanted, await this.#questions.firstToStay(wanted, before));
+    const offsets = found.map(({ offset }) => offset);
+    return positionsOf(wanted, await this.#questions.deleteRecords(wanted, before, offsets));
   }
 
   /** Subscriptions with their lag: the principal's own, or everybody's for who administers the node. */
@@ -358,9 +378,13 @@ export class Broker {
     let retainedBytes = 0;
     let diskBytes = 0;
     let diskSegments = 0;
+    let partitions = 0;
     for (const topic of this.#directory.all()) {
       let bytes = 0;
-      for (const one of topic.partitions) bytes += one.retainedBytes;
+      for (const one of topic.copies) {
+        bytes += one.retainedBytes;
+        partitions += 1;
+      }
       retainedBytes += bytes;
       if (topic.definition.settings.storage !== 'disk') continue;
       diskBytes += bytes;
@@ -372,8 +396,8 @@ export class Broker {
       uptimeMs: Math.floor(clock.monotonicMs() - this.#startedMs),
       subscriptions: this.#subscriptions.size,
       topics: this.#directory.topicCount,
-      partitions: this.#directory.partitionCount,
-      failedTopics: this.#directory.failed.size,
+      partitions,
+      failedTopics: this.#directory.failedCount,
       retainedBytes,
       diskBytes,
       diskSegments,
@@ -381,6 +405,16 @@ export class Broker {
       bytesIn: this.counters.bytesIn,
       draining: this.#draining,
     };
+  }
+
+  /** The copy that this node has of a partition, in whatever role; undefined: none that can be used. */
+  copy(topicId: string, partition: number): Partition | undefined {
+    return this.#directory.copy(topicId, partition);
+  }
+
+  /** All copies that this node has. */
+  copies(): readonly Partition[] {
+    return [...this.#directory.all()].flatMap((topic) => topic.copies);
   }
 
   /** From now on publishes, subscriptions and changes are refused with DRAINING; readers that are open go on. Idempotent. */
@@ -391,24 +425,38 @@ export class Broker {
   /** Drains and closes all topics: readers end. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.drain();
+    this.#subscriptions.end();
     await this.#directory.close();
   }
 
-  /** The partitions with these numbers; all, when there are none. */
-  #partitions(topic: string, partitions: readonly number[]): readonly Partition[] {
-    const open = this.#administration.require(topic);
+  /** The partitions with these numbers; all, when there are none. @throws TOPIC_NOT_FOUND, PARTITION_NOT_FOUND */
+  #partitions(name: string, partitions: readonly number[]): readonly TopicPartition[] {
+    const topic = this.#administration.require(name);
     const named = [...new Set(partitions)];
-    return named.length > 0 ? named.map((index) => open.partition(index)) : open.partitions;
+    if (named.length === 0) return partitionsOf(topic);
+    return named.map((index) => ({ topic, index: topic.checkIndex(index) }));
   }
 
   /** Sees to it that a literal topic is there; a promise while it is being created. */
   #require(principal: Principal, topic: string): Promise<unknown> | undefined {
     this.#access.check(principal, 'subscribe', topic);
-    const found = this.#administration.findOrCreate(topic);
+    const found = this.#administration.use(topic);
     return found instanceof Promise ? found : undefined;
   }
 
   #checkNotDraining(): void {
     if (this.#draining) throw new SluiceError('DRAINING', 'this node is going; connect to another one');
   }
+}
+
+/** @throws the first error among the answers */
+function positionsOf(
+  partitions: readonly TopicPartition[],
+  answers: readonly Answer<number>[],
+): readonly Position[] {
+  return partitions.map(({ topic, index }, slot) => {
+    const offset = answers[slot]!;
+    if (typeof offset !== 'number') throw offset;
+    return { topic: topic.name, partition: index, offset };
+  });
 }

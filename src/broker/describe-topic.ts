@@ -1,65 +1,114 @@
-import type { Cluster, PartitionEntry } from '../coordination/cluster.ts';
-import type { TopicDefinition } from '../coordination/coordinator.ts';
+import type { Coordinator, TopicDefinition } from '../coordination/coordinator.ts';
 import type { SluiceError } from '../kernel/errors.ts';
 import type { Partition } from '../partition/partition.ts';
-import type { Fault, PartitionDescription, TopicDescription } from './views.ts';
+import type { Answer, LeaderQuestions, TopicPartition } from './leader-questions.ts';
+import type { Leaders } from './leaders.ts';
+import type { OpenTopic } from './open-topic.ts';
+import type { PartitionFacts } from './other-nodes.ts';
+import type { Fault, PartitionDescription, TopicDescription, TopicMetadata } from './views.ts';
 
-type States = Pick<Cluster, 'partitionState'>;
+type Holders = Pick<PartitionDescription, 'partition' | 'leaderNodeId' | 'leaderEpoch' | 'replicas' | 'isr'>;
 
-/** A topic that is open here: what this node has of its partitions, and who else has them. */
-export function describeOpen(
-  definition: TopicDefinition,
-  partitions: readonly Partition[],
-  cluster: States,
-): TopicDescription {
-  const described = partitions.map((one) => ({
-    ...holders(cluster.partitionState(definition.id, one.partition), one.partition),
-    logStart: one.logStart,
-    highWatermark: one.highWatermark,
-    logEnd: one.logEnd,
-    retainedBytes: one.retainedBytes,
-    subscribers: one.readers,
-    error: one.failure,
-  }));
-  return { ...facts(definition), partitions: described, error: undefined };
+/** Describes topics with all their partitions: who has them as the stored states say, the rest as who leads them says. */
+export class TopicDescriber {
+  readonly #coordinator: Pick<Coordinator, 'nodeId' | 'cluster'>;
+  readonly #leaders: Leaders;
+  readonly #questions: LeaderQuestions;
+
+  constructor(
+    coordinator: Pick<Coordinator, 'nodeId' | 'cluster'>,
+    leaders: Leaders,
+    questions: LeaderQuestions,
+  ) {
+    this.#coordinator = coordinator;
+    this.#leaders = leaders;
+    this.#questions = questions;
+  }
+
+  /** One call for each node that has to be asked; where one does not answer its partitions have an error. */
+  async describe(topics: readonly OpenTopic[]): Promise<TopicDescription[]> {
+    const asked: TopicPartition[] = [];
+    for (const topic of topics) if (!this.#leaders.fault(topic)) asked.push(...partitionsOf(topic));
+    const facts = await this.#questions.describe(asked);
+    let slot = 0;
+    return topics.map((topic) => {
+      const own: Answer<PartitionFacts>[] = [];
+      while (asked[slot]?.topic === topic) own.push(facts[slot++]!);
+      return this.#describe(topic, own);
+    });
+  }
+
+  /** Nobody needs to be asked for it. */
+  metadata(topic: OpenTopic): TopicMetadata {
+    const fault = this.#leaders.fault(topic);
+    const partitions = fault ? [] : partitionsOf(topic).map((one) => this.#holders(one));
+    return {
+      name: topic.name,
+      error: faultOf(fault),
+      partitions: partitions.map(({ partition, leaderNodeId, leaderEpoch }) => ({
+        partition,
+        leaderNodeId,
+        leaderEpoch,
+      })),
+    };
+  }
+
+  #describe(topic: OpenTopic, facts: readonly Answer<PartitionFacts>[]): TopicDescription {
+    const partitions = facts.map((one, index) => this.#partition({ topic, index }, one));
+    return { ...about(topic.definition), partitions, error: faultOf(this.#leaders.fault(topic)) };
+  }
+
+  #partition(place: TopicPartition, answer: Answer<PartitionFacts>): PartitionDescription {
+    const { topic, index } = place;
+    const copy = topic.copy(index);
+    const isHere = copy?.role === 'leader';
+    const holders = this.#holders(place);
+    if (answer instanceof Error) {
+      return { ...holders, ...asFarAsKnown(copy), error: faultOf(answer) };
+    }
+    const { logStart, highWatermark, logEnd, retainedBytes, subscribers } = answer;
+    return {
+      ...holders,
+      ...{ logStart, highWatermark, logEnd, retainedBytes },
+      subscribers: subscribers + (isHere ? 0 : (copy?.readers ?? 0)),
+      error: faultOf((isHere ? undefined : this.#leaders.failure(topic, index)) ?? copy?.failure),
+    };
+  }
+
+  #holders({ topic, index }: TopicPartition): Holders {
+    const copy = topic.copy(index);
+    if (copy?.role === 'leader') {
+      const { partition, leaderEpoch, replicas, isr } = copy;
+      return { partition, leaderNodeId: this.#coordinator.nodeId, leaderEpoch, replicas, isr };
+    }
+    const state = this.#coordinator.cluster.partitionState(topic.definition.id, index)?.state;
+    return {
+      partition: index,
+      leaderNodeId: state?.leader ?? '',
+      leaderEpoch: state?.leaderEpoch ?? 0,
+      replicas: state?.replicas ?? [],
+      isr: state?.isr ?? [],
+    };
+  }
 }
 
-/** A topic that cannot be used here, and why: with who leads it, where that is the reason. */
-export function describeFailed(
-  definition: TopicDefinition,
-  { code, message }: SluiceError,
-  cluster: States,
-): TopicDescription {
-  const indexes = code === 'NOT_LEADER' ? Array.from({ length: definition.partitions }, (_, n) => n) : [];
-  const partitions = indexes.map((index) => elsewhere(definition, index, cluster, { code, message }));
-  return { ...facts(definition), partitions, error: { code, message } };
+/** All partitions of a topic, wherever they are. */
+export function partitionsOf(topic: OpenTopic): TopicPartition[] {
+  return Array.from({ length: topic.count }, (_, index) => ({ topic, index }));
 }
 
-function elsewhere(
-  { id }: TopicDefinition,
-  index: number,
-  cluster: States,
-  error: Fault,
-): PartitionDescription {
-  const nothing = { logStart: 0, highWatermark: 0, logEnd: 0, retainedBytes: 0, subscribers: 0 };
-  return { ...holders(cluster.partitionState(id, index), index), ...nothing, error };
+/** What a copy that does not lead has, which may be less than there is. */
+function asFarAsKnown(copy: Partition | undefined): Omit<PartitionDescription, keyof Holders | 'error'> {
+  if (!copy) return { logStart: 0, highWatermark: 0, logEnd: 0, retainedBytes: 0, subscribers: 0 };
+  const { logStart, highWatermark, logEnd, retainedBytes, readers } = copy;
+  return { logStart, highWatermark, logEnd, retainedBytes, subscribers: readers };
 }
 
-/** Who has a partition, as the cluster knows it. */
-function holders(
-  entry: PartitionEntry | undefined,
-  partition: number,
-): Pick<PartitionDescription, 'partition' | 'leaderNodeId' | 'leaderEpoch' | 'replicas' | 'isr'> {
-  const { leader, leaderEpoch, replicas, isr } = entry?.state ?? {
-    leader: null,
-    leaderEpoch: 0,
-    replicas: [],
-    isr: [],
-  };
-  return { partition, leaderNodeId: leader ?? '', leaderEpoch, replicas, isr };
+function faultOf(error: SluiceError | undefined): Fault | undefined {
+  return error && { code: error.code, message: error.message };
 }
 
-function facts({
+function about({
   name,
   id,
   settings,

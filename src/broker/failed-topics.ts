@@ -1,74 +1,46 @@
 import type { TopicDefinition } from '../coordination/coordinator.ts';
-import type { Clock } from '../kernel/clock.ts';
 import type { SluiceError } from '../kernel/errors.ts';
+import type { ReplicaPlace } from '../replicas/replica-observer.ts';
 
-const RETRY_FIRST_MS = 1000;
-const RETRY_MAX_MS = 30_000;
-
-/** A topic that could not be opened. */
-export interface FailedTopic {
-  readonly definition: TopicDefinition;
-  readonly error: SluiceError;
+/** Told of topics in trouble; must not throw. */
+export interface TopicObserver {
+  /** A copy here of one of its partitions cannot be used, and is tried again; told once for each code. */
+  onOpenFailed(topic: TopicDefinition, error: SluiceError): void;
+  /** All its copies here can be used after all. */
+  onRecovered(topic: TopicDefinition): void;
+  /** A deleted topic, or a partition that is not kept here any more, has left something behind; it is removed at the next start. */
+  onRemoveFailed(topic: TopicDefinition, error: SluiceError): void;
 }
 
-interface Entry extends FailedTopic {
-  readonly retryAtMs: number;
-  readonly delayMs: number;
-}
-
-/** The topics that could not be opened: why, and when each is tried again. */
+/** The topics of which a copy here cannot be used; tells of each once, however many partitions it has. */
 export class FailedTopics {
-  readonly #clock: Clock;
-  readonly #entries = new Map<string, Entry>();
+  readonly #observer: TopicObserver | undefined;
+  readonly #errors = new Map<string, Map<number, SluiceError>>();
 
-  constructor(clock: Clock) {
-    this.#clock = clock;
+  constructor(observer: TopicObserver | undefined) {
+    this.#observer = observer;
   }
 
   get size(): number {
-    return this.#entries.size;
+    return this.#errors.size;
   }
 
-  /** Partitions of all of them. */
-  get partitions(): number {
-    let sum = 0;
-    for (const { definition } of this.#entries.values()) sum += definition.partitions;
-    return sum;
+  failed({ topic, partition }: ReplicaPlace, error: SluiceError): void {
+    const errors = this.#errors.get(topic.id) ?? new Map<number, SluiceError>();
+    const isNew = [...errors.values()].every(({ code }) => code !== error.code);
+    this.#errors.set(topic.id, errors.set(partition, error));
+    if (isNew) this.#observer?.onOpenFailed(topic, error);
   }
 
-  get(name: string): FailedTopic | undefined {
-    return this.#entries.get(name);
+  recovered({ topic, partition }: ReplicaPlace): void {
+    const errors = this.#errors.get(topic.id);
+    if (!errors?.delete(partition) || errors.size > 0) return;
+    this.#errors.delete(topic.id);
+    this.#observer?.onRecovered(topic);
   }
 
-  all(): readonly FailedTopic[] {
-    return [...this.#entries.values()];
-  }
-
-  /** Why nobody needs to try now: it was tried a moment ago. */
-  refusal(name: string): SluiceError | undefined {
-    const entry = this.#entries.get(name);
-    return entry && this.#clock.monotonicMs() < entry.retryAtMs ? entry.error : undefined;
-  }
-
-  /** Those that it is time to try again. */
-  due(): readonly TopicDefinition[] {
-    const nowMs = this.#clock.monotonicMs();
-    return [...this.#entries.values()]
-      .filter(({ retryAtMs }) => retryAtMs <= nowMs)
-      .map((one) => one.definition);
-  }
-
-  /** Takes note of a failure; each next attempt comes later. @returns whether there is something new to tell */
-  add(definition: TopicDefinition, error: SluiceError): boolean {
-    const before = this.#entries.get(definition.name);
-    const delayMs = before ? Math.min(before.delayMs * 2, RETRY_MAX_MS) : RETRY_FIRST_MS;
-    const retryAtMs = this.#clock.monotonicMs() + delayMs;
-    this.#entries.set(definition.name, { definition, error, retryAtMs, delayMs });
-    return before?.error.message !== error.message;
-  }
-
-  /** @returns whether it was there */
-  delete(name: string): boolean {
-    return this.#entries.delete(name);
+  /** The topic is gone. */
+  forget({ id }: TopicDefinition): void {
+    this.#errors.delete(id);
   }
 }

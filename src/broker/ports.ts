@@ -1,3 +1,5 @@
+import type { TopicDefinition } from '../coordination/coordinator.ts';
+import type { Partition } from '../partition/partition.ts';
 import type { PartitionReader } from '../partition/reader.ts';
 import type { Operation, Principal } from '../security/principal.ts';
 
@@ -35,6 +37,16 @@ export interface ClusterControl {
   drain(draining: boolean): Promise<void>;
   /** Asks for partitions to be spread over the nodes there are; the controller does it in time. @throws UNAVAILABLE without a lease */
   rebalance(): Promise<void>;
+}
+
+/** Copies of partitions that other nodes keep, for who reads them here; fulfilled by observers. */
+export interface Copies {
+  /**
+   * A copy that goes on by itself, whoever leads; it is kept until it has been released as often as it was opened, and closed by nobody else meanwhile.
+   * @throws OVERLOADED when there are too many
+   */
+  open(topic: TopicDefinition, partition: number): Partition;
+  release(topic: TopicDefinition, partition: number): void;
 }
 
 /** What the holder of a token may do to the topics that match `topics` (`*` is any run of characters). */

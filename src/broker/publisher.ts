@@ -2,7 +2,9 @@ import type { ErrorCode } from '../kernel/errors.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import type { Acks } from '../partition/acknowledgements.ts';
 import type { AppendOutcome, Partition } from '../partition/partition.ts';
+import type { Leaders } from './leaders.ts';
 import type { OpenTopic } from './open-topic.ts';
+import type { OtherNodes } from './other-nodes.ts';
 
 /** Batches that wait for one topic to be created, bytes; more are refused with OVERLOADED. */
 const WAITING_MAX_BYTES = 32 * 1024 * 1024;
@@ -35,23 +37,34 @@ interface Waiting {
   readonly publishes: Publish[];
 }
 
+/** What a publisher needs. */
+export interface PublisherOptions {
+  /** The topic of a name, created where that is allowed; throws TOPIC_NOT_FOUND and why else it cannot be had. */
+  readonly find: (name: string) => OpenTopic | Promise<OpenTopic>;
+  readonly leaders: Leaders;
+  /** Undefined on a node on its own. */
+  readonly others: OtherNodes | undefined;
+  /** Bound for a batch whose first key is needed to choose its partition. */
+  readonly inflatedMaxBytes: number;
+}
+
 /**
- * Brings batches to their partitions: at once when the topic is open, in the order in which they came once it is when it has to be
- * created first.
+ * Brings batches to the leaders of their partitions, here or on another node: at once when the topic is open, in the order in which they came once it
+ * is when it has to be created first.
  */
 export class Publisher {
   /** Refused publishes by code. */
   readonly refused: Partial<Record<ErrorCode, number>> = {};
-  readonly #find: (name: string) => OpenTopic | Promise<OpenTopic>;
+  readonly #find: PublisherOptions['find'];
+  readonly #leaders: Leaders;
+  readonly #others: OtherNodes | undefined;
   readonly #inflatedMaxBytes: number;
   readonly #waiting = new Map<string, Waiting>();
 
-  /**
-   * @param find the topic of a name, created where that is allowed; throws TOPIC_NOT_FOUND and why else it cannot be had
-   * @param inflatedMaxBytes bound for a batch whose first key is needed to choose its partition
-   */
-  constructor(find: (name: string) => OpenTopic | Promise<OpenTopic>, inflatedMaxBytes: number) {
+  constructor({ find, leaders, others, inflatedMaxBytes }: PublisherOptions) {
     this.#find = find;
+    this.#leaders = leaders;
+    this.#others = others;
     this.#inflatedMaxBytes = inflatedMaxBytes;
   }
 
@@ -81,27 +94,49 @@ export class Publisher {
 
   #append(topic: OpenTopic, publish: Publish): void {
     const { batch, acks, done } = publish;
-    let partition: Partition;
+    let partition: number;
     let stored: AppendOutcome;
+    let copy: Partition | undefined;
     try {
       partition =
         publish.partition === undefined
           ? topic.choose(batch, this.#inflatedMaxBytes)
-          : topic.partition(publish.partition);
-      stored = partition.append(batch, acks);
+          : topic.checkIndex(publish.partition);
+      copy = topic.copy(partition);
+      if (copy?.role !== 'leader') {
+        this.#forward(topic, partition, publish);
+        return;
+      }
+      stored = copy.append(batch, acks);
     } catch (error) {
       this.refuse(error, done);
       return;
     }
     const { kind, baseOffset, nextOffset, appendTimeMs } = stored;
-    const outcome: PublishOutcome = { kind, partition: partition.partition, baseOffset, appendTimeMs };
-    if (partition.isAcknowledged(nextOffset, acks)) {
+    const outcome: PublishOutcome = { kind, partition, baseOffset, appendTimeMs };
+    if (copy.isAcknowledged(nextOffset, acks)) {
       done(outcome);
       return;
     }
-    partition.whenAcknowledged(nextOffset, acks, (error) => {
+    copy.whenAcknowledged(nextOffset, acks, (error) => {
       if (error) this.refuse(error, done);
       else done(outcome);
+    });
+  }
+
+  /** Hands a publish to the node that leads its partition. @throws NOT_LEADER when none does; why this one, which should, cannot */
+  #forward(topic: OpenTopic, partition: number, { batch, acks, done }: Publish): void {
+    const state = this.#leaders.elsewhere(topic, partition);
+    if (!state || !this.#others) throw this.#leaders.refusal(topic, partition);
+    const { leader, leaderEpoch } = state;
+    const publish = { topicId: topic.definition.id, partition, leaderEpoch, acks, batch };
+    this.#others.forward(leader, publish, (answer) => {
+      if (answer instanceof SluiceError) {
+        this.refuse(answer, done);
+        return;
+      }
+      const { kind, baseOffset, appendTimeMs } = answer;
+      done({ kind, partition, baseOffset, appendTimeMs });
     });
   }
 

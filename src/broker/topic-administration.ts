@@ -4,8 +4,7 @@ import { TOPIC_PARTITIONS_LIMIT, mergeSettings } from '../catalog/topic-settings
 import type { Coordinator } from '../coordination/coordinator.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import type { AccessControl } from './access-control.ts';
-import { describeFailed, describeOpen } from './describe-topic.ts';
-import type { FailedTopic } from './failed-topics.ts';
+import type { TopicDescriber } from './describe-topic.ts';
 import type { OpenTopic } from './open-topic.ts';
 import type { Principal } from './ports.ts';
 import type { TopicDirectory } from './topic-directory.ts';
@@ -23,30 +22,45 @@ export interface NewTopicRequest {
 /** A topic to be changed; what is left out stays. */
 export type AlterTopic = Omit<NewTopicRequest, 'ifNotExists'>;
 
+/** What administration of topics takes. */
+export interface TopicAdministrationParts {
+  readonly directory: TopicDirectory;
+  readonly describer: TopicDescriber;
+  readonly access: AccessControl;
+  readonly defaults: TopicDefaults;
+  readonly coordinator: Coordinator;
+}
+
 /** Creating, changing, deleting and describing topics, for principals that may. */
 export class TopicAdministration {
   readonly #directory: TopicDirectory;
+  readonly #describer: TopicDescriber;
   readonly #access: AccessControl;
   readonly #defaults: TopicDefaults;
   readonly #coordinator: Coordinator;
 
-  constructor(
-    directory: TopicDirectory,
-    access: AccessControl,
-    defaults: TopicDefaults,
-    coordinator: Coordinator,
-  ) {
+  constructor({ directory, describer, access, defaults, coordinator }: TopicAdministrationParts) {
     this.#directory = directory;
+    this.#describer = describer;
     this.#access = access;
     this.#defaults = defaults;
     this.#coordinator = coordinator;
   }
 
-  /** @throws TOPIC_NOT_FOUND unless it is open; why it is not, when it could not be opened */
+  /** @throws TOPIC_NOT_FOUND; why it cannot be used, when none of its partitions can be opened */
   require(name: string): OpenTopic {
-    const open = this.#directory.get(name);
-    if (open) return open;
-    throw this.#directory.failed.get(name)?.error ?? notFound(name);
+    const topic = this.#directory.get(name);
+    if (topic) return this.#usable(topic);
+    throw notFound(name);
+  }
+
+  /**
+   * A topic that somebody with the right to it begins to use, as {@link findOrCreate}.
+   * @throws also why it cannot be used
+   */
+  use(name: string): OpenTopic | Promise<OpenTopic> {
+    const found = this.findOrCreate(name);
+    return found instanceof Promise ? found : this.#usable(found);
   }
 
   /**
@@ -68,7 +82,9 @@ export class TopicAdministration {
     names: readonly string[],
     autoCreate: boolean,
   ): Promise<readonly TopicMetadata[]> {
-    if (names.length === 0) return this.list(principal, false).map(toMetadata);
+    if (names.length === 0) {
+      return this.#visible(principal, false).map((topic) => this.#describer.metadata(topic));
+    }
     // A name that is repeated is answered once: small requests must not make large answers.
     return Promise.all([...new Set(names)].map((name) => this.#metadataOf(principal, name, autoCreate)));
   }
@@ -80,7 +96,7 @@ export class TopicAdministration {
       throw new SluiceError('INVALID_TOPIC', 'topics beginning with __ are the broker’s own');
     this.#access.check(principal, 'admin', name);
     const existing = request.ifNotExists ? this.#directory.find(name) : undefined;
-    if (existing) return this.#describe(await existing);
+    if (existing) return this.#describe(this.#usable(await existing));
     const settings = mergeSettings(this.#defaults.settings, request.settings);
     const partitions = request.partitions ?? this.#defaults.partitions;
     this.#checkPartitions(partitions);
@@ -104,39 +120,43 @@ export class TopicAdministration {
     await this.#coordinator.deleteTopic(name);
   }
 
-  list(principal: Principal, internal: boolean): readonly TopicDescription[] {
-    const mayList = (name: string) =>
-      (internal || !isInternalTopic(name)) && this.#access.maySee(principal, name);
-    const open = [...this.#directory.all()].filter(({ name }) => mayList(name));
-    const failed = this.#directory.failed.all().filter(({ definition }) => mayList(definition.name));
-    return [
-      ...open.map((topic) => this.#describe(topic)),
-      ...failed.map((topic) => this.#describeFailed(topic)),
-    ].sort((a, b) => (a.name < b.name ? -1 : 1));
+  list(principal: Principal, internal: boolean): Promise<readonly TopicDescription[]> {
+    return this.#describer.describe(this.#visible(principal, internal));
   }
 
-  describe(principal: Principal, name: string): TopicDescription {
+  async describe(principal: Principal, name: string): Promise<TopicDescription> {
     this.#access.checkMaySee(principal, name);
-    const failed = this.#directory.failed.get(name);
-    return failed ? this.#describeFailed(failed) : this.#describe(this.require(name));
+    const topic = this.#directory.get(name);
+    if (!topic) throw notFound(name);
+    return this.#describe(topic);
   }
 
   async #metadataOf(principal: Principal, name: string, autoCreate: boolean): Promise<TopicMetadata> {
     try {
       this.#access.checkMaySee(principal, name);
-      return toMetadata(this.#describe(autoCreate ? await this.findOrCreate(name) : this.require(name)));
+      return this.#describer.metadata(autoCreate ? await this.use(name) : this.require(name));
     } catch (error) {
       const { code, message } = asSluiceError(error);
       return { name, error: { code, message }, partitions: [] };
     }
   }
 
-  #describe(topic: OpenTopic): TopicDescription {
-    return describeOpen(topic.definition, topic.partitions, this.#coordinator.cluster);
+  async #describe(topic: OpenTopic): Promise<TopicDescription> {
+    const [description] = await this.#describer.describe([topic]);
+    return description!;
   }
 
-  #describeFailed({ definition, error }: FailedTopic): TopicDescription {
-    return describeFailed(definition, error, this.#coordinator.cluster);
+  #visible(principal: Principal, internal: boolean): OpenTopic[] {
+    return [...this.#directory.all()]
+      .filter(({ name }) => (internal || !isInternalTopic(name)) && this.#access.maySee(principal, name))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** @throws why none of its partitions can be opened */
+  #usable(topic: OpenTopic): OpenTopic {
+    const fault = this.#directory.leaders.fault(topic);
+    if (fault) throw fault;
+    return topic;
   }
 
   #checkPartitions(partitions: number): void {
@@ -146,15 +166,6 @@ export class TopicAdministration {
       `${partitions} is not a number of partitions, which is 1 to ${TOPIC_PARTITIONS_LIMIT}`,
     );
   }
-}
-
-function toMetadata(topic: TopicDescription): TopicMetadata {
-  const partitions = topic.partitions.map(({ partition, leaderNodeId, leaderEpoch }) => ({
-    partition,
-    leaderNodeId,
-    leaderEpoch,
-  }));
-  return { name: topic.name, error: topic.error, partitions };
 }
 
 function notFound(name: string): SluiceError {

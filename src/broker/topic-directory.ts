@@ -1,3 +1,4 @@
+import type { PartitionEntry } from '../coordination/cluster.ts';
 import type {
   Coordinator,
   NewTopic,
@@ -5,12 +6,17 @@ import type {
   TopicDefinition,
   Unwatch,
 } from '../coordination/coordinator.ts';
-import type { Timer } from '../kernel/clock.ts';
-import { SluiceError, asSluiceError } from '../kernel/errors.ts';
+import type { Clock, Timer } from '../kernel/clock.ts';
+import { SluiceError } from '../kernel/errors.ts';
 import type { Partition } from '../partition/partition.ts';
+import type { ReplicaLogs } from '../replicas/replica-logs.ts';
+import type { ReplicaListener, ReplicaObserver } from '../replicas/replica-observer.ts';
+import type { Replicas } from '../replicas/replicas.ts';
+import type { TopicObserver } from './failed-topics.ts';
 import { FailedTopics } from './failed-topics.ts';
+import { LeaderWait } from './leader-wait.ts';
+import { Leaders } from './leaders.ts';
 import { OpenTopic } from './open-topic.ts';
-import type { PartitionOpener } from './partition-opener.ts';
 
 /** How often idle partitions are looked at for what has become too old. */
 const SWEEP_MS = 1000;
@@ -21,75 +27,79 @@ export interface TopicLimits {
   readonly maxPartitions: number;
 }
 
-/** Told, in the same turn, what appears and disappears; must not throw. */
+/** Told, in the same turn, what can be read here and what no longer; must not throw. */
 export interface TopicListener {
-  onOpened(topic: OpenTopic, partitions: readonly Partition[]): void;
-  onClosed(partitions: readonly Partition[]): void;
-}
-
-/** Told of topics in trouble; must not throw. */
-export interface TopicObserver {
-  /** It is refused with this error and tried again; told once for each error. */
-  onOpenFailed(topic: TopicDefinition, error: SluiceError): void;
-  /** It could be opened after all. */
-  onRecovered(topic: TopicDefinition): void;
-  /** A deleted topic has left something behind; it is removed at the next start. */
-  onRemoveFailed(topic: TopicDefinition, error: SluiceError): void;
+  /** This node has a copy of a partition now. */
+  onOpened(topic: OpenTopic, index: number): void;
+  /** Its copy is being closed, and the topic goes on. */
+  onClosed(topic: OpenTopic, index: number): void;
+  /** A partition is only on other nodes. */
+  onElsewhere(topic: OpenTopic, index: number): void;
+  /** The topic is gone; its copies are closed in this turn. */
+  onDeleted(topic: OpenTopic): void;
+  /** Called each second. */
+  sweep(): void;
 }
 
 /** What a directory is made of. */
 export interface TopicDirectoryOptions {
   readonly coordinator: Coordinator;
-  readonly opener: PartitionOpener;
+  readonly clock: Clock;
+  readonly logs: Pick<ReplicaLogs, 'checkStorage'>;
+  /** Opens the replicas of this node; they are the directory's to close. */
+  readonly openReplicas: (listener: ReplicaListener, observer: Partial<ReplicaObserver>) => Promise<Replicas>;
   readonly limits: TopicLimits;
   readonly listener: TopicListener;
   readonly observer?: TopicObserver | undefined;
+  /** Told how replicas fare, besides. */
+  readonly replicaObserver?: Partial<ReplicaObserver> | undefined;
 }
 
 /**
- * The topics that are open on this node, kept as the coordinator says they should be.
+ * All topics, as the coordinator says they should be, with the copies that this node has of their partitions.
  *
- *     coordinator ── created ──> claim partitions, open logs ──> onOpened
- *                 ── altered ──> configure, open what was added ──> onOpened
- *                 ── deleted ──> close, readers end ──> onClosed ──> logs closed, what is left of them removed
+ *     coordinator ── created ──> known ── copies opened, leaders there ──> ready
+ *                 ── altered ──> known so, what was added is opened
+ *                 ── deleted ──> forgotten: readers end, copies are closed and removed
  */
 export class TopicDirectory {
-  /** Those that could not be opened. */
-  readonly failed: FailedTopics;
+  readonly leaders: Leaders;
+  readonly #options: TopicDirectoryOptions;
   readonly #coordinator: Coordinator;
-  readonly #opener: PartitionOpener;
-  readonly #limits: TopicLimits;
-  readonly #listener: TopicListener;
-  readonly #observer: TopicObserver | undefined;
+  readonly #failed: FailedTopics;
   readonly #topics = new Map<string, OpenTopic>();
-  /** By id: one that was deleted may still be opening when another takes its name. */
-  readonly #opening = new Map<string, Promise<OpenTopic>>();
+  readonly #byId = new Map<string, OpenTopic>();
+  readonly #waits = new Map<OpenTopic, Set<LeaderWait>>();
   /** Topics that are being created: they count before they exist. */
   readonly #creating = new Map<string, { readonly partitions: number; readonly done: Promise<OpenTopic> }>();
-  readonly #removing = new Set<Promise<void>>();
-  readonly #unwatch: Unwatch;
+  readonly #unwatch: readonly Unwatch[];
+  #replicas: Replicas | undefined;
   #partitionCount = 0;
   /** Partitions that are being added to topics: they count before they exist. */
   #addingPartitions = 0;
   #sweepTimer: Timer | undefined;
   #closed = false;
 
-  private constructor({ coordinator, opener, limits, listener, observer }: TopicDirectoryOptions) {
+  private constructor(options: TopicDirectoryOptions) {
+    const { coordinator } = options;
+    this.#options = options;
     this.#coordinator = coordinator;
-    this.#opener = opener;
-    this.#limits = limits;
-    this.#listener = listener;
-    this.#observer = observer;
-    this.failed = new FailedTopics(opener.clock);
-    this.#unwatch = coordinator.watchTopics((change) => this.#apply(change));
+    this.#failed = new FailedTopics(options.observer);
+    this.leaders = new Leaders(coordinator, () => this.#replicas);
+    this.#unwatch = [
+      coordinator.watchTopics((change) => this.#apply(change)),
+      coordinator.cluster.watchPartitions(({ kind, entry }) => {
+        if (kind === 'updated') this.#take(entry);
+      }),
+    ];
+    for (const definition of coordinator.topics()) this.#add(definition);
+    for (const entry of coordinator.cluster.partitionStates()) this.#take(entry);
   }
 
-  /** Opens every topic the coordinator knows; those that cannot be opened are in {@link failed} and tried again. */
+  /** Opens what this node has of every topic; what cannot be opened is tried again. */
   static async open(options: TopicDirectoryOptions): Promise<TopicDirectory> {
     const directory = new TopicDirectory(options);
-    const topics = options.coordinator.topics();
-    await Promise.allSettled(topics.map((definition) => directory.#ensureOpen(definition)));
-    directory.#armSweep();
+    await directory.#openReplicas();
     return directory;
   }
 
@@ -97,8 +107,9 @@ export class TopicDirectory {
     return this.#topics.size;
   }
 
-  get partitionCount(): number {
-    return this.#partitionCount;
+  /** Topics of which a copy here cannot be used. */
+  get failedCount(): number {
+    return this.#failed.size;
   }
 
   get(name: string): OpenTopic | undefined {
@@ -106,46 +117,49 @@ export class TopicDirectory {
   }
 
   /**
-   * A topic that is open, or will be: that is being created, or that could not be opened before and is tried again.
-   * @returns undefined when there is no such topic; a promise that rejects with STORAGE_FULL, STORAGE_FAILED and what else
-   *   keeps it from being opened
-   * @throws the same, when it was tried a moment ago
+   * A topic that can be used, or will be: that is being created, or whose partitions are still being opened.
+   * @returns undefined when there is no such topic; a promise that rejects with TOPIC_NOT_FOUND, STORAGE_FULL, STORAGE_FAILED and what else
+   *   keeps it from being used at all
    */
   find(name: string): OpenTopic | Promise<OpenTopic> | undefined {
-    const open = this.#topics.get(name) ?? this.#creating.get(name)?.done;
-    if (open) return open;
-    const definition = this.#coordinator.topic(name);
-    if (!definition) return undefined;
-    const refusal = this.failed.refusal(name);
-    if (refusal && !this.#opening.has(definition.id)) throw refusal;
-    return this.#ensureOpen(definition);
+    const topic = this.#topics.get(name);
+    if (topic?.isReady) return topic;
+    return topic ? this.#ready(topic) : this.#creating.get(name)?.done;
   }
 
   all(): IterableIterator<OpenTopic> {
     return this.#topics.values();
   }
 
+  /** A copy that this node has, in whatever role. */
+  copy(topicId: string, partition: number): Partition | undefined {
+    return this.#byId.get(topicId)?.copy(partition);
+  }
+
   /**
-   * Creates a topic and opens it.
+   * Creates a topic; when it resolves its partitions have leaders, or have had five seconds to get them.
    * @throws TOPIC_EXISTS; OVERLOADED when there are too many; UNSUPPORTED; STORAGE_FULL, STORAGE_FAILED
    */
   async create(topic: NewTopic): Promise<OpenTopic> {
-    if (this.#coordinator.topic(topic.name) || this.#creating.has(topic.name)) {
-      throw new SluiceError('TOPIC_EXISTS', `topic ${topic.name} exists already`);
+    const { name, partitions } = topic;
+    if (this.#coordinator.topic(name) || this.#creating.has(name)) {
+      throw new SluiceError('TOPIC_EXISTS', `topic ${name} exists already`);
     }
-    this.#opener.logs.checkStorage(topic.settings.storage);
-    this.#checkRoom(1, topic.partitions);
-    const done = this.#coordinator.createTopic(topic).then((definition) => this.#ensureOpen(definition));
-    this.#creating.set(topic.name, { partitions: topic.partitions, done });
+    this.#options.logs.checkStorage?.(topic.settings.storage);
+    this.#checkRoom(1, partitions);
+    const done = this.#coordinator.createTopic(topic).then(({ id }) => this.#readyById(id, name));
+    this.#creating.set(name, { partitions, done });
     try {
-      return await done;
+      const open = await done;
+      this.#checkOpened(open, 0);
+      return open;
     } finally {
-      this.#creating.delete(topic.name);
+      this.#creating.delete(name);
     }
   }
 
   /**
-   * Changes settings, at once also for what is retained, and adds partitions.
+   * Changes settings, at once also for what is retained, and adds partitions, for whose leaders it waits as {@link create}.
    * @throws TOPIC_NOT_FOUND, INVALID_ARGUMENT, OVERLOADED, STORAGE_FULL, STORAGE_FAILED
    */
   async alter(name: string, change: Pick<NewTopic, 'partitions' | 'settings'>): Promise<OpenTopic> {
@@ -154,158 +168,194 @@ export class TopicDirectory {
     const added = Math.max(0, change.partitions - before.partitions);
     this.#checkRoom(0, added);
     this.#addingPartitions += added;
+    let definition: TopicDefinition;
     try {
-      const definition = await this.#coordinator.alterTopic(name, change);
-      const topic = await this.#ensureOpen(definition);
-      await topic.work;
-      return topic;
+      definition = await this.#coordinator.alterTopic(name, change);
     } finally {
       this.#addingPartitions -= added;
     }
-  }
-
-  /** Closes all topics; memory partitions leave their log end behind, so that offsets go on there. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    this.#unwatch();
-    this.#sweepTimer?.cancel();
-    await Promise.allSettled(this.#opening.values());
-    const topics = [...this.#topics.values()];
-    this.#topics.clear();
-    this.#partitionCount = 0;
-    await Promise.allSettled(topics.map((topic) => topic.work));
-    await Promise.allSettled(
-      topics.flatMap((topic) => topic.partitions.map((one) => this.#opener.release(topic.definition, one))),
-    );
-    await Promise.allSettled(this.#removing);
-  }
-
-  #ensureOpen(definition: TopicDefinition): Promise<OpenTopic> {
-    const open = this.#topics.get(definition.name);
-    if (open) return Promise.resolve(open);
-    let opening = this.#opening.get(definition.id);
-    if (!opening) {
-      opening = this.#open(definition).finally(() => this.#opening.delete(definition.id));
-      this.#opening.set(definition.id, opening);
-    }
-    return opening;
-  }
-
-  async #open(definition: TopicDefinition): Promise<OpenTopic> {
-    const topic = new OpenTopic(definition);
-    let partitions: Partition[];
-    try {
-      partitions = await this.#openPartitions(definition, 0);
-    } catch (error) {
-      if (this.#isWanted(definition)) this.#noteFailure(definition, asSluiceError(error));
-      throw error;
-    }
-    if (!this.#isWanted(definition)) {
-      await closeAll(partitions);
-      throw new SluiceError('TOPIC_NOT_FOUND', `topic ${definition.name} was deleted`);
-    }
-    this.#topics.set(definition.name, topic);
-    if (this.failed.delete(definition.name)) this.#observer?.onRecovered(definition);
-    this.#add(topic, partitions);
-    this.#catchUp(topic);
+    const topic = await this.#readyById(definition.id, name);
+    await this.#settle(topic);
+    this.#checkOpened(topic, before.partitions);
     return topic;
   }
 
-  #isWanted({ name, id }: TopicDefinition): boolean {
-    return !this.#closed && this.#coordinator.topic(name)?.id === id;
+  /** Closes all copies; partitions in memory that are led here leave their log end behind, so that offsets go on there. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const unwatch of this.#unwatch) unwatch();
+    this.#sweepTimer?.cancel();
+    for (const topic of this.#waits.keys()) this.#endWaits(topic);
+    this.#topics.clear();
+    this.#byId.clear();
+    await this.#replicas?.close();
   }
 
-  #noteFailure(definition: TopicDefinition, error: SluiceError): void {
-    if (this.failed.add(definition, error)) this.#observer?.onOpenFailed(definition, error);
+  async #openReplicas(): Promise<void> {
+    const { openReplicas, observer, replicaObserver = {} } = this.#options;
+    const listener: ReplicaListener = {
+      onOpened: (definition, copy) => this.#opened(definition, copy),
+      onClosed: (definition, copy) => this.#copyClosed(definition, copy),
+    };
+    this.#replicas = await openReplicas(listener, {
+      ...replicaObserver,
+      onFailed: (place, error) => {
+        replicaObserver.onFailed?.(place, error);
+        this.#failed.failed(place, error);
+        // Not before it can be asked for.
+        queueMicrotask(() => this.#look(this.#byId.get(place.topic.id)));
+      },
+      onRecovered: (place) => {
+        replicaObserver.onRecovered?.(place);
+        this.#failed.recovered(place);
+      },
+      onRole: (place, role, epoch) => {
+        replicaObserver.onRole?.(place, role, epoch);
+        this.#look(this.#byId.get(place.topic.id));
+      },
+      onRemoveFailed: (topic, partition, error) => {
+        replicaObserver.onRemoveFailed?.(topic, partition, error);
+        observer?.onRemoveFailed(topic, error);
+      },
+    });
+    // They have been tried; a cluster that starts does not wait for those who lead.
+    for (const topic of this.#topics.values()) topic.isReady = true;
+    this.#armSweep();
   }
 
-  /** Takes over what was altered while the topic was being opened. */
-  #catchUp(topic: OpenTopic): void {
-    const now = this.#coordinator.topic(topic.name);
-    if (now && now !== topic.definition) this.#alterOpen(topic, now);
+  /** @throws TOPIC_NOT_FOUND when it was deleted meanwhile; why it cannot be used at all */
+  async #ready(topic: OpenTopic): Promise<OpenTopic> {
+    await topic.ready;
+    if (this.#byId.get(topic.definition.id) !== topic) throw deleted(topic.name);
+    const fault = this.leaders.fault(topic);
+    if (fault) throw fault;
+    return topic;
   }
 
-  /** All of them, or none. */
-  async #openPartitions(definition: TopicDefinition, from: number): Promise<Partition[]> {
-    const indexes = Array.from({ length: definition.partitions - from }, (_, index) => from + index);
-    const results = await Promise.allSettled(indexes.map((index) => this.#opener.open(definition, index)));
-    const partitions = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
-    const failure = results.find((result) => result.status === 'rejected');
-    if (!failure) return partitions;
-    await Promise.allSettled(partitions.map((one) => this.#opener.release(definition, one)));
-    throw failure.reason;
+  async #readyById(topicId: string, name: string): Promise<OpenTopic> {
+    const topic = this.#byId.get(topicId);
+    if (!topic) throw deleted(name);
+    return this.#ready(topic);
   }
 
-  #add(topic: OpenTopic, partitions: readonly Partition[]): void {
-    topic.partitions.push(...partitions);
-    this.#partitionCount += partitions.length;
-    this.#listener.onOpened(topic, partitions);
-  }
-
-  #apply(change: TopicChange): void {
-    const open = this.#topics.get(change.topic.name);
-    if (change.kind === 'deleted') this.#closeTopic(change.topic);
-    else if (open) this.#alterOpen(open, change.topic);
-    // Who uses a topic that could not be opened tries again and is told why.
-    else this.#ensureOpen(change.topic).catch(() => undefined);
-  }
-
-  #alterOpen(topic: OpenTopic, definition: TopicDefinition): void {
-    topic.definition = definition;
-    for (const partition of topic.partitions) {
-      partition.configure(definition.settings);
-      partition.log.configure(definition.settings);
+  /** @throws why one of the partitions from `first` on, which this node should have, could not be opened */
+  #checkOpened(topic: OpenTopic, first: number): void {
+    for (let index = first; index < topic.count; index++) {
+      const failure = topic.copy(index) ? undefined : this.leaders.failure(topic, index);
+      if (failure) throw failure;
     }
-    this.#startGrowing(topic);
   }
 
-  #startGrowing(topic: OpenTopic): void {
-    topic.changes++;
-    topic.work = topic.work
-      .catch(() => undefined)
-      .then(() => this.#grow(topic))
-      .finally(() => topic.changes--);
-    topic.work.catch(() => undefined);
+  /** Waits until its copies have been tried to be opened and its partitions are led. Never rejects. */
+  async #settle(topic: OpenTopic): Promise<void> {
+    await this.#replicas?.settled(topic.definition.id).catch(() => undefined);
+    if (this.#closed || this.#byId.get(topic.definition.id) !== topic) return;
+    const wait = new LeaderWait(topic, this.leaders, this.#options.clock);
+    const waits = this.#waits.get(topic) ?? new Set();
+    this.#waits.set(topic, waits.add(wait));
+    await wait.done;
+    waits.delete(wait);
+    if (waits.size === 0) this.#waits.delete(topic);
   }
 
-  async #grow(topic: OpenTopic): Promise<void> {
+  #add(definition: TopicDefinition): OpenTopic {
+    const topic = new OpenTopic(definition);
+    this.#topics.set(definition.name, topic);
+    this.#byId.set(definition.id, topic);
+    this.#partitionCount += definition.partitions;
+    return topic;
+  }
+
+  #apply({ kind, topic: definition }: TopicChange): void {
+    const topic = this.#byId.get(definition.id);
+    if (kind === 'deleted') {
+      if (topic) this.#delete(topic);
+    } else if (topic) {
+      this.#partitionCount += definition.partitions - topic.count;
+      topic.definition = definition;
+    } else {
+      this.#begin(this.#add(definition));
+    }
+  }
+
+  #begin(topic: OpenTopic): void {
+    this.#takeStates(topic);
+    // Not yet while the replicas are being opened; they are waited for then.
+    if (!this.#replicas) return;
+    topic.ready = this.#startUp(topic);
+  }
+
+  async #startUp(topic: OpenTopic): Promise<void> {
+    // All who watch topics have been told then.
+    await Promise.resolve();
+    await this.#settle(topic);
+    topic.isReady = true;
+  }
+
+  #delete(topic: OpenTopic): void {
     const { definition } = topic;
-    if (definition.partitions <= topic.partitions.length) return;
-    const partitions = await this.#openPartitions(definition, topic.partitions.length);
-    if (this.#topics.get(topic.name) === topic) this.#add(topic, partitions);
-    else await closeAll(partitions);
+    topic.isDeleted = true;
+    this.#byId.delete(definition.id);
+    if (this.#topics.get(topic.name) === topic) this.#topics.delete(topic.name);
+    this.#partitionCount -= topic.count;
+    this.#failed.forget(definition);
+    this.#endWaits(topic);
+    this.#options.listener.onDeleted(topic);
   }
 
-  #closeTopic(definition: TopicDefinition): void {
-    const { name } = definition;
-    this.failed.delete(name);
-    const topic = this.#topics.get(name);
-    const pending: unknown[] = [this.#opening.get(definition.id)];
-    if (topic) {
-      this.#topics.delete(name);
-      this.#partitionCount -= topic.partitions.length;
-      pending.push(topic.work, ...topic.partitions.map((partition) => partition.close()));
-      this.#listener.onClosed(topic.partitions);
+  /** States may have been told before their topic was. */
+  #takeStates({ definition }: OpenTopic): void {
+    for (let index = 0; index < definition.partitions; index++) {
+      const entry = this.#coordinator.cluster.partitionState(definition.id, index);
+      if (entry) this.#take(entry);
     }
-    const removing = this.#remove(definition, pending).finally(() => this.#removing.delete(removing));
-    this.#removing.add(removing);
   }
 
-  /** Removes what a topic leaves behind once nothing uses it any more. */
-  async #remove(definition: TopicDefinition, pending: readonly unknown[]): Promise<void> {
-    await Promise.allSettled(pending);
-    try {
-      await this.#opener.logs.remove(definition);
-    } catch (error) {
-      this.#observer?.onRemoveFailed(definition, asSluiceError(error));
+  #take({ topicId, partition: index, state }: PartitionEntry): void {
+    const topic = this.#byId.get(topicId);
+    if (!topic) return;
+    const isElsewhere = !state.replicas.includes(this.#coordinator.nodeId);
+    if (topic.setElsewhere(index, isElsewhere) && isElsewhere) {
+      this.#options.listener.onElsewhere(topic, index);
     }
+    this.#look(topic);
+  }
+
+  #opened({ id }: TopicDefinition, copy: Partition): void {
+    const topic = this.#byId.get(id);
+    if (!topic) return;
+    topic.setCopy(copy.partition, copy);
+    this.#options.listener.onOpened(topic, copy.partition);
+    this.#look(topic);
+  }
+
+  #copyClosed({ id }: TopicDefinition, copy: Partition): void {
+    const topic = this.#byId.get(id);
+    if (topic?.copy(copy.partition) !== copy) return;
+    topic.setCopy(copy.partition, undefined);
+    this.#options.listener.onClosed(topic, copy.partition);
+  }
+
+  /** Something about its leaders has changed. */
+  #look(topic: OpenTopic | undefined): void {
+    if (!topic) return;
+    for (const wait of this.#waits.get(topic) ?? []) wait.look();
+    topic.spread((index) => this.leaders.isLed(topic, index));
+  }
+
+  #endWaits(topic: OpenTopic): void {
+    for (const wait of this.#waits.get(topic) ?? []) wait.end();
   }
 
   #checkRoom(topics: number, partitions: number): void {
-    const { maxTopics, maxPartitions } = this.#limits;
-    const creating = [...this.#creating.values()].reduce((sum, one) => sum + one.partitions, 0);
-    const used = this.#partitionCount + creating + this.#addingPartitions + this.failed.partitions;
-    if (topics > 0 && this.#topics.size + this.#creating.size + this.failed.size + topics > maxTopics) {
+    const { maxTopics, maxPartitions } = this.#options.limits;
+    // Those that exist already count once.
+    const creating = [...this.#creating].filter(([name]) => !this.#topics.has(name));
+    const used =
+      this.#partitionCount +
+      this.#addingPartitions +
+      creating.reduce((sum, [, { partitions: count }]) => sum + count, 0);
+    if (topics > 0 && this.#topics.size + creating.length + topics > maxTopics) {
       throw new SluiceError(
         'OVERLOADED',
         `there are ${maxTopics} topics, which is the most allowed (topics.maxTopics)`,
@@ -320,19 +370,14 @@ export class TopicDirectory {
   }
 
   #armSweep(): void {
-    this.#sweepTimer = this.#opener.clock.setTimer(SWEEP_MS, () => {
-      for (const topic of this.#topics.values()) {
-        for (const partition of topic.partitions) partition.sweep();
-        // Partitions that could not be added are tried again.
-        const missing = topic.definition.partitions > topic.partitions.length;
-        if (missing && topic.changes === 0) this.#startGrowing(topic);
-      }
-      for (const definition of this.failed.due()) this.#ensureOpen(definition).catch(() => undefined);
+    this.#sweepTimer = this.#options.clock.setTimer(SWEEP_MS, () => {
+      for (const topic of this.#topics.values()) for (const copy of topic.copies) copy.sweep();
+      this.#options.listener.sweep();
       this.#armSweep();
     });
   }
 }
 
-async function closeAll(partitions: readonly Partition[]): Promise<void> {
-  await Promise.allSettled(partitions.map(async (partition) => partition.close()));
+function deleted(name: string): SluiceError {
+  return new SluiceError('TOPIC_NOT_FOUND', `topic ${name} was deleted`);
 }

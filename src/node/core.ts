@@ -1,7 +1,5 @@
 import { join } from 'node:path';
 import { Broker } from '../broker/broker.ts';
-import { DiskLogs } from '../broker/disk-logs.ts';
-import { memoryAndDiskLogs, memoryLogs } from '../broker/log-factory.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Coordinator } from '../coordination/coordinator.ts';
 import { NativeGateway } from '../gateway/quic/gateway.ts';
@@ -12,6 +10,8 @@ import type { DiskShared } from '../log/disk/disk-shared.ts';
 import { createDiskShared } from '../log/disk/disk-shared.ts';
 import { nodeFileSystem } from '../log/disk/node-file-system.ts';
 import { MemoryBudget } from '../log/memory-budget.ts';
+import { DiskLogs } from '../replicas/disk-logs.ts';
+import { memoryAndDiskReplicaLogs, memoryReplicaLogs } from '../replicas/replica-logs.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Listener } from '../transport/transport.ts';
 import { createAuthenticator, createAuthorizer } from './access.ts';
@@ -81,10 +81,15 @@ export async function buildCore(
       random,
       authorizer: createAuthorizer(settings, security),
       authenticator: createAuthenticator(settings, coordinator.tokens, clock),
-      logs: memoryAndDiskLogs(memoryLogs(clock, new MemoryBudget(memoryLogBytes(settings))), diskLogs),
+      logs: memoryAndDiskReplicaLogs(
+        memoryReplicaLogs(clock, new MemoryBudget(memoryLogBytes(settings))),
+        diskLogs,
+      ),
       topics: topicDefaults(settings),
       inflatedMaxBytes: settings.limits.inflatedMaxBytes,
       observer: topicObserver(log),
+      client: peers?.client,
+      others: peers?.client,
       control: health && createClusterControl(coordinator.cluster, log),
     }),
   );

@@ -1,5 +1,5 @@
-import type { DiskObserver } from '../broker/disk-logs.ts';
-import type { TopicObserver } from '../broker/topic-directory.ts';
+import type { TopicObserver } from '../broker/failed-topics.ts';
+import type { DiskObserver } from '../replicas/disk-logs.ts';
 import type { Logger } from '../telemetry/logger.ts';
 
 /** Writes into the log what happens to topics on disk: what was found, what is wrong, and that it is well again. */

@@ -26,7 +26,7 @@ const IDLE: ReadResult = { kind: 'idle' };
 export class LogReader implements PartitionReader, Waiter {
   onReadable: (() => void) | undefined = undefined;
   gapRecords = 0;
-  readonly #source: ReaderSource;
+  #source: ReaderSource;
   readonly #keep: KeyPredicate | undefined;
   #scan: KeyScan | undefined;
   #nextOffset: number;
@@ -34,6 +34,8 @@ export class LogReader implements PartitionReader, Waiter {
   #skippedBytes = 0;
   /** Since the read began that is under way, what was there has become something else. */
   #isOvertaken = false;
+  /** Its copy is going, and there is no other yet. */
+  #isSuspended = false;
   #scanTimer: Timer | undefined;
   #ended: ReadResult | undefined;
 
@@ -89,7 +91,7 @@ export class LogReader implements PartitionReader, Waiter {
   lag(): Lag {
     const { log, highWatermark } = this.#source;
     const from = Math.max(this.#nextOffset, log.logStart);
-    if (this.#ended || from >= highWatermark) return { records: 0, bytes: 0, ms: 0 };
+    if (this.#ended || this.#isSuspended || from >= highWatermark) return { records: 0, bytes: 0, ms: 0 };
     return {
       records: highWatermark - this.#nextOffset,
       // Old batches on disk are a guess.
@@ -100,6 +102,34 @@ export class LogReader implements PartitionReader, Waiter {
 
   close(): void {
     this.#end(undefined);
+  }
+
+  /** Whether it belongs to no copy now. */
+  get isSuspended(): boolean {
+    return this.#isSuspended;
+  }
+
+  /** Ends it for who reads, who is told. */
+  end(): void {
+    if (this.#ended) return;
+    this.#end(undefined);
+    this.onReadable?.();
+  }
+
+  /** Finds nothing from now on, until it goes on in another copy: this one is going. */
+  suspend(): void {
+    if (this.#ended) return;
+    this.#source.forget(this);
+    this.#isOvertaken = true;
+    this.#isSuspended = true;
+  }
+
+  /** Goes on in another copy of the partition, at the same offset: called by the copy. What is being read in the old one is read again. */
+  moveTo(source: ReaderSource): void {
+    if (!this.#isSuspended) this.suspend();
+    this.#source = source;
+    this.#isSuspended = false;
+    this.wake();
   }
 
   /** Called by the partition once after it was told to wait. */
@@ -118,9 +148,11 @@ export class LogReader implements PartitionReader, Waiter {
   /** What can be said without looking at batches: the end, a gap, nothing new. */
   #withoutLog(): ReadResult | undefined {
     if (this.#ended) return this.#ended;
+    if (this.#isSuspended) return IDLE;
     if (this.#source.closed) return this.#end(undefined);
     if (this.#scan) {
-      if (!this.#scan.done) return undefined;
+      // A copy that it was moved to may not have come so far.
+      if (!this.#scan.done) return this.#source.highWatermark < this.#scan.end ? this.#wait() : undefined;
       this.#skipUnwanted(this.#scan);
     }
     const from = this.#nextOffset;
@@ -131,7 +163,10 @@ export class LogReader implements PartitionReader, Waiter {
       this.#source.counters.gapRecords += to - from;
       return { kind: 'gap', from, to, reason: this.#source.deletedTo === to ? DELETED : RETENTION };
     }
-    if (from < this.#source.highWatermark) return undefined;
+    return from < this.#source.highWatermark ? undefined : this.#wait();
+  }
+
+  #wait(): ReadResult {
     this.#source.wait(this);
     return IDLE;
   }

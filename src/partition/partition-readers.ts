@@ -4,7 +4,7 @@ import { batchBaseOffset } from '../wire/record-batch.ts';
 import { RecordBatch } from '../wire/record-batch-decoder.ts';
 import { KeyScan } from './key-scan.ts';
 import { LogReader } from './log-reader.ts';
-import type { PartitionReader, Start } from './reader.ts';
+import type { Start } from './reader.ts';
 import type { KeyPredicate, ReaderSource, Waiter } from './reader-source.ts';
 
 /** The cursors of one partition, and which of them wait. */
@@ -27,11 +27,23 @@ export class PartitionReaders {
   }
 
   /** @throws OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT; TOPIC_NOT_FOUND when the partition has closed meanwhile */
-  open(start: Start, keep: KeyPredicate | undefined): PartitionReader | Promise<PartitionReader> {
+  open(start: Start, keep: KeyPredicate | undefined): LogReader | Promise<LogReader> {
     const offset = this.offsetAt(start);
     return typeof offset === 'number'
       ? this.#openAt(offset, start, keep)
       : offset.then((found) => this.#openAt(found, start, keep));
+  }
+
+  /** Opens one at an offset that another copy has named: it may be one that this copy has not reached. @throws TOPIC_NOT_FOUND after close */
+  openAt(offset: number, keep: KeyPredicate | undefined): LogReader {
+    return this.#openAt(offset, { at: 'offset', offset }, keep);
+  }
+
+  /** Takes over a reader from another copy. @throws TOPIC_NOT_FOUND after close */
+  adopt(reader: LogReader): void {
+    this.#checkOpen();
+    reader.moveTo(this.#source);
+    this.#open.add(reader);
   }
 
   /** @throws OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT */
@@ -79,9 +91,9 @@ export class PartitionReaders {
     this.#open.clear();
   }
 
-  #openAt(offset: number, start: Start, keep: KeyPredicate | undefined): PartitionReader {
+  #openAt(offset: number, start: Start, keep: KeyPredicate | undefined): LogReader {
     const source = this.#source;
-    if (source.closed) throw new SluiceError('TOPIC_NOT_FOUND', `topic ${source.topic} was deleted`);
+    this.#checkOpen();
     const scan =
       start.at === 'last-per-key'
         ? new KeyScan(offset, source.highWatermark, keep, this.#scanBudget)
@@ -89,6 +101,11 @@ export class PartitionReaders {
     const reader = new LogReader(source, offset, keep, scan);
     this.#open.add(reader);
     return reader;
+  }
+
+  #checkOpen(): void {
+    const { closed, topic } = this.#source;
+    if (closed) throw new SluiceError('TOPIC_NOT_FOUND', `topic ${topic} was deleted`);
   }
 
   #checkOffset(offset: number): number {

@@ -6,7 +6,7 @@ import type { PartitionLog } from '../log/partition-log.ts';
 import type { AckCallback, Acks } from './acknowledgements.ts';
 import { Acknowledgements } from './acknowledgements.ts';
 import { BatchIntake } from './batch-intake.ts';
-import type { LeadershipStart } from './leadership.ts';
+import type { FollowerLag, LeadershipStart } from './leadership.ts';
 import type { OffsetReserve } from './offset-reserve.ts';
 import type {
   AppendOutcome,
@@ -16,8 +16,9 @@ import type {
   PartitionSettings,
   PartitionWatcher,
 } from './partition-parts.ts';
+import type { LogReader } from './log-reader.ts';
 import { PartitionReaders } from './partition-readers.ts';
-import type { PartitionReader, Start } from './reader.ts';
+import type { Start } from './reader.ts';
 import type { KeyPredicate, PartitionCounters, ReaderSource, Waiter } from './reader-source.ts';
 import { Replica } from './replica.ts';
 
@@ -90,6 +91,11 @@ export class Partition implements ReaderSource {
   /** Node ids of the in-sync replicas, as far as is known here. */
   get isr(): readonly string[] {
     return this.#replica.isr;
+  }
+
+  /** Leader: how far each of the other replicas is behind; empty in another role. */
+  get followers(): readonly FollowerLag[] {
+    return this.#replica.leadership?.followers ?? [];
   }
 
   get logStart(): number {
@@ -257,8 +263,21 @@ export class Partition implements ReaderSource {
    * @returns a promise only where the log is on disk and has to be searched
    * @throws OFFSET_OUT_OF_RANGE when the start is above the log end; INVALID_ARGUMENT; TOPIC_NOT_FOUND after close
    */
-  openReader(start: Start, keep?: KeyPredicate): PartitionReader | Promise<PartitionReader> {
+  openReader(start: Start, keep?: KeyPredicate): LogReader | Promise<LogReader> {
     return this.#readers.open(start, keep);
+  }
+
+  /**
+   * Opens a cursor at an offset that is the partition's, whether or not this copy has come so far; until then there is nothing to read.
+   * @throws TOPIC_NOT_FOUND after close
+   */
+  openReaderAt(offset: number, keep?: KeyPredicate): LogReader {
+    return this.#readers.openAt(offset, keep);
+  }
+
+  /** Takes over a cursor from another copy of the partition: it goes on at its offset, and its owner notices nothing. @throws TOPIC_NOT_FOUND after close */
+  adopt(reader: LogReader): void {
+    this.#readers.adopt(reader);
   }
 
   /**
@@ -303,10 +322,10 @@ export class Partition implements ReaderSource {
     if (settings.minInsync !== undefined) this.#replica.leadership?.configure(settings.minInsync);
   }
 
-  /** Drops what has become too old, in the log and of producers. Called now and then. */
+  /** Drops what has become too old, of producers and, as leader, in the log, whose start followers take over. Called now and then. */
   sweep(): void {
     const { logStart } = this.log;
-    this.log.enforceRetention();
+    if (this.role === 'leader') this.log.enforceRetention();
     this.#intake.expireProducers();
     if (this.log.logStart !== logStart) this.#news();
   }

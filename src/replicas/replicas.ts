@@ -96,6 +96,11 @@ export class Replicas {
     return open.sort((a, b) => a.partition - b.partition);
   }
 
+  /** Why a partition is not what it should be here; undefined when it is, or is not to be here. */
+  failure(topicId: string, partition: number): SluiceError | undefined {
+    return this.#topics.get(topicId)?.replicas.get(partition)?.failure;
+  }
+
   /** Why partitions of a topic are not what they should be here; empty when they are. */
   failures(topicId: string): readonly SluiceError[] {
     return this.#replicasOf(topicId).flatMap(({ failure }) => failure ?? []);

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DiskLogs } from '../../src/broker/disk-logs.ts';
-import { memoryAndDiskLogs, memoryLogs } from '../../src/broker/log-factory.ts';
 import { createDiskShared } from '../../src/log/disk/disk-shared.ts';
 import { MemoryBudget } from '../../src/log/memory-budget.ts';
 import type { PartitionReader } from '../../src/partition/reader.ts';
+import { DiskLogs } from '../../src/replicas/disk-logs.ts';
+import { memoryAndDiskReplicaLogs, memoryReplicaLogs } from '../../src/replicas/replica-logs.ts';
 import { batchOf, textOf } from '../support/batch.ts';
 import { FakeDisk } from '../support/fake-disk.ts';
 import { turns } from '../support/turns.ts';
@@ -35,7 +35,7 @@ const logs: MakeLogs = async ({ clock, coordinator }) => {
     shared: createDiskShared(disk),
     observer,
   });
-  return memoryAndDiskLogs(memoryLogs(clock, new MemoryBudget(Infinity)), diskLogs);
+  return memoryAndDiskReplicaLogs(memoryReplicaLogs(clock, new MemoryBudget(Infinity)), diskLogs);
 };
 
 async function read(topic: string): Promise<string[]> {
@@ -108,7 +108,7 @@ describe('a topic on disk', () => {
     await turns(50);
     // Nothing on the disk says that it was deleted, so its folder is put aside.
     expect(disk.names('/data/topics')).toEqual([expect.stringMatching(/\.unknown$/), 'cluster']);
-    expect(test.broker.listTopics(ALICE, { internal: true })).toEqual([]);
+    expect(await test.broker.listTopics(ALICE, { internal: true })).toEqual([]);
   });
 
   it('begins anew when it is deleted and created again', async () => {
@@ -154,7 +154,9 @@ describe('a topic on disk', () => {
     });
     release();
     await creating;
-    await expect.poll(() => test.broker.describeTopic(ALICE, 'orders').partitions.length).toBe(2);
+    await expect
+      .poll(async () => (await test.broker.describeTopic(ALICE, 'orders')).partitions.length)
+      .toBe(2);
     const large = batchOf([{ value: 'x'.repeat(2000) }]);
     await expect(test.publish('orders', large, 0)).rejects.toThrow(coded('BATCH_TOO_LARGE'));
   });
@@ -163,7 +165,7 @@ describe('a topic on disk', () => {
     await test.broker.createTopic(ALICE, { name: 'orders', ...DISK });
     const mend = disk.fail({ kinds: ['write'], code: 'ENOSPC' });
     await expect(test.publish('orders', batchOf(1))).rejects.toThrow(coded('STORAGE_FULL'));
-    const [partition] = test.broker.describeTopic(ALICE, 'orders').partitions;
+    const [partition] = (await test.broker.describeTopic(ALICE, 'orders')).partitions;
     expect(partition!.error?.code).toBe('STORAGE_FULL');
     mend();
     for (let attempt = 0; attempt < 5; attempt++) {
@@ -175,8 +177,11 @@ describe('a topic on disk', () => {
 });
 
 describe('a topic that cannot be opened', () => {
-  /** Starts a node with two topics, of which it cannot read one. */
-  async function startBroken(): Promise<() => void> {
+  /**
+   * Starts a node with two topics, of which it cannot read one.
+   * @param partitions those that it cannot read, a regular expression
+   */
+  async function startBroken(partitions = '[01]'): Promise<() => void> {
     await test.broker.createTopic(ALICE, { name: 'good', ...DISK });
     await test.publish('good', batchOf(1));
     await test.broker.createTopic(ALICE, { name: 'bad', partitions: 2, ...DISK });
@@ -184,7 +189,7 @@ describe('a topic that cannot be opened', () => {
     await test.crash();
     disk = disk.kill();
     const { id } = test.coordinator.topic('bad')!;
-    const mend = disk.fail({ kinds: ['list'], path: new RegExp(`${id}/1`), code: 'EIO' });
+    const mend = disk.fail({ kinds: ['list'], path: new RegExp(`${id}/${partitions}`), code: 'EIO' });
     await test.start();
     return mend;
   }
@@ -197,14 +202,47 @@ describe('a topic that cannot be opened', () => {
   it('is refused with the reason', async () => {
     await startBroken();
     await expect(test.publish('bad', batchOf(1))).rejects.toThrow(coded('STORAGE_FAILED'));
-    expect(test.broker.describeTopic(ALICE, 'bad')).toMatchObject({
+    expect(await test.broker.describeTopic(ALICE, 'bad')).toMatchObject({
       partitions: [],
       error: { code: 'STORAGE_FAILED' },
     });
-    expect(test.broker.listTopics(ALICE, { internal: false }).map(({ name }) => name)).toEqual([
+    expect((await test.broker.listTopics(ALICE, { internal: false })).map(({ name }) => name)).toEqual([
       'bad',
       'good',
     ]);
+  });
+
+  it('is used as far as it can be, when that is so of some partitions only', async () => {
+    await startBroken('1');
+    expect((await test.publish('bad', batchOf(1), 0)).baseOffset).toBe(0);
+    await expect(test.publish('bad', batchOf(1), 1)).rejects.toThrow(coded('STORAGE_FAILED'));
+    const { error, partitions } = await test.broker.describeTopic(ALICE, 'bad');
+    expect([error, ...partitions.map((one) => one.error?.code)]).toEqual([
+      undefined,
+      undefined,
+      'STORAGE_FAILED',
+    ]);
+    expect(test.told).toEqual(['bad failed STORAGE_FAILED']);
+    expect(test.broker.snapshot()).toMatchObject({ failedTopics: 1, partitions: 2 });
+  });
+
+  it('is read from the partition that could not be opened once it can', async () => {
+    const mend = await startBroken('1');
+    const { readers } = await test.subscribe('bad', { start: { at: 'earliest' } });
+    expect(readers.map(({ partition }) => partition)).toEqual([0]);
+    mend();
+    test.clock.advance(1000);
+    await expect.poll(() => readers.map(({ partition }) => partition)).toEqual([0, 1]);
+    expect(await readAll(readers[1]!)).toEqual(['0 null=kept']);
+  });
+
+  it('keeps a key on its partition when that cannot be opened', async () => {
+    await startBroken('1');
+    const outcomes = await Promise.allSettled(
+      Array.from({ length: 8 }, (_, n) => test.publish('bad', batchOf([{ key: `k${n}` }]))),
+    );
+    const kinds = new Set(outcomes.map(({ status }) => status));
+    expect(kinds).toEqual(new Set(['fulfilled', 'rejected']));
   });
 
   it('keeps no file open', async () => {
@@ -285,7 +323,9 @@ describe('a topic that cannot be opened', () => {
     );
     mend();
     test.clock.advance(1000);
-    await expect.poll(() => test.broker.describeTopic(ALICE, 'orders').partitions.length).toBe(3);
+    const faults = async (): Promise<unknown[]> =>
+      (await test.broker.describeTopic(ALICE, 'orders')).partitions.map(({ error }) => error);
+    await expect.poll(faults).toEqual([undefined, undefined, undefined]);
   });
 });
 
@@ -308,7 +348,9 @@ describe('deleting records', () => {
     await test.publish('orders', batchOf(10), 0);
     await test.publish('orders', batchOf(5), 1);
     await test.broker.deleteRecords(ALICE, 'orders', [], { at: 'latest' });
-    const starts = test.broker.describeTopic(ALICE, 'orders').partitions.map(({ logStart }) => logStart);
+    const starts = (await test.broker.describeTopic(ALICE, 'orders')).partitions.map(
+      ({ logStart }) => logStart,
+    );
     expect(starts).toEqual([10, 5]);
   });
 
@@ -349,7 +391,7 @@ describe('deleting records', () => {
     );
     release();
     await publishing;
-    expect(test.broker.describeTopic(ALICE, 'orders').partitions[0]!.logStart).toBe(0);
+    expect((await test.broker.describeTopic(ALICE, 'orders')).partitions[0]!.logStart).toBe(0);
   });
 
   it('deletes nowhere when one partition does not go so far', async () => {
@@ -359,6 +401,6 @@ describe('deleting records', () => {
     await expect(test.broker.deleteRecords(ALICE, 'orders', [], before)).rejects.toThrow(
       coded('OFFSET_OUT_OF_RANGE'),
     );
-    expect(test.broker.describeTopic(ALICE, 'orders').partitions[0]!.logStart).toBe(0);
+    expect((await test.broker.describeTopic(ALICE, 'orders')).partitions[0]!.logStart).toBe(0);
   });
 });

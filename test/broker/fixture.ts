@@ -3,8 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Broker } from '../../src/broker/broker.ts';
 import type { BrokerOptions, PublishOutcome, SubscribeOptions } from '../../src/broker/broker.ts';
-import type { LogFactory } from '../../src/broker/log-factory.ts';
-import { memoryLogs } from '../../src/broker/log-factory.ts';
 import type { Authorizer, SubscriberInfo } from '../../src/broker/ports.ts';
 import type { TopicDefaults } from '../../src/broker/views.ts';
 import { EmbeddedCoordinator } from '../../src/coordination/embedded.ts';
@@ -12,6 +10,8 @@ import { SluiceError } from '../../src/kernel/errors.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import { MemoryBudget } from '../../src/log/memory-budget.ts';
 import type { PartitionReader } from '../../src/partition/reader.ts';
+import type { ReplicaLogs } from '../../src/replicas/replica-logs.ts';
+import { memoryReplicaLogs } from '../../src/replicas/replica-logs.ts';
 import type { Principal } from '../../src/security/principal.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 
@@ -32,7 +32,7 @@ export const SUBSCRIBER: SubscriberInfo = {
 export type MakeLogs = (node: {
   readonly clock: FakeClock;
   readonly coordinator: EmbeddedCoordinator;
-}) => LogFactory | Promise<LogFactory>;
+}) => ReplicaLogs | Promise<ReplicaLogs>;
 
 /** A broker on a data directory of its own, with a clock that stands still. */
 export class TestBroker implements AsyncDisposable {
@@ -61,7 +61,7 @@ export class TestBroker implements AsyncDisposable {
   static async open(
     topics: Partial<TopicDefaults> = {},
     authorizer: Authorizer = { allows: () => true },
-    makeLogs: MakeLogs = ({ clock }) => memoryLogs(clock, new MemoryBudget(Infinity)),
+    makeLogs: MakeLogs = ({ clock }) => memoryReplicaLogs(clock, new MemoryBudget(Infinity)),
   ): Promise<TestBroker> {
     const dataDir = await mkdtemp(join(tmpdir(), 'sluice-broker-'));
     const test = new TestBroker(dataDir, topics, authorizer, makeLogs);

@@ -2,7 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Broker } from '../../src/broker/broker.ts';
-import { memoryLogs } from '../../src/broker/log-factory.ts';
 import type { Client } from '../../src/client/client.ts';
 import { connectWith } from '../../src/client/connect.ts';
 import type { ConnectOptions } from '../../src/client/connect-options.ts';
@@ -11,6 +10,7 @@ import type { TopicSettings } from '../../src/coordination/coordinator.ts';
 import { NativeGateway } from '../../src/gateway/quic/gateway.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import { MemoryBudget } from '../../src/log/memory-budget.ts';
+import { memoryReplicaLogs } from '../../src/replicas/replica-logs.ts';
 import { ANONYMOUS } from '../../src/security/principal.ts';
 import { silentLogger } from '../../src/telemetry/logger.ts';
 import { DEFAULT_LIMITS } from '../../src/transport/limits.ts';
@@ -99,7 +99,7 @@ export class BrokerStage implements AsyncDisposable {
       random: systemRandom,
       authorizer: { allows: () => true },
       authenticator: { authenticate: () => ANONYMOUS, isStillValid: () => true },
-      logs: memoryLogs(clock, new MemoryBudget(512 * MiB)),
+      logs: memoryReplicaLogs(clock, new MemoryBudget(512 * MiB)),
       topics: {
         autoCreate: true,
         partitions,

@@ -197,7 +197,7 @@ describe('control stream', () => {
     broker.listTopics = () => {
       answered += 1;
       clock.advance(1);
-      return [];
+      return Promise.resolve([]);
     };
     for (let i = 0; i < 1000; i += 1) client.ask({ case: 'listTopics', value: {} });
     await new Promise((resolve) => setImmediate(resolve));

@@ -2,8 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Broker } from '../../../src/broker/broker.ts';
-import type { LogFactory } from '../../../src/broker/log-factory.ts';
-import { memoryLogs } from '../../../src/broker/log-factory.ts';
 import type { Principal } from '../../../src/broker/ports.ts';
 import { EmbeddedCoordinator } from '../../../src/coordination/embedded.ts';
 import type { TopicSettings } from '../../../src/coordination/coordinator.ts';
@@ -13,6 +11,8 @@ import { SluiceError } from '../../../src/kernel/errors.ts';
 import { systemRandom } from '../../../src/kernel/random.ts';
 import { MemoryBudget } from '../../../src/log/memory-budget.ts';
 import type { PartitionLog } from '../../../src/log/partition-log.ts';
+import type { ReplicaLogs } from '../../../src/replicas/replica-logs.ts';
+import { memoryReplicaLogs } from '../../../src/replicas/replica-logs.ts';
 import { ANONYMOUS } from '../../../src/security/principal.ts';
 import type { Logger } from '../../../src/telemetry/logger.ts';
 import { silentLogger } from '../../../src/telemetry/logger.ts';
@@ -120,10 +120,13 @@ export class GatewayStage implements AsyncDisposable {
     await rm(this.#dataDir, { recursive: true });
   }
 
-  #logs(): LogFactory {
-    const memory = memoryLogs(this.clock, new MemoryBudget(512 * MiB));
+  #logs(): ReplicaLogs {
+    const memory = memoryReplicaLogs(this.clock, new MemoryBudget(512 * MiB));
     if (!this.#options.lateReads) return memory;
-    const open: LogFactory['open'] = async (...parameters) => lateLog(await memory.open(...parameters));
+    const open: ReplicaLogs['open'] = async (...parameters) => {
+      const { log, isIntact } = await memory.open(...parameters);
+      return { log: lateLog(log), isIntact };
+    };
     return { ...memory, open };
   }
 

@@ -163,7 +163,7 @@ describe('subscription', () => {
     await produce(client.bidi(), 'a', batchOf(['x']));
     expect(await receive(wanted.channel, 1)).toEqual(['x']);
     expect(stage.gateway.gauges().deliveryStreams).toBe(1);
-    expect(stage.broker.describeTopic(ANONYMOUS, 'a').partitions[0]!.subscribers).toBe(1);
+    expect((await stage.broker.describeTopic(ANONYMOUS, 'a')).partitions[0]!.subscribers).toBe(1);
   });
 
   it('lets go of everything when the connection is gone', async () => {

@@ -42,12 +42,13 @@ export const topicHandlers: RequestHandlers<
     await session.context.broker.deleteTopic(session.requirePrincipal(), name);
     return {};
   },
-  listTopics(session, { internal }) {
-    const topics = session.context.broker.listTopics(session.requireIdentity(), { internal });
+  async listTopics(session, { internal }) {
+    const topics = await session.context.broker.listTopics(session.requireIdentity(), { internal });
     return { topics: topics.map(topicToWire) };
   },
-  describeTopic(session, { name }) {
-    return { topic: topicToWire(session.context.broker.describeTopic(session.requireIdentity(), name)) };
+  async describeTopic(session, { name }) {
+    const topic = await session.context.broker.describeTopic(session.requireIdentity(), name);
+    return { topic: topicToWire(topic) };
   },
   async listOffsets(session, { topic, partitions, at }) {
     const start = startFromWire(at);

@@ -1,0 +1,193 @@
+import { SluiceError, asSluiceError } from '../kernel/errors.ts';
+import type { LogReader } from '../partition/log-reader.ts';
+import type { Partition } from '../partition/partition.ts';
+import type { Place } from '../partition/place-table.ts';
+import type { Start } from '../partition/reader.ts';
+import type { KeyPredicate } from '../partition/reader-source.ts';
+import type { Answer, LeaderQuestions, TopicPartition } from './leader-questions.ts';
+import type { Copies } from './ports.ts';
+
+/** What reading what others lead takes. */
+export interface DistantParts {
+  readonly questions: LeaderQuestions;
+  /** Where this node has no copy; undefined: what it has none of cannot be read here. */
+  readonly copies: Copies | undefined;
+}
+
+/** A partition that is to be read. */
+export interface Wanted extends TopicPartition {
+  readonly at: Start;
+}
+
+/** What is done where a start is none: the subscription is refused, or begins with what there is. */
+export type IfOutOfRange = 'refuse' | 'earliest';
+
+const EARLIEST: Start = { at: 'earliest' };
+
+/**
+ * How one subscription reads partitions that this node does not lead: from its own copy, else from one that is kept for readers only.
+ *
+ * Where they begin is for the leader to say, because a copy may be behind. What cannot be read now, or whose leader cannot be asked, is kept to be
+ * tried again.
+ */
+export class DistantReaders {
+  readonly #parts: DistantParts;
+  readonly #keep: KeyPredicate | undefined;
+  /** Those whose reader reads a copy that was opened for it. */
+  readonly #observed = new Map<string, TopicPartition>();
+  readonly #unread = new Map<string, Wanted>();
+
+  /** @param keep which records are wanted; undefined: all */
+  constructor(parts: DistantParts, keep: KeyPredicate | undefined) {
+    this.#parts = parts;
+    this.#keep = keep;
+  }
+
+  /**
+   * Opens readers; they are handed over in the turn in which they are opened.
+   * @throws OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT where that is to be refused; TOPIC_NOT_FOUND when a topic was deleted meanwhile
+   */
+  async open(
+    wanted: readonly Wanted[],
+    ifOutOfRange: IfOutOfRange,
+    take: (reader: LogReader) => void,
+  ): Promise<void> {
+    for (const one of wanted) this.#unread.delete(keyOf(one));
+    const answers = await this.#ask(wanted);
+    for (const [nth, one] of wanted.entries()) {
+      if (one.topic.isDeleted)
+        throw new SluiceError('TOPIC_NOT_FOUND', `topic ${one.topic.name} was deleted`);
+      const reader = this.#open(one, answers[nth], ifOutOfRange);
+      if (reader) take(reader);
+      else if (!this.#unread.has(keyOf(one))) this.#unread.set(keyOf(one), one);
+    }
+  }
+
+  /** Partitions that have no reader yet and may get one now. */
+  openable(): readonly Wanted[] {
+    return [...this.#unread.values()].filter(
+      ({ topic, index }) => topic.copy(index) ?? (this.#parts.copies && topic.isElsewhere(index)),
+    );
+  }
+
+  /** Where a partition without a reader begins. */
+  unread(place: TopicPartition): Start | undefined {
+    return this.#unread.get(keyOf(place))?.at;
+  }
+
+  /** Those that are read from copies that were opened for it. */
+  observed(): readonly TopicPartition[] {
+    return [...this.#observed.values()];
+  }
+
+  isObserved(place: Place): boolean {
+    return this.#observed.has(`${place.topic}/${place.partition}`);
+  }
+
+  /** Lets a reader that has no copy go on in one that is opened for it, where that can be done. */
+  observe(reader: LogReader, place: TopicPartition): void {
+    this.#observe(place)?.adopt(reader);
+  }
+
+  /** A copy that was opened for a reader is not needed any more. */
+  release(place: Place): void {
+    const key = `${place.topic}/${place.partition}`;
+    const observed = this.#observed.get(key);
+    if (!observed) return;
+    this.#observed.delete(key);
+    this.#parts.copies?.release(observed.topic.definition, observed.index);
+  }
+
+  /** There is nothing of a partition any more. */
+  forget(place: Place): void {
+    this.#unread.delete(`${place.topic}/${place.partition}`);
+    this.release(place);
+  }
+
+  close(): void {
+    for (const { topic, index } of this.#observed.values()) {
+      this.#parts.copies?.release(topic.definition, index);
+    }
+    this.#observed.clear();
+    this.#unread.clear();
+  }
+
+  /** One answer for each; undefined where nobody needs to be asked. */
+  async #ask(wanted: readonly Wanted[]): Promise<(Answer<number> | undefined)[]> {
+    const groups = new Map<string, { readonly at: Start; readonly slots: number[] }>();
+    for (const [slot, one] of wanted.entries()) {
+      const at = questionOf(one);
+      if (!at) continue;
+      const key = JSON.stringify(at);
+      const group = groups.get(key) ?? { at, slots: [] };
+      groups.set(key, group);
+      group.slots.push(slot);
+    }
+    const answers: (Answer<number> | undefined)[] = wanted.map(() => undefined);
+    const asking = [...groups.values()].map(async ({ at, slots }) => {
+      const found = await this.#parts.questions.offsets(
+        slots.map((slot) => wanted[slot]!),
+        at,
+      );
+      for (const [nth, slot] of slots.entries()) answers[slot] = found[nth];
+    });
+    await Promise.all(asking);
+    return answers;
+  }
+
+  #open(one: Wanted, answer: Answer<number> | undefined, ifOutOfRange: IfOutOfRange): LogReader | undefined {
+    if (typeof answer === 'number') return this.#openAt(one, answer);
+    const isRefused = answer?.code === 'OFFSET_OUT_OF_RANGE' || answer?.code === 'INVALID_ARGUMENT';
+    if (isRefused && ifOutOfRange === 'refuse') throw answer;
+    return this.#openHere(isRefused ? { ...one, at: EARLIEST } : one);
+  }
+
+  #openAt(one: Wanted, offset: number): LogReader | undefined {
+    const copy = one.topic.copy(one.index) ?? this.#observe(one);
+    if (copy) return copy.openReaderAt(offset, this.#keep);
+    this.#unread.set(keyOf(one), { ...one, at: { at: 'offset', offset } });
+    return undefined;
+  }
+
+  /** As far as the own copy can tell where to begin. */
+  #openHere({ topic, index, at }: Wanted): LogReader | undefined {
+    const copy = topic.copy(index);
+    if (!copy) return undefined;
+    if (at.at === 'offset') return copy.openReaderAt(at.offset, this.#keep);
+    const reader = copy.openReader(at, this.#keep);
+    if (!(reader instanceof Promise)) return reader;
+    // Its log would have to be searched: the leader knows better, when it can be asked.
+    reader.then(
+      (late) => late.close(),
+      () => undefined,
+    );
+    return undefined;
+  }
+
+  #observe(place: TopicPartition): Partition | undefined {
+    const { topic, index } = place;
+    const { copies } = this.#parts;
+    if (!copies || topic.isDeleted || !topic.isElsewhere(index)) return undefined;
+    try {
+      const copy = copies.open(topic.definition, index);
+      this.#observed.set(keyOf(place), { topic, index });
+      return copy;
+    } catch (error) {
+      if (asSluiceError(error).code === 'INTERNAL') throw error;
+      return undefined;
+    }
+  }
+}
+
+/** What the leader is asked before a partition is read; undefined: nothing. */
+function questionOf({ topic, index, at }: Wanted): Start | undefined {
+  const copy = topic.copy(index);
+  if (at.at === 'offset') return copy && at.offset <= copy.highWatermark ? undefined : at;
+  if (at.at !== 'last-per-key') return at;
+  // A copy that is kept for readers has not got all keys: they get all that there is.
+  return copy ? undefined : EARLIEST;
+}
+
+function keyOf({ topic, index }: TopicPartition): string {
+  return `${topic.name}/${index}`;
+}
