@@ -75,7 +75,7 @@ export class PeerLink {
       },
       onReady: () => {
         ready = true;
-        log.info('peer.connected', { node: nodeId, address });
+        log.info('peer.connected', { peer: nodeId, address });
       },
       onEnd: (error) => this.#ended(error, ready),
     });
@@ -86,7 +86,7 @@ export class PeerLink {
     const { clock, log } = this.#context;
     if (wasReady) this.#backoff.reset();
     if (wasReady || this.#lastError?.message !== error.message) {
-      log.warn(wasReady ? 'peer.disconnected' : 'peer.connect_failed', { node: this.nodeId, error });
+      log.warn(wasReady ? 'peer.disconnected' : 'peer.connect_failed', { peer: this.nodeId, error });
     }
     this.#lastError = error;
     this.#connection = undefined;
