@@ -20,10 +20,12 @@ import { createClusterControl } from './cluster-control.ts';
 import type { ClusterHealth } from './cluster-health.ts';
 import { openCoordination } from './coordination.ts';
 import { diskLimits, gatewayLimits, memoryLogBytes, topicDefaults } from './derived-limits.ts';
+import { LimitedLog } from './limited-log.ts';
 import type { Self } from './members.ts';
 import { clientNodes } from './members.ts';
 import { nodeUrls } from './node-urls.ts';
 import { Peers } from './peers.ts';
+import { replicaObserver } from './replica-log.ts';
 import { diskObserver, topicObserver } from './storage-log.ts';
 import { software } from './version.ts';
 
@@ -88,6 +90,7 @@ export async function buildCore(
       topics: topicDefaults(settings),
       inflatedMaxBytes: settings.limits.inflatedMaxBytes,
       observer: topicObserver(log),
+      replicaObserver: health && replicaObserver(new LimitedLog(log, clock)),
       client: peers?.client,
       others: peers?.client,
       control: health && createClusterControl(coordinator.cluster, log),

@@ -6,13 +6,14 @@ import { systemRandom } from '../kernel/random.ts';
 import { systemClock } from '../kernel/system-clock.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { createMetrics } from '../telemetry/metrics.ts';
+import { joinCluster } from './cluster-member.ts';
 import type { Core, CorePorts } from './core.ts';
 import { buildCore } from './core.ts';
 import { checkExposure } from './exposure.ts';
 import { openListeners } from './listeners.ts';
 import { alternativesTo, handOver } from './members.ts';
-import { registerNodeMetrics } from './node-metrics.ts';
-import { withoutReplicas } from './peer-services.ts';
+import type { ClusterSources } from './metrics/node-metrics.ts';
+import { registerNodeMetrics } from './metrics/node-metrics.ts';
 import { packageVersion, software } from './version.ts';
 
 /** Addresses that were bound; undefined is off. */
@@ -29,7 +30,7 @@ export type NodePorts = Partial<CorePorts>;
  * A running node: everything built from its settings, in order, and taken apart in reverse.
  *
  *     data directory → coordination → certificates → topics on disk → broker → native gateway → QUIC → HTTP/2 → other nodes →
- *     announced to the cluster → HTTP (health, metrics)
+ *     announced to the cluster → controller → HTTP (health, metrics)
  */
 export class Node implements AsyncDisposable {
   readonly addresses: NodeAddresses;
@@ -74,9 +75,8 @@ export class Node implements AsyncDisposable {
         parts,
       );
       await openListeners(core, parts);
-      await core.peers?.listen(withoutReplicas(), parts);
-      await announce(core);
-      const node: Node = new Node(core, await serveHttp(core, parts), parts);
+      const member = await join(core, parts);
+      const node: Node = new Node(core, await serveHttp(core, member, parts), parts);
       log.info('node.started', {
         ...node.addresses,
         nodeId: core.coordinator.nodeId,
@@ -148,6 +148,17 @@ export class Node implements AsyncDisposable {
   }
 }
 
+/** @returns undefined for a node on its own */
+async function join(core: Core, parts: AsyncDisposableStack): Promise<ClusterSources | undefined> {
+  const { peers, health, broker } = core;
+  if (!peers || !health) {
+    await announce(core);
+    return undefined;
+  }
+  const member = await joinCluster({ ...core, peers }, () => announce(core), parts);
+  return { ...member, peers, health, partitions: () => broker.copies() };
+}
+
 /** Tells the cluster where this node is, now that it can be reached. */
 async function announce({ coordinator, settings, self, peers }: Core): Promise<void> {
   const { zone = '', capacity = 1 } = settings.cluster ?? {};
@@ -155,11 +166,15 @@ async function announce({ coordinator, settings, self, peers }: Core): Promise<v
   await coordinator.cluster.announce({ clientUrls, peerAddress, zone, capacity, software: software() });
 }
 
-async function serveHttp(core: Core, parts: AsyncDisposableStack): Promise<HttpGateway | undefined> {
+async function serveHttp(
+  core: Core,
+  member: ClusterSources | undefined,
+  parts: AsyncDisposableStack,
+): Promise<HttpGateway | undefined> {
   const { settings, log } = core;
   if (!settings.http.listen) return undefined;
   const metrics = createMetrics();
-  registerNodeMetrics(metrics, core);
+  registerNodeMetrics(metrics, core, member);
   const http = await createHttpGateway({
     listen: settings.http.listen,
     metrics,

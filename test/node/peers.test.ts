@@ -5,14 +5,15 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ClusterSettings } from '../../src/config/cluster-settings.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import { systemClock } from '../../src/kernel/system-clock.ts';
-import { withoutReplicas } from '../../src/node/peer-services.ts';
 import { Peers } from '../../src/node/peers.ts';
+import { LocalServices } from '../../src/peer/local-services.ts';
 import { silentLogger } from '../../src/telemetry/logger.ts';
 import type { GrpcTls } from '../../src/transport/grpc/grpc-tls.ts';
 import { NodeAuthority } from '../support/node-certificates.ts';
 import { FakeCluster, member } from './fake-cluster.ts';
 
 const authority = await NodeAuthority.create();
+const noReplicas = new LocalServices({ clock: systemClock, find: () => undefined });
 const tlsOf = { a: await authority.tls('a'), b: await authority.tls('b') };
 
 describe('a node among others', () => {
@@ -62,7 +63,7 @@ describe('a node among others', () => {
     await put('b', tlsOf.b);
     const [a, b] = [await open('a'), await open('b')];
     expect(b.address).toBeNull();
-    await b.listen(withoutReplicas(), parts);
+    await b.listen(noReplicas, parts);
     cluster.members = [member('b', { peerAddress: b.address })];
     const [answer] = await a.client.describePartitions('b', [{ topicId: 't', partition: 0 }]);
     expect(answer).toMatchObject({ code: 'NOT_LEADER' });
@@ -75,7 +76,7 @@ describe('a node among others', () => {
   ])('tells others to reach it at %j', async (advertise, address) => {
     await put('b', tlsOf.b);
     const b = await open('b', { advertise });
-    await b.listen(withoutReplicas(), parts);
+    await b.listen(noReplicas, parts);
     expect(b.address).toMatch(address);
   });
 
@@ -99,7 +100,7 @@ describe('a node among others', () => {
   it('takes new certificates of its own, and none of another node', async () => {
     await put('a', tlsOf.a);
     const a = await open('a');
-    await a.listen(withoutReplicas(), parts);
+    await a.listen(noReplicas, parts);
     await put('a', tlsOf.b);
     expect([await a.certificates.reload(), a.certificates.failed, a.certificates.replaced]).toEqual([
       false,
