@@ -50,13 +50,11 @@ export interface FetcherOptions {
 /** A partition to follow. */
 export type FollowTarget = Pick<
   FollowerOptions,
-  'topicId' | 'partition' | 'replica' | 'epoch' | 'isInSync' | 'observer'
+  'topicId' | 'partition' | 'replica' | 'epoch' | 'isInSync' | 'onComplete' | 'observer'
 >;
 
 /** A partition that is followed. */
 export interface Following {
-  /** The log has gone back by itself: what it lacks now is asked for again. */
-  rewound(): void;
   /** Ends it. @returns once nothing is done to the log any more; what was appended may not be durable yet */
   stop(): Promise<void>;
 }
@@ -127,7 +125,6 @@ export class Fetcher {
     this.#plan.add(follower);
     this.#schedule();
     return {
-      rewound: () => this.#changed(follower),
       stop: () => {
         this.#plan.remove(follower);
         this.#schedule();

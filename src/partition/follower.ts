@@ -55,6 +55,11 @@ export interface FollowerOptions {
   readonly pending: ByteBudget;
   /** Told that {@link Follower.position} may be another one; in the middle of anything. */
   readonly onChange: (follower: Follower) => void;
+  /**
+   * Told once, when everything is here and durable that the leader has acknowledged, and that there was when its epoch began: what makes a follower
+   * fit for the in-sync replicas.
+   */
+  readonly onComplete?: (() => void) | undefined;
   readonly observer?: FollowObserver | undefined;
 }
 
@@ -82,6 +87,9 @@ export class Follower {
   #pendingBytes = 0;
   /** Where a log of which nothing was the leader's has begun anew, and in the middle of which epoch. */
   #begun: EpochEnd | undefined;
+  /** How far the leader was when it answered last. */
+  #told: Pick<FetchedPartition, 'highWatermark' | 'logEnd'> | undefined;
+  #isComplete = false;
 
   constructor(options: FollowerOptions) {
     this.topicId = options.topicId;
@@ -182,7 +190,9 @@ export class Follower {
     }
     this.#backoff.reset();
     this.#end = this.#log.logEnd;
+    this.#told = answer;
     this.#await(bytesOf(batches));
+    this.#considerComplete();
     this.#changed();
   }
 
@@ -196,8 +206,19 @@ export class Follower {
       this.#pendingBytes -= bytes;
       this.#options.pending.give(bytes);
       if (error) this.#pause(error.code);
+      this.#considerComplete();
       this.#changed();
     });
+  }
+
+  #considerComplete(): void {
+    if (this.#isComplete || !this.#told || this.#isClosed || this.#rewinding) return;
+    const { durableEnd, leaderEpochs } = this.#log;
+    const last = leaderEpochs.at(-1);
+    const isInEpoch = last?.epoch === this.#options.epoch && last.firstOffset < durableEnd;
+    if (durableEnd < this.#told.highWatermark || (!isInEpoch && durableEnd < this.#told.logEnd)) return;
+    this.#isComplete = true;
+    this.#options.onComplete?.();
   }
 
   /** A log that has nothing left goes on in the epoch in which its leader has let it begin. */

@@ -96,6 +96,10 @@ export class DiskLogs implements ReplicaLogs, AsyncDisposable {
     return opened;
   }
 
+  stored(topic: TopicDefinition): Promise<readonly number[]> {
+    return this.#folders.partitions(topic.id);
+  }
+
   removePartition(topic: TopicDefinition, partition: number): Promise<void> {
     return this.#folders.removePartition(topic.id, partition);
   }
@@ -109,30 +113,25 @@ export class DiskLogs implements ReplicaLogs, AsyncDisposable {
     await this.#folders.settled();
   }
 
-  async #openIn(directory: string, { topic, partition, state }: ReplicaLogRequest): Promise<OpenedLog> {
+  async #openIn(directory: string, request: ReplicaLogRequest): Promise<OpenedLog> {
+    const { topic, partition, state, isLost } = request;
     const { clock, shared, observer, segmentBytes } = this.#options;
     const settings: DiskLogSettings = {
       ...topic.settings,
       ...(segmentBytes !== undefined && { segmentBytes }),
     };
-    const told = observerOf({ topic: topic.name, partition }, observer);
-    let isIntact = true;
     const log = await DiskLog.open({
       directory,
       clock,
       firstOffset: 0,
+      isIncomplete: isLost,
       settings,
       state,
       shared,
-      observer: {
-        ...told,
-        onCorrupt: (...damage) => {
-          isIntact = false;
-          told.onCorrupt(...damage);
-        },
-      },
+      observer: observerOf({ topic: topic.name, partition }, observer),
     });
-    return { log, isIntact };
+    const { lostFrom } = log;
+    return { log, isIntact: lostFrom === undefined, lostFrom, markWhole: () => log.markWhole() };
   }
 }
 

@@ -1,13 +1,15 @@
 import type { PartitionEntry } from '../coordination/cluster.ts';
 import type { PartitionClaim, TopicDefinition } from '../coordination/coordinator.ts';
 import { Backoff } from '../kernel/backoff.ts';
-import { SluiceError, asSluiceError } from '../kernel/errors.ts';
+import type { SluiceError } from '../kernel/errors.ts';
+import { asSluiceError } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Partition } from '../partition/partition.ts';
 import { LOG_BEGUN, giveBackOffsets } from './leader-offsets.ts';
-import type { PartitionBuilder } from './partition-builder.ts';
+import type { BuiltPartition, PartitionBuilder } from './partition-builder.ts';
 import type { RoleHost, RoleParts } from './partition-roles.ts';
 import { PartitionRoles } from './partition-roles.ts';
+import { ReplicaLoss } from './replica-loss.ts';
 import type { ReplicaLogs } from './replica-logs.ts';
 import type { ReplicaListener, ReplicaPlace } from './replica-observer.ts';
 import { StepRunner } from './step-runner.ts';
@@ -25,8 +27,7 @@ export interface HeldParts extends RoleParts {
   readonly listener: ReplicaListener;
 }
 
-interface OpenPartition {
-  readonly partition: Partition;
+interface OpenPartition extends BuiltPartition {
   readonly roles: PartitionRoles;
 }
 
@@ -52,8 +53,7 @@ export class HeldPartition implements RoleHost {
   #isThere: boolean | undefined;
   /** It became a replica while this process ran, so it can have had nothing before. */
   #isNew: boolean;
-  /** It may lack what was acknowledged, though the state counts on it. */
-  #isLost = false;
+  readonly #loss: ReplicaLoss;
 
   /** @param isNew it became a replica of the partition while this process ran */
   constructor(parts: HeldParts, topic: TopicDefinition, partition: number, isNew: boolean) {
@@ -61,6 +61,7 @@ export class HeldPartition implements RoleHost {
     this.#topic = topic;
     this.partitionIndex = partition;
     this.#isNew = isNew;
+    this.#loss = new ReplicaLoss(parts.coordinator);
     this.#openBackoff = new Backoff(OPEN_RETRY, parts.random);
     this.#roleBackoff = new Backoff(ROLE_RETRY, parts.random);
     this.#runner = new StepRunner({
@@ -127,6 +128,14 @@ export class HeldPartition implements RoleHost {
     this.#runner.wake();
   }
 
+  async beforeFollowing(): Promise<void> {
+    if (this.#open) await this.#loss.cut(this.#open);
+  }
+
+  onComplete(): void {
+    if (this.#loss.isLost) this.#runner.wake();
+  }
+
   /** Does not wait until it is time to try again. */
   retry(): void {
     if (this.failure) this.#runner.wake();
@@ -169,13 +178,14 @@ export class HeldPartition implements RoleHost {
     const entry = this.#entry;
     if (!entry || !this.#isHere()) {
       await this.#close();
-      if (entry) await this.#remove();
+      if (entry) await this.#remove(entry);
       return;
     }
     // The coordinator was set back to an older state.
     if (this.#open && entry.state.leaderEpoch < this.#open.partition.leaderEpoch) await this.#close();
     if (this.#isThere === undefined) await this.#look(entry);
-    if (this.#isLost && (await this.#leaveInsync(entry))) return;
+    if (this.#open) await this.#loss.stand(this.#open);
+    if (await this.#loss.leaveInsync(entry, this.#open, (now) => this.update(now))) return;
     if (this.#open) await this.#takeRole(this.#open, entry);
     else await this.#begin(entry);
   }
@@ -183,38 +193,22 @@ export class HeldPartition implements RoleHost {
   /** Before a log is begun: after that it looks as if nothing had been lost. */
   async #look({ state }: PartitionEntry): Promise<void> {
     const isThere = await this.#parts.logs.has(this.#topic, this.partitionIndex);
-    const hadSomething = !this.#isNew && state.leaderEpoch > 0 && state.isr.includes(this.#selfId);
-    if (!isThere && hadSomething) this.#lose();
+    const hadSomething = !this.#isNew && state.leaderEpoch > 0;
+    const isCounted = state.isr.includes(this.#selfId);
+    if (!isThere && hadSomething) this.#lose(isCounted);
     this.#isThere = isThere;
   }
 
-  #lose(): void {
-    if (!this.#isLost) this.#parts.observer.onLost?.(this.#place);
-    this.#isLost = true;
-  }
-
-  /** @returns whether there is another state to look at now */
-  async #leaveInsync(entry: PartitionEntry): Promise<boolean> {
-    const { cluster } = this.#parts.coordinator;
-    const { topicId, partition, revision, state } = entry;
-    const isr = state.isr.filter((id) => id !== this.#selfId);
-    const isAlone = isr.length === 0;
-    if (isAlone || isr.length === state.isr.length) {
-      // Alone, what it has is all there is; where that is not even a log, that has to be found out first.
-      if (!isAlone || this.#open) this.#isLost = false;
-      return false;
-    }
-    const leader = state.leader === this.#selfId ? null : state.leader;
-    await cluster.updatePartition(topicId, partition, revision, { ...state, leader, isr });
-    const now = cluster.partitionState(topicId, partition);
-    if (now?.revision === revision) throw new SluiceError('UNAVAILABLE', 'the state cannot be changed now');
-    this.update(now);
-    return true;
+  /** @param isCounted somebody may rely on what it lacks */
+  #lose(isCounted = true): void {
+    if (isCounted && !this.#loss.isLost) this.#parts.observer.onLost?.(this.#place);
+    this.#loss.note();
   }
 
   async #begin(entry: PartitionEntry): Promise<void> {
     const { storage, uncleanElection } = this.#topic.settings;
-    if (storage === 'memory' || !this.#isLost) {
+    const isAlone = entry.state.isr.includes(this.#selfId);
+    if (storage === 'memory' || this.#isThere === true || !this.#loss.isLost || !isAlone) {
       await this.#openLog(this.#isThere === true);
       this.#runner.wake();
       return;
@@ -227,7 +221,6 @@ export class HeldPartition implements RoleHost {
   }
 
   async #leadAtOnce(open: OpenPartition, claim: PartitionClaim): Promise<void> {
-    this.#isLost = false;
     await open.roles.lead(claim);
     this.#runner.wake();
   }
@@ -235,12 +228,12 @@ export class HeldPartition implements RoleHost {
   async #openLog(isKnown: boolean): Promise<OpenPartition> {
     const onLoss = (): void => {
       this.#lose();
-      this.#open?.roles.rewound();
       this.#runner.wake();
     };
-    const built = await this.#parts.builder.build(this.#topic, this.partitionIndex, isKnown, onLoss);
+    const { isLost } = this.#loss;
+    const built = await this.#parts.builder.build({ ...this.#place, isKnown, isLost }, onLoss);
     const { partition, isIntact } = built;
-    const open = { partition, roles: new PartitionRoles(this.#parts, this, partition) };
+    const open = { ...built, roles: new PartitionRoles(this.#parts, this, partition) };
     this.#open = open;
     this.#isThere = true;
     if (!isIntact) this.#lose();
@@ -249,11 +242,10 @@ export class HeldPartition implements RoleHost {
     return open;
   }
 
-  async #takeRole({ partition, roles }: OpenPartition, entry: PartitionEntry): Promise<void> {
-    await roles.take(entry);
-    if (this.#isAnnounced || partition.closed) return;
-    this.#isAnnounced = true;
-    this.#parts.listener.onOpened(this.#topic, partition);
+  async #takeRole(open: OpenPartition, entry: PartitionEntry): Promise<void> {
+    await open.roles.take(entry);
+    this.#announceOpened(open.partition);
+    await this.#loss.settle(open);
   }
 
   async #close(): Promise<void> {
@@ -268,13 +260,20 @@ export class HeldPartition implements RoleHost {
   }
 
   /** What this node keeps of a partition that others have now. */
-  async #remove(): Promise<void> {
+  async #remove({ state }: PartitionEntry): Promise<void> {
+    if (state.isr.length === 0) return;
     const { logs, observer } = this.#parts;
     try {
       await logs.removePartition(this.#topic, this.partitionIndex);
     } catch (error) {
       observer.onRemoveFailed?.(this.#topic, this.partitionIndex, asSluiceError(error));
     }
+  }
+
+  #announceOpened(partition: Partition): void {
+    if (this.#isAnnounced || partition.closed) return;
+    this.#isAnnounced = true;
+    this.#parts.listener.onOpened(this.#topic, partition);
   }
 
   #announceClosed(): void {

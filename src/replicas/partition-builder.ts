@@ -1,4 +1,3 @@
-import type { TopicDefinition } from '../coordination/coordinator.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { Slots } from '../kernel/slots.ts';
 import { ByteBudget } from '../log/byte-budget.ts';
@@ -6,7 +5,7 @@ import { Partition } from '../partition/partition.ts';
 import type { ProducerBudget } from '../partition/producer-window.ts';
 import { ProducerWindow } from '../partition/producer-window.ts';
 import type { PartitionCounters } from '../partition/reader-source.ts';
-import type { ReplicaLogs } from './replica-logs.ts';
+import type { OpenedLog, ReplicaLogRequest, ReplicaLogs } from './replica-logs.ts';
 
 /** Idempotent producers that one partition remembers. */
 const PRODUCERS_PER_PARTITION = 100_000;
@@ -27,10 +26,8 @@ export interface PartitionBuilderOptions {
 }
 
 /** A partition without a role. */
-export interface BuiltPartition {
+export interface BuiltPartition extends Omit<OpenedLog, 'log'> {
   readonly partition: Partition;
-  /** See `OpenedLog.isIntact`. */
-  readonly isIntact: boolean;
 }
 
 /** Puts partitions together: log, producer window, and what all partitions of a node share. */
@@ -45,20 +42,16 @@ export class PartitionBuilder {
   }
 
   /**
-   * @param isKnown the log has been there before
+   * @param request which log
    * @param onLoss told when the log has lost what it had promised, while it is open
    * @throws STORAGE_FULL, STORAGE_FAILED, UNSUPPORTED
    */
-  async build(
-    topic: TopicDefinition,
-    partition: number,
-    isKnown: boolean,
-    onLoss: () => void,
-  ): Promise<BuiltPartition> {
+  async build(request: Omit<ReplicaLogRequest, 'state'>, onLoss: () => void): Promise<BuiltPartition> {
+    const { topic, partition } = request;
     const { clock, logs, counters, inflatedMaxBytes } = this.#options;
     const producers = new ProducerWindow(clock, PRODUCERS_PER_PARTITION, this.#producers);
-    const { log, isIntact } = await this.#slots
-      .run(() => logs.open({ topic, partition, isKnown, state: producers }))
+    const { log, ...state } = await this.#slots
+      .run(() => logs.open({ ...request, state: producers }))
       .catch((error: unknown) => {
         producers.clear();
         throw error;
@@ -76,6 +69,6 @@ export class PartitionBuilder {
       scanBudget: this.#scanBudget,
       onLoss,
     });
-    return { partition: built, isIntact };
+    return { ...state, partition: built };
   }
 }

@@ -27,6 +27,17 @@ export interface RoleHost {
   update(entry: PartitionEntry | undefined): void;
   /** The partition leads no more without having been told to. */
   onStepDown(reason: SluiceError): void;
+  /** Before it begins to follow, while nobody else does anything to the log. @throws STORAGE_FAILED, STORAGE_FULL */
+  beforeFollowing(): Promise<void>;
+  /** It follows, and has everything that its leader has acknowledged. */
+  onComplete(): void;
+}
+
+interface Followed {
+  readonly leaderId: string;
+  readonly epoch: number;
+  readonly following: Following;
+  isComplete: boolean;
 }
 
 /** The roles of one open partition: leads, follows or rests as a stored state says. */
@@ -34,7 +45,7 @@ export class PartitionRoles {
   readonly #parts: RoleParts;
   readonly #host: RoleHost;
   readonly #partition: Partition;
-  #followed: { readonly leaderId: string; readonly epoch: number; readonly following: Following } | undefined;
+  #followed: Followed | undefined;
   /** Its log may have been begun without knowing which offsets had been given out before. */
   #isBlank = true;
 
@@ -94,9 +105,9 @@ export class PartitionRoles {
     await followed?.following.stop();
   }
 
-  /** The log has gone back by itself. */
-  rewound(): void {
-    this.#followed?.following.rewound();
+  /** Whether it follows, and had since it began to everything that its leader had acknowledged. */
+  get isComplete(): boolean {
+    return this.#followed?.isComplete === true;
   }
 
   get #selfId(): string {
@@ -126,6 +137,7 @@ export class PartitionRoles {
     if (this.#followed?.leaderId === leaderId && this.#followed.epoch === epoch) return;
     await this.unfollow();
     this.#partition.follow(epoch);
+    await this.#host.beforeFollowing();
     const { topic } = this.#host;
     const place = { topic, partition: this.#partition.partition };
     const { fetchers, observer } = this.#parts;
@@ -134,6 +146,10 @@ export class PartitionRoles {
       partition: place.partition,
       replica: this.#partition,
       epoch,
+      onComplete: () => {
+        followed.isComplete = true;
+        this.#host.onComplete();
+      },
       isInSync: () => this.#host.entry?.state.isr.includes(this.#selfId) === true,
       observer: {
         onTruncated: (from, to) => observer.onTruncated?.(place, from, to),
@@ -141,7 +157,8 @@ export class PartitionRoles {
         onPaused: (code) => observer.onPaused?.(place, code),
       },
     });
-    this.#followed = { leaderId, epoch, following };
+    const followed: Followed = { leaderId, epoch, following, isComplete: false };
+    this.#followed = followed;
     this.#report();
   }
 

@@ -12,6 +12,8 @@ export interface ReplicaLogRequest {
   readonly partition: number;
   /** Disk: it has been there before, so that it is not begun when it is missing. */
   readonly isKnown: boolean;
+  /** What was there before is gone: a log that is begun is not intact. */
+  readonly isLost?: boolean;
   /** What comes back with the log, and goes back with it. */
   readonly state: LogState;
 }
@@ -19,8 +21,14 @@ export interface ReplicaLogRequest {
 /** A log that was opened. */
 export interface OpenedLog {
   readonly log: PartitionLog;
-  /** Whether it has all that it ever said to be durable. A log that was begun has; one in memory always is begun. */
+  /**
+   * Whether it has all that it ever said to be durable, or was said to be whole since. A log that was begun has; one in memory always is begun.
+   */
   readonly isIntact: boolean;
+  /** Where it is not intact: first offset that may be lost although there is more behind it; undefined or Infinity: nothing is behind it. */
+  readonly lostFrom?: number | undefined;
+  /** Has it be intact at the next start, unless it loses something meanwhile. @throws STORAGE_FAILED, STORAGE_FULL */
+  markWhole?(): Promise<void>;
 }
 
 /** Where replicas get their logs. */
@@ -29,6 +37,8 @@ export interface ReplicaLogs {
   checkStorage?(storage: TopicSettings['storage']): void;
   /** Whether there is one from before; in memory there never is. @throws STORAGE_FAILED */
   has(topic: TopicDefinition, partition: number): boolean | Promise<boolean>;
+  /** Partitions of a topic of which something is there from before; left out where nothing ever is. @throws STORAGE_FAILED */
+  stored?(topic: TopicDefinition): Promise<readonly number[]>;
   /** @throws UNSUPPORTED when there are no logs of that kind; STORAGE_FAILED, also when a known one is missing; STORAGE_FULL */
   open(request: ReplicaLogRequest): OpenedLog | Promise<OpenedLog>;
   /** Removes the log of a partition that this node no longer has; it is closed, or was never opened. @throws STORAGE_FAILED */
@@ -69,6 +79,7 @@ export function memoryAndDiskReplicaLogs(memory: ReplicaLogs, disk: ReplicaLogs)
   const of = ({ settings }: TopicDefinition): ReplicaLogs => (settings.storage === 'disk' ? disk : memory);
   return {
     has: (topic, partition) => of(topic).has(topic, partition),
+    stored: async (topic) => (await of(topic).stored?.(topic)) ?? [],
     open: (request) => of(request.topic).open(request),
     removePartition: (topic, partition) => of(topic).removePartition(topic, partition),
     removeTopic: (topic) => of(topic).removeTopic(topic),

@@ -81,6 +81,7 @@ export class Replicas {
     const { coordinator } = options;
     for (const topic of coordinator.topics()) replicas.#add(topic);
     for (const entry of coordinator.cluster.partitionStates()) replicas.#update(entry, false);
+    await replicas.#takeStale();
     await replicas.#settleAll();
     return replicas;
   }
@@ -186,12 +187,38 @@ export class Replicas {
     let replica = topic.replicas.get(entry.partition);
     const isHere = entry.state.replicas.includes(this.#coordinator.nodeId);
     if (!replica && !isHere) return;
-    if (!replica) {
-      replica = new HeldPartition(this.#parts, topic.definition, entry.partition, isNew);
-      topic.replicas.set(entry.partition, replica);
-    }
+    replica ??= this.#hold(topic, entry.partition, isNew);
     replica.update(entry);
     if (!isHere) void this.#forget(topic, entry.partition, replica);
+  }
+
+  #hold(topic: Topic, partition: number, isNew: boolean): HeldPartition {
+    const replica = new HeldPartition(this.#parts, topic.definition, partition, isNew);
+    topic.replicas.set(partition, replica);
+    return replica;
+  }
+
+  /** What an earlier start has left of partitions that other nodes have now; they remove it themselves. */
+  async #takeStale(): Promise<void> {
+    const { cluster, nodeId } = this.#coordinator;
+    for (const topic of [...this.#topics.values()]) {
+      for (const partition of await this.#stored(topic.definition)) {
+        const entry = cluster.partitionState(topic.definition.id, partition);
+        if (!entry || entry.state.replicas.includes(nodeId) || topic.replicas.has(partition)) continue;
+        const replica = this.#hold(topic, partition, false);
+        replica.update(entry);
+        void this.#forget(topic, partition, replica);
+      }
+    }
+  }
+
+  async #stored(topic: TopicDefinition): Promise<readonly number[]> {
+    try {
+      return (await this.#logs.stored?.(topic)) ?? [];
+    } catch (error) {
+      this.#observer.onRemoveFailed?.(topic, undefined, asSluiceError(error));
+      return [];
+    }
   }
 
   async #forget(topic: Topic, partition: number, replica: HeldPartition): Promise<void> {

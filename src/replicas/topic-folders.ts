@@ -94,6 +94,12 @@ export class TopicFolders {
     return hasLog(await this.#namesIn(join(this.#folder(topicId), String(partition))));
   }
 
+  /** Partitions of a topic that have a folder. @throws STORAGE_FAILED */
+  async partitions(topicId: string): Promise<readonly number[]> {
+    const names = await this.#namesIn(this.#folder(topicId));
+    return names.filter((name) => PARTITION.test(name)).map(Number);
+  }
+
   /** Makes durable that a partition has a log now. @throws STORAGE_FAILED, STORAGE_FULL */
   async begun(directory: string): Promise<void> {
     try {

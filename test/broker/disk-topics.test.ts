@@ -107,7 +107,8 @@ describe('a topic on disk', () => {
     await killAndStart();
     await turns(50);
     // Nothing on the disk says that it was deleted, so its folder is put aside.
-    expect(disk.names('/data/topics')).toEqual([expect.stringMatching(/\.unknown$/), 'cluster']);
+    const folders = disk.names('/data/topics').filter((name) => name !== 'cluster');
+    expect(folders).toEqual([expect.stringMatching(/\.unknown$/)]);
     expect(await test.broker.listTopics(ALICE, { internal: true })).toEqual([]);
   });
 

@@ -158,18 +158,6 @@ describe('Fetcher', () => {
     expect(replica.logEnd).toBe(4);
   });
 
-  it('asks again at once when it is told that a log went back', async () => {
-    const replica = new ScriptedReplica();
-    const following = follow(0, replica);
-    await turns();
-    leader.last.answer({ batches: [stampedBatch(0, 2, EPOCH), stampedBatch(2, 2, EPOCH)] });
-    await turns();
-    replica.cut(2);
-    following.rewound();
-    await turns();
-    expect(named()).toEqual(['0@2/2']);
-  });
-
   it('does not take for a new follower what was asked for by the one before it', async () => {
     const following = follow(0);
     await turns();

@@ -23,6 +23,7 @@ describe('Follower', () => {
   let changes: number;
   let told: string[];
   let follower: Follower;
+  let completions: number;
 
   beforeEach(() => {
     clock = new FakeClock();
@@ -30,6 +31,7 @@ describe('Follower', () => {
     pending = new ByteBudget(1e6);
     changes = 0;
     told = [];
+    completions = 0;
     follower = follow();
   });
 
@@ -44,6 +46,7 @@ describe('Follower', () => {
       random: new SeededRandom(1),
       pending,
       onChange: () => changes++,
+      onComplete: () => completions++,
       observer: {
         onTruncated: (from, to) => told.push(`truncated ${from} ${to}`),
         onReset: (from, to) => told.push(`reset ${from} ${to}`),
@@ -268,6 +271,47 @@ describe('Follower', () => {
       expect(follower.position()).toMatchObject({ fetchOffset: 2, durableOffset: 2 });
       expect(follower.rewinds).toBe(rewinds + 1);
       expect(pending.usedBytes).toBe(0);
+    });
+  });
+
+  describe('lacks nothing', () => {
+    it('when it has, durable, what the leader has acknowledged and what it began with', () => {
+      replica.isSlow = true;
+      follower.take(answer({ batches: [stampedBatch(0, 2, 4)], logEnd: 4, highWatermark: 0 }));
+      replica.sync();
+      expect(completions).toBe(0);
+      follower.take(answer({ batches: [stampedBatch(2, 2, 4)], logEnd: 4, highWatermark: 4 }));
+      expect(completions).toBe(0);
+      replica.sync();
+      expect(completions).toBe(1);
+    });
+
+    it('when it has something of the epoch, and what is acknowledged, though the leader has more', () => {
+      follower.take(answer({ batches: [stampedBatch(0, 2, 4)], logEnd: 8, highWatermark: 2 }));
+      expect(completions).toBe(0);
+      follower.take(answer({ batches: [stampedBatch(2, 2, EPOCH)], logEnd: 8, highWatermark: 6 }));
+      expect(completions).toBe(0);
+      follower.take(answer({ batches: [stampedBatch(4, 2, EPOCH)], logEnd: 8, highWatermark: 6 }));
+      expect(completions).toBe(1);
+    });
+
+    it('where there is nothing', () => {
+      follower.take(answer());
+      expect(completions).toBe(1);
+    });
+
+    it('once', () => {
+      follower.take(answer());
+      follower.take(answer({ batches: [stampedBatch(0, 2, EPOCH)], logEnd: 2, highWatermark: 2 }));
+      expect(completions).toBe(1);
+    });
+
+    it('and does not say so before it was answered, by an error, or where histories part', async () => {
+      hold(stampedBatch(0, 2, 3));
+      follower.take(answer({ diverging: { epoch: 2, endOffset: 1 } }));
+      await turns();
+      follower.take(answer({ error: 'UNAVAILABLE' }));
+      expect(completions).toBe(0);
     });
   });
 

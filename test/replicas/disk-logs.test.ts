@@ -60,6 +60,7 @@ describe('logs of replicas on disk', () => {
     await used();
     await restart();
     expect([await logs.has(TOPIC, 0), await logs.has(TOPIC, 1)]).toEqual([true, false]);
+    expect(await logs.stored(TOPIC)).toEqual([0]);
     const { log, isIntact } = await open(true);
     expect([log.logEnd, isIntact]).toEqual([4, true]);
   });
@@ -68,7 +69,7 @@ describe('logs of replicas on disk', () => {
     await expect(open(true)).rejects.toThrow(expect.objectContaining({ code: 'STORAGE_FAILED' }) as Error);
   });
 
-  it('are not intact when something in them is damaged', async () => {
+  it('are not intact when something in them is damaged, at any start until they were said to be whole', async () => {
     await used();
     const bytes = disk.peek(SEGMENT)!;
     bytes[20]! ^= 1;
@@ -76,8 +77,23 @@ describe('logs of replicas on disk', () => {
     for (const name of disk.names(`/data/topics/${ID}/0`).filter((one) => one.endsWith('.snapshot'))) {
       disk.plant(`/data/topics/${ID}/0/${name}`, undefined);
     }
+    for (let round = 0; round < 2; round++) {
+      await restart();
+      expect(await open(true)).toMatchObject({ isIntact: false });
+    }
     await restart();
-    expect((await open(true)).isIntact).toBe(false);
+    await (await open(true)).markWhole?.();
+    await restart();
+    expect(await open(true)).toMatchObject({ isIntact: true });
+  });
+
+  it('are not intact from the beginning where what was there before is gone', async () => {
+    const { isIntact } = await logs.open({
+      ...{ topic: TOPIC, partition: 0, isKnown: false, isLost: true },
+      state: NO_STATE,
+    });
+    await restart();
+    expect([isIntact, (await open(true)).isIntact]).toEqual([false, false]);
   });
 
   it('go with their partition, and with their topic', async () => {
@@ -100,6 +116,7 @@ describe('logs in memory and on disk', () => {
       await both.open({ topic, partition: 0, isKnown: false, state: NO_STATE });
     }
     expect([await both.has(TOPIC, 0), await both.has(inMemory, 0)]).toEqual([true, false]);
+    expect([await both.stored?.(TOPIC), await both.stored?.(inMemory)]).toEqual([[0], []]);
     await both.removePartition(inMemory, 0);
     expect(await both.has(TOPIC, 0)).toBe(true);
     await both.removePartition(TOPIC, 0);

@@ -180,8 +180,8 @@ describe('Replicas', () => {
 
   it('acknowledges nothing while too few are in sync', async () => {
     topic = await stage.createTopic(newTopic('careful', { minInsync: 2 }));
-    await stage.assign(topic, { replicas: ['a', 'b'], leader: 'a', isr: ['a'] });
     stage.node('b').link.isReachable = false;
+    await stage.assign(topic, { replicas: ['a', 'b'], leader: 'a', isr: ['a'] });
     expect(() => at('a').append(batchOf(1), 2)).toThrow(
       expect.objectContaining({ code: 'NOT_ENOUGH_REPLICAS' }),
     );
@@ -344,7 +344,7 @@ describe('Replicas', () => {
       await restart('b');
       expect(states[0]).toEqual([['a', 'c'], 1]);
       await stage.pass(2000);
-      expect(calls('b')).toEqual(['begin orders/0', 'begin orders/0']);
+      expect(calls('b')).toEqual(['begin orders/0', 'begin orders/0', 'whole orders/0']);
       expect(bytesOf(at('b'))).toEqual(bytesOf(at('a')));
       expect(stage.state(topic)?.isr).toEqual(ALL);
     });
@@ -378,6 +378,96 @@ describe('Replicas', () => {
       expect(states).toEqual([['a', 'c'], ALL]);
       expect(bytesOf(at('b'))).toEqual(bytesOf(at('a')));
       expect(stage.state(topic)?.isr).toEqual(ALL);
+    });
+
+    describe('and has lost something', () => {
+      const KEY = 'orders/0';
+
+      it('leaves them again when it is named there before it has everything, also after another restart', async () => {
+        disks.get('b')!.damaged.add(KEY);
+        for (const id of ['a', 'c']) stage.node(id).link.isReachable = false;
+        await restart('b');
+        await restart('b');
+        await stage.assign(topic, { isr: ALL });
+        await stage.pass(500);
+        expect(stage.state(topic)?.isr).toEqual(['a', 'c']);
+        expect(calls('b')).not.toContain(`whole ${KEY}`);
+        for (const id of ['a', 'c']) stage.node(id).link.isReachable = true;
+        await stage.pass(3000);
+        expect(calls('b').at(-1)).toBe(`whole ${KEY}`);
+        expect(stage.state(topic)?.isr).toEqual(ALL);
+      });
+
+      it('is in sync at once at the next start when it was whole before', async () => {
+        disks.get('b')!.damaged.add(KEY);
+        await restart('b');
+        await stage.pass(3000);
+        stage.node('b').told.length = 0;
+        await restart('b');
+        expect(stage.node('b').told).not.toContain('lost orders');
+        expect(stage.state(topic)?.isr).toEqual(ALL);
+      });
+
+      it('fetches again what lies behind a gap', async () => {
+        const log = disks.get('b')!.there.get(KEY)!;
+        const last = log.read(2, 3, 1e6)[0]!;
+        log.truncate(1);
+        log.append(last);
+        disks.get('b')!.damaged.add(KEY);
+        disks.get('b')!.gaps.set(KEY, 1);
+        await restart('b');
+        await stage.pass(3000);
+        expect(bytesOf(at('b'))).toEqual(bytesOf(at('a')));
+        expect(stage.state(topic)?.isr).toEqual(ALL);
+      });
+
+      it('fetches everything again when it has lost its beginning', async () => {
+        const log = disks.get('b')!.there.get(KEY)!;
+        const last = log.read(2, 3, 1e6)[0]!;
+        log.reset(2);
+        log.append(last);
+        disks.get('b')!.damaged.add(KEY);
+        disks.get('b')!.gaps.set(KEY, 0);
+        await restart('b');
+        await stage.pass(3000);
+        expect([at('b').logStart, bytesOf(at('b'))]).toEqual([0, bytesOf(at('a'))]);
+        expect(stage.state(topic)?.isr).toEqual(ALL);
+      });
+
+      it('keeps what lies behind a gap, and is whole, when nobody else is in sync', async () => {
+        await stage.assign(topic, { isr: ['a'] });
+        disks.get('a')!.damaged.add(KEY);
+        disks.get('a')!.gaps.set(KEY, 1);
+        await restart('a');
+        expect(at('a')).toMatchObject({ role: 'leader', logEnd: 3 });
+        expect(calls('a').at(-1)).toBe(`whole ${KEY}`);
+      });
+    });
+
+    describe('where it became no replica while the node was down', () => {
+      const changeWhileDown = async (change: () => Promise<void>): Promise<void> => {
+        await stage.crash('c');
+        await change();
+        await stage.start('c', { logs: disks.get('c')! });
+        await stage.settle();
+      };
+
+      it('is removed', async () => {
+        await changeWhileDown(() => stage.assign(topic, { replicas: ['a', 'b'], isr: ['a', 'b'] }));
+        expect(calls('c').at(-1)).toBe('remove orders/0');
+        expect(stage.node('c').replicas.get(topic.id, 0)).toBeUndefined();
+      });
+
+      it('stays where no other node is known to have it', async () => {
+        await changeWhileDown(() => stage.assign(topic, { replicas: ['a', 'b'], isr: [], leader: null }));
+        expect(calls('c')).toEqual(['begin orders/0']);
+        await changeWhileDown(() => {
+          const key = `/sluice/c/partitions/${topic.id}/0`;
+          stage.etcd.transact([], [remove(key)], []);
+          return stage.settle();
+        });
+        expect(calls('c')).toEqual(['begin orders/0']);
+      });
     });
 
     it('refuses when nobody else is in sync and the log is missing', async () => {

@@ -18,6 +18,8 @@ export class ScriptedLogs implements ReplicaLogs {
   readonly there = new Map<string, KeptLog>();
   /** Logs that have lost something. */
   readonly damaged = new Set<string>();
+  /** Where these have a gap. */
+  readonly gaps = new Map<string, number>();
   /** Opening of these waits. */
   readonly gates = new Map<string, Promise<void>>();
   /** Opening of any fails with it. */
@@ -33,7 +35,12 @@ export class ScriptedLogs implements ReplicaLogs {
     return this.there.has(keyOf(topic, partition));
   }
 
-  async open({ topic, partition, isKnown, state }: ReplicaLogRequest): Promise<OpenedLog> {
+  stored(topic: TopicDefinition): Promise<readonly number[]> {
+    const partitions = [...this.there.keys()].filter((key) => key.startsWith(`${topic.name}/`));
+    return Promise.resolve(partitions.map((key) => Number(key.split('/')[1])));
+  }
+
+  async open({ topic, partition, isKnown, isLost, state }: ReplicaLogRequest): Promise<OpenedLog> {
     const key = keyOf(topic, partition);
     await this.gates.get(key);
     if (this.error) throw this.error;
@@ -44,7 +51,14 @@ export class ScriptedLogs implements ReplicaLogs {
       this.there.get(key) ??
       new KeptLog({ clock: this.#clock, firstOffset: 0, limits: topic.settings, state, budget });
     this.there.set(key, log);
-    return { log, isIntact: !this.damaged.has(key) };
+    if (!isKnown && isLost === true) this.damaged.add(key);
+    const markWhole = (): Promise<void> => {
+      this.calls.push(`whole ${key}`);
+      this.damaged.delete(key);
+      this.gaps.delete(key);
+      return Promise.resolve();
+    };
+    return { log, isIntact: !this.damaged.has(key), lostFrom: this.gaps.get(key), markWhole };
   }
 
   removePartition(topic: TopicDefinition, partition: number): void {

@@ -235,7 +235,7 @@ describe('Replicas of a node on its own', () => {
       await coordinator[Symbol.asyncDispose]();
       const logs = new ScriptedLogs(clock);
       await start(logs);
-      expect([logs.calls, at('orders').role]).toEqual([['begin orders/0'], 'leader']);
+      expect([logs.calls[0], at('orders').role]).toEqual(['begin orders/0', 'leader']);
     });
 
     it('goes on with what is left of a log that was damaged, since nobody else has more', async () => {
@@ -244,8 +244,10 @@ describe('Replicas of a node on its own', () => {
       await replicas.settled((await coordinator.createTopic(newTopic('orders', { storage: 'disk' }))).id);
       await stop();
       logs.damaged.add('orders/0');
+      logs.calls.length = 0;
       await start(logs);
       expect(at('orders').role).toBe('leader');
+      expect(logs.calls).toEqual(['open orders/0', 'whole orders/0']);
     });
   });
 });

@@ -59,27 +59,34 @@ export class SimLogs implements ReplicaLogs {
     return { log: new WatchedLog(log), isIntact: true };
   }
 
-  async #openDisk({ topic, partition, isKnown, state }: ReplicaLogRequest): Promise<OpenedLog> {
+  async #openDisk({ topic, partition, isKnown, isLost, state }: ReplicaLogRequest): Promise<OpenedLog> {
     const directory = directoryOf(topic, partition);
     if (isKnown && !this.has(topic, partition)) {
       throw new SluiceError('STORAGE_FAILED', `${directory} is gone`);
     }
-    let isIntact = true;
     const log = await DiskLog.open({
       directory,
       clock: this.#options.clock,
       firstOffset: 0,
+      isIncomplete: isLost,
       settings: { ...topic.settings, segmentBytes: SEGMENT_BYTES },
       state,
       shared: this.#shared,
       observer: {
         onRecovered: () => undefined,
-        onCorrupt: () => (isIntact = false),
+        onCorrupt: () => undefined,
         onFault: () => undefined,
         onHealed: () => undefined,
       },
     });
-    return { log: new WatchedLog(log, await allOf(log)), isIntact };
+    const { lostFrom } = log;
+    const markWhole = (): Promise<void> => log.markWhole();
+    return {
+      log: new WatchedLog(log, await allOf(log)),
+      isIntact: lostFrom === undefined,
+      lostFrom,
+      markWhole,
+    };
   }
 }
 

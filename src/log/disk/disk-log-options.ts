@@ -60,6 +60,8 @@ export interface DiskLogOptions {
   readonly clock: Clock;
   /** Where offsets begin when the directory is empty. */
   readonly firstOffset: number;
+  /** It lacks something already: what was here before is gone. */
+  readonly isIncomplete?: boolean | undefined;
   readonly settings: DiskLogSettings;
   readonly state: LogState;
   readonly shared: DiskShared;

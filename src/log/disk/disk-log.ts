@@ -13,6 +13,7 @@ import { DurableWaiters } from './durable-waiters.ts';
 import type { LeaderEpochs } from '../leader-epochs.ts';
 import { DurableStart } from './durable-start.ts';
 import { LogCleaner } from './log-cleaner.ts';
+import type { LossMark } from './loss-mark.ts';
 import type { HealingHost } from './log-healing.ts';
 import { LogHealing } from './log-healing.ts';
 import type { WriterHost } from './log-writer.ts';
@@ -55,6 +56,7 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
   readonly #epochs: LeaderEpochs;
   readonly #cleaner: LogCleaner;
   readonly #removal: SegmentRemoval;
+  readonly #loss: LossMark;
   readonly #tail: Tail;
   readonly #waiters = new DurableWaiters();
   readonly #durableStart: DurableStart;
@@ -88,6 +90,7 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
     const parts = { store: this.#store, snapshots, state: compaction, shared, onCorrupt, observer };
     this.#cleaner = new LogCleaner(this, parts);
     this.#epochs = recovered.epochs;
+    this.#loss = recovered.loss;
     this.#logStart = recovered.logStart;
     this.#durableStart = new DurableStart(recovered.logStart);
     this.#logEnd = this.#store.active.nextOffset;
@@ -109,7 +112,7 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
     });
     this.#healing = new LogHealing(this, {
       ...{ store: this.#store, writer: this.#writer, snapshots: this.#snapshots, cleaner: this.#cleaner },
-      ...{ removal: this.#removal, shared, state: options.state, onCorrupt },
+      ...{ removal: this.#removal, shared, state: options.state, loss: this.#loss, onCorrupt },
     });
   }
 
@@ -149,6 +152,14 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
 
   get retainedBytes(): number {
     return this.#store.bytes + this.#tail.bytesFrom(this.#durableEnd);
+  }
+
+  /**
+   * First offset of which it is not known that it is there although the log had said that it was durable: at this start, or before and nobody
+   * has called {@link DiskLog.markWhole} since. Infinity where nothing is behind what is lost; undefined: nothing is lost.
+   */
+  get lostFrom(): number | undefined {
+    return this.#loss.from;
   }
 
   get leaderEpochs(): readonly LeaderEpoch[] {
@@ -254,6 +265,19 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
 
   reset(offset: number): Promise<void> {
     return this.#healing.reset(offset);
+  }
+
+  /**
+   * Takes the log for whole from now on, unless it loses something meanwhile; durable when it resolves.
+   * @throws STORAGE_FAILED, STORAGE_FULL
+   */
+  async markWhole(): Promise<void> {
+    const { losses } = this.#loss;
+    await this.#writer
+      .run(() => this.#loss.clear(losses))
+      .catch((cause: unknown) => {
+        throw storageError(cause, `cannot say that ${this.directory} is whole`);
+      });
   }
 
   close(): Promise<void> {

@@ -7,6 +7,8 @@ import type { DiskShared } from './disk-shared.ts';
 import { HealTimer } from './heal-timer.ts';
 import type { LogCleaner } from './log-cleaner.ts';
 import { resetLog } from './log-reset.ts';
+import type { LossMark } from './loss-mark.ts';
+import { AT_END } from './loss-mark.ts';
 import type { LogWriter, UnsyncedEnd } from './log-writer.ts';
 import { findLoss, restoreState, rewind } from './rewind.ts';
 import type { SegmentRemoval } from './segment-removal.ts';
@@ -41,6 +43,7 @@ export interface HealingParts {
   readonly removal: SegmentRemoval;
   readonly shared: DiskShared;
   readonly state: LogState;
+  readonly loss: LossMark;
   readonly onCorrupt: OnCorrupt;
 }
 
@@ -167,8 +170,10 @@ export class LogHealing {
     // What was acknowledged without being synced may be gone: the system takes for clean what it could not write.
     const loss = doubtful && (await findLoss(shared, doubtful, cleaner.hasHoles));
     if (loss) onCorrupt(active.path, loss.position, loss.reason);
+    const end = Math.min(promisedEnd, loss?.nextOffset ?? Infinity);
+    if (end < promisedEnd) await this.#parts.loss.note(AT_END);
     try {
-      await this.#goBack(Math.min(promisedEnd, loss?.nextOffset ?? Infinity));
+      await this.#goBack(end);
     } finally {
       if (this.#host.durableEnd < promisedEnd) this.#host.onLost(this.#host.durableEnd);
     }
@@ -197,6 +202,7 @@ export class LogHealing {
     shared.openFiles.forget(store.active.path);
     snapshots.list.clear();
     cleaner.reset();
+    await this.#parts.loss.cut(offset);
     await writer.open();
     cleaner.resume();
   }
@@ -215,6 +221,7 @@ export class LogHealing {
     const end = await rewind(store, this.#host.directory, shared, offset);
     this.#host.endAt(end);
     await restoreState(store, snapshots.list, shared, state, end);
+    await this.#parts.loss.cut(end);
     await writer.open();
     cleaner.resume();
   }

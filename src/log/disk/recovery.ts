@@ -10,6 +10,7 @@ import type { LogFiles } from './file-names.ts';
 import type { FileSystem } from './file-system.ts';
 import { readIndex } from './index-cache.ts';
 import { resetLog } from './log-reset.ts';
+import { AT_END, LossMark } from './loss-mark.ts';
 import { findNextBatch, scanSegment } from './segment-scan.ts';
 import type { BatchPlace, ScanEnd } from './segment-scan.ts';
 import { SegmentIndex } from './segment-index.ts';
@@ -32,6 +33,7 @@ export interface RecoveredLog {
   readonly epochs: LeaderEpochs;
   readonly logStart: number;
   readonly compaction: CompactionState;
+  readonly loss: LossMark;
   /** Whether more was read than the newest snapshot says: then a new one is due. */
   readonly scannedBytes: number;
 }
@@ -61,6 +63,7 @@ class Recovery {
   #epochs = new LeaderEpochs([]);
   #snapshots!: Snapshots;
   #compaction!: CompactionState;
+  #loss!: LossMark;
   readonly #sizes = new Map<string, number>();
   /** Where the newest snapshot that can be read says that the log ended, on the disk. */
   #storedEnd = 0;
@@ -81,6 +84,8 @@ class Recovery {
     await this.#tidy(found);
     // A file that the last process had just made may be lost yet, and from now on more is put into it.
     await this.#files.syncDirectory(this.#directory);
+    this.#loss = await LossMark.load(this.#directory, this.#files);
+    if (this.#options.isIncomplete === true) await this.#loss.note(AT_END);
     this.#snapshots = new Snapshots(this.#directory, this.#files, found.snapshots);
     this.#compaction = await CompactionState.load(this.#directory, this.#files);
     const snapshot = await this.#chooseSnapshot(found);
@@ -90,12 +95,13 @@ class Recovery {
     if (this.#segments.length === 0) await this.#beginAnew(snapshot);
     await this.#checkEnd();
     await this.#activate();
-    this.#findLost();
+    await this.#findLost();
     this.#report();
     return {
       segments: this.#segments,
       snapshots: this.#snapshots,
       compaction: this.#compaction,
+      loss: this.#loss,
       epochs: this.#epochs,
       logStart: this.#logStart(snapshot),
       scannedBytes: this.#scannedBytes,
@@ -296,6 +302,7 @@ class Recovery {
     if (next) {
       // Blocks of one write may reach the disk in any order, so whole batches behind the damage prove nothing: keeping them, without
       // what was to come before them, would break the order of a producer that sends it again. But who knows.
+      await this.#loss.note(AT_END);
       if (isDurable) this.#options.observer.onCorrupt(segment.path, end.position, end.reason);
       await this.#keepAside(segment, size);
     }
@@ -307,6 +314,7 @@ class Recovery {
   /** Damage in the middle: reports it, keeps a copy, and makes a segment of what is whole behind it. */
   async #setAside(segment: Segment, end: ScanEnd, size: number): Promise<number | undefined> {
     this.#orderly = false;
+    await this.#loss.note(end.nextOffset);
     this.#options.observer.onCorrupt(segment.path, end.position, end.reason);
     await this.#keepAside(segment, size);
     const next = await this.#batchBehind(segment, end, size);
@@ -345,6 +353,7 @@ class Recovery {
     if (snapshot && snapshot.facts.logStart < snapshot.facts.offset) {
       const { logStart, offset } = snapshot.facts;
       this.#orderly = false;
+      await this.#loss.note(logStart);
       this.#options.observer.onCorrupt(this.#directory, 0, `offsets ${logStart} to ${offset} are in no file`);
     }
     let above = this.#directory;
@@ -375,6 +384,7 @@ class Recovery {
     const active = this.#segments.at(-1)!;
     if (active.nextOffset >= this.#storedEnd) return;
     this.#orderly = false;
+    await this.#loss.note(active.nextOffset);
     active.index = undefined;
     await this.#beginSegment(this.#storedEnd);
   }
@@ -387,11 +397,12 @@ class Recovery {
   }
 
   /** Segments that should be there between two others, and are not. */
-  #findLost(): void {
+  async #findLost(): Promise<void> {
     for (const [at, segment] of this.#segments.entries()) {
       const next = this.#segments[at + 1];
       if (!next || next.baseOffset <= segment.nextOffset) continue;
       if (segment.lostBehind !== undefined) continue;
+      await this.#loss.note(segment.nextOffset);
       segment.lostBehind = `offsets ${segment.nextOffset} to ${next.baseOffset} are in no file`;
       this.#options.observer.onCorrupt(segment.path, segment.bytes, segment.lostBehind);
     }

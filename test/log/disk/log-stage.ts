@@ -28,7 +28,7 @@ export class LogStage {
     { state = NO_STATE, disk = new FakeDisk({ seed: 1 }) }: { state?: LogState; disk?: FakeDisk } = {},
   ): Promise<LogStage> {
     const stage = new LogStage(settings, state, disk);
-    await stage.#open();
+    await stage.start();
     return stage;
   }
 
@@ -44,10 +44,23 @@ export class LogStage {
     for (let n = 0; n < count; n++) log.append(stampedBatch(log.logEnd, [{ value: 'x'.repeat(1000) }]));
   }
 
+  /** Opens the log as the disk has it now. @param isIncomplete see `DiskLogOptions` */
+  async start(isIncomplete = false): Promise<void> {
+    const { events } = this;
+    const observer: DiskLogObserver = {
+      onRecovered: ({ truncatedBytes }) => events.push(`recovered, cut ${truncatedBytes}`),
+      onCorrupt: (file, position) => events.push(`corrupt ${file.split('/').at(-1)!} at ${position}`),
+      onFault: ({ code }) => events.push(`fault ${code}`),
+      onHealed: () => events.push('healed'),
+    };
+    const { disk, clock, state, settings } = this;
+    this.log = await openDiskLog({ disk, clock, observer, state, settings, firstOffset: 0, isIncomplete });
+  }
+
   /** Ends the process and opens the log in another. */
   async reopen(how: 'killed' | 'powerLost' = 'killed'): Promise<void> {
     this.disk = how === 'killed' ? this.disk.kill() : this.disk.crash();
-    await this.#open();
+    await this.start();
   }
 
   /** Lets time pass until faults that are over have been got over. */
@@ -72,18 +85,6 @@ export class LogStage {
 
   remove(...names: readonly string[]): void {
     for (const name of names) this.disk.plant(pathOf(name), undefined);
-  }
-
-  async #open(): Promise<void> {
-    const { events } = this;
-    const observer: DiskLogObserver = {
-      onRecovered: ({ truncatedBytes }) => events.push(`recovered, cut ${truncatedBytes}`),
-      onCorrupt: (file, position) => events.push(`corrupt ${file.split('/').at(-1)!} at ${position}`),
-      onFault: ({ code }) => events.push(`fault ${code}`),
-      onHealed: () => events.push('healed'),
-    };
-    const { disk, clock, state, settings } = this;
-    this.log = await openDiskLog({ disk, clock, observer, state, settings, firstOffset: 0 });
   }
 }
 

@@ -35,6 +35,7 @@ export interface DiskLogStage {
   readonly state: LogState;
   readonly settings: DiskLogSettings;
   readonly firstOffset: number;
+  readonly isIncomplete?: boolean;
   readonly observer?: DiskLogObserver;
 }
 
