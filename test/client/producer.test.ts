@@ -264,6 +264,23 @@ describe('retrying', () => {
     expect(broker.produced.at(-1)!.header.baseSequence).toBe(0);
   });
 
+  it('gives up what retention took before it was confirmed, and goes on with a new identity', async () => {
+    const producer = await warm();
+    const sends = await sendApart(producer, ['a', 'b', 'c']);
+    const [a, b, c] = broker.produced.splice(0);
+    a!.answer({ error: 'GAP' });
+    b!.answer({ baseOffset: 4 });
+    broker.onProduce = (arrived) => arrived.answer({ baseOffset: 6 });
+    c!.answer({ error: 'OVERLOADED' });
+    await expect(sends[0]).rejects.toMatchObject({ code: 'GAP' });
+    await broker.pass(1000);
+    expect(await Promise.all(sends.slice(1))).toMatchObject([{ offset: 4 }, { offset: 6 }]);
+    expect([valuesOf(broker.produced), sequences(broker.produced)]).toEqual([
+      ['c'],
+      [[a!.header.producerId + 1, 0]],
+    ]);
+  });
+
   it('keeps the numbers of what may be stored after one before it was given up, and lets nothing overtake it', async () => {
     const client = await broker.client('memory://fake:1', { reconnect: { maxDelayMs: 200 } });
     const producer = client.producer({ deliveryTimeoutMs: 10_000 });
