@@ -6,7 +6,8 @@ import type { ExitCode } from './exit-codes.ts';
 /** What to do next, for codes whose remedy is a command; the message of the error itself says the rest. */
 const NEXT_STEP: Partial<Record<ErrorCode, string>> = {
   CONNECT_FAILED: 'Is a node running there? Start one with: sluice serve',
-  CERTIFICATE_REJECTED: 'Name the authority that signed the server with --ca FILE or SLUICE_CA.',
+  CERTIFICATE_REJECTED:
+    'Name the authority that signed the server with --ca FILE or SLUICE_CA; a node that made its own has it in DATA/tls/ca.pem.',
   UNAUTHENTICATED: 'Give a token with --token or SLUICE_TOKEN, or a certificate with --cert and --key.',
   FORBIDDEN: 'Ask for a token with that right: sluice token create --help',
   OFFSET_OUT_OF_RANGE: 'See where its partitions begin and end with: sluice topic describe TOPIC',
