@@ -125,7 +125,7 @@ export async function openClient(
     // The SDK has tried for a while; why the last attempt failed says more than that time is up.
     if (known.code === 'TIMEOUT') throw new SluiceError('CONNECT_FAILED', why.message, { cause: known });
     // What the SDK advises is about its options; the command line has its own.
-    throw known.code === 'CERTIFICATE_REJECTED' ? why : known;
+    throw known.code === 'CERTIFICATE_REJECTED' || known.code === 'UNAUTHENTICATED' ? why : known;
   }
 }
 
