@@ -252,6 +252,9 @@ export class PartitionQueue implements BatchSender {
   #next(): OutgoingBatch | undefined {
     if (this.#inFlight >= this.#plan.maxInFlight) return undefined;
     let batch = this.#sealed.find(({ inFlight }) => !inFlight);
+    // The broker has to remember the oldest that is not answered, whatever it has stored of those behind.
+    const number = batch?.number ?? this.#openNumber;
+    if (number - (this.#sealed[0]?.number ?? number) >= this.#plan.maxInFlight) return undefined;
     if (batch === undefined) {
       const due = this.#inFlight === 0 || this.#lingerOver || this.#openNumber < this.#flushBelow;
       if (this.#encoder.count === 0 || !due) return undefined;

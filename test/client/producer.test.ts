@@ -129,6 +129,20 @@ describe('retrying', () => {
     expect(sequences(broker.produced)).toEqual(before);
   });
 
+  it('runs no further ahead of a batch of which nothing is known than the broker remembers', async () => {
+    const producer = await warm();
+    const sends = await sendApart(producer, ['a', 'b', 'c', 'd', 'e', 'f', 'g']);
+    const [first, ...behind] = broker.produced.splice(0);
+    first!.answer({ error: 'TIMEOUT' });
+    for (const [index, arrived] of behind.entries()) arrived.answer({ baseOffset: index + 2 });
+    await broker.pass(1000);
+    expect(valuesOf(broker.produced)).toEqual(['a']);
+    broker.onProduce = (arrived) => arrived.answer({ baseOffset: 6 });
+    broker.produced[0]!.answer({ duplicate: true, baseOffset: 1 });
+    await broker.pass(1000);
+    expect((await Promise.all(sends)).slice(0, 5).map(({ offset }) => offset)).toEqual([1, 2, 3, 4, 5]);
+  });
+
   it('takes a duplicate for success', async () => {
     const producer = await warm();
     const [send] = await sendApart(producer, ['a']);

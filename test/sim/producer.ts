@@ -22,6 +22,8 @@ export interface SimProducerPlan {
 }
 
 interface Pending {
+  /** Counts the batches of its producer. */
+  readonly index: number;
   readonly firstNumber: number;
   readonly count: number;
   /** Of the first record; renewed with the identity. */
@@ -54,6 +56,7 @@ export class SimProducer {
   readonly #encoder = new RecordBatchEncoder();
   #pending: Pending[] = [];
   #nextNumber = 0;
+  #taken = 0;
   #sequence = 0;
   #producerId: number | undefined;
   #lanes = new CallLanes();
@@ -103,6 +106,7 @@ export class SimProducer {
   #take(): void {
     const count = this.#random.between(1, 3);
     this.#pending.push({
+      index: this.#taken++,
       firstNumber: this.#nextNumber,
       count,
       sequence: this.#sequence,
@@ -121,6 +125,8 @@ export class SimProducer {
       return;
     }
     for (const batch of this.#pending) {
+      // As the SDK: the leader has to remember the oldest, whatever it has stored of those behind.
+      if (batch.index - this.#pending[0]!.index >= this.plan.window) return;
       if (this.#inFlight >= this.plan.window) return;
       if (!batch.isInFlight) this.#send(this.#leader, batch);
     }
