@@ -250,11 +250,8 @@ export class PartitionQueue implements BatchSender {
 
   /** The batch to send now; seals the open one when its time has come. */
   #next(): OutgoingBatch | undefined {
-    if (this.#inFlight >= this.#plan.maxInFlight) return undefined;
     let batch = this.#sealed.find(({ inFlight }) => !inFlight);
-    // The broker has to remember the oldest that is not answered, whatever it has stored of those behind.
-    const number = batch?.number ?? this.#openNumber;
-    if (number - (this.#sealed[0]?.number ?? number) >= this.#plan.maxInFlight) return undefined;
+    if (!this.#hasPlace(batch?.number ?? this.#openNumber)) return undefined;
     if (batch === undefined) {
       const due = this.#inFlight === 0 || this.#lingerOver || this.#openNumber < this.#flushBelow;
       if (this.#encoder.count === 0 || !due) return undefined;
@@ -264,6 +261,13 @@ export class PartitionQueue implements BatchSender {
     // Another identity has no place in the order of this one: wait until all of this one is answered.
     const ahead = this.#inFlight > 0 ? this.#sealed.find(({ inFlight }) => inFlight) : undefined;
     return ahead !== undefined && ahead.identity !== batch.identity ? undefined : batch;
+  }
+
+  /** The broker has to remember the oldest batch that is not answered, whatever it has stored of those behind. */
+  #hasPlace(number: number): boolean {
+    const { maxInFlight } = this.#plan;
+    const oldest = this.#sealed[0]?.number ?? number;
+    return this.#inFlight < maxInFlight && number - oldest < maxInFlight;
   }
 
   #send(stream: ProducerStream, batch: OutgoingBatch): void {
