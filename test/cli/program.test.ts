@@ -54,6 +54,11 @@ describe('the command line', () => {
     expect(run.stdout).toContain(`Usage: sluice ${command.join(' ')}`);
   });
 
+  it('offers to choose the storage of a topic when it is created, and not later', async () => {
+    expect((await runHere(['topic', 'create', '--help'])).stdout).toContain('--storage <kind>');
+    expect((await runHere(['topic', 'alter', '--help'])).stdout).not.toContain('--storage');
+  });
+
   it.each([
     [['frobnicate'], 'frobnicate'],
     [['pub'], 'topic[/key]'],
@@ -63,6 +68,7 @@ describe('the command line', () => {
     [['sub', 't', '--count', '0'], '--count'],
     [['sub', 't', '-o', 'xml'], 'value, json, raw'],
     [['topic', 'create'], 'name'],
+    [['topic', 'alter', 't', '--storage', 'disk'], '--storage'],
     [['token', 'create', 'x'], '--grant'],
     [['bench', '--size', '4'], '--size'],
   ])('refuses %j with one line and exit code 2', async (argv, mentioned) => {
