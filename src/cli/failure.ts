@@ -12,7 +12,7 @@ const NEXT_STEP: Partial<Record<ErrorCode, string>> = {
   FORBIDDEN: 'Ask for a token with that right: sluice token create --help',
   OFFSET_OUT_OF_RANGE: 'See where its partitions begin and end with: sluice topic describe TOPIC',
   TOPIC_NOT_FOUND: 'See what exists with: sluice topic list',
-  TOPIC_EXISTS: 'Change it with sluice topic alter, or use --if-not-exists.',
+  TOPIC_EXISTS: 'Take it as it is with --if-not-exists, or change it with: sluice topic alter',
   NODE_NOT_FOUND: 'See who is there with: sluice cluster nodes',
   TOKEN_NOT_FOUND: 'See what exists with: sluice token list',
   DATA_DIR_LOCKED: 'Stop the node that runs there, or name another directory with --data.',
