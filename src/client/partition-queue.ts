@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { Produced } from '../wire/produce.ts';
-import { BATCH_HEADER_BYTES } from '../wire/record-batch.ts';
+import { BATCH_HEADER_BYTES, BATCH_MAX_RECORDS } from '../wire/record-batch.ts';
 import type { HeaderInput } from '../wire/record-batch-encoder.ts';
 import { RecordBatchEncoder, recordBytesAtMost } from '../wire/record-batch-encoder.ts';
 import { Backoff } from '../kernel/backoff.ts';
@@ -123,7 +123,10 @@ export class PartitionQueue implements BatchSender {
   /** Whether a record fits the batch at hand. */
   fits(key: Uint8Array | null, value: Uint8Array | null, headers: readonly HeaderInput[]): boolean {
     const { count, sizeBytes } = this.#encoder;
-    return count === 0 || sizeBytes + recordBytesAtMost(key, value, headers) <= this.#plan.batchBytes;
+    if (count === 0) return true;
+    return (
+      count < BATCH_MAX_RECORDS && sizeBytes + recordBytesAtMost(key, value, headers) <= this.#plan.batchBytes
+    );
   }
 
   /** The batch at hand gets no more records. */

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Producer } from '../../src/client/producer.ts';
 import type { ProducerOptions } from '../../src/client/producer-options.ts';
 import type { SendResult } from '../../src/client/outgoing-batch.ts';
+import { BATCH_MAX_RECORDS } from '../../src/wire/record-batch.ts';
 import { turns } from '../support/turns.ts';
 import type { Arrived } from './fake-broker.ts';
 import { FakeBroker } from './fake-broker.ts';
@@ -46,6 +47,14 @@ const sequences = (arrived: readonly Arrived[]): (readonly [number, number])[] =
 const valuesOf = (arrived: readonly Arrived[]): string[] => arrived.map(({ values }) => values.join());
 
 describe('gathering', () => {
+  it('puts no more records into a batch than a broker takes', async () => {
+    const producer = await warm({ batchBytes: 8 * 2 ** 20, bufferBytes: 64 * 2 ** 20, lingerMs: 1000 });
+    await occupy(producer, ['in flight']);
+    for (let record = 0; record <= BATCH_MAX_RECORDS; record += 1) producer.offer({ topic: 't', value: '' });
+    await turns(3);
+    expect(broker.produced.at(-1)!.header.recordCount).toBe(BATCH_MAX_RECORDS);
+  });
+
   it('sends a record at once when nothing is in flight', async () => {
     const producer = await warm();
     void producer.send({ topic: 't', value: 'a' }).catch(() => undefined);
