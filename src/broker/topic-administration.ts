@@ -101,7 +101,7 @@ export class TopicAdministration {
 
   async delete(principal: Principal, name: string): Promise<void> {
     this.#access.check(principal, 'admin', name);
-    await this.#coordinator.deleteTopic(name);
+    await this.#directory.delete(name);
   }
 
   list(principal: Principal, internal: boolean): readonly TopicDescription[] {

@@ -66,7 +66,8 @@ export class TopicDirectory {
   readonly #opening = new Map<string, Promise<OpenTopic>>();
   /** Topics that are being created: they count before they exist. */
   readonly #creating = new Map<string, { readonly partitions: number; readonly done: Promise<OpenTopic> }>();
-  readonly #removing = new Set<Promise<void>>();
+  /** By id: what deleted topics leave behind that is not put away yet. */
+  readonly #removing = new Map<string, Promise<void>>();
   readonly #unwatch: Unwatch;
   #partitionCount = 0;
   /** Partitions that are being added to topics: they count before they exist. */
@@ -164,6 +165,17 @@ export class TopicDirectory {
     }
   }
 
+  /**
+   * Deletes a topic. When it resolves nothing brings back one that was open: its files are marked as deleted, or the observer was told why
+   * not. One that is still being opened is not waited for.
+   * @throws TOPIC_NOT_FOUND, STORAGE_FULL, STORAGE_FAILED
+   */
+  async delete(name: string): Promise<void> {
+    const open = this.#topics.get(name);
+    await this.#coordinator.deleteTopic(name);
+    if (open) await this.#removing.get(open.definition.id);
+  }
+
   /** Closes all topics; memory partitions leave their log end behind, so that offsets go on there. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -177,7 +189,7 @@ export class TopicDirectory {
     await Promise.allSettled(
       topics.flatMap((topic) => topic.partitions.map((one) => this.#opener.release(topic.definition, one))),
     );
-    await Promise.allSettled(this.#removing);
+    await Promise.allSettled(this.#removing.values());
   }
 
   #ensureOpen(definition: TopicDefinition): Promise<OpenTopic> {
@@ -287,8 +299,8 @@ export class TopicDirectory {
       pending.push(topic.work, ...topic.partitions.map((partition) => partition.close()));
       this.#listener.onClosed(topic.partitions);
     }
-    const removing = this.#remove(definition, pending).finally(() => this.#removing.delete(removing));
-    this.#removing.add(removing);
+    const removing = this.#remove(definition, pending).finally(() => this.#removing.delete(definition.id));
+    this.#removing.set(definition.id, removing);
   }
 
   /** Removes what a topic leaves behind once nothing uses it any more. */
