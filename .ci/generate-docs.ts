@@ -24,7 +24,7 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   PRODUCER_FENCED: 'A newer epoch of this producer id exists; this producer must stop.',
   UNKNOWN_PRODUCER:
     'The partition does not know the producer id; ask for a new one and begin with sequence 0.',
-  GAP: 'Records were removed before they were read, and the subscription asked to end there.',
+  GAP: 'Records were removed before they were read, and the subscription asked to end there. Of a publish: before it was known that all in-sync replicas had them; they may be lost.',
   TOPIC_NOT_FOUND: 'No topic has this name, and it was not created automatically.',
   TOPIC_EXISTS: 'A topic with this name exists already.',
   PARTITION_NOT_FOUND: 'The topic has no partition with this number.',

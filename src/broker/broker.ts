@@ -29,7 +29,7 @@ import type {
   Subscriber,
   TokenDescription,
 } from './ports.ts';
-import { ProducerOwners } from './producer-owners.ts';
+import { ProducerIds } from './producer-ids.ts';
 import type { Acks, PublishCallback } from './publisher.ts';
 import { Publisher } from './publisher.ts';
 import type { Subscription } from './subscriptions.ts';
@@ -114,7 +114,7 @@ export class Broker {
   readonly #publisher: Publisher;
   readonly #subscriptions: Subscriptions;
   readonly #tokens: Tokens;
-  readonly #producerOwners = new ProducerOwners();
+  readonly #producerIds: ProducerIds;
   readonly #startedMs: number;
   /** Live; do not keep a copy. */
   readonly counters: BrokerCounters;
@@ -136,7 +136,7 @@ export class Broker {
     this.#questions = new LeaderQuestions(leaders, others);
     if (others) subscriptions.distant = { questions: this.#questions, copies };
     this.#administration = new TopicAdministration({
-      ...{ directory, access, coordinator },
+      ...{ directory, access },
       describer: new TopicDescriber(coordinator, leaders, this.#questions),
       defaults: options.topics,
     });
@@ -146,6 +146,7 @@ export class Broker {
     });
     this.cluster = new ClusterAdministration(options.coordinator, access, options.control);
     this.#tokens = new Tokens(options.coordinator.tokens, this.#access, options.clock, options.random);
+    this.#producerIds = new ProducerIds(options.coordinator.producerKey);
     this.#startedMs = options.clock.monotonicMs();
     this.counters = Object.assign(counters, { refusedPublishes: this.#publisher.refused });
   }
@@ -193,7 +194,7 @@ export class Broker {
    * @param batch exactly one batch as a client sent it; ownership passes: it is stamped in place and kept
    * @param acks 2: when all in-sync replicas have it, which on one node is the same as 1
    * @param done gets the outcome, or why not: FORBIDDEN, TOPIC_NOT_FOUND, INVALID_TOPIC, PARTITION_NOT_FOUND, OVERLOADED,
-   *   DRAINING, and what `Partition.append` throws, NOT_LEADER when nobody leads it; on the way to another node UNAVAILABLE and TIMEOUT, after
+   *   DRAINING, UNKNOWN_PRODUCER, and what `Partition.append` throws, NOT_LEADER when nobody leads it; on the way to another node UNAVAILABLE and TIMEOUT, after
    *   which it may have been stored. Called exactly once; publishes of one partition are answered in order as long as it has one leader
    */
   publish(
@@ -207,7 +208,7 @@ export class Broker {
     try {
       this.#checkNotDraining();
       this.#access.check(principal, 'publish', topic);
-      this.#producerOwners.check(batch, principal);
+      this.#producerIds.check(batch, principal);
     } catch (error) {
       this.#publisher.refuse(error, done);
       return;
@@ -332,16 +333,15 @@ export class Broker {
 
   /**
    * A producer id that nobody else has; for every client that is authenticated. Batches that carry it are refused from any other
-   * principal while this process runs.
+   * principal, on every node and over restarts.
    * @throws DRAINING, STORAGE_FULL, STORAGE_FAILED
    */
   async initProducer(
     principal: Principal,
   ): Promise<{ readonly producerId: number; readonly producerEpoch: number }> {
     this.#checkNotDraining();
-    const producerId = await this.#options.coordinator.allocateProducerId();
-    this.#producerOwners.give(producerId, principal);
-    return { producerId, producerEpoch: 0 };
+    const number = await this.#options.coordinator.allocateProducerId();
+    return { producerId: this.#producerIds.bind(number, principal), producerEpoch: 0 };
   }
 
   /**

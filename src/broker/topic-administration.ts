@@ -1,7 +1,6 @@
 import { checkTopicName, isInternalTopic } from '../catalog/topic-name.ts';
 import type { TopicSettingsChange } from '../catalog/topic-settings.ts';
 import { TOPIC_PARTITIONS_LIMIT, mergeSettings } from '../catalog/topic-settings.ts';
-import type { Coordinator } from '../coordination/coordinator.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import type { AccessControl } from './access-control.ts';
 import type { TopicDescriber } from './describe-topic.ts';
@@ -28,7 +27,6 @@ export interface TopicAdministrationParts {
   readonly describer: TopicDescriber;
   readonly access: AccessControl;
   readonly defaults: TopicDefaults;
-  readonly coordinator: Coordinator;
 }
 
 /** Creating, changing, deleting and describing topics, for principals that may. */
@@ -37,14 +35,12 @@ export class TopicAdministration {
   readonly #describer: TopicDescriber;
   readonly #access: AccessControl;
   readonly #defaults: TopicDefaults;
-  readonly #coordinator: Coordinator;
 
-  constructor({ directory, describer, access, defaults, coordinator }: TopicAdministrationParts) {
+  constructor({ directory, describer, access, defaults }: TopicAdministrationParts) {
     this.#directory = directory;
     this.#describer = describer;
     this.#access = access;
     this.#defaults = defaults;
-    this.#coordinator = coordinator;
   }
 
   /** @throws TOPIC_NOT_FOUND; why it cannot be used, when none of its partitions can be opened */
@@ -117,7 +113,7 @@ export class TopicAdministration {
 
   async delete(principal: Principal, name: string): Promise<void> {
     this.#access.check(principal, 'admin', name);
-    await this.#coordinator.deleteTopic(name);
+    await this.#directory.delete(name);
   }
 
   list(principal: Principal, internal: boolean): Promise<readonly TopicDescription[]> {

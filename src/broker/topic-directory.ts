@@ -180,6 +180,18 @@ export class TopicDirectory {
     return topic;
   }
 
+  /**
+   * Deletes a topic. When it resolves nothing brings back what was open of it here: its files are marked as deleted, or the observer was told why
+   * not. What is still being opened is not waited for.
+   * @throws TOPIC_NOT_FOUND, STORAGE_FULL, STORAGE_FAILED
+   */
+  async delete(name: string): Promise<void> {
+    const id = this.#topics.get(name)?.definition.id;
+    const isOpen = id !== undefined && this.#replicas?.ofTopic(id).length !== 0;
+    await this.#coordinator.deleteTopic(name);
+    if (isOpen) await this.#replicas?.removed(id);
+  }
+
   /** Closes all copies; partitions in memory that are led here leave their log end behind, so that offsets go on there. */
   async close(): Promise<void> {
     this.#closed = true;

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { Client } from '../client/index.ts';
+import type { Client, ConnectOptions } from '../client/index.ts';
 import { connect } from '../client/index.ts';
 import { asSluiceError, SluiceError } from '../kernel/errors.ts';
 import { findServer } from './running-servers.ts';
@@ -28,6 +28,8 @@ export interface ConnectionPlan {
   readonly url: string;
   /** undefined: the authorities that Node trusts. */
   readonly ca: string | undefined;
+  /** All servers are of this machine, and none has left word whom to trust there: most likely none runs. */
+  readonly isStrange: boolean;
   readonly token: string | undefined;
   readonly certificate: string | undefined;
   readonly key: string | undefined;
@@ -39,7 +41,7 @@ export interface ConnectionPlan {
  * The authority of a loopback server is found without being named: in the note that `sluice serve` left (running-servers.ts), else in
  * `./sluice-data/tls/ca.pem`. For other servers the authorities that Node trusts are the default. A server is always verified.
  *
- * @throws INVALID_ARGUMENT for a bad address, a missing file, a certificate without key; CONNECT_FAILED when no authority can be found
+ * @throws INVALID_ARGUMENT for a bad address, a missing file, a certificate without key
  */
 export function planConnection(flags: ConnectionFlags, terminal: Terminal): ConnectionPlan {
   const { env } = terminal;
@@ -52,15 +54,10 @@ export function planConnection(flags: ConnectionFlags, terminal: Terminal): Conn
   }
   const ca =
     fileOption(terminal, '--ca', flags.ca ?? filled(env['SLUICE_CA'])) ?? knownAuthority(terminal, addresses);
-  if (ca === undefined && addresses.every(({ host }) => isLoopback(host))) {
-    throw new SluiceError(
-      'CONNECT_FAILED',
-      `No node of yours runs at ${url}, and no --ca says whom to trust there.`,
-    );
-  }
   return {
     url,
     ca,
+    isStrange: ca === undefined && addresses.every(({ host }) => isLoopback(host)),
     certificate,
     key,
     token: readToken(terminal, flags.token ?? filled(env['SLUICE_TOKEN'])),
@@ -108,23 +105,27 @@ export async function openClient(
   clientId: string,
 ): Promise<Client> {
   const plan = planConnection(flags, terminal);
+  const options: ConnectOptions = {
+    clientId,
+    token: plan.token ?? '',
+    timeoutMs: CONNECT_TIMEOUT_MS,
+    signal: terminal.interrupted,
+    ...(plan.ca !== undefined && { ca: plan.ca }),
+    ...(plan.certificate !== undefined &&
+      plan.key !== undefined && { certificate: plan.certificate, key: plan.key }),
+  };
   try {
-    return await connect(plan.url, {
-      clientId,
-      token: plan.token ?? '',
-      timeoutMs: CONNECT_TIMEOUT_MS,
-      signal: terminal.interrupted,
-      ...(plan.ca !== undefined && { ca: plan.ca }),
-      ...(plan.certificate !== undefined &&
-        plan.key !== undefined && { certificate: plan.certificate, key: plan.key }),
-    });
+    // Nobody waits for a node that nobody has started: one attempt tells whether one is there, and whether it is trusted.
+    if (plan.isStrange)
+      await (await connect(plan.url, { ...options, reconnect: { maxAttempts: 1 } })).close();
+    return await connect(plan.url, options);
   } catch (error) {
     const known = asSluiceError(error, 'CONNECT_FAILED');
     const why = known.cause instanceof SluiceError ? known.cause : known;
     // The SDK has tried for a while; why the last attempt failed says more than that time is up.
     if (known.code === 'TIMEOUT') throw new SluiceError('CONNECT_FAILED', why.message, { cause: known });
     // What the SDK advises is about its options; the command line has its own.
-    throw known.code === 'CERTIFICATE_REJECTED' ? why : known;
+    throw known.code === 'CERTIFICATE_REJECTED' || known.code === 'UNAUTHENTICATED' ? why : known;
   }
 }
 

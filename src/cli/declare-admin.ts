@@ -30,7 +30,18 @@ export const declareAdminCommands: Declare = (program, run, terminal) => {
     .description('Create, list, describe, alter and delete topics.')
     .addHelpText('after', TOPIC_EXAMPLES);
   const topics = () => import('./topic.ts');
-  topicSettings(topic.command('create').description('Create a topic.').argument('<name>'))
+  topicSettings(
+    topic
+      .command('create')
+      .description('Create a topic.')
+      .argument('<name>')
+      .addOption(
+        new Option('--storage <kind>', 'where records are kept; cannot change later').choices([
+          'memory',
+          'disk',
+        ]),
+      ),
+  )
     .option('--if-not-exists', 'no error when it exists already')
     .action((name: string, flags: TopicCreateFlags) =>
       run(async () => (await topics()).createTopic(name, flags, terminal)),
@@ -44,7 +55,10 @@ export const declareAdminCommands: Declare = (program, run, terminal) => {
     run(async () => (await topics()).describeTopic(name, flags, terminal)),
   );
   topicSettings(
-    topic.command('alter').description('Change settings; partitions can only grow.').argument('<name>'),
+    topic
+      .command('alter')
+      .description('Change settings; partitions can only grow, and the storage stays what it is.')
+      .argument('<name>'),
   ).action((name: string, flags: TopicFlags) =>
     run(async () => (await topics()).alterTopic(name, flags, terminal)),
   );
@@ -122,7 +136,6 @@ function topicSettings(command: Command): Command {
       .addOption(
         new Option('--timestamps <kind>', "the producer's time or the node's").choices(['create', 'append']),
       )
-      .addOption(new Option('--storage <kind>', 'where records are kept').choices(['memory', 'disk']))
       .addOption(
         new Option('--flush <when>', 'on disk: when a record counts as stored').choices([
           'always',

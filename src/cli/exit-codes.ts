@@ -11,6 +11,7 @@ export const EXIT = {
   notFound: 5,
   incomplete: 6,
   damaged: 7,
+  exists: 8,
   interrupted: 130,
   terminated: 143,
 } as const;
@@ -32,6 +33,7 @@ const BY_CODE: Partial<Record<ErrorCode, ExitCode>> = {
   GAP: EXIT.incomplete,
   CANCELLED: EXIT.interrupted,
   CORRUPT_LOG: EXIT.damaged,
+  TOPIC_EXISTS: EXIT.exists,
 };
 
 /** The exit code for an error code: by the table above, 5 for what does not exist, 2 for what the caller wrote wrong, else 1. */

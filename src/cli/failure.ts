@@ -6,12 +6,13 @@ import type { ExitCode } from './exit-codes.ts';
 /** What to do next, for codes whose remedy is a command; the message of the error itself says the rest. */
 const NEXT_STEP: Partial<Record<ErrorCode, string>> = {
   CONNECT_FAILED: 'Is a node running there? Start one with: sluice serve',
-  CERTIFICATE_REJECTED: 'Name the authority that signed the server with --ca FILE or SLUICE_CA.',
+  CERTIFICATE_REJECTED:
+    'Name the authority that signed the server with --ca FILE or SLUICE_CA; a node that made its own has it in DATA/tls/ca.pem.',
   UNAUTHENTICATED: 'Give a token with --token or SLUICE_TOKEN, or a certificate with --cert and --key.',
   FORBIDDEN: 'Ask for a token with that right: sluice token create --help',
   OFFSET_OUT_OF_RANGE: 'See where its partitions begin and end with: sluice topic describe TOPIC',
   TOPIC_NOT_FOUND: 'See what exists with: sluice topic list',
-  TOPIC_EXISTS: 'Change it with sluice topic alter, or use --if-not-exists.',
+  TOPIC_EXISTS: 'Take it as it is with --if-not-exists, or change it with: sluice topic alter',
   NODE_NOT_FOUND: 'See who is there with: sluice cluster nodes',
   TOKEN_NOT_FOUND: 'See what exists with: sluice token list',
   DATA_DIR_LOCKED: 'Stop the node that runs there, or name another directory with --data.',

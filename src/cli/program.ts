@@ -11,7 +11,8 @@ import { describeFailure } from './failure.ts';
 import type { Terminal } from './terminal.ts';
 
 const EXIT_CODE_HELP = `
-Exit codes: 0 ok, 1 error, 2 usage, 3 cannot connect, 4 refused, 5 not found, 6 not complete, 7 damaged, 130 interrupted.
+Exit codes: 0 ok, 1 error, 2 usage, 3 cannot connect, 4 refused, 5 not found, 6 not complete, 7 damaged, 8 exists,
+130 interrupted.
 Environment: SLUICE_SERVER, SLUICE_CA, SLUICE_TOKEN, SLUICE_CERT, SLUICE_KEY; for serve, every setting (sluice config reference).
 
 Begin with:

@@ -8,7 +8,7 @@ import { parseStart } from './start-position.ts';
 import type { Terminal } from './terminal.ts';
 import { durationOption, sizeOption } from './units.ts';
 
-/** Options of `sluice topic alter`. */
+/** Options of `sluice topic alter`: settings that can change. */
 export interface TopicFlags extends AdminFlags {
   readonly partitions?: number;
   readonly retentionBytes?: string;
@@ -16,7 +16,6 @@ export interface TopicFlags extends AdminFlags {
   readonly retentionRecords?: number;
   readonly batchMaxBytes?: string;
   readonly timestamps?: 'create' | 'append';
-  readonly storage?: 'memory' | 'disk';
   readonly flush?: 'always' | 'interval' | 'os';
   readonly flushInterval?: string;
   readonly cleanup?: 'delete' | 'compact' | 'compact,delete';
@@ -34,6 +33,7 @@ export interface DeleteRecordsFlags extends AdminFlags {
 
 /** Options of `sluice topic create`. */
 export interface TopicCreateFlags extends TopicFlags {
+  readonly storage?: 'memory' | 'disk';
   readonly ifNotExists?: true;
 }
 
@@ -44,7 +44,8 @@ export interface TopicListFlags extends AdminFlags {
 
 /** Creates a topic and shows it. @throws TOPIC_EXISTS */
 export function createTopic(name: string, flags: TopicCreateFlags, terminal: Terminal): Promise<void> {
-  const settings = topicSettings(flags);
+  const { storage } = flags;
+  const settings = { ...topicSettings(flags), ...(storage !== undefined && { storage }) };
   return withClient(terminal, flags, async ({ admin }) => {
     const topic = await admin.createTopic({
       name,
@@ -202,10 +203,9 @@ function partitions(flags: TopicFlags): { partitions?: number } {
 }
 
 function topicSettings(flags: TopicFlags): TopicSettingsChange {
-  const { retentionBytes, retention, retentionRecords, batchMaxBytes, timestamps, storage } = flags;
+  const { retentionBytes, retention, retentionRecords, batchMaxBytes, timestamps } = flags;
   const { flush, flushInterval, cleanup, tombstoneRetention } = flags;
   return {
-    ...(storage !== undefined && { storage }),
     ...(timestamps !== undefined && { timestamps }),
     ...(retentionRecords !== undefined && { retentionRecords }),
     ...(retentionBytes !== undefined && { retentionBytes: sizeOption('--retention-bytes', retentionBytes) }),

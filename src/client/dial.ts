@@ -56,26 +56,14 @@ export function createDial(
   };
 }
 
-/** Says what to do where the error itself cannot know. */
+/** Says where it happened, and what to do where the error itself cannot know; the cause of an error with advice says the same without. */
 function explain(error: SluiceError, url: BrokerUrl, options: ResolvedOptions): SluiceError {
-  switch (error.code) {
-    case 'CERTIFICATE_REJECTED':
-      return new SluiceError(error.code, `${atUrl(error, url)}. ${certificateAdvice(options)}`, {
-        cause: error,
-      });
-    case 'UNAUTHENTICATED':
-      return new SluiceError(
-        error.code,
-        `${url.text} does not know who this is: ${error.message}. ${tokenAdvice(options)}`,
-        {
-          cause: error,
-        },
-      );
-    default: {
-      const text = atUrl(error, url);
-      return text === error.message ? error : new SluiceError(error.code, text, { cause: error });
-    }
-  }
+  const { code } = error;
+  const text = atUrl(error, url);
+  const located = text === error.message ? error : new SluiceError(code, text, { cause: error });
+  if (code !== 'CERTIFICATE_REJECTED' && code !== 'UNAUTHENTICATED') return located;
+  const advice = code === 'UNAUTHENTICATED' ? strangerAdvice(options) : certificateAdvice(options);
+  return new SluiceError(code, advice === '' ? text : `${text}. ${advice}`, { cause: located });
 }
 
 /** What happened, and where unless the text says that already. */
@@ -92,7 +80,8 @@ function certificateAdvice({ ownAuthorities, identity }: ResolvedOptions): strin
     : `Give the authority that issued the broker's certificate as option \`ca\` or in SLUICE_CA; ${OWN_AUTHORITY}.${own}`;
 }
 
-function tokenAdvice({ token, identity }: ResolvedOptions): string {
-  if (token !== '') return 'The token is wrong, expired or revoked.';
-  return identity === undefined ? 'Give a token (`token`, SLUICE_TOKEN) or a client certificate.' : '';
+/** Who has shown something and was refused is told why by the broker. */
+function strangerAdvice({ token, identity }: ResolvedOptions): string {
+  const hasShown = token !== '' || identity !== undefined;
+  return hasShown ? '' : 'Say who this is with option `token` (or SLUICE_TOKEN), or `certificate` and `key`.';
 }

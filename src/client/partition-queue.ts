@@ -1,7 +1,7 @@
 import type { Clock, Timer } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { Produced } from '../wire/produce.ts';
-import { BATCH_HEADER_BYTES } from '../wire/record-batch.ts';
+import { BATCH_HEADER_BYTES, BATCH_MAX_RECORDS } from '../wire/record-batch.ts';
 import type { HeaderInput } from '../wire/record-batch-encoder.ts';
 import { RecordBatchEncoder, recordBytesAtMost } from '../wire/record-batch-encoder.ts';
 import { Backoff } from '../kernel/backoff.ts';
@@ -123,7 +123,10 @@ export class PartitionQueue implements BatchSender {
   /** Whether a record fits the batch at hand. */
   fits(key: Uint8Array | null, value: Uint8Array | null, headers: readonly HeaderInput[]): boolean {
     const { count, sizeBytes } = this.#encoder;
-    return count === 0 || sizeBytes + recordBytesAtMost(key, value, headers) <= this.#plan.batchBytes;
+    if (count === 0) return true;
+    return (
+      count < BATCH_MAX_RECORDS && sizeBytes + recordBytesAtMost(key, value, headers) <= this.#plan.batchBytes
+    );
   }
 
   /** The batch at hand gets no more records. */
@@ -250,8 +253,8 @@ export class PartitionQueue implements BatchSender {
 
   /** The batch to send now; seals the open one when its time has come. */
   #next(): OutgoingBatch | undefined {
-    if (this.#inFlight >= this.#plan.maxInFlight) return undefined;
     let batch = this.#sealed.find(({ inFlight }) => !inFlight);
+    if (!this.#hasPlace(batch?.number ?? this.#openNumber)) return undefined;
     if (batch === undefined) {
       const due = this.#inFlight === 0 || this.#lingerOver || this.#openNumber < this.#flushBelow;
       if (this.#encoder.count === 0 || !due) return undefined;
@@ -261,6 +264,13 @@ export class PartitionQueue implements BatchSender {
     // Another identity has no place in the order of this one: wait until all of this one is answered.
     const ahead = this.#inFlight > 0 ? this.#sealed.find(({ inFlight }) => inFlight) : undefined;
     return ahead !== undefined && ahead.identity !== batch.identity ? undefined : batch;
+  }
+
+  /** The broker has to remember the oldest batch that is not answered, whatever it has stored of those behind. */
+  #hasPlace(number: number): boolean {
+    const { maxInFlight } = this.#plan;
+    const oldest = this.#sealed[0]?.number ?? number;
+    return this.#inFlight < maxInFlight && number - oldest < maxInFlight;
   }
 
   #send(stream: ProducerStream, batch: OutgoingBatch): void {

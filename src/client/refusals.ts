@@ -6,6 +6,7 @@ const UNCLEAR: ReadonlySet<ErrorCode> = new Set([
   'CLOSED',
   'INTERNAL',
   'STORAGE_FAILED',
+  'GAP',
 ]);
 
 /** Whether nobody knows, after a publish was answered with `code`, if its batch was stored. */

@@ -105,7 +105,7 @@ export interface Rebalancing {
 export interface Cluster {
   /** Whether this node is a member at this very moment; costs nothing, so that it can be asked before every acknowledgement. */
   readonly leaseHeld: boolean;
-  /** Told once when membership ends other than by disposal; who leads a partition stops acknowledging. */
+  /** Told once, with the reason, when membership ends other than by disposal; who leads a partition stops acknowledging. */
   onLeaseLost(listener: (reason: string) => void): Unwatch;
   /** Told when this node has become a member again: what it led before it has to claim anew. */
   onLeaseGained(listener: () => void): Unwatch;

@@ -123,7 +123,11 @@ export interface Coordinator extends AsyncDisposable {
    */
   reserveOffsets(topicId: string, partition: number, ceiling: number): Promise<void>;
 
-  /** A producer id that nobody was ever given before; from 1. */
+  /**
+   * Secret of the cluster, 32 bytes: the same on all its nodes and over restarts. Binds producer ids to who took them.
+   */
+  readonly producerKey: Buffer;
+  /** A number for a producer id that was never given before; from 1. */
   allocateProducerId(): Promise<number>;
 
   /** Token records, without secrets. */

@@ -20,6 +20,7 @@ import { DataDirLock } from './data-dir-lock.ts';
 import { DiskReserve } from './disk-reserve.ts';
 import { storageError } from '../kernel/storage-error.ts';
 import type { Cluster } from './cluster.ts';
+import { newProducerKey, producerKeySchema } from './producer-key.ts';
 import { SingleNode } from './single-node.ts';
 import { StateFile, listStateFiles, removeFile } from './state-file.ts';
 import { topicDefinitionSchema } from './topic-schema.ts';
@@ -28,7 +29,7 @@ import { topicDefinitionSchema } from './topic-schema.ts';
  * The data directory of an embedded coordinator:
  *
  *     lock                            held by the process that runs
- *     coordination/node.json          ids, number of starts, ceiling of producer ids
+ *     coordination/node.json          ids, number of starts, ceiling and key of producer ids
  *     coordination/tokens.json        token records
  *     coordination/reserve            room for the others on a disk that is full
  *     coordination/topics/NAME.json   definition and offset ceilings of one topic
@@ -40,6 +41,8 @@ const nodeSchema = z.strictObject({
   starts: z.int().nonnegative(),
   /** Producer ids below it may have been given out. */
   producerIdCeiling: z.int().positive(),
+  /** Hexadecimal; left out by versions that had none. */
+  producerKey: producerKeySchema.optional(),
 });
 
 const count = z.int().nonnegative();
@@ -56,6 +59,7 @@ interface Parts {
   readonly lock: DataDirLock;
   readonly reserve: DiskReserve;
   readonly node: StateFile<NodeState>;
+  readonly producerKey: string;
   readonly tokens: StateFile<readonly TokenRecord[]>;
   readonly topics: readonly StateFile<TopicState>[];
 }
@@ -90,6 +94,7 @@ export interface EmbeddedOptions {
 export class EmbeddedCoordinator implements Coordinator {
   readonly clusterId: string;
   readonly nodeId: string;
+  readonly producerKey: Buffer;
   readonly tokens: TokenStore;
   readonly cluster: Cluster;
   readonly #options: EmbeddedOptions;
@@ -116,6 +121,7 @@ export class EmbeddedCoordinator implements Coordinator {
     this.#nextProducerId = node.state.producerIdCeiling;
     this.clusterId = node.state.clusterId;
     this.nodeId = options.nodeId ?? node.state.nodeId;
+    this.producerKey = Buffer.from(parts.producerKey, 'hex');
     this.tokens = tokenStore(tokens, () => this.#checkOpen());
     this.cluster = new SingleNode(this, node.state.starts);
   }
@@ -135,8 +141,9 @@ export class EmbeddedCoordinator implements Coordinator {
       const reserve = await DiskReserve.open(directory, options.random);
       const topics = await openTopics(join(directory, 'topics'), reserve);
       const { node, tokens } = await openNode(directory, topics.length, options.random, reserve);
-      await node.update((state) => ({ ...state, starts: state.starts + 1 }));
-      return new EmbeddedCoordinator(options, { lock, reserve, node, tokens, topics });
+      const producerKey = node.state.producerKey ?? newProducerKey(options.random);
+      await node.update((state) => ({ ...state, starts: state.starts + 1, producerKey }));
+      return new EmbeddedCoordinator(options, { lock, reserve, node, producerKey, tokens, topics });
     } catch (error) {
       lock[Symbol.dispose]();
       throw error;

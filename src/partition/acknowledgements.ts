@@ -12,6 +12,8 @@ export type AckCallback = (error: SluiceError | undefined) => void;
 export interface AckSource {
   readonly log: Pick<PartitionLog, 'durableEnd' | 'logEnd' | 'failure'>;
   readonly highWatermark: number;
+  /** Exclusive: which of the records below it all in-sync replicas ever had is not known, and they are gone from this log. */
+  readonly unconfirmedEnd: number;
   /** Why nothing is acknowledged now. */
   refusal(acks: Acks): SluiceError | undefined;
 }
@@ -30,7 +32,8 @@ export class Acknowledgements {
   isReached(nextOffset: number, acks: Acks): boolean {
     if (acks === 0) return true;
     const { log, highWatermark } = this.#source;
-    return nextOffset <= (acks === 1 ? log.durableEnd : highWatermark) && !this.#source.refusal(acks);
+    if (nextOffset > (acks === 1 ? log.durableEnd : highWatermark)) return false;
+    return !this.#isGone(nextOffset, acks) && !this.#source.refusal(acks);
   }
 
   /** Calls back once it may be, or it is known that it will not be; at once where that is so now. */
@@ -39,6 +42,7 @@ export class Acknowledgements {
     const refusal = acks === 0 ? undefined : this.#source.refusal(acks);
     if (refusal) callback(refusal);
     else if (this.isReached(nextOffset, acks)) callback(undefined);
+    else if (this.#isGone(nextOffset, acks)) callback(gone());
     else if (nextOffset <= log.logEnd)
       (acks === 1 ? this.#stored : this.#replicated).add(nextOffset, callback);
     else
@@ -48,7 +52,9 @@ export class Acknowledgements {
   /** Answers those that have come far enough; when nothing may be acknowledged now, all. */
   settle(): void {
     if (this.#stored.length > 0) this.#settle(this.#stored, this.#source.log.durableEnd, 1);
-    if (this.#replicated.length > 0) this.#settle(this.#replicated, this.#source.highWatermark, 2);
+    if (this.#replicated.length === 0) return;
+    this.#replicated.reached(this.#source.unconfirmedEnd, gone);
+    this.#settle(this.#replicated, this.#source.highWatermark, 2);
   }
 
   /** Answers with an error; with `above` only those that end above that offset. */
@@ -62,4 +68,16 @@ export class Acknowledgements {
     if (refusal) waiting.fail(refusal);
     else waiting.reached(offset);
   }
+
+  #isGone(nextOffset: number, acks: Acks): boolean {
+    return acks === 2 && nextOffset <= this.#source.unconfirmedEnd;
+  }
+}
+
+/** Not to be sent again as it is: some other replica may have it still, and lead next. */
+function gone(): SluiceError {
+  return new SluiceError(
+    'GAP',
+    'retention removed these records before it was known that all in-sync replicas had them; they may be lost',
+  );
 }

@@ -224,13 +224,14 @@ export class LogReader implements PartitionReader, Waiter {
   }
 
   #pick(batches: readonly Buffer[], startedMs: number): ReadResult | undefined {
-    const { clock, inflatedMaxBytes } = this.#source;
+    const { clock } = this.#source;
     const picked: Buffer[] = [];
     let last: Buffer | undefined;
+    let lastWanted: Buffer | undefined;
     let late = false;
     for (const batch of batches) {
-      const wanted = this.#wantedOf(batch);
-      if (batchRecordCount(wanted) > 0) picked.push(wanted);
+      lastWanted = this.#wantedOf(batch);
+      if (batchRecordCount(lastWanted) > 0) picked.push(lastWanted);
       this.#skippedBytes = picked.length > 0 ? 0 : this.#skippedBytes + batch.length;
       last = batch;
       late = clock.monotonicMs() - startedMs >= SCAN_STEP_MS;
@@ -240,7 +241,7 @@ export class LogReader implements PartitionReader, Waiter {
     if (picked.length > 0) return { kind: 'batches', batches: picked };
     if (this.#skippedBytes < SCAN_STEP_BYTES && !late) return undefined;
     this.#skippedBytes = 0;
-    return { kind: 'batches', batches: [filterBatch(last!, () => false, inflatedMaxBytes)] };
+    return { kind: 'batches', batches: [lastWanted!] };
   }
 
   #wantedOf(batch: Buffer): Buffer {

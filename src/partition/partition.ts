@@ -114,6 +114,11 @@ export class Partition implements ReaderSource {
     return this.#replica.highWatermark;
   }
 
+  /** See `Replica.unconfirmedEnd`. */
+  get unconfirmedEnd(): number {
+    return this.#replica.unconfirmedEnd;
+  }
+
   get retainedBytes(): number {
     return this.log.retainedBytes;
   }
@@ -197,7 +202,8 @@ export class Partition implements ReaderSource {
    * Calls back when a publish that ends at `nextOffset` may be answered, or with why it will not be, at once where that is known.
    *
    * With `acks` 1 when it is as durable here as the topic promises, with 2 when it is so on all in-sync replicas and there are enough of
-   * them. It fails with NOT_LEADER, NOT_ENOUGH_REPLICAS, or what the log says: then the batch may be stored all the same.
+   * them. It fails with NOT_LEADER, NOT_ENOUGH_REPLICAS, or what the log says: then the batch may be stored all the same. With 2 it
+   * fails with GAP when retention has taken the batch before it was known that all in-sync replicas had it.
    */
   whenAcknowledged(nextOffset: number, acks: Acks, callback: AckCallback): void {
     this.#publishes.whenReached(nextOffset, acks, callback);
@@ -328,6 +334,8 @@ export class Partition implements ReaderSource {
     if (this.role === 'leader') this.log.enforceRetention();
     this.#intake.expireProducers();
     if (this.log.logStart !== logStart) this.#news();
+    // Its memory may have been taken meanwhile for another partition.
+    else this.#publishes.settle();
   }
 
   /**

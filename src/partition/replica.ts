@@ -31,6 +31,7 @@ export class Replica {
   /** Follower: as the leader told it last. */
   #told = NOTHING_TOLD;
   #highWatermark: number;
+  #unconfirmedEnd: number;
   #isAwaitingLog = false;
   /** One for all batches: it is called for the first of those that become durable next. */
   readonly #onDurable = (error: SluiceError | undefined): void => {
@@ -43,6 +44,7 @@ export class Replica {
     this.#host = host;
     this.#log = host.log;
     this.#highWatermark = host.log.logStart;
+    this.#unconfirmedEnd = host.log.logStart;
   }
 
   get role(): PartitionRole {
@@ -67,6 +69,15 @@ export class Replica {
 
   get highWatermark(): number {
     return this.#highWatermark;
+  }
+
+  /**
+   * Exclusive: which of the records below it all in-sync replicas ever had is not known here. They are gone from the log, because retention
+   * waits for no follower, or were before it was opened.
+   */
+  get unconfirmedEnd(): number {
+    const { logStart } = this.#log;
+    return logStart > this.#highWatermark ? logStart : this.#unconfirmedEnd;
   }
 
   /** @throws TypeError when the epoch is not later than the last */
@@ -176,6 +187,8 @@ export class Replica {
 
   #raise(offset: number): void {
     if (offset <= this.#highWatermark) return;
+    // A follower that begins where the log begins lifts it over what nobody may have had.
+    this.#unconfirmedEnd = this.unconfirmedEnd;
     this.#highWatermark = offset;
     this.#host.onRisen();
   }

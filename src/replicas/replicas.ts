@@ -52,7 +52,8 @@ export class Replicas {
   readonly #fetchers: Fetchers;
   readonly #parts: HeldParts;
   readonly #topics = new Map<string, Topic>();
-  readonly #removing = new Set<Promise<void>>();
+  /** By id: what deleted topics leave behind that is not put away yet. */
+  readonly #removing = new Map<string, Promise<void>>();
   readonly #unwatch: readonly Unwatch[];
   #isClosed = false;
 
@@ -123,6 +124,11 @@ export class Replicas {
     await this.settled(topicId);
   }
 
+  /** Resolves when what a deleted topic leaves behind is marked as deleted, or the observer was told why it is not. */
+  async removed(topicId: string): Promise<void> {
+    await this.#removing.get(topicId);
+  }
+
   /** Closes all; those in memory that this node led leave their log end behind, so that offsets go on there. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
@@ -131,7 +137,7 @@ export class Replicas {
     const replicas = [...this.#topics.keys()].flatMap((topicId) => this.#replicasOf(topicId));
     await Promise.allSettled(replicas.map((replica) => replica.stop(true)));
     this.#fetchers.close();
-    await Promise.allSettled(this.#removing);
+    await Promise.allSettled(this.#removing.values());
   }
 
   #replicasOf(topicId: string): HeldPartition[] {
@@ -229,8 +235,9 @@ export class Replicas {
   #delete(topic: Topic): void {
     this.#topics.delete(topic.definition.id);
     const stopping = [...topic.replicas.values()].map((replica) => replica.stop(false));
-    const removing = this.#remove(topic.definition, stopping).finally(() => this.#removing.delete(removing));
-    this.#removing.add(removing);
+    const { id } = topic.definition;
+    const removing = this.#remove(topic.definition, stopping).finally(() => this.#removing.delete(id));
+    this.#removing.set(id, removing);
   }
 
   /** Removes what a topic leaves behind once nothing uses it any more. */

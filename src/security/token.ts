@@ -96,7 +96,7 @@ export function authenticateToken(
   if (!isSecretOf(record, parts?.[2] ?? '') || !record || isExpired(record, clock)) {
     throw new SluiceError(
       'UNAUTHENTICATED',
-      'the token is not valid: ask for a new one (sluice token create)',
+      'the token is wrong, expired or revoked; an administrator makes a new one with: sluice token create',
     );
   }
   const { name, admin, rights, id } = record;

@@ -13,6 +13,8 @@ import {
 const EMPTY = Buffer.alloc(0);
 /** First room for a payload that arrives in pieces; doubles from there, so that memory follows what has arrived. */
 const FIRST_ROOM_BYTES = 4096;
+/** How much more room a payload gets than has come of it. A batch is copied once or twice on its way in, and not once for each doubling. */
+const ROOM_GROWTH = 8;
 
 /**
  * Cuts the bytes of one stream into frames.
@@ -178,7 +180,7 @@ export class FrameReader {
     const take = Math.min(announced - have, chunk.length - from);
     let payload = this.#payload!;
     if (have + take > payload.length) {
-      payload = this.#allocate(Math.min(announced, Math.max(have + take, payload.length * 2)));
+      payload = this.#allocate(Math.min(announced, Math.max(have + take, payload.length * ROOM_GROWTH)));
       payload.set(this.#payload!.subarray(0, have));
       this.#payload = payload;
     }

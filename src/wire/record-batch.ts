@@ -46,6 +46,11 @@ export const BATCH_HEADER_BYTES = 61;
 /** Bytes that the batch length does not count: base offset and the length itself. */
 const LENGTH_EXCLUDES_BYTES = 12;
 const MAGIC = 2;
+/**
+ * Records of a batch that a broker takes: whoever looks for keys in it, or unpacks it, does so without a pause. A few kilobytes may
+ * inflate to millions.
+ */
+export const BATCH_MAX_RECORDS = 2 ** 18;
 /** Length, attributes, two deltas, key length, value length, header count: one byte each. */
 const RECORD_MIN_BYTES = 7;
 
@@ -201,7 +206,7 @@ export function checkBatch(bytes: Buffer): BatchHeader {
  * The broker's gate for batches from clients: header and CRC, no work per record (that is {@link checkBatch} and what only a
  * producer has to keep to). The records themselves may still be nonsense; whoever decodes them finds out.
  *
- * @throws BATCH_TOO_LARGE when longer than `batchMaxBytes`; CORRUPT_BATCH when length, magic, CRC, record count or producer
+ * @throws BATCH_TOO_LARGE when longer than `batchMaxBytes`, or of more than {@link BATCH_MAX_RECORDS}; CORRUPT_BATCH when length, magic, CRC, record count or producer
  *   fields are wrong; UNKNOWN_CODEC; UNSUPPORTED for transactional and control batches
  */
 export function verifyBatch(bytes: Buffer, limits: BatchLimits): BatchHeader {
@@ -313,6 +318,12 @@ function verifyAttributes(attributes: number): void {
 function verifyCount(header: BatchHeader, inflatedMaxBytes: number): void {
   const { recordCount, lastOffsetDelta } = header;
   if (recordCount < 1) throw corrupt('no records');
+  if (recordCount > BATCH_MAX_RECORDS) {
+    throw new SluiceError(
+      'BATCH_TOO_LARGE',
+      `${recordCount} records; at most ${BATCH_MAX_RECORDS} in a batch`,
+    );
+  }
   if (lastOffsetDelta !== recordCount - 1) {
     throw corrupt(`${recordCount} records and a last offset delta of ${lastOffsetDelta}`);
   }

@@ -44,6 +44,9 @@ describe('a node that asks who you are', () => {
     const run = await place.run(['pub', 'sensors', 'x', '--server', node.quic]);
     expect(run.exitCode).toBe(4);
     expect(run.stderr).toMatch(/^sluice: UNAUTHENTICATED: [^\n]+\n$/);
+    for (const once of [/SLUICE_TOKEN/g, /certificate with --cert/g, node.quic])
+      expect(run.stderr.split(once)).toHaveLength(2);
+    expect(run.stderr).not.toContain('`');
   });
 
   it('lets a token publish where it may, and nowhere else', async () => {
@@ -73,7 +76,11 @@ describe('a node that asks who you are', () => {
     const { id, token } = await createToken('gone', '*:publish');
     expect((await as(token, 'pub', 'a', 'x')).exitCode).toBe(0);
     expect((await as(ADMIN, 'token', 'revoke', id)).exitCode).toBe(0);
-    expect((await as(token, 'pub', 'a', 'x')).exitCode).toBe(4);
+    const { exitCode, stderr } = await as(token, 'pub', 'a', 'x');
+    expect(exitCode).toBe(4);
+    expect(stderr).toMatch(/^sluice: UNAUTHENTICATED: [^\n]+: sluice token create\.\n$/);
+    // It has a token, so it is not told how to give one.
+    expect(stderr).not.toContain('SLUICE_TOKEN');
   });
 
   it('takes a token from a file', async () => {

@@ -2,6 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Served } from './sluice.ts';
 import { Place } from './sluice.ts';
 
+const UNTRUSTED =
+  /^sluice: CERTIFICATE_REJECTED: [^\n]*an authority that is not trusted[^\n]* --ca [^\n]*tls\/ca\.pem\.\n$/;
+
 let place: Place;
 let node: Served;
 beforeAll(async () => {
@@ -29,10 +32,14 @@ describe('exit codes', () => {
     expect(run.stderr).toMatch(new RegExp(`^sluice: ${code}: [^\\n]+\\n$`));
   });
 
-  it('1 for a topic that exists, and 0 where that was allowed', async () => {
+  it('8 for a topic that exists, and 0 where that was allowed', async () => {
     const create = ['topic', 'create', 'twice', '--server', node.quic];
     expect((await place.run(create)).exitCode).toBe(0);
-    expect((await place.run(create)).exitCode).toBe(1);
+    expect(await place.run(create)).toMatchObject({
+      exitCode: 8,
+      stdout: '',
+      stderr: expect.stringMatching(/^sluice: TOPIC_EXISTS: [^\n]*--if-not-exists[^\n]*\n$/) as string,
+    });
     expect((await place.run([...create, '--if-not-exists'])).exitCode).toBe(0);
   });
 
@@ -43,11 +50,23 @@ describe('exit codes', () => {
     expect(run.stderr.match(/127\.0\.0\.1:9/g)).toHaveLength(1);
   });
 
-  it('4 when another authority signed the server', async () => {
-    await place.run(['certs', 'init', '--dir', 'other']);
-    const run = await place.run(['status', '--server', node.quic, '--ca', 'other/ca.pem']);
+  it.each(['quic', 'tls'] as const)('4 when another authority signed the server, over %s', async (scheme) => {
+    await place.run(['certs', 'init', '--dir', `other-${scheme}`]);
+    const run = await place.run(['status', '--server', node[scheme]!, '--ca', `other-${scheme}/ca.pem`]);
     expect(run).toMatchObject({ exitCode: 4, stdout: '' });
-    expect(run.stderr).toMatch(/^sluice: CERTIFICATE_REJECTED: [^\n]*not trusted[^\n]*--ca[^\n]*\n$/);
+    expect(run.stderr).toMatch(UNTRUSTED);
     expect(run.stderr.match(/SLUICE_CA/g)).toHaveLength(1);
   });
+
+  it.each(['quic', 'tls'] as const)(
+    '4 when nobody says who signed the server on this machine, over %s',
+    async (scheme) => {
+      // Another user: the note that the node left is not found.
+      const run = await place.run(['status', '--server', node[scheme]!], '', {
+        XDG_STATE_HOME: '/nonexistent',
+      });
+      expect(run).toMatchObject({ exitCode: 4, stdout: '' });
+      expect(run.stderr).toMatch(UNTRUSTED);
+    },
+  );
 });

@@ -123,6 +123,13 @@ describe('sluice pub and sub', () => {
     expect(await read(`bulk-${codec}`, 20_000)).toBe(`${lines.join('\n')}\n`);
   });
 
+  it('tell the empty key from none', async () => {
+    for (const address of ['slash', 'slash/', 'slash//']) await publish([address, 'x']);
+    const keys = jsonLines<Printed>(await read('slash', 3, '-o', 'json')).map(({ key }) => key);
+    expect(keys).toEqual([null, '', '/']);
+    expect(jsonLines<Printed>(await read('slash/', 1, '-o', 'json'))).toMatchObject([{ key: '' }]);
+  });
+
   it('filter by key', async () => {
     for (const room of ['room1', 'room2']) await publish([`sensors/${room}/temp`, room]);
     expect(await read('sensors/room2/#', 1)).toBe('room2\n');

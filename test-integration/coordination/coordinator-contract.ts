@@ -180,6 +180,13 @@ export function coordinatorContract(name: string, open: () => Promise<ContractSt
       expect([coordinator().nodeId, coordinator().clusterId]).toEqual([nodeId, clusterId]);
     });
 
+    it('of producers are bound with a key that stays', async () => {
+      const { producerKey } = coordinator();
+      await stage.restart();
+      expect(coordinator().producerKey).toEqual(producerKey);
+      expect(producerKey).toHaveLength(32);
+    });
+
     it('of producers are never given twice', async () => {
       const ids = await Promise.all(Array.from({ length: 2500 }, () => coordinator().allocateProducerId()));
       await stage.restart();

@@ -154,6 +154,23 @@ describe('changes', () => {
     expect(new Set(ids).size).toBe(4000);
   });
 
+  it('of producer ids bind them with one key', () => {
+    expect(a.producerKey).toHaveLength(32);
+    expect(b.producerKey).toEqual(a.producerKey);
+  });
+
+  it('of the key of producer ids give a cluster of a version before one, once', async () => {
+    await stage.admin.put(`${stage.prefix}cluster`).value(JSON.stringify({ id: 'old', more: 1 }));
+    const [c, d] = await Promise.all([stage.open('c'), stage.open('d')]);
+    expect([c.clusterId, d.clusterId]).toEqual(['old', 'old']);
+    expect(d.producerKey).toEqual(c.producerKey);
+    expect(JSON.parse((await stage.admin.get(`${stage.prefix}cluster`).string())!)).toEqual({
+      id: 'old',
+      more: 1,
+      producerKey: c.producerKey.toString('hex'),
+    });
+  });
+
   it('with something unreadable in a key are passed over and told', async () => {
     const id = await sharedTopic();
     const keys = ['topics/t', 'topics/u', `partitions/${id}/x`, 'nodes/z', 'tokens/0', 'controller'];

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from './free-port.ts';
+import { steadyPort } from './steady-port.ts';
 import { findTool, requireTools } from './system-tools.ts';
 
 /** How an etcd is started. */
@@ -15,6 +15,7 @@ export interface EtcdServerOptions {
   readonly scheme?: 'http' | 'https';
 }
 
+const HOST = '127.0.0.1';
 const READY = 'ready to serve client requests';
 const KEPT_LOG_CHARACTERS = 20_000;
 
@@ -50,7 +51,7 @@ export class EtcdServer implements AsyncDisposable {
     requireTools(['etcd']);
     const ports: Ports[] = [];
     for (let index = 0; index < count; index++)
-      ports.push({ client: await freePort(), peer: await freePort() });
+      ports.push({ client: await steadyPort(HOST), peer: await steadyPort(HOST) });
     const servers = ports.map((_ports, index) => new EtcdServer(options, ports, index));
     try {
       await Promise.all(servers.map((server) => server.restart()));
@@ -63,12 +64,12 @@ export class EtcdServer implements AsyncDisposable {
 
   /** `http://127.0.0.1:port` */
   get endpoint(): string {
-    return `${this.#options.scheme ?? 'http'}://127.0.0.1:${this.clientPort}`;
+    return `${this.#options.scheme ?? 'http'}://${HOST}:${this.clientPort}`;
   }
 
   /** Starts it again on its data, after {@link EtcdServer.kill}. */
   async restart(): Promise<void> {
-    const peers = this.#members.map(({ peer }) => `http://127.0.0.1:${peer}`);
+    const peers = this.#members.map(({ peer }) => `http://${HOST}:${peer}`);
     const peer = peers[this.#index]!;
     const argv = [
       ['--name', `test-${this.#index}`],

@@ -360,12 +360,32 @@ describe('administration', () => {
     expect(found.map(({ error }) => error?.code)).toEqual([undefined, 'TOPIC_NOT_FOUND']);
   });
 
-  it('takes the batches of a producer id only from who was given it', async () => {
+  it('takes the batches of a producer id only from who was given it, also after a restart', async () => {
     test = await TestBroker.open();
     const { producerId, producerEpoch } = await test.broker.initProducer(ALICE);
     const batch = (): Buffer => batchOf([{ value: 'x' }], { producerId, producerEpoch, baseSequence: 0 });
-    await expect(test.publish('orders', batch(), 0, BOB)).rejects.toThrow(coded('FORBIDDEN'));
+    await expect(test.publish('orders', batch(), 0, BOB)).rejects.toThrow(coded('UNKNOWN_PRODUCER'));
     expect((await test.publish('orders', batch(), 0, ALICE)).kind).toBe('appended');
+    await test.stop();
+    await test.start();
+    await expect(test.publish('orders', batch(), 0, BOB)).rejects.toThrow(coded('UNKNOWN_PRODUCER'));
+    expect((await test.publish('orders', batch(), 0, ALICE)).kind).toBe('appended');
+  });
+
+  it('never takes a record for one that somebody published before under ids to come', async () => {
+    test = await TestBroker.open();
+    const batch = (producerId: number, value: string): Buffer =>
+      batchOf([{ value }], { producerId, producerEpoch: 0, baseSequence: 0 });
+    const { producerId: own } = await test.broker.initProducer(BOB);
+    for (const ahead of [...Array(10).keys()]) {
+      for (const id of [ahead, own + ahead + 1]) {
+        await expect(test.publish('orders', batch(id, 'junk'), 0, BOB)).rejects.toThrow(
+          coded('UNKNOWN_PRODUCER'),
+        );
+      }
+    }
+    const { producerId } = await test.broker.initProducer(ALICE);
+    expect((await test.publish('orders', batch(producerId, 'paid'), 0, ALICE)).kind).toBe('appended');
   });
 
   it('never gives the same producer id twice, also after a crash', async () => {

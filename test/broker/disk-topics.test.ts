@@ -106,9 +106,21 @@ describe('a topic on disk', () => {
     await test.broker.deleteTopic(ALICE, 'orders');
     await killAndStart();
     await turns(50);
-    // Nothing on the disk says that it was deleted, so its folder is put aside.
-    const folders = disk.names('/data/topics').filter((name) => name !== 'cluster');
-    expect(folders).toEqual([expect.stringMatching(/\.unknown$/)]);
+    expect(disk.names('/data/topics')).toEqual(['cluster']);
+    expect(await test.broker.listTopics(ALICE, { internal: true })).toEqual([]);
+  });
+
+  it('is put aside when the process is killed before the deletion is answered', async () => {
+    await test.broker.createTopic(ALICE, { name: 'orders', ...DISK });
+    await test.publish('orders', batchOf(1));
+    disk.hold(['rename']);
+    void test.broker.deleteTopic(ALICE, 'orders');
+    await turns(50);
+    await killAndStart();
+    // Nothing on the disk says that it was deleted.
+    expect(disk.names('/data/topics').filter((name) => name !== 'cluster')).toEqual([
+      expect.stringMatching(/\.unknown$/),
+    ]);
     expect(await test.broker.listTopics(ALICE, { internal: true })).toEqual([]);
   });
 

@@ -39,6 +39,8 @@ describe('exitCodeFor', () => {
     ['OFFSET_OUT_OF_RANGE', 5],
     ['TIMEOUT', 6],
     ['GAP', 6],
+    ['CORRUPT_LOG', 7],
+    ['TOPIC_EXISTS', 8],
     ['CANCELLED', 130],
   ])('%s: %s', (code, exit) => {
     expect(exitCodeFor(code)).toBe(exit);

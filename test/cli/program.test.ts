@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import { runHere } from './fake-terminal.ts';
 
@@ -51,6 +54,11 @@ describe('the command line', () => {
     expect(run.stdout).toContain(`Usage: sluice ${command.join(' ')}`);
   });
 
+  it('offers to choose the storage of a topic when it is created, and not later', async () => {
+    expect((await runHere(['topic', 'create', '--help'])).stdout).toContain('--storage <kind>');
+    expect((await runHere(['topic', 'alter', '--help'])).stdout).not.toContain('--storage');
+  });
+
   it.each([
     [['frobnicate'], 'frobnicate'],
     [['pub'], 'topic[/key]'],
@@ -60,6 +68,7 @@ describe('the command line', () => {
     [['sub', 't', '--count', '0'], '--count'],
     [['sub', 't', '-o', 'xml'], 'value, json, raw'],
     [['topic', 'create'], 'name'],
+    [['topic', 'alter', 't', '--storage', 'disk'], '--storage'],
     [['token', 'create', 'x'], '--grant'],
     [['bench', '--size', '4'], '--size'],
   ])('refuses %j with one line and exit code 2', async (argv, mentioned) => {
@@ -71,19 +80,27 @@ describe('the command line', () => {
   });
 
   it.each([
-    [['sub', 't', '--server', 'http://x:1'], 2, 'INVALID_ARGUMENT'],
-    [['sub', 't', '--server', 'quic://127.0.0.1:9'], 3, 'CONNECT_FAILED'],
-    [['status', '--ca', 'missing.pem'], 2, 'INVALID_ARGUMENT'],
-    [['status', '--cert', '/dev/null'], 2, 'INVALID_ARGUMENT'],
-  ])('fails before connecting: %j gives %i', async (argv, exitCode, code) => {
+    [['sub', 't', '--server', 'http://x:1']],
+    [['status', '--ca', 'missing.pem']],
+    [['status', '--cert', '/dev/null']],
+  ])('refuses %j before connecting', async (argv) => {
     const run = await runHere(argv, { env: { XDG_STATE_HOME: '/nonexistent' } });
-    expect(run.exitCode).toBe(exitCode);
-    expect(run.stderr).toMatch(new RegExp(`^sluice: ${code}: [^\\n]+\\n$`));
+    expect(run.exitCode).toBe(2);
+    expect(run.stderr).toMatch(/^sluice: INVALID_ARGUMENT: [^\n]+\n$/);
   });
 
-  it('does not wait for a node of this machine that nobody has started', async () => {
-    const run = await runHere(['status'], { env: { XDG_STATE_HOME: '/nonexistent' } });
-    expect(run.exitCode).toBe(3);
-    expect(run.stderr).toContain('No node of yours runs at quic://127.0.0.1:7450');
+  it('tries once only to reach a node of this machine that nobody seems to have started', async () => {
+    let connections = 0;
+    const server = createServer((socket) => {
+      connections += 1;
+      socket.destroy();
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const argv = ['status', '--server', `tls://127.0.0.1:${port}`];
+    const run = await runHere(argv, { env: { XDG_STATE_HOME: '/nonexistent' } });
+    server.close();
+    expect([run.exitCode, connections]).toEqual([3, 1]);
+    expect(run.stderr).toMatch(/^sluice: CONNECT_FAILED: [^\n]+ Start one with: sluice serve\n$/);
   });
 });

@@ -58,6 +58,19 @@ describe('connect', () => {
     expect(broker.connections).toHaveLength(1);
   });
 
+  it.each([
+    ['', true],
+    ['slt_1', false],
+  ])('says how to be known to who has not shown a token: %j', async (token, isAdvised) => {
+    broker.refuseHello = 'UNAUTHENTICATED';
+    const error = await broker.connecting('memory://fake:1', { token }).catch((one: unknown) => one);
+    const { message, cause } = error as Error & { cause: Error };
+    expect(message.includes('option `token`')).toBe(isAdvised);
+    // What happened and where, without the advice.
+    expect(message.startsWith(cause.message)).toBe(true);
+    expect(cause.message).toMatch(/^memory:\/\/fake:1: [^`]+$/);
+  });
+
   it('takes a broker that says nothing for one that is not there', async () => {
     broker.refuseHello = 'silent';
     await broker.listen(2);

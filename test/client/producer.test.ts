@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Producer } from '../../src/client/producer.ts';
 import type { ProducerOptions } from '../../src/client/producer-options.ts';
 import type { SendResult } from '../../src/client/outgoing-batch.ts';
+import { BATCH_MAX_RECORDS } from '../../src/wire/record-batch.ts';
 import { turns } from '../support/turns.ts';
 import type { Arrived } from './fake-broker.ts';
 import { FakeBroker } from './fake-broker.ts';
@@ -46,6 +47,14 @@ const sequences = (arrived: readonly Arrived[]): (readonly [number, number])[] =
 const valuesOf = (arrived: readonly Arrived[]): string[] => arrived.map(({ values }) => values.join());
 
 describe('gathering', () => {
+  it('puts no more records into a batch than a broker takes', async () => {
+    const producer = await warm({ batchBytes: 8 * 2 ** 20, bufferBytes: 64 * 2 ** 20, lingerMs: 1000 });
+    await occupy(producer, ['in flight']);
+    for (let record = 0; record <= BATCH_MAX_RECORDS; record += 1) producer.offer({ topic: 't', value: '' });
+    await turns(3);
+    expect(broker.produced.at(-1)!.header.recordCount).toBe(BATCH_MAX_RECORDS);
+  });
+
   it('sends a record at once when nothing is in flight', async () => {
     const producer = await warm();
     void producer.send({ topic: 't', value: 'a' }).catch(() => undefined);
@@ -127,6 +136,20 @@ describe('retrying', () => {
     await Promise.all(sends);
     expect(valuesOf(broker.produced)).toEqual(['a', 'b', 'c']);
     expect(sequences(broker.produced)).toEqual(before);
+  });
+
+  it('runs no further ahead of a batch of which nothing is known than the broker remembers', async () => {
+    const producer = await warm();
+    const sends = await sendApart(producer, ['a', 'b', 'c', 'd', 'e', 'f', 'g']);
+    const [first, ...behind] = broker.produced.splice(0);
+    first!.answer({ error: 'TIMEOUT' });
+    for (const [index, arrived] of behind.entries()) arrived.answer({ baseOffset: index + 2 });
+    await broker.pass(1000);
+    expect(valuesOf(broker.produced)).toEqual(['a']);
+    broker.onProduce = (arrived) => arrived.answer({ baseOffset: 6 });
+    broker.produced[0]!.answer({ duplicate: true, baseOffset: 1 });
+    await broker.pass(1000);
+    expect((await Promise.all(sends)).slice(0, 5).map(({ offset }) => offset)).toEqual([1, 2, 3, 4, 5]);
   });
 
   it('takes a duplicate for success', async () => {
@@ -262,6 +285,23 @@ describe('retrying', () => {
     broker.produced.at(-1)!.answer({ baseOffset: 5 });
     expect(await next).toMatchObject({ offset: 5 });
     expect(broker.produced.at(-1)!.header.baseSequence).toBe(0);
+  });
+
+  it('gives up what retention took before it was confirmed, and goes on with a new identity', async () => {
+    const producer = await warm();
+    const sends = await sendApart(producer, ['a', 'b', 'c']);
+    const [a, b, c] = broker.produced.splice(0);
+    a!.answer({ error: 'GAP' });
+    b!.answer({ baseOffset: 4 });
+    broker.onProduce = (arrived) => arrived.answer({ baseOffset: 6 });
+    c!.answer({ error: 'OVERLOADED' });
+    await expect(sends[0]).rejects.toMatchObject({ code: 'GAP' });
+    await broker.pass(1000);
+    expect(await Promise.all(sends.slice(1))).toMatchObject([{ offset: 4 }, { offset: 6 }]);
+    expect([valuesOf(broker.produced), sequences(broker.produced)]).toEqual([
+      ['c'],
+      [[a!.header.producerId + 1, 0]],
+    ]);
   });
 
   it('keeps the numbers of what may be stored after one before it was given up, and lets nothing overtake it', async () => {

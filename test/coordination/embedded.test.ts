@@ -228,6 +228,20 @@ describe('ids of an embedded coordinator', () => {
     expect([coordinator.nodeId, coordinator.clusterId]).toEqual([nodeId, clusterId]);
   });
 
+  it('of producers are bound with a key that stays, also where a version before had none', async () => {
+    const { nodeId } = coordinator;
+    await coordinator[Symbol.asyncDispose]();
+    const path = file('node.json');
+    const { state } = JSON.parse(await readFile(path, 'utf8')) as { state: { producerKey?: string } };
+    delete state.producerKey;
+    await writeFile(path, JSON.stringify({ format: 1, checksum: crc32(JSON.stringify(state)), state }));
+    coordinator = await open();
+    const { producerKey } = coordinator;
+    await restart();
+    expect(producerKey).toHaveLength(32);
+    expect([coordinator.nodeId, coordinator.producerKey]).toEqual([nodeId, producerKey]);
+  });
+
   it('of producers are never given twice', async () => {
     const ids = await Promise.all(Array.from({ length: 2500 }, () => coordinator.allocateProducerId()));
     await restart();

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { SluiceError } from '../../src/kernel/errors.ts';
 import type { Acks } from '../../src/partition/acknowledgements.ts';
 import type { Partition } from '../../src/partition/partition.ts';
+import { ProducerWindow } from '../../src/partition/producer-window.ts';
 import type { PartitionReader, ReadResult } from '../../src/partition/reader.ts';
 import { readBatchHeader } from '../../src/wire/record-batch.ts';
 import { batchOf, stampedBatch, textOf } from '../support/batch.ts';
@@ -126,6 +127,66 @@ describe('the leader', () => {
     expect([first, again, partition.logEnd]).toEqual([[], [], 1]);
     partition.reportFollower('b', 1);
     expect([first, again]).toEqual([['ok'], ['ok']]);
+  });
+
+  describe('whose log begins above its watermark, because retention takes what is too much', () => {
+    beforeEach(() => {
+      const producers = new ProducerWindow(clock, 100, { producers: 0, maxProducers: 100 });
+      partition = idlePartition({ clock, producers, log: memoryLog(clock, 2, producers) });
+      lead(5, ['a', 'b']);
+    });
+
+    /** One for all that waits, then so many for one that the log begins behind it. */
+    const overtaken = (): string[] => {
+      const waiting = publish(idempotent(0), 2);
+      for (let count = 0; count < 3; count++) publish(batchOf(1), 1);
+      return waiting;
+    };
+
+    it('fails who waits for all in sync to have what is gone', () => {
+      const waiting = overtaken();
+      expect([partition.logStart, partition.highWatermark, waiting]).toEqual([2, 0, ['GAP']]);
+    });
+
+    it('does not take a follower that begins where the log begins now for one that has had it', () => {
+      overtaken();
+      const later = publish(batchOf(1), 2);
+      partition.reportFollower('b', partition.logEnd);
+      expect([publish(idempotent(0), 2), publish(idempotent(0), 1), later]).toEqual([
+        ['GAP'],
+        ['ok'],
+        ['ok'],
+      ]);
+    });
+
+    it('fails who waits when another partition had the memory taken', () => {
+      const waiting = publish(idempotent(0), 2);
+      publish(batchOf(1), 1);
+      partition.log.deleteBefore(1);
+      partition.sweep();
+      expect(waiting).toEqual(['GAP']);
+    });
+
+    it('confirms again what all in sync had before it went', () => {
+      const first = publish(idempotent(0), 2);
+      partition.reportFollower('b', 1);
+      for (let count = 0; count < 3; count++) {
+        publish(batchOf(1), 1);
+        partition.reportFollower('b', partition.logEnd);
+      }
+      expect([first, partition.logStart, publish(idempotent(0), 2)]).toEqual([['ok'], 2, ['ok']]);
+    });
+
+    it('does not know after a restart what all in sync had', () => {
+      const producers = new ProducerWindow(clock, 100, { producers: 0, maxProducers: 100 });
+      producers.record({ producerId: 9, producerEpoch: 0, baseSequence: 0, recordCount: 1 }, 0, 0);
+      const log = memoryLog(clock, 2, producers);
+      for (let offset = 0; offset < 4; offset++) log.append(stampedBatch(offset, 1));
+      partition = idlePartition({ clock, producers, log });
+      lead(5, ['a', 'b']);
+      partition.reportFollower('b', 4);
+      expect([partition.highWatermark, publish(idempotent(0), 2)]).toEqual([4, ['GAP']]);
+    });
   });
 
   it('takes nothing back', () => {

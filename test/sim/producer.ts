@@ -22,6 +22,8 @@ export interface SimProducerPlan {
 }
 
 interface Pending {
+  /** Counts the batches of its producer. */
+  readonly index: number;
   readonly firstNumber: number;
   readonly count: number;
   /** Of the first record; renewed with the identity. */
@@ -54,12 +56,15 @@ export class SimProducer {
   readonly #encoder = new RecordBatchEncoder();
   #pending: Pending[] = [];
   #nextNumber = 0;
+  #taken = 0;
   #sequence = 0;
   #producerId: number | undefined;
   #lanes = new CallLanes();
   #leader: SimServer | undefined;
   #inFlight = 0;
   #state: 'flowing' | 'settling' | 'resting' = 'flowing';
+  /** Another identity is wanted, once nothing is in flight. */
+  #isOver = false;
   #isStopped = false;
   /** Batches that were acknowledged. */
   acknowledged = 0;
@@ -101,6 +106,7 @@ export class SimProducer {
   #take(): void {
     const count = this.#random.between(1, 3);
     this.#pending.push({
+      index: this.#taken++,
       firstNumber: this.#nextNumber,
       count,
       sequence: this.#sequence,
@@ -119,6 +125,8 @@ export class SimProducer {
       return;
     }
     for (const batch of this.#pending) {
+      // As the SDK: the leader has to remember the oldest, whatever it has stored of those behind.
+      if (batch.index - this.#pending[0]!.index >= this.plan.window) return;
       if (this.#inFlight >= this.plan.window) return;
       if (!batch.isInFlight) this.#send(this.#leader, batch);
     }
@@ -175,6 +183,7 @@ export class SimProducer {
         batch.isInFlight = false;
         if (this.#state === 'settling' && this.#inFlight === 0) {
           this.#leader = undefined;
+          if (this.#isOver) this.#renew();
           this.#goOn(RETRY_MS * this.#random.fraction());
         } else this.#pump();
       })
@@ -209,6 +218,13 @@ export class SimProducer {
     this.#cluster.trace(() => `${this.plan.name}:${batch.firstNumber} refused: ${code}`);
     const isFirst = this.#pending[0] === batch;
     this.#state = 'settling';
+    if (code === 'GAP') {
+      // Nobody knows what became of it, so it is not sent again; those behind may be on their way with this identity still.
+      batch.isUncertain = true;
+      this.#isOver = true;
+      this.#checkForgetting(batch, code);
+      return;
+    }
     // A leader that does not know yet that it is none knows nothing of what others have stored since.
     const isDeposed = this.#cluster.checker.state(this.plan.partition)?.leader !== by;
     if (isDeposed || (code !== 'OUT_OF_ORDER_SEQUENCE' && code !== 'UNKNOWN_PRODUCER')) {
@@ -217,21 +233,26 @@ export class SimProducer {
     }
     // Behind another that failed it is only the consequence.
     if (isFirst && !this.#pending.some((one) => one !== batch && one.sequence < batch.sequence)) {
-      this.#forgotten(batch, code);
+      this.#checkForgetting(batch, code);
+      this.#renew();
     }
   }
 
-  /** The leader does not remember what it has acknowledged. */
-  #forgotten(batch: Pending, code: string): void {
-    if (this.#promise === 'exact') {
-      throw new Violation(
-        'what producers have sent is remembered',
-        `${this.plan.name}: ${code} for number ${batch.firstNumber}`,
-      );
-    }
+  /** The leader does not remember what it has stored, or has it no more. */
+  #checkForgetting(batch: Pending, code: string): void {
+    if (this.#promise !== 'exact') return;
+    throw new Violation(
+      'what producers have sent is remembered',
+      `${this.plan.name}: ${code} for number ${batch.firstNumber}`,
+    );
+  }
+
+  /** Goes on with another identity. */
+  #renew(): void {
+    this.#isOver = false;
     // What may have been stored cannot be sent with another identity; the rest begins anew.
     this.#pending = this.#pending.filter(({ isUncertain }) => !isUncertain);
-    this.#producerId = this.#producerId! + 1000;
+    if (this.#producerId !== undefined) this.#producerId += 1000;
     this.#sequence = 0;
     for (const one of this.#pending) {
       one.sequence = this.#sequence;

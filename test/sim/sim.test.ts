@@ -1,33 +1,27 @@
 /**
- * Whole clusters under faults, one seed after the other until the time is over; each has to keep every promise.
- *
- * `SEED=n` replays one with all that happens; `SIM_MS` is the time, milliseconds; `npm run sim` runs fresh seeds.
+ * Whole clusters under faults; each has to keep every promise. The same seeds everywhere and always, however fast a machine is:
+ * `npm run sim` runs fresh ones, `SEED=n npm run sim` one of them with all that happens.
  */
 import { describe, expect, it } from 'vitest';
 import { replay } from './replay.ts';
 import { simulate } from './simulation.ts';
 
-const { SEED, SIM_MS } = process.env;
-const BUDGET_MS = Number(SIM_MS ?? 45_000);
+/** From 1 on: about half a minute on two slow cores. */
+const SEEDS = 800;
+const TIMEOUT_MS = 600_000;
 
 describe('a cluster under faults', () => {
-  it('keeps its promises, whatever the seed', { timeout: BUDGET_MS + 30_000 }, async () => {
-    if (SEED !== undefined) {
-      expect((await replay({ seed: Number(SEED) })).failure).toBeUndefined();
-      return;
-    }
-    const endMs = performance.now() + BUDGET_MS;
+  it(`keeps its promises, whatever of ${SEEDS} seeds`, { timeout: TIMEOUT_MS }, async () => {
     let acknowledged = 0;
-    let seed = 1;
-    for (; performance.now() < endMs; seed++) {
+    for (let seed = 1; seed <= SEEDS; seed++) {
       const result = await simulate({ seed });
       acknowledged += result.acknowledged;
       if (result.failure) await replay({ seed });
       expect(result.failure, `SEED=${seed} npm run sim`).toBeUndefined();
       await turnOfTheEventLoop();
     }
-    console.log(`${seed - 1} seeds, ${acknowledged} batches acknowledged`);
-    expect(acknowledged).toBeGreaterThan(seed);
+    // A cluster that does nothing breaks nothing.
+    expect(acknowledged).toBeGreaterThan(50 * SEEDS);
   });
 
   it('does the same each time for the same seed', async () => {

@@ -14,6 +14,7 @@ import {
   readBatchHeader,
   stampBatch,
   stampProducer,
+  BATCH_MAX_RECORDS,
   verifyBatch,
 } from '../../src/wire/record-batch.ts';
 import { recordsOf, codeOf, craftBatch } from './craft.ts';
@@ -207,6 +208,13 @@ describe('verifyBatch', () => {
     expect(codeOf(() => verifyBatch(batch, { batchMaxBytes: 1000, inflatedMaxBytes: 699 }))).toBe(
       'CORRUPT_BATCH',
     );
+  });
+
+  it('refuses more records than whoever looks into a batch could take without a pause', () => {
+    const batch = (recordCount: number): Buffer =>
+      craftBatch(RECORD, { recordCount, lastOffsetDelta: recordCount - 1, codec: 'zstd' });
+    expect(codeOf(() => verifyBatch(batch(BATCH_MAX_RECORDS), LIMITS))).toBe('none');
+    expect(codeOf(() => verifyBatch(batch(BATCH_MAX_RECORDS + 1), LIMITS))).toBe('BATCH_TOO_LARGE');
   });
 
   it.each([

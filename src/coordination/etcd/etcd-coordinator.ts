@@ -15,6 +15,8 @@ import type {
   Unwatch,
 } from '../coordinator.ts';
 import type { EtcdAccess } from './client-options.ts';
+import type { ClusterIdentity } from './cluster-identity.ts';
+import { openClusterIdentity } from './cluster-identity.ts';
 import { EtcdCluster } from './etcd-cluster.ts';
 import type { FeedObserver } from './feed.ts';
 import { ViewFeed } from './feed.ts';
@@ -22,10 +24,9 @@ import { Keys } from './keys.ts';
 import { Membership } from './membership.ts';
 import { EtcdPartitions } from './partitions.ts';
 import { EtcdProducerIds } from './producer-ids.ts';
-import { EtcdStore, get, put, unchanged } from './store.ts';
+import { EtcdStore } from './store.ts';
 import { etcdTokens } from './tokens.ts';
 import { EtcdTopics } from './topics.ts';
-import { clusterSchema, decodeValue, encodeValue } from './values.ts';
 import type { IgnoredKey } from './view.ts';
 import { View } from './view.ts';
 
@@ -74,6 +75,7 @@ const PROBES = 3;
 export class EtcdCoordinator implements Coordinator {
   readonly clusterId: string;
   readonly nodeId: string;
+  readonly producerKey: Buffer;
   readonly cluster: Cluster;
   readonly tokens: TokenStore;
   readonly #parts: AsyncDisposableStack;
@@ -81,11 +83,12 @@ export class EtcdCoordinator implements Coordinator {
   readonly #partitions: EtcdPartitions;
   readonly #producerIds: EtcdProducerIds;
 
-  private constructor(parts: Parts, clusterId: string) {
+  private constructor(parts: Parts, identity: ClusterIdentity) {
     const { options, store, view, feed, keys, membership, stack } = parts;
     const { nodeId, random, clock } = options;
     this.#parts = stack;
-    this.clusterId = clusterId;
+    this.clusterId = identity.id;
+    this.producerKey = identity.producerKey;
     this.nodeId = nodeId;
     this.tokens = etcdTokens(store, view, feed, keys);
     this.#topics = new EtcdTopics({ store, view, feed, keys, clock, random });
@@ -122,7 +125,7 @@ export class EtcdCoordinator implements Coordinator {
       stack.use(store);
       const keys = new Keys(clusterName);
       const view = new View(keys, (key, fault) => observer?.onIgnored(key, fault));
-      const clusterId = await openCluster(store, keys.single('cluster'), random);
+      const identity = await openClusterIdentity(store, keys.single('cluster'), random);
       const feed = stack.use(new ViewFeed(store, view, observer ?? silent, ttlMs / PROBES));
       await store.persist(() => feed.start());
       const key = keys.of('nodes', nodeId);
@@ -130,7 +133,7 @@ export class EtcdCoordinator implements Coordinator {
         new Membership({ store, view, nodeId, key, ttlSeconds: ttlMs / 1000, description }),
       );
       await feed.seen(await membership.join());
-      return new EtcdCoordinator({ options, store, view, feed, keys, membership, stack }, clusterId);
+      return new EtcdCoordinator({ options, store, view, feed, keys, membership, stack }, identity);
     } catch (error) {
       await stack.disposeAsync();
       throw error;
@@ -258,16 +261,4 @@ function faultsInFiles({ caPem, certificatePem, keyPem }: EtcdCoordinatorOptions
       createSecureContext({ cert: certificatePem, key: keyPem }),
     );
   return faults;
-}
-
-/** The id of the cluster, which the first node to come writes. */
-async function openCluster(store: EtcdStore, key: string, random: Random): Promise<string> {
-  const id = random.uuid();
-  const { succeeded, found } = await store.persist(() =>
-    store.transact([unchanged(key, 0)], [put(key, encodeValue({ id }))], [get(key)]),
-  );
-  if (succeeded) return id;
-  const decoded = decodeValue(clusterSchema, found[0]?.[0]?.value ?? Buffer.alloc(0));
-  if ('value' in decoded) return decoded.value.id;
-  throw new SluiceError('STORAGE_FAILED', `${key} in etcd is unreadable (${decoded.fault}); restore it`);
 }

@@ -1,7 +1,7 @@
 /*
  * Keys of a cluster, all under /sluice/<cluster>/:
  *
- *     cluster                        id of the cluster, written once
+ *     cluster                        id of the cluster and the key that its producer ids are bound with, written once
  *     nodes/<node id>                what a member says of itself; leased
  *     controller                     who is controller; leased by the lease of that node
  *     topics/<name>                  definition

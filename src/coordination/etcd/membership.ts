@@ -17,6 +17,9 @@ const MARGIN = 0.05;
 const RENEWALS = 6;
 const RETRY_MS = 100;
 
+/** Reason of a loss: no renewal was answered for as long as the lease lasts. All other reasons are what etcd or an administrator did. */
+export const NOT_RENEWED = 'it could not be renewed in time';
+
 /** What a membership is made of. */
 export interface MembershipOptions {
   readonly store: EtcdStore;
@@ -188,7 +191,7 @@ export class Membership implements AsyncDisposable {
     this.#renewedMs = askedMs;
     this.#expiry?.cancel();
     const leftMs = Math.max(0, untilMs - store.clock.monotonicMs());
-    this.#expiry = store.clock.setTimer(leftMs, () => this.#lose('it could not be renewed in time'));
+    this.#expiry = store.clock.setTimer(leftMs, () => this.#lose(NOT_RENEWED));
   }
 
   /**
@@ -210,7 +213,7 @@ export class Membership implements AsyncDisposable {
     const askedMs = store.clock.monotonicMs();
     const answer = await store.renew(session, (1000 * ttlSeconds) / 2);
     if (this.#session !== session) return;
-    if (!this.isHeld) this.#lose('it could not be renewed in time');
+    if (!this.isHeld) this.#lose(NOT_RENEWED);
     else if (answer === 'over') this.#lose('etcd says that it is over');
     else if (answer === 'renewed') this.#extend(askedMs);
   }

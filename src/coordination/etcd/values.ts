@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { tokenRecordSchema } from '../../security/token.ts';
+import { producerKeySchema } from '../producer-key.ts';
 import { topicDefinitionSchema } from '../topic-schema.ts';
 
 /*
@@ -39,7 +40,11 @@ export const topicSchema = topicDefinitionSchema
   .extend({ settings: topicDefinitionSchema.shape.settings.loose() })
   .loose();
 export const tokenSchema = tokenRecordSchema;
-export const clusterSchema = z.looseObject({ id: z.string().min(1) });
+export const clusterSchema = z.looseObject({
+  id: z.string().min(1),
+  /** Hexadecimal; left out by versions that had none. */
+  producerKey: producerKeySchema.optional(),
+});
 export const controllerSchema = z.looseObject({ nodeId: z.string().min(1), session: z.string().min(1) });
 export const producerIdsSchema = z.looseObject({ ceiling: z.int().positive() });
 

@@ -3,6 +3,7 @@ import type { ErrorCode, SluiceError } from '../../kernel/errors.ts';
 import type { Connection } from '../../transport/transport.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import type { SubscriptionTable } from './subscription-table.ts';
+import type { TurnAccount } from './turn-account.ts';
 
 /** What the streams and subscriptions of a connection see of its session. */
 export interface ClientSession {
@@ -10,6 +11,8 @@ export interface ClientSession {
   readonly context: GatewayContext;
   readonly connection: Connection;
   readonly subscriptions: SubscriptionTable;
+  /** What its streams and deliveries use of the process's time. */
+  readonly account: TurnAccount;
   /** As the client calls itself; not trusted. */
   clientId: string;
   /** Bytes of frames that have begun to arrive on this connection's streams. */

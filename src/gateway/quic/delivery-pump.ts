@@ -6,6 +6,7 @@ import { BEHIND_BYTES, BEHIND_MS, EMPTY_READ_COST_BYTES, TURN_BYTES } from './li
 import { BATCH_HEADER_BYTES } from '../../wire/record-batch.ts';
 import { FRAME_HEADER_BYTES } from '../../wire/frame.ts';
 import type { Pump, PumpScheduler } from './pump-scheduler.ts';
+import type { TurnAccount } from './turn-account.ts';
 
 /** What a batch without records takes on a stream. */
 const EMPTY_BATCH_BYTES = FRAME_HEADER_BYTES + BATCH_HEADER_BYTES;
@@ -63,6 +64,10 @@ export class DeliveryPump implements Pump, SinkPump {
   start(sink: DeliverySink): void {
     this.#sink = sink;
     this.wake();
+  }
+
+  get account(): TurnAccount {
+    return this.#owner.account;
   }
 
   get topic(): string {

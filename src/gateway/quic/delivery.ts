@@ -3,6 +3,7 @@ import type { PartitionReader } from '../../partition/reader.ts';
 import type { GapReason } from '../../wire/delivery.ts';
 import type { ClientSession } from './client-session.ts';
 import type { StreamCredit } from './stream-credit.ts';
+import type { TurnAccount } from './turn-account.ts';
 
 /** Where what was read goes: one of the delivery modes. */
 export interface DeliverySink {
@@ -54,6 +55,8 @@ export interface SinkHost {
 
 /** What a pump tells its subscription. */
 export interface DeliveryOwner {
+  /** Of the connection. */
+  readonly account: TurnAccount;
   readonly paused: boolean;
   readonly endAtGap: boolean;
   /** `bytes` of batches were written. */

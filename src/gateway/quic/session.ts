@@ -9,6 +9,7 @@ import type { CredentialHolder } from './credential-watch.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { PublishStream } from './publish-stream.ts';
 import { SubscriptionTable } from './subscription-table.ts';
+import { TurnAccount } from './turn-account.ts';
 
 /** How long a connection that is over stays, so that the last frames (ERROR, END, PRODUCED) reach the client before the close. */
 const GOODBYE_MS = 50;
@@ -56,6 +57,7 @@ export class Session implements ClientSession, CredentialHolder {
   readonly context: GatewayContext;
   readonly connection: Connection;
   readonly subscriptions: SubscriptionTable;
+  readonly account = new TurnAccount();
   /** As the client calls itself; not trusted. */
   clientId = '';
   /** Bytes of frames that have begun to arrive on this connection's streams. */

@@ -3,9 +3,12 @@ import type { ReceiveStream } from '../../transport/transport.ts';
 import { FrameReader } from '../../wire/frame-reader.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import type { Pump } from './pump-scheduler.ts';
+import type { TurnAccount } from './turn-account.ts';
 
-/** Bytes of unfinished frames on one connection. */
+/** What the streams of one connection share. */
 export interface PartialBytes {
+  readonly account: TurnAccount;
+  /** Bytes of unfinished frames. */
   partialBytes: number;
   /** Whether it is known who the client is, anonymous included. */
   readonly authenticated: boolean;
@@ -71,6 +74,10 @@ export class StreamInput implements Pump {
     receive.onReset = (code) => this.#onReset(code);
   }
 
+  get account(): TurnAccount {
+    return this.#connection.account;
+  }
+
   /** Nothing comes any more. */
   get over(): boolean {
     return this.#over;
@@ -107,7 +114,31 @@ export class StreamInput implements Pump {
     if (this.#over) return;
     this.#context.counters.streamBytesIn += chunk.length;
     if (this.#rest) this.#rest = Buffer.concat([this.#rest, chunk]);
-    else this.#read(chunk, true);
+    else this.#readAtOnce(chunk);
+  }
+
+  /** Unless the connection holds others up: then it has to wait for its turn. */
+  #readAtOnce(chunk: Buffer): void {
+    const { clock } = this.#context;
+    const startedMs = clock.monotonicMs();
+    if (this.account.holdsUp(startedMs)) {
+      this.#hold(Buffer.from(chunk));
+      return;
+    }
+    this.#read(chunk, true);
+    const nowMs = clock.monotonicMs();
+    this.account.charge(nowMs - startedMs, nowMs);
+  }
+
+  #hold(chunk: Buffer): void {
+    this.#rest = chunk;
+    try {
+      this.#account(this.#reader.pendingBytes + chunk.length);
+      this.#checkPartial();
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#pauseOrGoOn();
   }
 
   /** @param lent `chunk` is the transport's and only valid now */

@@ -14,6 +14,7 @@ import { DatagramDelivery } from './datagram-delivery.ts';
 import { RawSubscription } from './raw-subscription.ts';
 import { StreamCredit } from './stream-credit.ts';
 import type { TableEntry } from './subscription-table.ts';
+import type { TurnAccount } from './turn-account.ts';
 import { UnorderedDelivery } from './unordered-delivery.ts';
 
 /** What a client asked for. */
@@ -92,6 +93,10 @@ export class ClientSubscription implements DeliveryOwner, Subscriber, SinkHost, 
       subscription.end(refusal.code, refusal.message);
       throw refusal;
     }
+  }
+
+  get account(): TurnAccount {
+    return this.session.account;
   }
 
   /** Broker-side connection name, for `listSubscriptions`. */

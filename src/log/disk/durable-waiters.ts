@@ -25,14 +25,18 @@ export class DurableWaiters {
     }
   }
 
-  /** Tells everybody who waits for no more than `durableEnd`, in order. */
-  reached(durableEnd: number): void {
+  /**
+   * Tells everybody who waits for no more than `durableEnd`, in order.
+   * @param why makes the error that they are told
+   */
+  reached(durableEnd: number, why?: () => SluiceError): void {
     let count = 0;
     while (count < this.#offsets.length && this.#offsets[count]! <= durableEnd) count++;
     if (count === 0) return;
     const told = this.#callbacks.splice(0, count);
     this.#offsets.splice(0, count);
-    for (const callback of told) callback(undefined);
+    const error = why?.();
+    for (const callback of told) callback(error);
   }
 
   /** Tells everybody that it will not happen; with `above` only those who wait for more than what is below that. */

@@ -209,6 +209,8 @@ function refusalError(data: Uint8Array | undefined, address: string): SluiceErro
 
 /** Errors of OpenSSL and Node that say that one end did not accept the other's certificate. */
 const CERTIFICATE_ERROR = /CERT|SIGNATURE|ISSUER|SELF_SIGNED|HOSTNAME|UNKNOWN_CA/;
+/** Those of an issuer that is not trusted: Node's texts for them advise flags of its own. */
+const UNTRUSTED = /^UNABLE_TO_GET_ISSUER_CERT|^UNABLE_TO_VERIFY_LEAF_SIGNATURE$|SELF_SIGNED_CERT/;
 
 /** Whether this end did not accept the server's certificate. */
 function isRejected({ authorizationError }: TLSSocket): boolean {
@@ -218,7 +220,8 @@ function isRejected({ authorizationError }: TLSSocket): boolean {
 function connectError(error: Error, address: string, rejected: boolean): SluiceError {
   const code = (error as NodeJS.ErrnoException).code ?? '';
   if (rejected || CERTIFICATE_ERROR.test(code)) {
-    const text = `the certificate was not accepted when connecting to ${address}/tcp: ${error.message}`;
+    const why = UNTRUSTED.test(code) ? 'an authority that is not trusted has issued it' : error.message;
+    const text = `the certificate was not accepted when connecting to ${address}/tcp: ${why}`;
     return new SluiceError('CERTIFICATE_REJECTED', text, { cause: error });
   }
   if (code.includes('APPLICATION_PROTOCOL') || code.includes('PROTOCOL_VERSION'))

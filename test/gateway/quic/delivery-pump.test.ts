@@ -3,6 +3,7 @@ import { DeliveryPump } from '../../../src/gateway/quic/delivery-pump.ts';
 import type { DeliveryOwner, DeliverySink } from '../../../src/gateway/quic/delivery.ts';
 import { BEHIND_MS } from '../../../src/gateway/quic/limits.ts';
 import { PumpScheduler } from '../../../src/gateway/quic/pump-scheduler.ts';
+import { TurnAccount } from '../../../src/gateway/quic/turn-account.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { SluiceError } from '../../../src/kernel/errors.ts';
 import type { PartitionReader, ReadResult } from '../../../src/partition/reader.ts';
@@ -208,6 +209,7 @@ function stageOf(results: Read[], clock = new FakeClock()) {
     behind: [] as boolean[],
     onTake: (): void => undefined,
     owner: {
+      account: new TurnAccount(),
       paused: false,
       endAtGap: false,
       delivered: () => undefined,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Pump } from '../../../src/gateway/quic/pump-scheduler.ts';
 import { PumpScheduler } from '../../../src/gateway/quic/pump-scheduler.ts';
+import { TurnAccount } from '../../../src/gateway/quic/turn-account.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
 const turnOfTheLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -8,7 +9,11 @@ const turnOfTheLoop = (): Promise<void> => new Promise((resolve) => setImmediate
 describe('pump scheduler', () => {
   const clock = new FakeClock();
   const scheduler = new PumpScheduler(clock);
-  const pump = (act: () => boolean): Pump => ({ scheduled: false, pump: act });
+  const pump = (act: () => boolean, account = new TurnAccount()): Pump => ({
+    scheduled: false,
+    account,
+    pump: act,
+  });
 
   it('gives a turn at the end of the tick, once, however often it was asked for', async () => {
     let turns = 0;
@@ -96,5 +101,76 @@ describe('pump scheduler', () => {
     const seen = turnsBeforeOtherWork(turns);
     while (turns.had < 100) await turnOfTheLoop();
     expect(await seen).toBeLessThanOrEqual(8);
+  });
+
+  /** A connection with so many pumps that want a turn of 20 ms again and again, until they have had `turns` together. */
+  function busyConnection(pumps: number, turns: number, told: () => void): TurnAccount {
+    const account = new TurnAccount();
+    let left = turns;
+    const act = (): boolean => {
+      if (left === 0) return false;
+      left -= 1;
+      told();
+      clock.advance(20);
+      return left > 0;
+    };
+    for (let index = 0; index < pumps; index += 1) scheduler.wake(pump(act, account));
+    return account;
+  }
+
+  it('serves who has used little before who uses much, however much that one waits for', async () => {
+    let busyTurns = 0;
+    busyConnection(200, 400, () => (busyTurns += 1));
+    while (busyTurns < 20) await turnOfTheLoop();
+    const waits: number[] = [];
+    for (let round = 0; round < 10; round += 1) {
+      const before = busyTurns;
+      scheduler.wake(
+        pump(() => {
+          waits.push(busyTurns - before);
+          clock.advance(0.1);
+          return false;
+        }),
+      );
+      await turnOfTheLoop();
+      await turnOfTheLoop();
+    }
+    expect(waits).toHaveLength(10);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(1);
+    while (scheduler.waitingCount > 0) await turnOfTheLoop();
+    expect(busyTurns).toBe(400);
+  });
+
+  it('shares evenly between who use much, whatever number of turns each waits for', async () => {
+    const turns = { many: 0, one: 0 };
+    busyConnection(200, 400, () => (turns.many += 1));
+    while (turns.many < 20) await turnOfTheLoop();
+    const before = turns.many;
+    busyConnection(1, 50, () => (turns.one += 1));
+    while (turns.one < 50) await turnOfTheLoop();
+    expect(turns.many - before).toBeLessThanOrEqual(55);
+    while (scheduler.waitingCount > 0) await turnOfTheLoop();
+  });
+
+  it('lets who uses much have turns too while others never rest', async () => {
+    let [busyTurns, loops] = [0, 0];
+    busyConnection(1, 60, () => (busyTurns += 1));
+    while (busyTurns < 10) await turnOfTheLoop();
+    const quiet = Array.from({ length: 500 }, () => pump(() => (clock.advance(0.5), busyTurns < 60)));
+    for (const one of quiet) scheduler.wake(one);
+    const before = busyTurns;
+    while (busyTurns < 60) {
+      loops += 1;
+      await turnOfTheLoop();
+    }
+    expect(loops).toBeLessThanOrEqual(2 * (60 - before) + 2);
+    while (scheduler.waitingCount > 0) await turnOfTheLoop();
+  });
+
+  it('forgives who has become quiet', () => {
+    const account = new TurnAccount();
+    account.charge(500, 1000);
+    expect([account.isBusy(1000), account.holdsUp(1000)]).toEqual([true, true]);
+    expect([account.isBusy(8000), account.holdsUp(8000)]).toEqual([false, false]);
   });
 });
