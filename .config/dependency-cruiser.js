@@ -8,7 +8,7 @@ const RANKS = [
   ['wire'],
   ['log', 'coordination', 'transport'],
   ['catalog', 'partition', 'controller'],
-  ['groups', 'replicas'],
+  ['groups', 'observers', 'replicas'],
   ['broker'],
   ['peer', 'gateway', 'admin', 'client'],
   ['node'],

@@ -10,11 +10,16 @@ export function replicaObserver(log: Pick<Logger, 'debug' | 'info' | 'warn' | 'e
   return {
     onFailed: (place, error) => log.error('replica.failed', { ...fieldsOf(place), error }),
     onRecovered: (place) => log.info('replica.recovered', fieldsOf(place)),
-    onLost: (place) => log.warn('replica.data_lost', fieldsOf(place)),
+    onLost: (place) => {
+      // What is in memory is lost with each process.
+      const level = place.topic.settings.storage === 'memory' ? 'info' : 'warn';
+      log[level]('replica.data_lost', fieldsOf(place));
+    },
     onRole: (place, role, leaderEpoch) =>
       log.debug('replica.role', { ...fieldsOf(place), role, leaderEpoch }),
     onTruncated: (place, from, to) => log.info('replica.truncated', { ...fieldsOf(place), from, to }),
-    onReset: (place, from, to) => log.warn('replica.reset', { ...fieldsOf(place), from, to }),
+    onReset: (place, from, to) =>
+      log[from === 0 ? 'debug' : 'warn']('replica.reset', { ...fieldsOf(place), from, to }),
     onPaused: (place, code) => {
       const level = OF_EVERY_CHANGE.has(code) ? 'debug' : 'warn';
       log[level]('replica.paused', { ...fieldsOf(place), code });

@@ -10,6 +10,9 @@ import type { LedPartitions, PartitionFacts } from './ports.ts';
 /** Partitions that are looked into at once, for all who ask: a place in a log on disk has to be searched for. */
 const AT_ONCE = 32;
 
+/** Partitions in one question; nobody has so many, and each costs memory until all are answered. */
+const PARTITIONS_MAX = 65_536;
+
 /** Answers what other nodes ask of the partitions that are led here. */
 export class LeaderAnswers implements LedPartitions {
   readonly #find: FetchSessionParts['find'];
@@ -20,6 +23,7 @@ export class LeaderAnswers implements LedPartitions {
   }
 
   describe(partitions: readonly PartitionRef[]): (PartitionFacts | SluiceError)[] {
+    checkCount(partitions);
     return partitions.map((ref) => {
       try {
         return factsOf(this.#leaderOf(ref));
@@ -39,10 +43,11 @@ export class LeaderAnswers implements LedPartitions {
     );
   }
 
-  #askEach(
+  async #askEach(
     partitions: readonly PartitionRef[],
     ask: (partition: Partition) => Promise<number>,
   ): Promise<(number | SluiceError)[]> {
+    checkCount(partitions);
     const answers = partitions.map((ref) =>
       this.#slots.run(() => ask(this.#leaderOf(ref))).catch((error: unknown) => asSluiceError(error)),
     );
@@ -57,6 +62,15 @@ export class LeaderAnswers implements LedPartitions {
     if (refusal) throw refusal;
     return partition;
   }
+}
+
+/** @throws OVERLOADED */
+function checkCount({ length }: readonly PartitionRef[]): void {
+  if (length <= PARTITIONS_MAX) return;
+  throw new SluiceError(
+    'OVERLOADED',
+    `${length} partitions are too many for one question, ${PARTITIONS_MAX} are the most`,
+  );
 }
 
 function factsOf(partition: Partition): PartitionFacts {

@@ -63,6 +63,16 @@ describe('what other nodes ask', () => {
   });
 });
 
+describe('a question about more partitions than anybody has', () => {
+  it('is refused', async () => {
+    const many = Array.from({ length: 65_537 }, () => ({ topicId: 't1', partition: 0 }));
+    const overloaded = expect.objectContaining({ code: 'OVERLOADED' }) as Error;
+    expect(() => answers.describe(many)).toThrow(overloaded);
+    await expect(answers.listOffsets(many, { at: 'latest' })).rejects.toThrow(overloaded);
+    await expect(answers.deleteRecords(many, { at: 'latest' })).rejects.toThrow(overloaded);
+  });
+});
+
 describe('an order to delete records', () => {
   it('is carried out where this node leads', async () => {
     for (let n = 0; n < 3; n++) storeAt(0);

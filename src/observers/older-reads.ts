@@ -1,0 +1,166 @@
+import type { Clock, Timer } from '../kernel/clock.ts';
+import { SluiceError, asSluiceError } from '../kernel/errors.ts';
+import type { Slots } from '../kernel/slots.ts';
+import type { MemoryBudget } from '../log/memory-budget.ts';
+import type { PartitionRef } from '../partition/replication.ts';
+import { batchNextOffset, checkBatch } from '../wire/record-batch.ts';
+import type { Chunk } from './chunk-cache.ts';
+import { ChunkCache } from './chunk-cache.ts';
+import type { CopyAnswer, CopyReader } from './copy-reader.ts';
+import type { CopySources } from './copy-sources.ts';
+import type { ObserverCounters } from './observer-counters.ts';
+
+/** Bytes that are asked for at once, whatever the reader asks for. */
+const CHUNK_BYTES = 512 * 1024;
+const CACHE_BYTES = 4 * CHUNK_BYTES;
+/** How long to wait where another copy is ahead of the feed in epochs, or all fail at once, milliseconds. */
+const LEAST_WAIT_MS = 20;
+
+/** What reading older records takes. */
+export interface OlderReadsOptions {
+  readonly ref: PartitionRef;
+  readonly reader: CopyReader;
+  readonly sources: CopySources;
+  readonly clock: Clock;
+  /** Reads under way at once, for all observers of a node. */
+  readonly slots: Slots;
+  /** Bound over all that observers keep. */
+  readonly budget: MemoryBudget;
+  readonly counters: ObserverCounters;
+}
+
+/** What was found: a chunk, or that the log begins above the offset asked for. */
+export type OlderResult = Chunk | { readonly logStart: number };
+
+/**
+ * Reads for those who are behind an observer's tail, from the copies of other nodes; the tail is not touched by it.
+ *
+ * A node that fails is no reason to end a reader, who could read on somewhere else or later: it is tried until it works.
+ */
+export class OlderReads {
+  /** Epoch of the history that readers have seen: what is of another is not taken. */
+  epoch = 0;
+  readonly #options: OlderReadsOptions;
+  readonly #cache: ChunkCache;
+  #underWay = new Map<number, Promise<OlderResult | undefined>>();
+  #resting = new Map<Timer, () => void>();
+  /** Another one each time what was there may have become something else. */
+  #history = {};
+
+  constructor(options: OlderReadsOptions) {
+    this.#options = options;
+    this.#cache = new ChunkCache(CACHE_BYTES, options.budget);
+  }
+
+  /** Bytes kept of what was read. */
+  get cachedBytes(): number {
+    return this.#cache.retainedBytes;
+  }
+
+  /**
+   * Batches from the one that holds `offset` on.
+   * @param end exclusive; above it the tail has everything
+   * @returns undefined when what was there has become something else meanwhile
+   */
+  read(offset: number, end: number): Promise<OlderResult | undefined> {
+    const cached = this.#cache.find(offset);
+    if (cached) return Promise.resolve(cached);
+    const underWay = this.#underWay.get(offset);
+    if (underWay) return underWay;
+    const underWayNow = this.#underWay;
+    const reading = this.#read(offset, end).finally(() => underWayNow.delete(offset));
+    underWayNow.set(offset, reading);
+    return reading;
+  }
+
+  /**
+   * Offset of the first record of that time or later, as the leader says.
+   * @throws UNAVAILABLE when there is no leader, and what it answers
+   */
+  async offsetAt(timestampMs: number): Promise<number> {
+    const { reader, sources, ref } = this.#options;
+    const { leader } = sources;
+    const { topicId, partition } = ref;
+    if (leader === null) throw new SluiceError('UNAVAILABLE', `nobody leads ${topicId}/${partition} now`);
+    const [offset] = await reader.listOffsets(leader, [ref], { at: 'timestamp', timestampMs });
+    if (typeof offset === 'number') return offset;
+    throw offset ?? new SluiceError('PROTOCOL_ERROR', `node ${leader} did not answer for all partitions`);
+  }
+
+  /** What was read is no longer so; who waits for more is told. */
+  forget(): void {
+    this.#history = {};
+    this.#cache.clear();
+    this.#underWay = new Map();
+    for (const [timer, wake] of this.#resting) {
+      timer.cancel();
+      wake();
+    }
+    this.#resting.clear();
+  }
+
+  close(): void {
+    this.forget();
+    this.#cache.close();
+  }
+
+  async #read(offset: number, end: number): Promise<OlderResult | undefined> {
+    const history = this.#history;
+    for (;;) {
+      const found = await this.#options.slots.run(() => this.#try(offset, end, history));
+      if (history !== this.#history) return undefined;
+      if (found) return found;
+      await this.#rest(Math.max(LEAST_WAIT_MS, this.#options.sources.waitMs()));
+    }
+  }
+
+  /** @returns undefined: not now */
+  async #try(offset: number, end: number, history: object): Promise<OlderResult | undefined> {
+    const { reader, sources, ref, counters } = this.#options;
+    while (history === this.#history) {
+      const node = sources.current();
+      if (node === undefined) return undefined;
+      try {
+        const request = { ...ref, offset, upTo: end, maxBytes: CHUNK_BYTES, maxWaitMs: 0 };
+        const answer = await reader.read(node, request);
+        if (history !== this.#history) return undefined;
+        // The feed finds out first what another epoch means for what is here.
+        if (answer.leaderEpoch > this.epoch) return undefined;
+        const found = this.#take(answer, offset, end);
+        if (found) return found;
+      } catch (error) {
+        counters.lastError = asSluiceError(error).code;
+      }
+      counters.failures++;
+      sources.failed(node);
+    }
+    return undefined;
+  }
+
+  /** @returns undefined when this copy has not what others have. @throws CORRUPT_BATCH */
+  #take(answer: CopyAnswer, offset: number, end: number): OlderResult | undefined {
+    const { leaderEpoch, logStart, highWatermark, batches } = answer;
+    if (leaderEpoch < this.epoch) return undefined;
+    if (logStart > offset) return { logStart };
+    const last = batches.at(-1);
+    // Nothing came: there is nothing up to where that copy knows it.
+    if (!last && highWatermark < end) return undefined;
+    for (const batch of batches) checkBatch(batch);
+    const bytes = batches.reduce((sum, batch) => sum + batch.length, 0);
+    const chunk = { batches, from: offset, end: last ? batchNextOffset(last) : end, bytes };
+    this.#options.counters.olderReads++;
+    this.#options.counters.olderBytes += bytes;
+    if (last) this.#cache.add(chunk);
+    return chunk;
+  }
+
+  #rest(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#options.clock.setTimer(ms, () => {
+        this.#resting.delete(timer);
+        resolve();
+      });
+      this.#resting.set(timer, resolve);
+    });
+  }
+}
