@@ -4,6 +4,7 @@ import type { Client, Producer, ProducerOptions, Subscription } from '../client/
 import type { Clock } from '../kernel/clock.ts';
 import { delay } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
+import { quantity } from '../kernel/quantity.ts';
 import { openClient } from './connection.ts';
 import type { ConnectionFlags } from './connection.ts';
 import type { OutputFlags } from './declare-options.ts';
@@ -75,7 +76,7 @@ export async function bench(flags: BenchFlags, terminal: Terminal): Promise<numb
   terminal.stdout.line(report(topic, flags, load, publishedMs, receivedMs));
   if (terminal.interrupted.aborted) return exitInterrupted(terminal.interrupted);
   if (load.received < expected)
-    throw new SluiceError('TIMEOUT', `${count(load.received)} of ${count(expected)} records arrived`);
+    throw new SluiceError('TIMEOUT', `${count(load.received)} of ${quantity(expected, 'record')} arrived`);
   return undefined;
 }
 
@@ -173,8 +174,8 @@ function report(
         .map(([name, value]) => `${name} ${value}`)
         .join(', '),
     ],
-    ['published', `${count(published)} records/s, ${bytes(published * flags.size)}/s`],
-    ['delivered', `${count(delivered)} records/s, ${bytes(delivered * flags.size)}/s`],
+    ['published', `${quantity(published, 'record')}/s, ${bytes(published * flags.size)}/s`],
+    ['delivered', `${quantity(delivered, 'record')}/s, ${bytes(delivered * flags.size)}/s`],
     ...(latency === undefined
       ? []
       : [

@@ -1,6 +1,7 @@
 import type { Client, ClusterNode, ClusterStatus } from '../client/index.ts';
 import { delay } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
+import { quantity } from '../kernel/quantity.ts';
 import { withClient } from './connection.ts';
 import type { AdminFlags } from './declare-options.ts';
 import { facts, table } from './format.ts';
@@ -93,7 +94,7 @@ async function untilItLeadsNothing(
     if (clock.monotonicMs() >= deadlineMs) {
       throw new SluiceError(
         'TIMEOUT',
-        `${nodeId} still leads ${leads} partitions and goes on handing them over; look with sluice cluster nodes`,
+        `${nodeId} still leads ${quantity(leads, 'partition')} and goes on handing over; look with sluice cluster nodes`,
       );
     }
     await delay(clock, LOOK_MS);

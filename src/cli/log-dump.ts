@@ -1,4 +1,5 @@
 import { SluiceError } from '../kernel/errors.ts';
+import { quantity } from '../kernel/quantity.ts';
 import { storageError } from '../kernel/storage-error.ts';
 import { filePath, sortFiles } from '../log/disk/file-names.ts';
 import type { OpenFile } from '../log/disk/file-system.ts';
@@ -103,7 +104,7 @@ class Dump {
     if (end.kind === 'end') return;
     if (isLast && !(await findNextBatch(file, { from: end.position, to: size }, end.nextOffset))) {
       this.#terminal.stderr.line(
-        `${size - end.position} bytes of a write that was not finished are left out`,
+        `${quantity(size - end.position, 'byte')} of a write that was not finished are left out`,
       );
       return;
     }
@@ -142,7 +143,7 @@ class Dump {
     }
     const time = isTime(maxTimestampMs) ? ` ${timestamp(maxTimestampMs)}` : '';
     const producer = hasProducer ? ` producer ${producerId}/${producerEpoch} sequence ${baseSequence}` : '';
-    const what = `${recordCount} records ${batchBytes} B ${codec} epoch ${leaderEpoch}`;
+    const what = `${quantity(recordCount, 'record')} ${batchBytes} B ${codec} epoch ${leaderEpoch}`;
     return `${baseOffset}–${lastOffset} ${what}${time}${producer} ${file}@${position}\n`;
   }
 

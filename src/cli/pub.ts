@@ -1,10 +1,11 @@
 import type { Producer, ProducerOptions } from '../client/index.ts';
 import { asSluiceError, SluiceError } from '../kernel/errors.ts';
+import { quantity } from '../kernel/quantity.ts';
 import { withClient } from './connection.ts';
 import type { ConnectionFlags } from './connection.ts';
 import type { OutputFlags } from './declare-options.ts';
 import { exitInterrupted } from './exit-codes.ts';
-import { bytes, count } from './format.ts';
+import { bytes } from './format.ts';
 import { Progress } from './progress.ts';
 import type { KeyValue } from './pub-record.ts';
 import { readRecords } from './pub-source.ts';
@@ -117,7 +118,9 @@ class Publishing {
   }
 
   line(ms: number): string {
-    return `${count(this.tally.records)} records, ${bytes(this.bytes)}, ${count((this.tally.records / ms) * 1000)} records/s`;
+    const { records } = this.tally;
+    const perSecond = Math.round((records / ms) * 1000);
+    return `${quantity(records, 'record')}, ${bytes(this.bytes)}, ${quantity(perSecond, 'record')}/s`;
   }
 }
 

@@ -1,6 +1,7 @@
 import { parseFilter } from '../catalog/topic-filter.ts';
 import type { Client, Subscription, SubscribeOptions } from '../client/index.ts';
 import { asSluiceError, SluiceError } from '../kernel/errors.ts';
+import { quantity } from '../kernel/quantity.ts';
 import { withClient } from './connection.ts';
 import type { ConnectionFlags } from './connection.ts';
 import { exitInterrupted } from './exit-codes.ts';
@@ -57,7 +58,7 @@ export async function sub(filter: string, flags: SubFlags, terminal: Terminal): 
     if (ending.why === 'timeout' && flags.count !== undefined) {
       throw new SluiceError(
         'TIMEOUT',
-        `${count(printed)} of ${count(flags.count)} records came within ${flags.timeout!}`,
+        `${count(printed)} of ${quantity(flags.count, 'record')} came within ${flags.timeout!}`,
       );
     }
     return undefined;
@@ -130,7 +131,7 @@ function endWhenTold(
 function note(subscription: Subscription, terminal: Terminal): void {
   subscription.on('gap', ({ topic, partition, from, to, reason }) => {
     terminal.stderr.line(
-      `sluice: gap: ${count(to - from)} records of ${topic}/${partition} are gone (offsets ${from} to ${to - 1}, ${reason})`,
+      `sluice: gap: ${quantity(to - from, 'record')} gone from ${topic}/${partition} (offsets ${from} to ${to - 1}, ${reason})`,
     );
   });
   subscription.on('status', (status) => {

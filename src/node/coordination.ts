@@ -9,6 +9,7 @@ import type { EtcdAccess } from '../coordination/etcd/client-options.ts';
 import { EtcdCoordinator } from '../coordination/etcd/etcd-coordinator.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
+import { quantity } from '../kernel/quantity.ts';
 import type { Random } from '../kernel/random.ts';
 import { storageError } from '../kernel/storage-error.ts';
 import type { Logger } from '../telemetry/logger.ts';
@@ -83,7 +84,7 @@ async function takeDirectory(dataDir: string, parts: AsyncDisposableStack): Prom
   if (topics.length === 0) return;
   throw new SluiceError(
     'INVALID_CONFIG',
-    `${dataDir} belongs to a node on its own, with ${topics.length} topics (${topics.slice(0, 3).join(', ')}): ` +
+    `${dataDir} belongs to a node on its own, with ${quantity(topics.length, 'topic')} (${topics.slice(0, 3).join(', ')}): ` +
       'a node of a cluster needs a data directory of its own; copy records over with sluice sub and sluice pub',
   );
 }

@@ -81,6 +81,10 @@ describe('sluice topic', () => {
     await text('pub', 'ledger', 'a', 'b', 'c');
     const shown = await text('topic', 'describe', 'ledger');
     expect(shown).toMatch(/^storage +disk\non disk +\d+ B\nflush +always\ncleanup +delete\n/m);
+    // What has no bound has none, for whatever it would be one.
+    expect(shown).toMatch(
+      /^retention bytes +no bound\nretention +7 d\nretention records +1,000,000 per partition$/m,
+    );
     await json('topic', 'delete', 'ledger');
   });
 

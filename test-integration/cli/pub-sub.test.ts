@@ -70,6 +70,14 @@ describe('sluice pub and sub', () => {
     expect(await read('arguments', 2)).toBe('one\ntwo\n');
   });
 
+  it('say how many records that were, also where it was one', async () => {
+    const lines = await Promise.all(
+      [['one'], ['one', 'two']].map((values) => place.run(['pub', 'counted', ...values, ...server])),
+    );
+    expect(lines[0]!.stdout).toMatch(/^1 record, 3 B, [\d,]+ records?\/s\n$/);
+    expect(lines[1]!.stdout).toMatch(/^2 records, 6 B, [\d,]+ records?\/s\n$/);
+  });
+
   it('carry lines of stdin', async () => {
     await publish(['lines'], 'a\nb\n\nd');
     expect(await read('lines', 4)).toBe('a\nb\n\nd\n');

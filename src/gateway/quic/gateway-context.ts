@@ -1,5 +1,6 @@
 import type { Broker } from '../../broker/broker.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import type { ByteBudget } from '../../log/byte-budget.ts';
 import type { FailedAuthentications } from '../../security/failed-authentications.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { RecordBatchEncoder } from '../../wire/record-batch-encoder.ts';
@@ -39,6 +40,8 @@ export interface GatewayContext {
   readonly security: SecurityLog;
   readonly failedAuthentications: FailedAuthentications;
   readonly counters: GatewayCounters;
+  /** What raw subscriptions hold inflated for clients that do not read. */
+  readonly inflated: ByteBudget;
   /** Empty between uses, which are synchronous. */
   readonly encoder: RecordBatchEncoder;
   /** Connections open now, of every transport. */

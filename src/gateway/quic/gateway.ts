@@ -1,4 +1,5 @@
 import type { Broker } from '../../broker/broker.ts';
+import { ByteBudget } from '../../log/byte-budget.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { FailedAuthentications } from '../../security/failed-authentications.ts';
 import type { Logger } from '../../telemetry/logger.ts';
@@ -49,17 +50,19 @@ export class NativeGateway {
 
   constructor(options: NativeGatewayOptions) {
     this.failedAuthentications = new FailedAuthentications(options.clock);
+    const limits = { ...DEFAULT_GATEWAY_LIMITS, ...options.limits };
     this.#context = {
       broker: options.broker,
       clock: options.clock,
       log: options.log,
       node: options.node,
-      limits: { ...DEFAULT_GATEWAY_LIMITS, ...options.limits },
+      limits,
       scheduler: new PumpScheduler(options.clock),
       credentials: new CredentialWatch(options.clock),
       security: options.security ?? new SecurityLog(options.log, options.clock),
       failedAuthentications: this.failedAuthentications,
       counters: this.counters,
+      inflated: new ByteBudget(limits.maxHeldInflatedBytes),
       encoder: new RecordBatchEncoder(),
       connectionCount: () => this.#sessions.size,
     };

@@ -10,10 +10,14 @@ export interface GatewayLimits {
   readonly maxBatchBytes: number;
   /** What a batch may inflate to where the gateway has to look into it (raw mode, datagrams). */
   readonly maxInflatedBytes: number;
+  /** Bytes of inflated batches that raw subscriptions of all connections hold for clients that do not read; others are inflated again. */
+  readonly maxHeldInflatedBytes: number;
   /** Told to clients. */
   readonly maxKeyBytes: number;
   /** Subscriptions of one connection, raw ones included; more are OVERLOADED. */
   readonly maxSubscriptions: number;
+  /** Bytes that the filters and positions of a connection's subscriptions take; more are OVERLOADED. */
+  readonly maxSubscriptionBytes: number;
   /** Delivery streams (subscription × partition) of one connection; more end the subscription with OVERLOADED. */
   readonly maxDeliveryStreams: number;
   /** Bytes of frames that have not arrived completely, per connection; the stream that goes beyond is OVERLOADED. */
@@ -38,8 +42,10 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   maxControlBytes: 64 * KiB,
   maxBatchBytes: 16 * MiB,
   maxInflatedBytes: 16 * MiB,
+  maxHeldInflatedBytes: 128 * MiB,
   maxKeyBytes: 64 * KiB,
   maxSubscriptions: 1024,
+  maxSubscriptionBytes: 16 * MiB,
   maxDeliveryStreams: 16_384,
   maxPartialBytes: 64 * MiB,
   maxStrangerBytes: 64 * KiB,

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../../kernel/errors.ts';
 import { asSluiceError, ERRORS } from '../../kernel/errors.ts';
+import type { ByteBudget } from '../../log/byte-budget.ts';
 import type { PartitionReader } from '../../partition/reader.ts';
 import type { SendStream } from '../../transport/transport.ts';
 import { cutTopic, encodeFrameHeader, FRAME } from '../../wire/frame.ts';
@@ -20,7 +21,8 @@ const EMPTY = Buffer.alloc(0);
 /**
  * A partition of a raw subscription: one unidirectional stream of MESSAGE frames.
  *
- * Records are taken out of their batch only while the client reads: at most one batch is inflated.
+ * Records are taken out of their batch only while the client reads. At most one batch stays inflated while it does not, and that only as long as
+ * all that the node holds like this is within bounds: else it is inflated again once the client reads on, as a few kilobytes may be 16 MiB then.
  *
  * @see docs/protocol.md section 4
  */
@@ -32,17 +34,23 @@ export class RawSubscription implements DeliverySink {
   readonly #topic: string;
   readonly #urgency: number;
   readonly #maxInflatedBytes: number;
-  /** Records below it belong to the batch the subscription began in, but were not asked for. */
-  readonly #firstOffset: number;
-  /** In the batch that is being written. */
+  readonly #inflated: ByteBudget;
+  /** Records below it are written, or belong to the batch the subscription began in, but were not asked for. */
+  #nextOffset: number;
+  /** The batch that is being written. */
+  #batch: Buffer | undefined;
+  /** In it; undefined while only the place is remembered. */
   #cursor: RecordCursor | undefined;
+  /** Of the node's bound, for what is inflated. */
+  #heldBytes = 0;
 
   constructor(host: SinkHost, reader: PartitionReader, pump: SinkPump) {
     this.#pump = pump;
     this.#scheduler = host.session.context.scheduler;
     this.#topic = reader.topic;
     this.#urgency = host.urgency;
-    this.#firstOffset = reader.nextOffset;
+    this.#inflated = host.session.context.inflated;
+    this.#nextOffset = reader.nextOffset;
     this.#maxInflatedBytes = host.session.context.limits.maxInflatedBytes;
     this.#send = host.session.connection.openUni();
     this.#send.setPriority(deliveryUrgency(host.urgency), true);
@@ -51,7 +59,7 @@ export class RawSubscription implements DeliverySink {
   }
 
   get writable(): boolean {
-    return this.#send.writable && this.#cursor === undefined;
+    return this.#send.writable && this.#batch === undefined;
   }
 
   get blockedMs(): number {
@@ -62,9 +70,9 @@ export class RawSubscription implements DeliverySink {
   take(batches: readonly Buffer[], from: number): number {
     let at = from;
     while (at < batches.length && this.writable) {
-      this.#cursor = this.#openBatch(batches[at]!);
+      this.#batch = batches[at]!;
       at += 1;
-      this.#writeOut(this.#cursor);
+      this.#writeOut();
       if (at === batches.length || !this.#scheduler.late) continue;
       this.#pump.wake();
       break;
@@ -81,18 +89,18 @@ export class RawSubscription implements DeliverySink {
   }
 
   finish(code: ErrorCode | undefined): void {
-    this.#cursor = undefined;
+    this.#letGo();
     if (code === undefined) this.#send.end();
     else this.#send.reset(ERRORS[code].wire);
   }
 
   abandon(): void {
-    this.#cursor = undefined;
+    this.#letGo();
   }
 
   #goOn(): void {
     try {
-      if (this.#cursor) this.#writeOut(this.#cursor);
+      this.#writeOut();
     } catch (error) {
       const known = asSluiceError(error);
       this.#pump.end(known.code, known.message);
@@ -102,18 +110,37 @@ export class RawSubscription implements DeliverySink {
   }
 
   /** Writes records while the client has room for them. */
-  #writeOut(cursor: RecordCursor): void {
-    while (this.#cursor && this.#send.writable) this.#writeChunk(cursor);
+  #writeOut(): void {
+    while (this.#batch && this.#send.writable) this.#writeChunk(this.#batch);
+    if (this.#cursor) this.#keep(this.#cursor);
   }
 
-  #writeChunk(cursor: RecordCursor): void {
+  #writeChunk(batch: Buffer): void {
+    const cursor = (this.#cursor ??= this.#openBatch(batch));
     const frames: Buffer[] = [];
     let bytes = 0;
-    while (bytes < CHUNK_BYTES && this.#cursor) {
-      if (!cursor.next()) this.#cursor = undefined;
-      else if (cursor.offset >= this.#firstOffset) bytes += this.#appendMessage(frames, cursor);
+    while (bytes < CHUNK_BYTES && this.#batch) {
+      if (!cursor.next()) this.#letGo();
+      else if (cursor.offset >= this.#nextOffset) bytes += this.#appendMessage(frames, cursor);
     }
-    if (frames.length > 0) this.#send.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames, bytes));
+    if (frames.length === 0) return;
+    this.#nextOffset = cursor.offset + 1;
+    this.#send.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames, bytes));
+  }
+
+  /** Keeps an inflated batch while the client has no room, where that is within bounds. */
+  #keep(cursor: RecordCursor): void {
+    const { buffer, length } = cursor.bytes;
+    if (this.#heldBytes > 0 || buffer === this.#batch?.buffer) return;
+    if (this.#inflated.tryTake(length)) this.#heldBytes = length;
+    else this.#cursor = undefined;
+  }
+
+  #letGo(): void {
+    this.#inflated.give(this.#heldBytes);
+    this.#heldBytes = 0;
+    this.#cursor = undefined;
+    this.#batch = undefined;
   }
 
   #openBatch(bytes: Buffer): RecordCursor {

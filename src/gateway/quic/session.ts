@@ -80,7 +80,10 @@ export class Session implements ClientSession, CredentialHolder {
     this.context = context;
     this.connection = connection;
     this.#owner = owner;
-    this.subscriptions = new SubscriptionTable(context.limits.maxSubscriptions);
+    this.subscriptions = new SubscriptionTable(
+      context.limits.maxSubscriptions,
+      context.limits.maxSubscriptionBytes,
+    );
   }
 
   /** Takes the connection over. Must be called while the transport hands it out. */

@@ -8,6 +8,8 @@ export interface TableEntry {
   readonly subscriptionId: number;
   readonly raw: boolean;
   readonly filter: string;
+  /** About what it keeps of its request, bytes. */
+  readonly keptBytes: number;
   /** Deliveries whose client has no room now. */
   readonly blockedCount: number;
   pause(): void;
@@ -25,15 +27,21 @@ export interface TableEntry {
 /** The subscriptions of one connection: batch mode by number, raw mode by filter. */
 export class SubscriptionTable {
   readonly #max: number;
+  readonly #maxBytes: number;
+  #keptBytes = 0;
   readonly #byId = new Map<number, TableEntry>();
   /** Made with the first raw one. */
   #byFilter: Map<string, TableEntry> | undefined;
   /** Deliveries (subscription × partition) open now; kept by the subscriptions. */
   deliveryCount = 0;
 
-  /** @param max subscriptions of one connection */
-  constructor(max: number) {
+  /**
+   * @param max subscriptions of one connection
+   * @param maxBytes that they keep of their requests
+   */
+  constructor(max: number, maxBytes: number) {
     this.#max = max;
+    this.#maxBytes = maxBytes;
   }
 
   get count(): number {
@@ -79,6 +87,13 @@ export class SubscriptionTable {
         `a connection has at most ${this.#max} subscriptions: end one, or use wildcards`,
       );
     }
+    if (this.#keptBytes + subscription.keptBytes > this.#maxBytes) {
+      throw new SluiceError(
+        'OVERLOADED',
+        `the subscriptions of a connection keep at most ${this.#maxBytes} bytes of filters and positions: resume fewer positions, or connect again`,
+      );
+    }
+    this.#keptBytes += subscription.keptBytes;
     if (!raw) {
       this.#byId.set(id, subscription);
       return;
@@ -90,8 +105,11 @@ export class SubscriptionTable {
   /** Frees the place of `subscription`. Idempotent. */
   remove(subscription: TableEntry): void {
     const { subscriptionId: id, filter, raw } = subscription;
-    if (raw && this.#byFilter?.get(filter) === subscription) this.#byFilter.delete(filter);
-    if (!raw && this.#byId.get(id) === subscription) this.#byId.delete(id);
+    const isThere = raw ? this.#byFilter?.get(filter) === subscription : this.#byId.get(id) === subscription;
+    if (!isThere) return;
+    this.#keptBytes -= subscription.keptBytes;
+    if (raw) this.#byFilter?.delete(filter);
+    else this.#byId.delete(id);
   }
 
   /** Ends every subscription with END. */

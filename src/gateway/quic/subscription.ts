@@ -47,6 +47,7 @@ export class ClientSubscription implements DeliveryOwner, Subscriber, SinkHost, 
   readonly raw: boolean;
   readonly name: string;
   readonly filter: string;
+  readonly keptBytes: number;
   readonly delivery: 'ordered' | 'unordered' | 'datagram';
   readonly endAtGap: boolean;
   readonly urgency: number;
@@ -67,6 +68,7 @@ export class ClientSubscription implements DeliveryOwner, Subscriber, SinkHost, 
     this.raw = options.raw;
     this.name = options.name;
     this.filter = options.filter;
+    this.keptBytes = keptBytes(options);
     this.delivery = options.delivery;
     this.endAtGap = options.endAtGap;
     this.urgency = options.urgency;
@@ -234,4 +236,12 @@ export class ClientSubscription implements DeliveryOwner, Subscriber, SinkHost, 
         return new DatagramDelivery(this, reader, pump);
     }
   }
+}
+
+/** A position is a name, a number and their places in a map. */
+const POSITION_BYTES = 128;
+
+function keptBytes({ filter, resume }: SubscriptionOptions): number {
+  // As it was written, and made ready.
+  return resume.reduce((sum, { topic }) => sum + POSITION_BYTES + topic.length, 2 * filter.length);
 }

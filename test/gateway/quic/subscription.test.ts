@@ -104,6 +104,16 @@ describe('subscription', () => {
     expect(await client.refusal(subscribeBody({ filter: 'a', subscriptionId: 3 }))).toBe('OVERLOADED');
   });
 
+  it('refuses a subscription whose positions take more than a connection may keep, until another one has ended', async () => {
+    const client = await open({ limits: { maxSubscriptionBytes: 10_000 } });
+    const resume = Array.from({ length: 50 }, (_, partition) => ({ topic: 'later', partition, offset: 1n }));
+    await subscribe(client, { filter: 'a', subscriptionId: 1, resume });
+    const another = subscribeBody({ filter: 'a', subscriptionId: 2, resume });
+    expect(await client.refusal(another)).toBe('OVERLOADED');
+    await client.request({ case: 'unsubscribe', value: { subscriptionId: 1 } });
+    await client.request(another);
+  });
+
   it('refuses a subscription that matches more partitions than a connection may have streams', async () => {
     const client = await open({ limits: { maxDeliveryStreams: 3 }, partitions: 4 });
     expect(await client.refusal(subscribeBody({ filter: 'a' }))).toBe('OVERLOADED');
