@@ -299,10 +299,11 @@ class Recovery {
     const isDurable = this.#options.settings.flush === 'always';
     const isFar = cut > (next?.isStated === true ? MAX_WRITE_BYTES : TORN_MAX_BYTES);
     if (next && isDurable && isFar) return this.#setAside(segment, end, size);
+    // What is only too short was being written, and was not acknowledged; with O_DSYNC that may be torn in any other way, too.
+    if (next || (!isDurable && end.isShort !== true)) await this.#loss.note(AT_END);
     if (next) {
       // Blocks of one write may reach the disk in any order, so whole batches behind the damage prove nothing: keeping them, without
       // what was to come before them, would break the order of a producer that sends it again. But who knows.
-      await this.#loss.note(AT_END);
       if (isDurable) this.#options.observer.onCorrupt(segment.path, end.position, end.reason);
       await this.#keepAside(segment, size);
     }
@@ -384,7 +385,6 @@ class Recovery {
     const active = this.#segments.at(-1)!;
     if (active.nextOffset >= this.#storedEnd) return;
     this.#orderly = false;
-    await this.#loss.note(active.nextOffset);
     active.index = undefined;
     await this.#beginSegment(this.#storedEnd);
   }

@@ -36,6 +36,8 @@ export interface ScanEnd {
   readonly kind: 'end' | 'damaged';
   /** For people; empty at `end`. */
   readonly reason: string;
+  /** What is damaged is only too short, as a write leaves it that its process did not finish. */
+  readonly isShort?: boolean;
 }
 
 /** Gets a batch; see {@link scanSegment}. */
@@ -64,10 +66,9 @@ export async function scanSegment(
   let nextOffset = options.expectedOffset ?? -1;
   while (position < range.to) {
     const found = await readBatch(window, position, range.to, options.verifyCrc);
-    const reason = typeof found === 'string' ? found : misplaced(found.header, nextOffset, options);
-    if (reason !== undefined || typeof found === 'string') {
-      return { position, nextOffset, kind: 'damaged', reason: reason ?? '' };
-    }
+    if ('reason' in found) return { position, nextOffset, kind: 'damaged', ...found };
+    const reason = misplaced(found.header, nextOffset, options);
+    if (reason !== undefined) return { position, nextOffset, kind: 'damaged', reason };
     const { header, bytes } = found;
     const at = position;
     position += header.batchBytes;
@@ -104,7 +105,7 @@ export async function findNextBatch(
   const stated = await statedEnd(window, range.from);
   const batchAt = async (position: number): Promise<BatchPlace | undefined> => {
     const found = await readBatch(window, position, range.to, true);
-    if (typeof found === 'string' || found.header.baseOffset < minOffset) return undefined;
+    if ('reason' in found || found.header.baseOffset < minOffset) return undefined;
     return { position, baseOffset: found.header.baseOffset, isStated: position === stated };
   };
   if (stated === range.to) return undefined;
@@ -139,21 +140,27 @@ async function readBatch(
   position: number,
   to: number,
   verifyCrc: boolean,
-): Promise<{ readonly header: BatchHeader; readonly bytes: Buffer } | string> {
+): Promise<{ readonly header: BatchHeader; readonly bytes: Buffer } | Pick<ScanEnd, 'reason' | 'isShort'>> {
   const head = await window.bytes(position, BATCH_HEADER_BYTES);
-  if (head === undefined) return `${to - position} bytes are too few for a batch`;
+  if (head === undefined) return tooShort(`${to - position} bytes are too few for a batch`);
   try {
     const header = readBatchHeader(head);
     const size = header.batchBytes;
-    if (size < BATCH_HEADER_BYTES || size > MAX_BATCH_BYTES) return `a batch of ${size} bytes`;
-    if (position + size > to) return `a batch of ${size} bytes, of which ${to - position} are there`;
+    if (size < BATCH_HEADER_BYTES || size > MAX_BATCH_BYTES) return { reason: `a batch of ${size} bytes` };
+    if (position + size > to) {
+      return tooShort(`a batch of ${size} bytes, of which ${to - position} are there`);
+    }
     if (!verifyCrc) return { header, bytes: head };
     const bytes = await window.bytes(position, size);
-    if (bytes === undefined) return 'the file ends inside a batch';
+    if (bytes === undefined) return tooShort('the file ends inside a batch');
     return { header: checkBatch(bytes), bytes };
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return { reason: error instanceof Error ? error.message : String(error) };
   }
+}
+
+function tooShort(reason: string): Pick<ScanEnd, 'reason' | 'isShort'> {
+  return { reason, isShort: true };
 }
 
 /** The part of a file that was read last. */

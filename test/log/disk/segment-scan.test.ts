@@ -123,6 +123,7 @@ describe('scanning a segment', () => {
     for (let length = 0; length <= whole.length; length += length < 200 ? 1 : 37) {
       const { end } = await scan(await fileOf(whole.subarray(0, length)));
       const position = ends.findLast((one) => one <= length)!;
+      expect(end.isShort === true).toBe(position !== length);
       expect([length, end.position, end.kind]).toEqual([
         length,
         position,
