@@ -127,9 +127,10 @@ export class FetchEntry implements PartitionWatcher {
   }
 
   #begin(position: FetchPosition): void {
-    const isElsewhere =
-      position.fetchOffset !== this.#position.fetchOffset ||
-      position.leaderEpoch !== this.#position.leaderEpoch;
+    const isOtherEpoch = position.leaderEpoch !== this.#position.leaderEpoch;
+    const isElsewhere = isOtherEpoch || position.fetchOffset !== this.#position.fetchOffset;
+    // A follower begins each epoch without knowing anything of its leader.
+    if (isOtherEpoch) this.#toldHighWatermark = -1;
     this.#position = position;
     this.#answeredIn = -1;
     this.#goBack = undefined;

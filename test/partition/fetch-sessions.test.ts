@@ -333,6 +333,15 @@ describe('refusals', () => {
     expect(await follower.ask([at(0, 1, { leaderEpoch })]).now()).toEqual(['0: [] hw 1']);
   });
 
+  it('end with a new epoch, in which the watermark is told anew to a follower that has forgotten it', async () => {
+    publish(lead(0));
+    await follower.ask([at(0, 0)]).now();
+    expect(await follower.ask([at(0, 1)]).now()).toEqual(['0: [] hw 1']);
+    const leaderEpoch = EPOCH + 1;
+    lead(0, ['a', 'b'], leaderEpoch);
+    expect(await follower.ask([at(0, 1, { leaderEpoch })]).now()).toEqual(['0: [] hw 1']);
+  });
+
   it('say why the log cannot be read', async () => {
     const partition = lead(0);
     publish(partition);
