@@ -6,6 +6,7 @@ import type { ErrorCode } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Partition } from '../partition/partition.ts';
 import type { PartitionCounters } from '../partition/reader-source.ts';
+import { newPartitionCounters } from '../partition/reader-source.ts';
 import type { Start } from '../partition/reader.ts';
 import type { ReplicationClient } from '../partition/replication.ts';
 import type { ReplicaLogs } from '../replicas/replica-logs.ts';
@@ -88,6 +89,8 @@ export interface BrokerOptions {
   readonly others?: OtherNodes | undefined;
   /** Copies of partitions that this node is no replica of; without it they cannot be read here. */
   readonly copies?: Copies | undefined;
+  /** What all copies count, for who has others besides; default: those of the replicas only. */
+  readonly counters?: PartitionCounters | undefined;
   /** See `ReplicasOptions`. */
   readonly maxLagMs?: number | undefined;
   /** See `ReplicasOptions`. */
@@ -155,13 +158,7 @@ export class Broker {
   static async open(options: BrokerOptions): Promise<Broker> {
     const { coordinator, clock, random, logs, inflatedMaxBytes, client, maxLagMs, catchUpBytesPerSecond } =
       options;
-    const counters: PartitionCounters = {
-      recordsIn: 0,
-      bytesIn: 0,
-      batchesIn: 0,
-      duplicates: 0,
-      gapRecords: 0,
-    };
+    const counters = options.counters ?? newPartitionCounters();
     const access = new AccessControl(options.authorizer);
     const subscriptions = new Subscriptions(access);
     const parts = { coordinator, clock, random, logs, counters, inflatedMaxBytes };

@@ -36,6 +36,7 @@ export class DistantReaders {
   /** Those whose reader reads a copy that was opened for it. */
   readonly #observed = new Map<string, TopicPartition>();
   readonly #unread = new Map<string, Wanted>();
+  #isClosed = false;
 
   /** @param keep which records are wanted; undefined: all */
   constructor(parts: DistantParts, keep: KeyPredicate | undefined) {
@@ -54,13 +55,16 @@ export class DistantReaders {
   ): Promise<void> {
     for (const one of wanted) this.#unread.delete(keyOf(one));
     const answers = await this.#ask(wanted);
+    const opening: Promise<void>[] = [];
     for (const [nth, one] of wanted.entries()) {
       if (one.topic.isDeleted)
         throw new SluiceError('TOPIC_NOT_FOUND', `topic ${one.topic.name} was deleted`);
       const reader = this.#open(one, answers[nth], ifOutOfRange);
-      if (reader) take(reader);
-      else if (!this.#unread.has(keyOf(one))) this.#unread.set(keyOf(one), one);
+      if (reader instanceof Promise) opening.push(this.#openLate(one, reader, take));
+      else if (reader) take(reader);
+      else this.#note(one);
     }
+    await Promise.all(opening);
   }
 
   /** Partitions that have no reader yet and may get one now. */
@@ -105,6 +109,7 @@ export class DistantReaders {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const { topic, index } of this.#observed.values()) {
       this.#parts.copies?.release(topic.definition, index);
     }
@@ -135,7 +140,11 @@ export class DistantReaders {
     return answers;
   }
 
-  #open(one: Wanted, answer: Answer<number> | undefined, ifOutOfRange: IfOutOfRange): LogReader | undefined {
+  #open(
+    one: Wanted,
+    answer: Answer<number> | undefined,
+    ifOutOfRange: IfOutOfRange,
+  ): LogReader | Promise<LogReader> | undefined {
     if (typeof answer === 'number') return this.#openAt(one, answer);
     const isRefused = answer?.code === 'OFFSET_OUT_OF_RANGE' || answer?.code === 'INVALID_ARGUMENT';
     if (isRefused && ifOutOfRange === 'refuse') throw answer;
@@ -145,29 +154,41 @@ export class DistantReaders {
   #openAt(one: Wanted, offset: number): LogReader | undefined {
     const copy = one.topic.copy(one.index) ?? this.#observe(one);
     if (copy) return copy.openReaderAt(offset, this.#keep);
-    this.#unread.set(keyOf(one), { ...one, at: { at: 'offset', offset } });
+    this.#note({ ...one, at: { at: 'offset', offset } });
     return undefined;
   }
 
-  /** As far as the own copy can tell where to begin. */
-  #openHere({ topic, index, at }: Wanted): LogReader | undefined {
-    const copy = topic.copy(index);
-    if (!copy) return undefined;
-    if (at.at === 'offset') return copy.openReaderAt(at.offset, this.#keep);
-    const reader = copy.openReader(at, this.#keep);
-    if (!(reader instanceof Promise)) return reader;
-    // Its log would have to be searched: the leader knows better, when it can be asked.
-    reader.then(
-      (late) => late.close(),
-      () => undefined,
-    );
-    return undefined;
+  /** As far as a copy can tell where to begin. */
+  #openHere(one: Wanted): LogReader | Promise<LogReader> | undefined {
+    const { at } = one;
+    const copy = one.topic.copy(one.index) ?? this.#observe(one);
+    return at.at === 'offset' ? copy?.openReaderAt(at.offset, this.#keep) : copy?.openReader(at, this.#keep);
+  }
+
+  async #openLate(
+    one: Wanted,
+    opening: Promise<LogReader>,
+    take: (reader: LogReader) => void,
+  ): Promise<void> {
+    try {
+      take(await opening);
+    } catch {
+      // Its copy is gone again, or has not begun in time.
+      this.release({ topic: one.topic.name, partition: one.index });
+      this.#note(one);
+    }
+  }
+
+  /** To be tried again, unless more is known about it already. */
+  #note(one: Wanted): void {
+    if (this.#isClosed || one.topic.isDeleted || this.#unread.has(keyOf(one))) return;
+    this.#unread.set(keyOf(one), one);
   }
 
   #observe(place: TopicPartition): Partition | undefined {
     const { topic, index } = place;
     const { copies } = this.#parts;
-    if (!copies || topic.isDeleted || !topic.isElsewhere(index)) return undefined;
+    if (!copies || this.#isClosed || topic.isDeleted || !topic.isElsewhere(index)) return undefined;
     try {
       const copy = copies.open(topic.definition, index);
       this.#observed.set(keyOf(place), { topic, index });
@@ -183,9 +204,7 @@ export class DistantReaders {
 function questionOf({ topic, index, at }: Wanted): Start | undefined {
   const copy = topic.copy(index);
   if (at.at === 'offset') return copy && at.offset <= copy.highWatermark ? undefined : at;
-  if (at.at !== 'last-per-key') return at;
-  // A copy that is kept for readers has not got all keys: they get all that there is.
-  return copy ? undefined : EARLIEST;
+  return at.at === 'last-per-key' ? undefined : at;
 }
 
 function keyOf({ topic, index }: TopicPartition): string {

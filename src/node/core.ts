@@ -10,7 +10,10 @@ import type { DiskShared } from '../log/disk/disk-shared.ts';
 import { createDiskShared } from '../log/disk/disk-shared.ts';
 import { nodeFileSystem } from '../log/disk/node-file-system.ts';
 import { MemoryBudget } from '../log/memory-budget.ts';
+import { Observers } from '../observers/observers.ts';
+import { newPartitionCounters } from '../partition/reader-source.ts';
 import { DiskLogs } from '../replicas/disk-logs.ts';
+import type { ReplicaLogs } from '../replicas/replica-logs.ts';
 import { memoryAndDiskReplicaLogs, memoryReplicaLogs } from '../replicas/replica-logs.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Listener } from '../transport/transport.ts';
@@ -49,6 +52,8 @@ export interface Core extends CorePorts {
   readonly gateway: NativeGateway;
   readonly certificates: CertificateRotation;
   readonly disk: DiskShared;
+  /** Undefined on a node on its own. */
+  readonly observers: Observers | undefined;
   /** Also read while it is being filled: WELCOME names what listens. */
   readonly listeners: Map<string, Listener>;
 }
@@ -59,7 +64,7 @@ export async function buildCore(
   ports: CorePorts,
   parts: AsyncDisposableStack,
 ): Promise<Core> {
-  const { clock, random, log } = ports;
+  const { clock, log } = ports;
   const { coordinator, health } = await openCoordination(settings, ports, parts);
   const peers = await openPeers(settings, coordinator, ports, parts);
   const certificates = parts.use(await CertificateRotation.open(settings, ports));
@@ -76,25 +81,12 @@ export async function buildCore(
       segmentBytes: settings.storage.segmentBytes ?? undefined,
     }),
   );
-  const broker = parts.use(
-    await Broker.open({
-      coordinator,
-      clock,
-      random,
-      authorizer: createAuthorizer(settings, security),
-      authenticator: createAuthenticator(settings, coordinator.tokens, clock),
-      logs: memoryAndDiskReplicaLogs(
-        memoryReplicaLogs(clock, new MemoryBudget(memoryLogBytes(settings))),
-        diskLogs,
-      ),
-      topics: topicDefaults(settings),
-      inflatedMaxBytes: settings.limits.inflatedMaxBytes,
-      observer: topicObserver(log),
-      replicaObserver: health && replicaObserver(new LimitedLog(log, clock)),
-      client: peers?.client,
-      others: peers?.client,
-      control: health && createClusterControl(coordinator.cluster, log),
-    }),
+  const memory = new MemoryBudget(memoryLogBytes(settings));
+  const logs = memoryAndDiskReplicaLogs(memoryReplicaLogs(clock, memory), diskLogs);
+  const { broker, observers } = await openBroker(
+    settings,
+    { ...ports, coordinator, health, peers, logs, security },
+    parts,
   );
   const listeners = new Map<string, Listener>();
   const { clusterId, nodeId, cluster } = coordinator;
@@ -110,8 +102,43 @@ export async function buildCore(
   });
   return {
     ...{ settings, ...ports, coordinator, health, peers, self },
-    ...{ broker, gateway, certificates, disk, listeners },
+    ...{ broker, gateway, certificates, disk, listeners, observers },
   };
+}
+
+interface BrokerPorts extends CorePorts, Pick<Core, 'coordinator' | 'health' | 'peers'> {
+  readonly logs: ReplicaLogs;
+  readonly security: SecurityLog;
+}
+
+/** In a cluster with copies of partitions that this node is no replica of, as its subscribers need them. */
+async function openBroker(
+  settings: Settings,
+  { clock, random, log, coordinator, health, peers, logs, security }: BrokerPorts,
+  parts: AsyncDisposableStack,
+): Promise<Pick<Core, 'broker' | 'observers'>> {
+  const counters = newPartitionCounters();
+  const { inflatedMaxBytes } = settings.limits;
+  const zone = settings.cluster?.zone ?? '';
+  const shared = { coordinator, clock, random, counters, inflatedMaxBytes };
+  const observers = peers && new Observers({ ...shared, reader: peers.client, zone });
+  parts.defer(() => observers?.close());
+  const broker = parts.use(
+    await Broker.open({
+      ...shared,
+      authorizer: createAuthorizer(settings, security),
+      authenticator: createAuthenticator(settings, coordinator.tokens, clock),
+      logs,
+      topics: topicDefaults(settings),
+      observer: topicObserver(log),
+      replicaObserver: health && replicaObserver(new LimitedLog(log, clock)),
+      client: peers?.client,
+      others: peers?.client,
+      copies: observers,
+      control: health && createClusterControl(coordinator.cluster, log),
+    }),
+  );
+  return { broker, observers };
 }
 
 async function openPeers(

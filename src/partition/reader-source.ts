@@ -15,6 +15,11 @@ export interface PartitionCounters {
   gapRecords: number;
 }
 
+/** Counters of partitions that have done nothing yet. */
+export function newPartitionCounters(): PartitionCounters {
+  return { recordsIn: 0, bytesIn: 0, batchesIn: 0, duplicates: 0, gapRecords: 0 };
+}
+
 /** Somebody a partition wakes. */
 export interface Waiter {
   /** Called once after each `wait`, inside an append. */

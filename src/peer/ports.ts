@@ -1,29 +1,15 @@
+import type { ForwardCallback, ForwardedPublish, PartitionFacts } from '../broker/other-nodes.ts';
 import type { SluiceError } from '../kernel/errors.ts';
 import type { EpochEnd } from '../partition/epoch-history.ts';
 import type { Start } from '../partition/reader.ts';
 import type { PartitionRef, ReplicationServer } from '../partition/replication.ts';
-import type { Acks } from '../wire/produce.ts';
 
-/** A publish that a node hands to the leader for one of its clients, who may publish there. */
-export interface ForwardedPublish extends PartitionRef {
-  /** The epoch that the sender takes for the leader's. */
-  readonly leaderEpoch: number;
-  readonly acks: Acks;
-  /** One record batch as the client sent it, not checked. Whoever gets it owns it. */
-  readonly batch: Buffer;
-}
-
-/** Where a forwarded publish was stored. */
-export interface ForwardOutcome {
-  /** `duplicate`: this idempotent batch had been stored before; the offset is that of then. */
-  readonly kind: 'appended' | 'duplicate';
-  readonly baseOffset: number;
-  /** Milliseconds since 1970 where the topic stamps append time, else 0. */
-  readonly appendTimeMs: number;
-}
-
-/** Takes the answer to one publish; called exactly once. */
-export type ForwardCallback = (answer: ForwardOutcome | SluiceError) => void;
+export type {
+  ForwardCallback,
+  ForwardOutcome,
+  ForwardedPublish,
+  PartitionFacts,
+} from '../broker/other-nodes.ts';
 
 /** Takes publishes for what is led here. */
 export interface ForwardTarget {
@@ -34,18 +20,6 @@ export interface ForwardTarget {
    * @param done NOT_LEADER unless the partition is led here in exactly that epoch; else as for a publish of an own client
    */
   forward(fromNodeId: string, publish: ForwardedPublish, done: ForwardCallback): void;
-}
-
-/** How a partition is where it is led; ends are exclusive. */
-export interface PartitionFacts {
-  readonly leaderEpoch: number;
-  readonly logStart: number;
-  readonly highWatermark: number;
-  readonly logEnd: number;
-  /** In memory, or on the disk. */
-  readonly retainedBytes: number;
-  /** Readers open there. */
-  readonly subscribers: number;
 }
 
 /** What the other nodes ask of the partitions that are led here; an answer for each partition, in order. NOT_LEADER where that is not so. */
