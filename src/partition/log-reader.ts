@@ -124,12 +124,17 @@ export class LogReader implements PartitionReader, Waiter {
     this.#isSuspended = true;
   }
 
-  /** Goes on in another copy of the partition, at the same offset: called by the copy. What is being read in the old one is read again. */
-  moveTo(source: ReaderSource): void {
+  /**
+   * Goes on in another copy of the partition, at the same offset: called by the copy. What is being read in the old one is read again.
+   * @returns false when it has ended
+   */
+  moveTo(source: ReaderSource): boolean {
+    if (this.#ended) return false;
     if (!this.#isSuspended) this.suspend();
     this.#source = source;
     this.#isSuspended = false;
     this.wake();
+    return true;
   }
 
   /** Called by the partition once after it was told to wait. */

@@ -42,8 +42,7 @@ export class PartitionReaders {
   /** Takes over a reader from another copy. @throws TOPIC_NOT_FOUND after close */
   adopt(reader: LogReader): void {
     this.#checkOpen();
-    reader.moveTo(this.#source);
-    this.#open.add(reader);
+    if (reader.moveTo(this.#source)) this.#open.add(reader);
   }
 
   /** @throws OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT */
