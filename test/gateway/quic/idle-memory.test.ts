@@ -73,15 +73,22 @@ async function bytesEach(stage: GatewayStage, count: number, subscriptions: numb
   return (after - before) / count;
 }
 
+/** The median of three: now and then megabytes of code that nobody uses any more go meanwhile, or the runner takes some. */
+async function medianBytesEach(stage: GatewayStage, count: number, subscriptions: number): Promise<number> {
+  const rounds: number[] = [];
+  for (let round = 0; round < 3; round += 1) rounds.push(await bytesEach(stage, count, subscriptions));
+  return rounds.sort((a, b) => a - b)[1]!;
+}
+
 describe('an idle connection', () => {
   it('keeps at most 2.5 KiB in gateway and broker, and 1,300 bytes more for each subscription', async () => {
     await using stage = await GatewayStage.open();
     open(stage, 10);
     await settle();
     await bytesEach(stage, 20, 10); // what is made once is not counted
-    const bare = await bytesEach(stage, 500, 0);
-    const subscribed = await bytesEach(stage, 500, 10);
-    expect(stage.gateway.gauges().deliveryStreams).toBe(5210);
+    const bare = await medianBytesEach(stage, 500, 0);
+    const subscribed = await medianBytesEach(stage, 500, 10);
+    expect(stage.gateway.gauges().deliveryStreams).toBe(15_210);
     expect([bare < 2560, (subscribed - bare) / 10 < 1300]).toEqual([true, true]);
   });
 });
