@@ -12,6 +12,7 @@ import { PartitionRoles } from './partition-roles.ts';
 import { ReplicaLoss } from './replica-loss.ts';
 import type { ReplicaLogs } from './replica-logs.ts';
 import type { ReplicaListener, ReplicaPlace } from './replica-observer.ts';
+import { stepAside } from './step-aside.ts';
 import { StepRunner } from './step-runner.ts';
 
 /** Waits after a log could not be opened. */
@@ -148,7 +149,7 @@ export class HeldPartition implements RoleHost {
 
   /**
    * Ends it, at once for who uses it; nothing is removed.
-   * @param isOrderly the partition goes on later: offsets that were set aside are given back
+   * @param isOrderly the partition goes on without it: nobody waits for it, and offsets that were set aside are given back
    */
   async stop(isOrderly: boolean): Promise<void> {
     const partition = this.#open?.partition;
@@ -156,10 +157,13 @@ export class HeldPartition implements RoleHost {
     this.#announceClosed();
     const closing = partition?.close();
     await this.#runner.stop();
+    await this.#open?.roles.unfollow();
+    const { coordinator } = this.#parts;
+    const steppingAside = isOrderly && stepAside(coordinator, this.#topic, this.partitionIndex);
     await this.#close();
     await closing;
-    if (!isOrderly || !partition || !wasLeader) return;
-    await giveBackOffsets(this.#parts.coordinator, this.#topic, partition);
+    await steppingAside;
+    if (isOrderly && partition && wasLeader) await giveBackOffsets(coordinator, this.#topic, partition);
   }
 
   get #selfId(): string {

@@ -283,6 +283,37 @@ describe('Replicas', () => {
     });
   });
 
+  describe('a follower whose node ends in order', () => {
+    const close = (id: string): Promise<void> => {
+      const closing = stage.node(id).replicas.close();
+      return stage.pass(100).then(() => closing);
+    };
+
+    it('holds up no publish from then on', async () => {
+      await stage.assign(topic, { replicas: ALL, leader: 'a', isr: ALL });
+      await stage.pass(100);
+      await close('c');
+      const outcome = publish('a');
+      await stage.pass(100);
+      expect([outcome(), stage.state(topic)?.isr]).toEqual(['ok', ['a', 'b']]);
+      await stage.pass(1000);
+      expect(stage.state(topic)?.isr).toEqual(['a', 'b']);
+    });
+
+    it('stays in sync where too few would be left', async () => {
+      const strict = await stage.createTopic(newTopic('strict', { minInsync: 3 }));
+      await stage.assign(strict, { replicas: ALL, leader: 'a', isr: ALL });
+      await close('c');
+      expect(stage.state(strict)?.isr).toEqual(ALL);
+    });
+
+    it('leaves alone what it leads itself', async () => {
+      await stage.assign(topic, { replicas: ALL, leader: 'a', isr: ALL });
+      await close('a');
+      expect(stage.state(topic)).toMatchObject({ leader: 'a', isr: ALL });
+    });
+  });
+
   describe('partitions that go', () => {
     it('are closed and their data removed where the node is no replica any more', async () => {
       await stage.assign(topic, { replicas: ALL, leader: 'a', isr: ALL });
