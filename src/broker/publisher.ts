@@ -81,7 +81,7 @@ export class Publisher {
 
   #append(topic: OpenTopic, publish: Publish): void {
     const { batch, acks, done } = publish;
-    let partition: Partition;
+    let partition: Partition | undefined;
     let stored: AppendOutcome;
     try {
       partition =
@@ -90,7 +90,8 @@ export class Publisher {
           : topic.partition(publish.partition);
       stored = partition.append(batch, acks);
     } catch (error) {
-      this.refuse(error, done);
+      if (partition) partition.whenCertain(asSluiceError(error), (certain) => this.refuse(certain, done));
+      else this.refuse(error, done);
       return;
     }
     const { kind, baseOffset, nextOffset, appendTimeMs } = stored;
