@@ -67,6 +67,7 @@ export class Partition implements ReaderSource {
       onLogFailed: (error) => this.#publishes.fail(error, this.log.durableEnd),
       onNews: () => this.#news(),
     });
+    this.log.retainedFrom = () => this.#replica.highWatermark;
     this.log.onLoss = (end) => {
       this.#replica.lose(end);
       parts.onLoss?.(end);

@@ -177,17 +177,6 @@ describe('the leader', () => {
       }
       expect([first, partition.logStart, publish(idempotent(0), 2)]).toEqual([['ok'], 2, ['ok']]);
     });
-
-    it('does not know after a restart what all in sync had', () => {
-      const producers = new ProducerWindow(clock, 100, { producers: 0, maxProducers: 100 });
-      producers.record({ producerId: 9, producerEpoch: 0, baseSequence: 0, recordCount: 1 }, 0, 0);
-      const log = memoryLog(clock, 2, producers);
-      for (let offset = 0; offset < 4; offset++) log.append(stampedBatch(offset, 1));
-      partition = idlePartition({ clock, producers, log });
-      lead(5, ['a', 'b']);
-      partition.reportFollower('b', 4);
-      expect([partition.highWatermark, publish(idempotent(0), 2)]).toEqual([4, ['GAP']]);
-    });
   });
 
   describe('that refuses a batch for its sequence', () => {
