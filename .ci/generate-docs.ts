@@ -8,7 +8,7 @@ import { ERRORS } from '../src/kernel/errors.ts';
 const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   INTERNAL:
     'A fault of the software itself, or a number that this version does not know. Please report it with the log.',
-  UNAVAILABLE: 'The other side cannot serve this now.',
+  UNAVAILABLE: 'The other side cannot serve this now; a publish may or may not have been stored.',
   TIMEOUT: 'No answer within the time allowed; a publish may or may not have been stored.',
   CANCELLED: 'The caller gave up.',
   CLOSED: 'The connection, stream or object is closed.',

@@ -38,6 +38,7 @@ function openPartition(retentionBytes: number): Partition {
     cluster: {
       leaseHeld: true,
       updatePartition: () => Promise.reject(new Error('not on a node on its own')),
+      readPartition: () => Promise.reject(new Error('not on a node on its own')),
     },
     reserve: undefined,
     onStepDown: () => undefined,

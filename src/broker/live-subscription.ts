@@ -198,8 +198,9 @@ export class LiveSubscription implements Subscription {
 
   #matches(topic: OpenTopic): boolean {
     return (
-      takesTopic(this.#filter, topic.name) &&
-      this.#owner.access.allows(this.principal, 'subscribe', topic.name)
+      // A pattern takes longer, and is the client's.
+      this.#owner.access.allows(this.principal, 'subscribe', topic.name) &&
+      takesTopic(this.#filter, topic.name)
     );
   }
 

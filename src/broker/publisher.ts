@@ -109,7 +109,8 @@ export class Publisher {
       }
       stored = copy.append(batch, acks);
     } catch (error) {
-      this.refuse(error, done);
+      if (copy) copy.whenCertain(asSluiceError(error), (certain) => this.refuse(certain, done));
+      else this.refuse(error, done);
       return;
     }
     const { kind, baseOffset, nextOffset, appendTimeMs } = stored;

@@ -9,6 +9,9 @@ import type { Principal } from './ports.ts';
 import type { TopicDirectory } from './topic-directory.ts';
 import type { TopicDefaults, TopicDescription, TopicMetadata } from './views.ts';
 
+/** Topics that one request may name: each takes a look at all rules, and an answer. */
+const METADATA_MAX_NAMES = 1000;
+
 /** A topic to be made; what is left out takes the default. */
 export interface NewTopicRequest {
   readonly name: string;
@@ -72,7 +75,10 @@ export class TopicAdministration {
     return this.#directory.create({ name, partitions, settings });
   }
 
-  /** Never rejects because of one topic: its entry says why it has no metadata. */
+  /**
+   * Never rejects because of one topic: its entry says why it has no metadata.
+   * @throws INVALID_ARGUMENT for more than {@link METADATA_MAX_NAMES} names
+   */
   async metadata(
     principal: Principal,
     names: readonly string[],
@@ -82,7 +88,14 @@ export class TopicAdministration {
       return this.#visible(principal, false).map((topic) => this.#describer.metadata(topic));
     }
     // A name that is repeated is answered once: small requests must not make large answers.
-    return Promise.all([...new Set(names)].map((name) => this.#metadataOf(principal, name, autoCreate)));
+    const wanted = [...new Set(names)];
+    if (wanted.length > METADATA_MAX_NAMES) {
+      throw new SluiceError(
+        'INVALID_ARGUMENT',
+        `${wanted.length} topics; at most ${METADATA_MAX_NAMES} in a request`,
+      );
+    }
+    return Promise.all(wanted.map((name) => this.#metadataOf(principal, name, autoCreate)));
   }
 
   async create(principal: Principal, request: NewTopicRequest): Promise<TopicDescription> {

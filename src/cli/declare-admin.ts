@@ -7,28 +7,9 @@ import type { StatusFlags } from './status.ts';
 import type { TokenCreateFlags } from './token.ts';
 import type { DeleteRecordsFlags, TopicCreateFlags, TopicFlags, TopicListFlags } from './topic.ts';
 
-const TOPIC_EXAMPLES = `
-Examples:
-  sluice topic create prices --partitions 8 --retention-bytes 256MiB --retention 1h
-  sluice topic create ledger --storage disk --retention 7d --retention-bytes 10GiB
-  sluice topic create profiles --storage disk --retention-bytes 0 --cleanup compact
-  sluice topic delete-records ledger --before 2026-01-31T00:00:00Z
-  sluice topic list -o json
-  sluice topic alter prices --partitions 16`;
-
-const TOKEN_EXAMPLES = `
-Examples:
-  sluice token create ingest --grant 'sensors*:publish' --expires 30d
-  sluice token create dashboard --grant '*:subscribe' -o json
-  sluice token create admin --grant '*:publish,subscribe,admin'
-The token is shown once; the node keeps only its hash.`;
-
 /** Declares `topic …`, `status` and `token …`. */
 export const declareAdminCommands: Declare = (program, run, terminal) => {
-  const topic = program
-    .command('topic')
-    .description('Create, list, describe, alter and delete topics.')
-    .addHelpText('after', TOPIC_EXAMPLES);
+  const topic = program.command('topic').description('Create, list, describe, alter and delete topics.');
   const topics = () => import('./topic.ts');
   topicSettings(
     topic
@@ -89,10 +70,7 @@ export const declareAdminCommands: Declare = (program, run, terminal) => {
 };
 
 const declareToken: Declare = (program, run, terminal) => {
-  const token = program
-    .command('token')
-    .description('Create, list and revoke tokens.')
-    .addHelpText('after', TOKEN_EXAMPLES);
+  const token = program.command('token').description('Create, list and revoke tokens.');
   const tokens = () => import('./token.ts');
   admin(token.command('create').description('Create a token for a principal.').argument('<principal>'))
     .requiredOption(

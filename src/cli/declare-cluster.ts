@@ -4,19 +4,11 @@ import { withConnection, withOutput } from './declare-options.ts';
 import type { AdminFlags } from './declare-options.ts';
 import type { Declare } from './declare.ts';
 
-const EXAMPLES = `
-Examples:
-  sluice cluster nodes -o json
-  sluice cluster drain node-2            before it is stopped: it hands over what it leads
-  sluice cluster drain node-2 --cancel   it takes its share again
-  sluice cluster rebalance`;
-
 /** Declares `cluster …`. */
 export const declareClusterCommands: Declare = (program, run, terminal) => {
   const cluster = program
     .command('cluster')
-    .description('Look at the nodes of a cluster, drain one, spread partitions.')
-    .addHelpText('after', EXAMPLES);
+    .description('Look at the nodes of a cluster, drain one, spread partitions.');
   const commands = () => import('./cluster.ts');
   admin(cluster.command('status').description('Show controller, partitions and nodes.')).action(
     (flags: AdminFlags) => run(async () => (await commands()).clusterStatus(flags, terminal)),

@@ -6,27 +6,6 @@ import type { Declare } from './declare.ts';
 import type { PubFlags } from './pub.ts';
 import type { SubFlags } from './sub.ts';
 
-const PUB_EXAMPLES = `
-Examples:
-  sluice pub greetings hello                          one record
-  sluice pub sensors/room1/temp 21.5                  with key room1/temp
-  tail -f app.log | sluice pub logs                   one record per line
-  sluice pub flights --file f.ndjson --key-field origin --compression zstd
-  sluice pub images/cat.png --whole-file --file cat.png`;
-
-const SUB_EXAMPLES = `
-Examples:
-  sluice sub greetings --from earliest                everything retained, then what comes
-  sluice sub 'sensors/+/temp' -o json                 keys by MQTT wildcard, one JSON object per line
-  sluice sub prices --from last-per-key --count 10    the latest record of each key
-  sluice sub logs --from 15m                          from a quarter of an hour ago
-  sluice sub 'prices.*' --count 100 --timeout 10s     exit code 6 if there are fewer`;
-
-const BENCH_EXAMPLES = `
-Examples:
-  sluice bench --records 500000 --subscribers 10      as fast as it goes: read the rates
-  sluice bench --rate 2000 --records 20000            at a fixed rate: read the latencies`;
-
 /** Declares `pub`, `sub` and `bench`. */
 export const declareDataCommands: Declare = (program, run, terminal) => {
   declarePub(program).action((address: string, values: string[], flags: PubFlags) =>
@@ -57,7 +36,7 @@ function declarePub(program: Command): Command {
     .addOption(compression())
     .addOption(acks())
     .option('--quiet', 'no progress, no summary');
-  return withConnection(withOutput(command)).addHelpText('after', PUB_EXAMPLES);
+  return withConnection(withOutput(command));
 }
 
 function declareSub(program: Command): Command {
@@ -87,7 +66,7 @@ function declareSub(program: Command): Command {
     .option('--urgency <n>', '0 (first) to 7 (last) among the subscriptions of a connection', integer(0, 7))
     .option('--name <name>', "shown in 'sluice status'")
     .option('--quiet', 'no notes on stderr about gaps and reconnects');
-  return withConnection(command).addHelpText('after', SUB_EXAMPLES);
+  return withConnection(command);
 }
 
 function declareBench(program: Command): Command {
@@ -102,7 +81,7 @@ function declareBench(program: Command): Command {
     .addOption(compression())
     .addOption(acks())
     .option('--topic <name>', 'default: a new one, deleted at the end');
-  return withConnection(withOutput(command)).addHelpText('after', BENCH_EXAMPLES);
+  return withConnection(withOutput(command));
 }
 
 function compression(): Option {

@@ -4,20 +4,9 @@ import type { Declare } from './declare.ts';
 import type { DumpFlags } from './log-dump.ts';
 import type { VerifyFlags } from './log-verify.ts';
 
-const EXAMPLES = `
-Examples:
-  sluice log verify --data /var/lib/sluice
-  sluice log verify --topic ledger --partition 0 -o json
-  sluice log dump ledger 0 --from 1000 --count 10
-  sluice log dump ledger 0 --records -o json
-The node has to be stopped; nothing is changed.`;
-
 /** Declares `log …`: commands that read a stopped node's files. */
 export const declareLogCommands: Declare = (program, run, terminal) => {
-  const log = program
-    .command('log')
-    .description("Look at the files of a stopped node's topics on disk.")
-    .addHelpText('after', EXAMPLES);
+  const log = program.command('log').description("Look at the files of a stopped node's topics on disk.");
   files(log.command('verify').description('Check every batch, index and snapshot; exit code 7 for damage.'))
     .option('--topic <name>', 'only of this topic: name or id')
     .option('--partition <n>', 'only of these partitions', integer(0, 65_535))

@@ -6,26 +6,11 @@ import type { Declare } from './declare.ts';
 import type { ServeFlags } from './serve.ts';
 import type { ConfigFlags } from './show-config.ts';
 
-const SERVE_EXAMPLES = `
-Examples:
-  sluice serve                                        data in ./sluice-data, QUIC 127.0.0.1:7450, HTTP 127.0.0.1:7451
-  sluice serve --data /var/lib/sluice --config /etc/sluice.yaml
-  sluice serve --quic 127.0.0.1:0 --http 127.0.0.1:0  free ports; read them from the 'node.ready' line
-Ctrl-C or SIGTERM drains: clients are told to go, publishes are answered, then it exits with 0. A second one ends it at once.`;
-
-const CERTS_EXAMPLES = `
-Examples:
-  sluice certs init --dir certs
-  sluice certs issue broker-1 --dir certs --server --host broker-1.example.org --host 10.0.0.5
-  sluice certs issue ingest --dir certs --client
-  sluice certs issue node-1 --dir certs --node --cluster main           for connections between nodes: peer.tls
-  sluice certs show certs/ingest.pem`;
-
 /** Declares `serve`, `certs …` and `config …`. */
 export const declareNodeCommands: Declare = (program, run, terminal) => {
-  settings(program.command('serve').description('Run a node until it is told to stop.'))
-    .addHelpText('after', SERVE_EXAMPLES)
-    .action((flags: ServeFlags) => run(async () => (await import('./serve.ts')).serve(flags, terminal)));
+  settings(program.command('serve').description('Run a node until it is told to stop.')).action(
+    (flags: ServeFlags) => run(async () => (await import('./serve.ts')).serve(flags, terminal)),
+  );
   declareCerts(program, run, terminal);
   const config = program.command('config').description('Show settings.');
   const shows = () => import('./show-config.ts');
@@ -44,10 +29,7 @@ export const declareNodeCommands: Declare = (program, run, terminal) => {
 };
 
 const declareCerts: Declare = (program, run, terminal) => {
-  const certs = program
-    .command('certs')
-    .description('Make and show certificates.')
-    .addHelpText('after', CERTS_EXAMPLES);
+  const certs = program.command('certs').description('Make and show certificates.');
   const commands = () => import('./certs.ts');
   withOutput(certs.command('init').description('Make an authority of your own.'))
     .option('--dir <folder>', 'where ca.pem and ca-key.pem go', 'certs')

@@ -6,6 +6,7 @@ import { declareDataCommands } from './declare-data.ts';
 import { declareLogCommands } from './declare-log.ts';
 import { declareNodeCommands } from './declare-node.ts';
 import type { Declare } from './declare.ts';
+import { examplesFor } from './examples.ts';
 import { EXIT } from './exit-codes.ts';
 import { describeFailure } from './failure.ts';
 import type { Terminal } from './terminal.ts';
@@ -46,7 +47,10 @@ export async function runCli(argv: readonly string[], terminal: Terminal): Promi
     exitCode = typeof result === 'number' ? result : EXIT.ok;
   };
   for (const declare of COMMANDS) declare(program, run, terminal);
-  for (const command of family(program)) tame(command, terminal);
+  for (const command of family(program)) {
+    tame(command, terminal);
+    command.addHelpText('after', examplesFor(command));
+  }
   try {
     await program.parseAsync(argv, { from: 'user' });
     return exitCode;

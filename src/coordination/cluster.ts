@@ -120,6 +120,11 @@ export interface Cluster {
   /** Of all partitions that have one, in no order. */
   partitionStates(): readonly PartitionEntry[];
   partitionState(topicId: string, partition: number): PartitionEntry | undefined;
+  /**
+   * As it is stored at some moment after the call, which costs a question to a majority: {@link partitionState} may not have heard of it yet.
+   * @throws UNAVAILABLE, TIMEOUT
+   */
+  readPartition(topicId: string, partition: number): Promise<PartitionEntry | undefined>;
   /** Calls `listener` for each change from now on, in order; it must not throw. */
   watchPartitions(listener: (change: PartitionChange) => void): Unwatch;
   /**

@@ -93,6 +93,10 @@ export class SingleNode implements Cluster {
     return { topicId, partition, state: this.#state, revision: REVISION };
   }
 
+  readPartition(topicId: string, partition: number): Promise<PartitionEntry | undefined> {
+    return Promise.resolve(this.partitionState(topicId, partition));
+  }
+
   watchPartitions(listener: (change: PartitionChange) => void): Unwatch {
     const counts = new Map(this.#topics.topics().map(({ id, partitions }) => [id, partitions]));
     return this.#topics.watchTopics(({ kind, topic }) => {

@@ -50,6 +50,11 @@ export interface PartitionLog {
    * now, and nothing has been appended since. Memory: never.
    */
   onLoss: ((end: number) => void) | undefined;
+  /**
+   * Exclusive offset up to which retention may take records: what is above may not be on enough replicas yet. Undefined: any. Not asked in
+   * memory, which is bounded whatever becomes of the records.
+   */
+  retainedFrom?: (() => number) | undefined;
 
   /**
    * Appends one stamped batch whose base offset is `logEnd`, then drops what retention no longer keeps.

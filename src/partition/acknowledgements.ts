@@ -40,7 +40,7 @@ export class Acknowledgements {
   whenReached(nextOffset: number, acks: Acks, callback: AckCallback): void {
     const { log } = this.#source;
     const refusal = acks === 0 ? undefined : this.#source.refusal(acks);
-    if (refusal) callback(refusal);
+    if (refusal) callback(unconfirmed(refusal));
     else if (this.isReached(nextOffset, acks)) callback(undefined);
     else if (this.#isGone(nextOffset, acks)) callback(gone());
     else if (nextOffset <= log.logEnd)
@@ -65,13 +65,22 @@ export class Acknowledgements {
 
   #settle(waiting: DurableWaiters, offset: number, acks: Acks): void {
     const refusal = this.#source.refusal(acks);
-    if (refusal) waiting.fail(refusal);
+    if (refusal) waiting.fail(unconfirmed(refusal));
     else waiting.reached(offset);
   }
 
   #isGone(nextOffset: number, acks: Acks): boolean {
     return acks === 2 && nextOffset <= this.#source.unconfirmedEnd;
   }
+}
+
+/**
+ * Not the refusal itself, which says to a producer that nothing was stored: it would send the batch again with another identity, or give its
+ * number to another batch, and the next leader may have it.
+ */
+function unconfirmed(refusal: SluiceError): SluiceError {
+  const text = `stored here, but not confirmed, send it again: ${refusal.message}`;
+  return new SluiceError('UNAVAILABLE', text, { cause: refusal });
 }
 
 /** Not to be sent again as it is: some other replica may have it still, and lead next. */

@@ -14,7 +14,7 @@ export interface InsyncStart {
   readonly isr: readonly string[];
   /** Of the state that says so. */
   readonly revision: number;
-  readonly cluster: Pick<Cluster, 'leaseHeld' | 'updatePartition'>;
+  readonly cluster: Pick<Cluster, 'leaseHeld' | 'updatePartition' | 'readPartition'>;
 }
 
 /** Who is told of changes; may end the set in it. */

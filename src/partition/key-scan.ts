@@ -1,12 +1,15 @@
 import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { ByteBudget } from '../log/byte-budget.ts';
-import { batchNextOffset } from '../wire/record-batch.ts';
+import { batchBaseOffset, batchNextOffset } from '../wire/record-batch.ts';
 import { RecordBatch } from '../wire/record-batch-decoder.ts';
+import type { RecordCursor } from '../wire/record-cursor.ts';
 import type { KeyPredicate } from './reader-source.ts';
 
 /** Keys that one scan remembers at most. */
 const MAX_KEYS = 1_000_000;
+/** Records after which the clock is looked at. */
+const RECORDS_PER_LOOK = 512;
 /** What a key costs beside its bytes while it is remembered. */
 const KEY_OVERHEAD_BYTES = 64;
 
@@ -25,6 +28,9 @@ export class KeyScan {
   #latest = new Map<string, number>();
   #takenBytes = 0;
   #wanted: Float64Array | undefined;
+  /** The batch in which it has stopped. */
+  #stopped:
+    { readonly baseOffset: number; readonly cursor: RecordCursor; readonly bytes: number } | undefined;
 
   constructor(start: number, end: number, keep: KeyPredicate | undefined, budget: ByteBudget) {
     this.#position = start;
@@ -55,28 +61,61 @@ export class KeyScan {
   }
 
   /**
-   * Looks at the batches that follow {@link position}, for about `maxMs` and at least at one.
+   * Looks at the batches that follow {@link position}, for about `maxMs`.
    * @param batches none when there is nothing left below `end`
    * @throws OVERLOADED when there are too many keys; CORRUPT_BATCH, BATCH_TOO_LARGE when records cannot be read
    */
   take(batches: readonly Buffer[], inflatedMaxBytes: number, clock: Clock, maxMs: number): void {
     const startedMs = clock.monotonicMs();
+    const isLate = (): boolean => clock.monotonicMs() - startedMs >= maxMs;
     for (const batch of batches) {
-      const cursor = new RecordBatch(batch, { inflatedMaxBytes, verifyCrc: false }).cursor();
-      while (cursor.next()) {
-        if (cursor.offset < this.end) this.#remember(cursor.key, cursor.offset);
-      }
+      const cursor = this.#cursorOf(batch, inflatedMaxBytes);
+      if (!this.#walk(cursor, isLate)) return;
+      this.#leaveBatch();
       this.#position = batchNextOffset(batch);
-      if (clock.monotonicMs() - startedMs >= maxMs) break;
+      if (isLate()) break;
     }
     if (batches.length === 0 || this.#position >= this.end) this.#finish();
   }
 
   /** Gives back what it holds of the budget. Idempotent. */
   close(): void {
+    this.#leaveBatch();
     this.#budget.give(this.#takenBytes);
     this.#takenBytes = 0;
     this.#latest = new Map();
+  }
+
+  /** Where it has stopped, when that was in this batch. What is there may be another by now: then it begins with that. */
+  #cursorOf(batch: Buffer, inflatedMaxBytes: number): RecordCursor {
+    if (this.#stopped?.baseOffset === batchBaseOffset(batch)) return this.#stopped.cursor;
+    this.#leaveBatch();
+    return new RecordBatch(batch, { inflatedMaxBytes, verifyCrc: false }).cursor();
+  }
+
+  /** @returns false when it has stopped on the way, because others have to have their turn */
+  #walk(cursor: RecordCursor, isLate: () => boolean): boolean {
+    let records = 0;
+    while (cursor.next()) {
+      if (cursor.offset < this.end) this.#remember(cursor.key, cursor.offset);
+      records++;
+      if (records % RECORDS_PER_LOOK === 0 && isLate() && this.#stopAt(cursor)) return false;
+    }
+    return true;
+  }
+
+  /** Keeps the inflated records until it goes on, where that is within bounds; else it has to go on at once. */
+  #stopAt(cursor: RecordCursor): boolean {
+    if (this.#stopped) return true;
+    const { length } = cursor.bytes;
+    if (!this.#budget.tryTake(length)) return false;
+    this.#stopped = { baseOffset: cursor.offset - cursor.offsetDelta, cursor, bytes: length };
+    return true;
+  }
+
+  #leaveBatch(): void {
+    this.#budget.give(this.#stopped?.bytes ?? 0);
+    this.#stopped = undefined;
   }
 
   #remember(key: Buffer | null, offset: number): void {

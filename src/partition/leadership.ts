@@ -4,6 +4,7 @@ import { SluiceError } from '../kernel/errors.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
 import type { Acks } from './acknowledgements.ts';
 import { FollowerProgress } from './follower-progress.ts';
+import { FreshAnswer } from './fresh-answer.ts';
 import type { InsyncStart } from './insync-set.ts';
 import { InsyncSet } from './insync-set.ts';
 import type { OffsetReserve } from './offset-reserve.ts';
@@ -18,7 +19,7 @@ export interface LeadershipStart extends InsyncStart {
   readonly reserve: OffsetReserve | undefined;
   /**
    * Told when it ends by itself: another leader or epoch is stored, or the log has lost what others have. The partition is idle by then and has
-   * answered NOT_LEADER to whom waited.
+   * answered UNAVAILABLE to whom waited.
    */
   readonly onStepDown: (reason: SluiceError) => void;
 }
@@ -71,6 +72,7 @@ export class Leadership {
   #keepingUp = 0;
   #highWatermark: number;
   #durableEnd: number;
+  readonly #stored = new FreshAnswer(() => this.#isStored());
   #lagTimer: Timer | undefined;
   #ended = false;
 
@@ -129,6 +131,14 @@ export class Leadership {
       'NOT_ENOUGH_REPLICAS',
       `${this.#keepingUp} replicas are in sync and keep up, ${this.#minInsync} have to`,
     );
+  }
+
+  /**
+   * Whether this node leads in this epoch at some moment after the call, so that nobody else has acknowledged anything before it that is not
+   * here. False also where that cannot be found out.
+   */
+  async isConfirmed(): Promise<boolean> {
+    return !this.#ended && (await this.#stored.get());
   }
 
   /** Lets the watermark rise to where it may. Call when the log's durable end has moved, and to begin with. */
@@ -191,6 +201,17 @@ export class Leadership {
     this.#insync.end();
     this.#lagTimer?.cancel();
     this.#lagTimer = undefined;
+  }
+
+  async #isStored(): Promise<boolean> {
+    const { cluster, selfId, epoch } = this.#start;
+    const { topicId, partition } = this.#host;
+    try {
+      const entry = await cluster.readPartition(topicId, partition);
+      return entry?.state.leader === selfId && entry.state.leaderEpoch === epoch;
+    } catch {
+      return false;
+    }
   }
 
   #endWith(reason: SluiceError): void {

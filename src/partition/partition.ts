@@ -68,6 +68,7 @@ export class Partition implements ReaderSource {
       onLogFailed: (error) => this.#publishes.fail(error, this.log.durableEnd),
       onNews: () => this.#news(),
     });
+    this.log.retainedFrom = () => this.#replica.highWatermark;
     this.log.onLoss = (end) => {
       this.#replica.lose(end);
       parts.onLoss?.(end);
@@ -148,7 +149,7 @@ export class Partition implements ReaderSource {
   }
 
   /**
-   * Follows the leader of an epoch: takes only what {@link appendReplicated} brings. Waiting publishes are answered NOT_LEADER.
+   * Follows the leader of an epoch: takes only what {@link appendReplicated} brings. Waiting publishes are answered UNAVAILABLE.
    * @param epoch one that is over already is none
    */
   follow(epoch: number): void {
@@ -156,7 +157,7 @@ export class Partition implements ReaderSource {
   }
 
   /**
-   * There is no leader now, or not this one any more. Waiting publishes are answered NOT_LEADER.
+   * There is no leader now, or not this one any more. Waiting publishes are answered UNAVAILABLE.
    * @param epoch one that is over already is none
    */
   idle(epoch: number): void {
@@ -187,6 +188,19 @@ export class Partition implements ReaderSource {
     return outcome;
   }
 
+  /**
+   * Calls back with what a producer is to be told when {@link append} has refused its batch: that or NOT_LEADER.
+   *
+   * A leader that was deposed and has not heard of it yet knows nothing of what producers have sent since. So what it says of their sequences,
+   * which is final to them, is told only once it is certain that it still led when it said so.
+   */
+  whenCertain(refusal: SluiceError, callback: (error: SluiceError) => void): void {
+    const { leadership } = this.#replica;
+    if (refusal.code !== 'OUT_OF_ORDER_SEQUENCE' && refusal.code !== 'UNKNOWN_PRODUCER') callback(refusal);
+    else if (!leadership) callback(this.#notLeader());
+    else void leadership.isConfirmed().then((leads) => callback(leads ? refusal : this.#notLeader()));
+  }
+
   /** Why nothing is taken and acknowledged now: NOT_LEADER; NOT_ENOUGH_REPLICAS with `acks` 2. */
   refusal(acks: Acks): SluiceError | undefined {
     const { leadership } = this.#replica;
@@ -202,8 +216,8 @@ export class Partition implements ReaderSource {
    * Calls back when a publish that ends at `nextOffset` may be answered, or with why it will not be, at once where that is known.
    *
    * With `acks` 1 when it is as durable here as the topic promises, with 2 when it is so on all in-sync replicas and there are enough of
-   * them. It fails with NOT_LEADER, NOT_ENOUGH_REPLICAS, or what the log says: then the batch may be stored all the same. With 2 it
-   * fails with GAP when retention has taken the batch before it was known that all in-sync replicas had it.
+   * them. It fails with UNAVAILABLE when this node leads no more or too few are in sync, or with what the log says: then the batch may be
+   * stored all the same. With 2 it fails with GAP when retention has taken the batch before it was known that all in-sync replicas had it.
    */
   whenAcknowledged(nextOffset: number, acks: Acks, callback: AckCallback): void {
     this.#publishes.whenReached(nextOffset, acks, callback);

@@ -26,6 +26,8 @@ export interface ProducerBudget {
   /** Producers remembered now, in all partitions. */
   producers: number;
   readonly maxProducers: number;
+  /** The window that has had the most, about; kept by the windows. Undefined at first. */
+  largest?: ProducerWindow;
 }
 
 interface Producer {
@@ -58,7 +60,8 @@ export class ProducerWindow implements LogState {
 
   /**
    * @param maxProducers of this partition
-   * @param budget shared with other partitions; over it each forgets its own
+   * @param budget shared with other partitions; over it the one that remembers the most forgets, so that a flood of producers in one
+   *   costs those of another nothing
    */
   constructor(clock: Clock, maxProducers: number, budget: ProducerBudget) {
     this.#clock = clock;
@@ -116,15 +119,15 @@ export class ProducerWindow implements LogState {
       this.#producers.delete(producerId);
     } else {
       if (producer) this.#forget(producerId);
-      this.#makeRoom();
+      this.#admit();
       producer = { epoch: producerEpoch, nextSequence: 0, lastAppendMs: 0, batches: [] };
-      this.#budget.producers++;
     }
     const stored = { baseSequence, recordCount, baseOffset, appendTimeMs };
     producer.batches.push(stored);
     producer.nextSequence = sequenceBehind(stored);
     producer.lastAppendMs = this.#clock.monotonicMs();
     this.#producers.set(producerId, producer);
+    if (producer.batches.length === 1) this.#noteSize();
   }
 
   /** Takes in a batch of the log, whatever {@link check} would say of it; how long ago it came is not known and taken for now. */
@@ -148,10 +151,10 @@ export class ProducerWindow implements LogState {
     const nowMs = this.#clock.monotonicMs();
     this.clear();
     for (const { id, epoch, nextSequence, lastAppendMs, batches } of producers) {
-      this.#makeRoom();
-      this.#budget.producers++;
+      this.#admit();
       const appendedMs = Math.min(nowMs, lastAppendMs - this.#wallBaseMs);
       this.#producers.set(id, { epoch, nextSequence, lastAppendMs: appendedMs, batches: [...batches] });
+      this.#noteSize();
     }
   }
 
@@ -190,9 +193,20 @@ export class ProducerWindow implements LogState {
     this.#producers.clear();
   }
 
-  #makeRoom(): void {
-    if (this.#producers.size < this.#maxProducers && this.#budget.producers < this.#budget.maxProducers)
-      return;
+  /** One more is about to be remembered: somebody may have to be forgotten. */
+  #admit(): void {
+    const budget = this.#budget;
+    if (this.#producers.size >= this.#maxProducers) this.#forgetQuietest();
+    else if (budget.producers >= budget.maxProducers) (budget.largest ?? this).#forgetQuietest();
+    budget.producers++;
+  }
+
+  #noteSize(): void {
+    const { largest } = this.#budget;
+    if (largest === undefined || this.size > largest.size) this.#budget.largest = this;
+  }
+
+  #forgetQuietest(): void {
     for (const id of this.#producers.keys()) {
       this.#forget(id);
       return;

@@ -31,7 +31,7 @@ export class Replica {
   /** Follower: as the leader told it last. */
   #told = NOTHING_TOLD;
   #highWatermark: number;
-  #unconfirmedEnd: number;
+  #unconfirmedEnd = 0;
   #isAwaitingLog = false;
   /** One for all batches: it is called for the first of those that become durable next. */
   readonly #onDurable = (error: SluiceError | undefined): void => {
@@ -44,7 +44,6 @@ export class Replica {
     this.#host = host;
     this.#log = host.log;
     this.#highWatermark = host.log.logStart;
-    this.#unconfirmedEnd = host.log.logStart;
   }
 
   get role(): PartitionRole {
@@ -72,8 +71,8 @@ export class Replica {
   }
 
   /**
-   * Exclusive: which of the records below it all in-sync replicas ever had is not known here. They are gone from the log, because retention
-   * waits for no follower, or were before it was opened.
+   * Exclusive: which of the records below it all in-sync replicas ever had is not known here, and they are gone from the log: retention
+   * in memory waits for no follower.
    */
   get unconfirmedEnd(): number {
     const { logStart } = this.#log;

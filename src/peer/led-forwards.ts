@@ -28,13 +28,14 @@ export class LedForwards implements ForwardTarget {
     const { batch, acks } = publish;
     this.counters.publishes++;
     this.counters.bytes += batch.length;
-    let partition: Partition;
+    let partition: Partition | undefined;
     let stored: AppendOutcome;
     try {
       partition = this.#leaderOf(publish);
       stored = partition.append(batch, acks);
     } catch (error) {
-      this.#refuse(error, done);
+      if (partition) partition.whenCertain(asSluiceError(error), (certain) => this.#refuse(certain, done));
+      else this.#refuse(error, done);
       return;
     }
     const { kind, baseOffset, nextOffset, appendTimeMs } = stored;

@@ -230,6 +230,7 @@ export function coordinatorContract(name: string, open: () => Promise<ContractSt
       const changes: PartitionChange[] = [];
       cluster.watchPartitions((change) => changes.push(change));
       expect(cluster.partitionStates()).toEqual([cluster.partitionState(id, 0)]);
+      expect(await cluster.readPartition(id, 0)).toEqual(cluster.partitionState(id, 0));
       expect(cluster.partitionState(id, 0)!.state).toMatchObject({
         replicas: [nodeId],
         leader: nodeId,
@@ -239,7 +240,7 @@ export function coordinatorContract(name: string, open: () => Promise<ContractSt
       expect(changes.map(({ kind, entry }) => [kind, entry.topicId, entry.partition])).toEqual([
         ['removed', id, 0],
       ]);
-      expect(cluster.partitionStates()).toEqual([]);
+      expect([cluster.partitionStates(), await cluster.readPartition(id, 0)]).toEqual([[], undefined]);
     });
 
     it('changes the state of a partition only for who has seen the last one', async () => {

@@ -353,6 +353,13 @@ describe('administration', () => {
     expect([names.length, positions.length]).toEqual([1, 1]);
   });
 
+  it('refuses a request for the metadata of thousands of topics by name', async () => {
+    test = await TestBroker.open({ autoCreate: false });
+    const names = (count: number): string[] => Array.from({ length: count }, (_, index) => `t${index}`);
+    expect(await test.broker.metadata(ALICE, names(1000), false)).toHaveLength(1000);
+    await expect(test.broker.metadata(ALICE, names(1001), false)).rejects.toThrow(coded('INVALID_ARGUMENT'));
+  });
+
   it('says per topic why there is no metadata', async () => {
     test = await TestBroker.open({ autoCreate: false });
     await test.broker.createTopic(ALICE, { name: 'orders' });

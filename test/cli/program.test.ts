@@ -9,17 +9,27 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
   version: string;
 };
 
+const COMMANDS = await commandsBelow([]);
+
 describe('the command line', () => {
   it('prints the version of the package', async () => {
     expect(await runHere(['--version'])).toEqual({ exitCode: 0, stdout: `${version}\n`, stderr: '' });
   });
 
-  it('names every command in its help', async () => {
-    const { exitCode, stdout } = await runHere(['--help']);
-    expect(exitCode).toBe(0);
-    for (const name of ['serve', 'pub', 'sub', 'topic', 'status', 'token', 'certs', 'config', 'bench']) {
-      expect(stdout).toMatch(new RegExp(`^  ${name} `, 'm'));
-    }
+  it('names every command in its help', () => {
+    expect(COMMANDS.map((command) => command.join(' ')).sort()).toEqual([
+      'bench',
+      ...['init', 'issue', 'show'].map((name) => `certs ${name}`),
+      ...['drain', 'nodes', 'rebalance', 'status'].map((name) => `cluster ${name}`),
+      ...['reference', 'show'].map((name) => `config ${name}`),
+      ...['dump', 'verify'].map((name) => `log ${name}`),
+      'pub',
+      'serve',
+      'status',
+      'sub',
+      ...['create', 'list', 'revoke'].map((name) => `token ${name}`),
+      ...['alter', 'create', 'delete', 'delete-records', 'describe', 'list'].map((name) => `topic ${name}`),
+    ]);
   });
 
   it('shows help on stderr and fails when no command is named', async () => {
@@ -29,29 +39,22 @@ describe('the command line', () => {
     expect(run.stdout).toBe('');
   });
 
-  it.each([
-    ['pub'],
-    ['sub'],
-    ['bench'],
-    ['serve'],
-    ['status'],
-    ['topic', 'create'],
-    ['topic', 'list'],
-    ['topic', 'describe'],
-    ['topic', 'alter'],
-    ['topic', 'delete'],
-    ['token', 'create'],
-    ['token', 'list'],
-    ['token', 'revoke'],
-    ['certs', 'init'],
-    ['certs', 'issue'],
-    ['certs', 'show'],
-    ['config', 'show'],
-    ['config', 'reference'],
-  ])('%s %s has help', async (...command) => {
-    const run = await runHere([...command, '--help']);
-    expect(run.exitCode).toBe(0);
-    expect(run.stdout).toContain(`Usage: sluice ${command.join(' ')}`);
+  describe.each(COMMANDS.map((command) => [command.join(' '), command] as const))('%s', (path, command) => {
+    it('has help with examples of itself', async () => {
+      const { exitCode, stdout } = await runHere([...command, '--help']);
+      expect(exitCode).toBe(0);
+      expect(stdout).toContain(`Usage: sluice ${path}`);
+      const examples = stdout.slice(stdout.indexOf('\nExamples:\n'));
+      expect(examples).toContain(`sluice ${path}`);
+    });
+
+    it('has the options that its examples use', async () => {
+      const { stdout } = await runHere([...command, '--help']);
+      const [help, examples] = stdout.split('\nExamples:\n') as [string, string];
+      const own = examples.split('\n').filter((line) => line.includes(`sluice ${path} `));
+      const used = own.flatMap((line) => line.match(/(?<= )--?[a-z][a-z-]*/g) ?? []);
+      for (const option of used) expect(help).toMatch(new RegExp(`^  .*${option}[, ]`, 'm'));
+    });
   });
 
   it('offers to choose the storage of a topic when it is created, and not later', async () => {
@@ -104,3 +107,15 @@ describe('the command line', () => {
     expect(run.stderr).toMatch(/^sluice: CONNECT_FAILED: [^\n]+ Start one with: sluice serve\n$/);
   });
 });
+
+/** Every command that does something itself, as the help tells. */
+async function commandsBelow(path: readonly string[]): Promise<string[][]> {
+  const { stdout } = await runHere([...path, '--help']);
+  const list = /\nCommands:\n((?: .*\n)+)/.exec(stdout)?.[1] ?? '';
+  const names = [...list.matchAll(/^ {2}([a-z-]+)/gm)].map((match) => match[1]!);
+  if (names.length === 0) return [[...path]];
+  const below = await Promise.all(
+    names.filter((name) => name !== 'help').map((name) => commandsBelow([...path, name])),
+  );
+  return below.flat();
+}

@@ -15,16 +15,23 @@ interface Asked {
 }
 
 /** The state of one partition with compare-and-swap; answers come when the test says so. */
-export class CasCluster implements Pick<Cluster, 'leaseHeld' | 'updatePartition'> {
+export class CasCluster implements Pick<Cluster, 'leaseHeld' | 'updatePartition' | 'readPartition'> {
   leaseHeld = true;
   entry: PartitionEntry;
   /** Not yet answered, oldest first. */
   readonly asked: Asked[] = [];
   /** Answers at once. */
   isPrompt = false;
+  /** Whether it can be read. */
+  isReadable = true;
 
   constructor(state: PartitionState) {
     this.entry = { topicId: 't1', partition: 0, state, revision: 1 };
+  }
+
+  readPartition(): Promise<PartitionEntry> {
+    if (this.isReadable) return Promise.resolve(this.entry);
+    return Promise.reject(new SluiceError('UNAVAILABLE', 'nobody answers'));
   }
 
   updatePartition(

@@ -9,7 +9,7 @@ import { batchOf } from '../support/batch.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { FakeDisk } from '../support/fake-disk.ts';
 import { turns } from '../support/turns.ts';
-import { openPartition, readNow } from './fixture.ts';
+import { leadershipOf, openPartition, readNow } from './fixture.ts';
 
 const SETTINGS: DiskLogSettings = {
   retentionBytes: 0,
@@ -243,5 +243,37 @@ describe('a log that came back shorter than what it had promised', () => {
   it('goes on with what comes next', async () => {
     await loseTwo(() => undefined);
     expect([await store(batchOf(1)), partition.highWatermark]).toEqual([4, 5]);
+  });
+});
+
+describe('retention', () => {
+  /** Replicates to one that says nothing, and stores much more than is kept. */
+  beforeEach(async () => {
+    partition.lead(leadershipOf(8, { isr: ['a', 'b'] }));
+    partition.log.configure({ ...SETTINGS, retentionRecords: 10 });
+    for (let count = 0; count < 10; count++) await store(batchOf(50));
+    partition.sweep();
+  });
+
+  it('takes nothing that is above the high watermark', () => {
+    expect([partition.logStart, partition.highWatermark]).toEqual([0, 0]);
+  });
+
+  it('takes what is too old as a whole only once the high watermark is behind it', async () => {
+    partition.log.configure({ ...SETTINGS, retentionMs: 1000 });
+    clock.advance(5000);
+    partition.sweep();
+    expect(partition.logStart).toBe(0);
+    partition.reportFollower('b', 500);
+    partition.sweep();
+    await turns(50);
+    expect(partition.logStart).toBe(500);
+  });
+
+  it('takes what is below it then', () => {
+    partition.reportFollower('b', 300);
+    partition.sweep();
+    expect(partition.logStart).toBeGreaterThan(200);
+    expect(partition.logStart).toBeLessThanOrEqual(300);
   });
 });

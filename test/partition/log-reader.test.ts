@@ -316,6 +316,36 @@ describe('a reader from the last record of each key', () => {
     ]);
   });
 
+  it.each([
+    ['lets others have their turn within a batch of many keys', 10_000_000, 9],
+    ['goes through such a batch at once where what it holds would be too much', 100_000, 0],
+  ])('%s', (_what, budgetBytes, steps) => {
+    const clock = new FakeClock();
+    const scanBudget = new ByteBudget(budgetBytes);
+    const partition = openPartition({ clock, scanBudget });
+    const records = Array.from({ length: 10_000 }, (_, index) => ({
+      key: `${index % 10}`,
+      value: `${index}`,
+    }));
+    partition.append(batchOf(records));
+    let seen = 0;
+    const reader = partition.openReader(lastPerKey, () => {
+      if (++seen % 1000 === 0) clock.advance(5);
+      return true;
+    }) as PartitionReader;
+    let idle = 0;
+    let result = readNow(reader);
+    for (; result.kind === 'idle' && idle < 50; result = readNow(reader)) {
+      idle += 1;
+      clock.advance(0);
+    }
+    expect(idle).toBe(steps);
+    expect(result.kind === 'batches' && result.batches.map(batchRecordCount)).toEqual([10]);
+    expect(seen).toBe(10_000);
+    reader.close();
+    expect(scanBudget.usedBytes).toBe(0);
+  });
+
   it('reports no gap for records that were no key’s latest', () => {
     const clock = new FakeClock();
     const partition = openPartition({ clock, retentionRecords: 15 });

@@ -7,6 +7,7 @@ import type { PartitionReader, ReadResult } from '../../src/partition/reader.ts'
 import { readBatchHeader } from '../../src/wire/record-batch.ts';
 import { batchOf, stampedBatch, textOf } from '../support/batch.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { turns } from '../support/turns.ts';
 import { CasCluster } from './cas-cluster.ts';
 import { idlePartition, leadershipOf, memoryLog, readAll, readNow } from './fixture.ts';
 
@@ -103,21 +104,21 @@ describe('the leader', () => {
     const all = publish(batchOf(1), 2);
     cluster.leaseHeld = false;
     partition.reportFollower('b', 1);
-    expect(all).toEqual(['NOT_LEADER']);
+    expect(all).toEqual(['UNAVAILABLE']);
   });
 
   it('fails who waits when too few keep up', () => {
     lead(5, ['a', 'b']);
     const all = publish(batchOf(1), 2);
     clock.advance(10_000);
-    expect(all).toEqual(['NOT_ENOUGH_REPLICAS']);
+    expect(all).toEqual(['UNAVAILABLE']);
   });
 
   it('fails who waits when too few are in sync', () => {
     lead(5, ['a', 'b']);
     const all = publish(batchOf(1), 2);
     partition.stateChanged(cluster.put({ isr: ['a'] }));
-    expect([all, partition.isr]).toEqual([['NOT_ENOUGH_REPLICAS'], ['a']]);
+    expect([all, partition.isr]).toEqual([['UNAVAILABLE'], ['a']]);
   });
 
   it('answers a repetition once the first is with all', () => {
@@ -176,16 +177,50 @@ describe('the leader', () => {
       }
       expect([first, partition.logStart, publish(idempotent(0), 2)]).toEqual([['ok'], 2, ['ok']]);
     });
+  });
 
-    it('does not know after a restart what all in sync had', () => {
-      const producers = new ProducerWindow(clock, 100, { producers: 0, maxProducers: 100 });
-      producers.record({ producerId: 9, producerEpoch: 0, baseSequence: 0, recordCount: 1 }, 0, 0);
-      const log = memoryLog(clock, 2, producers);
-      for (let offset = 0; offset < 4; offset++) log.append(stampedBatch(offset, 1));
-      partition = idlePartition({ clock, producers, log });
-      lead(5, ['a', 'b']);
-      partition.reportFollower('b', 4);
-      expect([partition.highWatermark, publish(idempotent(0), 2)]).toEqual([4, ['GAP']]);
+  describe('that refuses a batch for its sequence', () => {
+    /** What its producer is told, which has sent others before it, here or elsewhere. */
+    async function told(batch: Buffer): Promise<string[]> {
+      const answer: string[] = [];
+      try {
+        partition.append(batch, 2);
+      } catch (error) {
+        partition.whenCertain(error as SluiceError, ({ code }) => answer.push(code));
+      }
+      await turns(3);
+      return answer;
+    }
+
+    beforeEach(() => lead(5, ['a', 'b']));
+
+    it('says so when it leads', async () => {
+      expect(await told(idempotent(4))).toEqual(['UNKNOWN_PRODUCER']);
+      partition.append(idempotent(0), 1);
+      expect(await told(idempotent(4))).toEqual(['OUT_OF_ORDER_SEQUENCE']);
+    });
+
+    it.each<[string, () => void]>([
+      ['another leads', () => cluster.put({ leader: 'b', leaderEpoch: 6 })],
+      ['it was named again', () => cluster.put({ leaderEpoch: 6 })],
+      ['it cannot find out who leads', () => (cluster.isReadable = false)],
+    ])('only says that it does not lead when %s, of which it has not heard', async (_, happen) => {
+      happen();
+      expect([partition.role, await told(idempotent(4))]).toEqual(['leader', ['NOT_LEADER']]);
+    });
+
+    it('only says that it does not lead when it has stopped meanwhile', () => {
+      partition.idle(6);
+      const answer: string[] = [];
+      partition.whenCertain(new SluiceError('UNKNOWN_PRODUCER', ''), ({ code }) => answer.push(code));
+      expect(answer).toEqual(['NOT_LEADER']);
+    });
+
+    it('says at once what has nothing to do with who leads', () => {
+      cluster.isReadable = false;
+      const answer: string[] = [];
+      partition.whenCertain(new SluiceError('PRODUCER_FENCED', ''), ({ code }) => answer.push(code));
+      expect(answer).toEqual(['PRODUCER_FENCED']);
     });
   });
 
@@ -207,14 +242,14 @@ describe('the leader', () => {
 });
 
 describe('who leads no more', () => {
-  it('answers NOT_LEADER to whom waits, and keeps readers and the watermark', () => {
+  it('says to whom waits that it is not known what becomes of it, and keeps readers and the watermark', () => {
     lead(5, ['a', 'b']);
     const reader = readerAt('earliest');
     partition.append(batchOf(2), 1);
     partition.reportFollower('b', 2);
     const all = publish(batchOf(1), 2);
     partition.follow(6);
-    expect([all, partition.role, partition.leaderEpoch]).toEqual([['NOT_LEADER'], 'follower', 6]);
+    expect([all, partition.role, partition.leaderEpoch]).toEqual([['UNAVAILABLE'], 'follower', 6]);
     expect(readAll(reader)).toEqual(['0 null=v', '1 null=v']);
   });
 
@@ -223,7 +258,7 @@ describe('who leads no more', () => {
     const all = publish(batchOf(1), 2);
     partition.stateChanged(cluster.put({ leader: 'b', leaderEpoch: 6 }));
     expect([all, partition.role, reasons.map(({ code }) => code)]).toEqual([
-      ['NOT_LEADER'],
+      ['UNAVAILABLE'],
       'idle',
       ['NOT_LEADER'],
     ]);

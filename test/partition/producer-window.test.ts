@@ -121,6 +121,17 @@ describe('a producer window', () => {
     expect(offer(from(2, 10))).toBe('UNKNOWN_PRODUCER');
   });
 
+  it('keeps its producers when others fill the bound that they share', () => {
+    budget = { producers: 0, maxProducers: 50 };
+    const [flooded, alsoFlooded] = [0, 1].map(() => new ProducerWindow(clock, 100, budget));
+    for (let id = 100; id < 200; id++) offer(from(id, 0), id % 2 ? flooded : alsoFlooded);
+    window = new ProducerWindow(clock, 100, budget);
+    for (const id of [1, 2, 3]) offer(from(id, 0));
+    for (let id = 200; id < 300; id++) offer(from(id, 0), id % 2 ? flooded : alsoFlooded);
+    expect([1, 2, 3].map((id) => typeof offer(from(id, 10)))).toEqual(['number', 'number', 'number']);
+    expect(budget.producers).toBe(50);
+  });
+
   it('keeps within a bound that it shares with others, and gives its part back', () => {
     budget = { producers: 0, maxProducers: 3 };
     window = new ProducerWindow(clock, 100, budget);

@@ -157,7 +157,7 @@ describe('Replicas', () => {
       stage.node('c').link.isReachable = true;
       stage.node('a').link.isReachable = false;
       await stage.assign(topic, { leader: 'b' });
-      expect(outcome()).toBe('NOT_LEADER');
+      expect(outcome()).toBe('UNAVAILABLE');
       publish('b', 2);
       await stage.pass(100);
       stage.node('a').link.isReachable = true;
@@ -258,7 +258,7 @@ describe('Replicas', () => {
       const outcome = publish('a');
       stage.node('a').link.isUp = false;
       await stage.pass(3000);
-      expect([outcome(), at('a').role]).toEqual(['NOT_LEADER', 'idle']);
+      expect([outcome(), at('a').role]).toEqual(['UNAVAILABLE', 'idle']);
     });
 
     it('makes it claim anew when it comes back and the state still names it', async () => {

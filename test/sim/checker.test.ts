@@ -29,7 +29,7 @@ class CheckerStage {
 
   constructor(promise: ProducerPromise = 'none') {
     this.committed = new Committed('p0', new Map([['w', promise]]));
-    this.checker = new Checker([this.committed], { retentionRecords: 0, minInsync: 2 });
+    this.checker = new Checker([this.committed], { retentionRecords: 0, minInsync: 2, storage: 'disk' });
     this.checker.opened(this.a);
     this.checker.opened(this.b);
     this.checker.stateChanged(0, ISR);
@@ -152,6 +152,14 @@ describe('the checker', () => {
     stage.append(stage.b, 'x:0');
     stage.moveWatermark(stage.a, 1);
     expect(() => stage.moveWatermark(stage.b, 1)).toThrow(breaking('copies are equal up to the watermark'));
+  });
+
+  it('sees a leader on disk that drops what is not committed', () => {
+    const stage = new CheckerStage();
+    stage.append(stage.a, 'w:0');
+    stage.look(stage.a);
+    stage.a.log.deleteBefore(1);
+    expect(() => stage.look(stage.a)).toThrow(breaking('retention on disk takes only what is committed'));
   });
 
   it('sees a follower ahead of all leaders', () => {

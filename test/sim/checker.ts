@@ -49,7 +49,7 @@ interface PartitionTruth {
   maxEpoch: number;
   /** The largest log end there was. */
   maxEnd: number;
-  /** The largest log start of a leader: retention may pass the watermark, so that followers begin there. */
+  /** The largest log start of a leader: retention in memory may pass the watermark, so that followers begin there. */
   maxLeaderStart: number;
 }
 
@@ -65,6 +65,7 @@ export class Checker implements ReplicaWatch {
   readonly #partitions: readonly PartitionTruth[];
   readonly #retentionRecords: number;
   readonly #minInsync: number;
+  readonly #storage: TopicSettings['storage'];
   readonly #seen = new WeakMap<SimReplica, Seen>();
   /** Copies that are open now, by node id and partition. */
   readonly #replicas = new Map<string, Map<number, SimReplica>>();
@@ -78,8 +79,13 @@ export class Checker implements ReplicaWatch {
    */
   constructor(
     committed: readonly Committed[],
-    { retentionRecords, minInsync }: Pick<TopicSettings, 'retentionRecords' | 'minInsync'>,
+    {
+      retentionRecords,
+      minInsync,
+      storage,
+    }: Pick<TopicSettings, 'retentionRecords' | 'minInsync' | 'storage'>,
   ) {
+    this.#storage = storage;
     this.#retentionRecords = retentionRecords;
     this.#minInsync = minInsync;
     this.#partitions = committed.map((one) => ({
@@ -209,7 +215,7 @@ export class Checker implements ReplicaWatch {
   /** What is missing at the beginning is what retention has dropped. */
   #checkRetained(replica: SimReplica, truth: PartitionTruth): void {
     const { logStart, logEnd } = replica.log;
-    if (replica.object.role === 'leader') truth.maxLeaderStart = Math.max(truth.maxLeaderStart, logStart);
+    if (replica.object.role === 'leader') this.#checkLeaderStart(replica, truth);
     truth.maxEnd = Math.max(truth.maxEnd, logEnd);
     if (logStart === 0) return;
     const records = this.#retentionRecords;
@@ -217,6 +223,16 @@ export class Checker implements ReplicaWatch {
     throw new Violation(
       'only retention drops records',
       `${nameOf(replica)} begins at ${logStart}, the largest end was ${truth.maxEnd}`,
+    );
+  }
+
+  #checkLeaderStart(replica: SimReplica, truth: PartitionTruth): void {
+    const { logStart } = replica.log;
+    truth.maxLeaderStart = Math.max(truth.maxLeaderStart, logStart);
+    if (this.#storage === 'memory' || logStart <= truth.committed.end) return;
+    throw new Violation(
+      'retention on disk takes only what is committed',
+      `${nameOf(replica)} begins at ${logStart}, committed is up to ${truth.committed.end}`,
     );
   }
 

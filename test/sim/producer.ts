@@ -1,3 +1,5 @@
+import { isAboutSequences, leavesUnclear } from '../../src/client/refusals.ts';
+import type { ErrorCode } from '../../src/kernel/errors.ts';
 import { asSluiceError } from '../../src/kernel/errors.ts';
 import { RecordBatchEncoder } from '../../src/wire/record-batch-encoder.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
@@ -175,7 +177,7 @@ export class SimProducer {
         ({ baseOffset }) => this.#stored(batch, baseOffset),
         (error: unknown) => {
           if (error instanceof Violation) throw error;
-          this.#refused(batch, asSluiceError(error).code, leader.name);
+          this.#refused(batch, asSluiceError(error).code);
         },
       )
       .finally(() => {
@@ -214,28 +216,16 @@ export class SimProducer {
     if (acks === 2) this.#cluster.checker.committed(partition).checkAt(baseOffset, text);
   }
 
-  #refused(batch: Pending, code: string, by: string): void {
+  #refused(batch: Pending, code: ErrorCode): void {
     this.#cluster.trace(() => `${this.plan.name}:${batch.firstNumber} refused: ${code}`);
     const isFirst = this.#pending[0] === batch;
     this.#state = 'settling';
-    if (code === 'GAP') {
-      // Nobody knows what became of it, so it is not sent again; those behind may be on their way with this identity still.
-      batch.isUncertain = true;
-      this.#isOver = true;
-      this.#checkForgetting(batch, code);
-      return;
-    }
-    // A leader that does not know yet that it is none knows nothing of what others have stored since.
-    const isDeposed = this.#cluster.checker.state(this.plan.partition)?.leader !== by;
-    if (isDeposed || (code !== 'OUT_OF_ORDER_SEQUENCE' && code !== 'UNKNOWN_PRODUCER')) {
-      batch.isUncertain = true;
-      return;
-    }
+    if (leavesUnclear(code)) batch.isUncertain = true;
     // Behind another that failed it is only the consequence.
-    if (isFirst && !this.#pending.some((one) => one !== batch && one.sequence < batch.sequence)) {
-      this.#checkForgetting(batch, code);
-      this.#renew();
-    }
+    if (code !== 'GAP' && !(isFirst && isAboutSequences(code))) return;
+    this.#checkForgetting(batch, code);
+    // Those behind may be on their way with this identity still.
+    this.#isOver = true;
   }
 
   /** The leader does not remember what it has stored, or has it no more. */

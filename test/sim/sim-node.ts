@@ -1,7 +1,7 @@
 import { Controller } from '../../src/controller/controller.ts';
 import type { TopicDefinition } from '../../src/coordination/coordinator.ts';
 import { EtcdCoordinator } from '../../src/coordination/etcd/etcd-coordinator.ts';
-import { SluiceError } from '../../src/kernel/errors.ts';
+import { SluiceError, asSluiceError } from '../../src/kernel/errors.ts';
 import { FetchSessions } from '../../src/partition/fetch-sessions.ts';
 import type { AppendOutcome } from '../../src/partition/partition-parts.ts';
 import type { Partition } from '../../src/partition/partition.ts';
@@ -202,7 +202,12 @@ export class SimNode implements SimServer {
   async publish(partition: number, batch: Buffer, acks: 1 | 2): Promise<AppendOutcome> {
     const replica = this.#replica(partition);
     const { object } = replica;
-    const outcome = object.append(batch, acks);
+    let outcome: AppendOutcome;
+    try {
+      outcome = object.append(batch, acks);
+    } catch (error) {
+      return new Promise((_, reject) => object.whenCertain(asSluiceError(error), reject));
+    }
     const { nextOffset } = outcome;
     await new Promise<void>((resolve, reject) => {
       object.whenAcknowledged(nextOffset, acks, (error) => {

@@ -56,6 +56,14 @@ export class WatchedLog implements PartitionLog {
     this.#log.onLoss = listener;
   }
 
+  get retainedFrom(): (() => number) | undefined {
+    return this.#log.retainedFrom;
+  }
+
+  set retainedFrom(offset: (() => number) | undefined) {
+    this.#log.retainedFrom = offset;
+  }
+
   /** What is in the log below its end, in order; perhaps also what retention has dropped. */
   batches(): readonly PlacedBatch[] {
     this.#cut(this.#log.logEnd);

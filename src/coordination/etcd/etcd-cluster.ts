@@ -87,6 +87,10 @@ export class EtcdCluster implements Cluster {
     return this.#options.partitions.entry(topicId, partition);
   }
 
+  readPartition(topicId: string, partition: number): Promise<PartitionEntry | undefined> {
+    return this.#options.partitions.read(topicId, partition);
+  }
+
   watchPartitions(listener: (change: PartitionChange) => void): Unwatch {
     return this.#options.partitions.watch(listener);
   }

@@ -62,6 +62,14 @@ export class EtcdPartitions {
     return entry && toEntry(id, entry);
   }
 
+  /** From etcd itself. @throws UNAVAILABLE, TIMEOUT */
+  async read(topicId: string, partition: number): Promise<PartitionEntry | undefined> {
+    const { store, keys } = this.#options;
+    const id = partitionId(topicId, partition);
+    const entry = decoded(await store.read(keys.of('partitions', id)), partitionSchema);
+    return entry && toEntry(id, entry);
+  }
+
   watch(listener: (change: PartitionChange) => void): Unwatch {
     return this.#options.view.partitions.watch((change) => {
       if (change.kind === 'put') listener({ kind: 'updated', entry: toEntry(change.id, change.entry) });
@@ -251,12 +259,17 @@ function found(
   index: number,
   schema: typeof partitionSchema,
 ): Entry<PartitionValue> | undefined {
-  const keyValue = answers[index]?.[0];
-  if (!keyValue) return undefined;
-  const decoded = decodeValue(schema, keyValue.value);
-  if (!('value' in decoded)) return undefined;
+  return decoded(answers[index]?.[0], schema);
+}
+
+function decoded(
+  keyValue: IKeyValue | undefined,
+  schema: typeof partitionSchema,
+): Entry<PartitionValue> | undefined {
+  const outcome = keyValue && decodeValue(schema, keyValue.value);
+  if (!outcome || !('value' in outcome)) return undefined;
   return {
-    value: decoded.value,
+    value: outcome.value,
     createRevision: Number(keyValue.create_revision),
     modRevision: Number(keyValue.mod_revision),
   };

@@ -1,18 +1,5 @@
 import type { Clock } from '../../kernel/clock.ts';
-import type { TurnAccount } from './turn-account.ts';
-
-/** Something that writes when it is its turn. */
-export interface Pump {
-  /** Owned by the scheduler: true while the pump waits for its turn. */
-  scheduled: boolean;
-  /** The connection it works for, which its time is put down to. */
-  readonly account: TurnAccount;
-  /**
-   * Does at most one turn's work; never throws.
-   * @returns true when there is more to do at once
-   */
-  pump(): boolean;
-}
+import type { Pump, TurnAccount } from './turn-account.ts';
 
 /** Turns after which other work of the process gets its chance, so that 10,000 woken streams do not hold up a publisher. */
 const TURNS_PER_PASS = 256;

@@ -2,8 +2,7 @@ import { asSluiceError, SluiceError } from '../../kernel/errors.ts';
 import type { ReceiveStream } from '../../transport/transport.ts';
 import { FrameReader } from '../../wire/frame-reader.ts';
 import type { GatewayContext } from './gateway-context.ts';
-import type { Pump } from './pump-scheduler.ts';
-import type { TurnAccount } from './turn-account.ts';
+import type { Pump, TurnAccount } from './turn-account.ts';
 
 /** What the streams of one connection share. */
 export interface PartialBytes {

@@ -1,4 +1,15 @@
-import type { Pump } from './pump-scheduler.ts';
+/** Something that writes when it is its turn. */
+export interface Pump {
+  /** Owned by the scheduler: true while the pump waits for its turn. */
+  scheduled: boolean;
+  /** The connection it works for, which its time is put down to. */
+  readonly account: TurnAccount;
+  /**
+   * Does at most one turn's work; never throws.
+   * @returns true when there is more to do at once
+   */
+  pump(): boolean;
+}
 
 /** What a connection may use at once before it counts as busy. */
 const BURST_MS = 50;

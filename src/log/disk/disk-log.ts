@@ -49,6 +49,7 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
   readonly clock: Clock;
   settings: DiskLogSettings;
   onLoss: ((end: number) => void) | undefined;
+  retainedFrom: (() => number) | undefined;
   readonly #options: DiskLogOptions;
   readonly #store: SegmentStore;
   readonly #writer: LogWriter;
@@ -224,7 +225,9 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
     this.#tail.trim(this.#durableEnd);
     const { active } = this.#store;
     const idle = !this.failure && this.#logEnd === this.#durableEnd;
-    if (idle && activeExpired(active, this.#limits, this.wallMs())) this.#logStart = this.#logEnd;
+    const isExpired =
+      this.#logEnd <= this.#retainedFrom && activeExpired(active, this.#limits, this.wallMs());
+    if (idle && isExpired) this.#logStart = this.#logEnd;
     this.#dropExpired(this.#limits);
     this.#removal.begin();
     if (idle && active.bytes > 0 && this.#logStart >= active.nextOffset) this.#dropActive();
@@ -367,6 +370,10 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
     return { logStart: this.#logStart, logEnd: this.#logEnd, durableEnd: this.#durableEnd };
   }
 
+  get #retainedFrom(): number {
+    return this.retainedFrom?.() ?? Infinity;
+  }
+
   get #limits(): RetentionLimits {
     return this.settings.cleanup === 'compact' ? NO_LIMITS : this.settings;
   }
@@ -376,7 +383,7 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
     if (this.#cleaner.isInstalling) return;
     this.#rolled = false;
     const { segments } = this.#store;
-    const count = expiredSegments(segments, limits, this.#logStart, this.wallMs());
+    const count = expiredSegments(segments, limits, this.#logStart, this.#retainedFrom, this.wallMs());
     if (count === 0) return;
     const gone = segments.splice(0, count);
     this.#logStart = Math.max(this.#logStart, segments[0]!.baseOffset);

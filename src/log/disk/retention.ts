@@ -6,12 +6,14 @@ import type { Segment } from './segment.ts';
  *
  * @param segments oldest first
  * @param logStart offsets below it are deleted already
+ * @param upTo exclusive: segments with records at or above it stay, unless they are deleted
  * @param wallMs now, on the clock that segments were stamped with
  */
 export function expiredSegments(
   segments: readonly Segment[],
   limits: RetentionLimits,
   logStart: number,
+  upTo: number,
   wallMs: number,
 ): number {
   const { retentionBytes, retentionMs, retentionRecords } = limits;
@@ -24,7 +26,8 @@ export function expiredSegments(
     const tooLarge = retentionBytes > 0 && bytes > retentionBytes;
     const tooMany = retentionRecords > 0 && logEnd - segment.nextOffset >= retentionRecords;
     const deleted = segment.nextOffset <= logStart;
-    if (!tooOld && !tooLarge && !tooMany && !deleted) break;
+    const expired = (tooOld || tooLarge || tooMany) && segment.nextOffset <= upTo;
+    if (!expired && !deleted) break;
     bytes = rest;
     count++;
   }

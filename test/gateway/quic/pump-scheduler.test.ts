@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { Pump } from '../../../src/gateway/quic/pump-scheduler.ts';
 import { PumpScheduler } from '../../../src/gateway/quic/pump-scheduler.ts';
+import type { Pump } from '../../../src/gateway/quic/turn-account.ts';
 import { TurnAccount } from '../../../src/gateway/quic/turn-account.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 
