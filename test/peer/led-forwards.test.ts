@@ -87,7 +87,7 @@ describe('a publish that another node hands over', () => {
     leadWithFollower();
     forward({ acks: 2 });
     partition.follow(EPOCH + 1);
-    expect(answers).toEqual(['NOT_LEADER']);
+    expect(answers).toEqual(['UNAVAILABLE']);
   });
 
   it('with acks 0 is answered at once', () => {
