@@ -48,7 +48,7 @@ export class BenchCluster implements AsyncDisposable {
             SLUICE_DRAIN_TIMEOUT: '2s',
           }),
         };
-        nodes.push(await startNode(nodeId, folder, env, stack));
+        nodes.push(await startNode(nodeId, folder, env, stack, 'error'));
       }
       return new BenchCluster(nodes, certificates.clientAuthority, stack);
     } catch (error) {

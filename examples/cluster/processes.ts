@@ -79,15 +79,16 @@ export async function startEtcd(folder: string, stack: AsyncDisposableStack): Pr
   return endpoint;
 }
 
-/** Starts one node on free ports and waits until it is ready. */
+/** Starts one node on free ports and waits until it is ready. @param logLevel of what it writes to standard error */
 export async function startNode(
   nodeId: string,
   folder: string,
   env: Readonly<Record<string, string>>,
   stack: AsyncDisposableStack,
+  logLevel: 'warn' | 'error' = 'warn',
 ): Promise<ReadyNode> {
   const any = `${HOST}:0`;
-  const addresses = ['--quic', any, '--http', any, '--log-level', 'warn'];
+  const addresses = ['--quic', any, '--http', any, '--log-level', logLevel];
   const argv = [process.execPath, SLUICE, 'serve', '--node-id', nodeId, '--data', join(folder, nodeId)];
   const node = new Background([...argv, ...addresses], { SLUICE_PEER_LISTEN: any, ...env }, 'inherit');
   stack.defer(() => node.stop());

@@ -354,6 +354,27 @@ describe('a copy that moves', () => {
     expect(stage.node('b').observers!.size).toBe(0);
   });
 
+  it('is read only once it has come as far as its readers', async () => {
+    const topic = await stage.createTopic('t', [['a']]);
+    const { readers } = await stage.subscribe('b', 't', EARLIEST);
+    await stage.publish('a', 't', record('one'));
+    await stage.pass(600);
+    expect(await readNow(readers[0]!)).toEqual(['0 null=one']);
+    const gate = Promise.withResolvers<undefined>();
+    stage.fetchGate = gate.promise.then(() => undefined);
+    await stage.assign(topic, { replicas: ['a', 'b'] });
+    expect(stage.node('b').broker.copy(topic.id, 0)?.logEnd).toBe(0);
+    await stage.publish('a', 't', record('two'));
+    await stage.pass(1200);
+    expect(await readNow(readers[0]!)).toEqual(['1 null=two']);
+    gate.resolve(undefined);
+    await stage.pass(3000);
+    expect(stage.node('b').broker.copy(topic.id, 0)?.readers).toBe(1);
+    await stage.publish('a', 't', record('three'));
+    await stage.pass(1200);
+    expect(await readNow(readers[0]!)).toEqual(['2 null=three']);
+  });
+
   it('wakes a reader that waits for more', async () => {
     const topic = await stage.createTopic('t', [['a', 'b']]);
     const { readers } = await stage.subscribe('b', 't');
