@@ -17,6 +17,8 @@ export interface ClientSession {
   clientId: string;
   /** Bytes of frames that have begun to arrive on this connection's streams. */
   partialBytes: number;
+  /** They do not count any more for the node as a whole, because the connection is being closed. */
+  readonly isWrittenOff: boolean;
   /** Batch bytes delivered. */
   deliveredBytes: number;
   /** Whether it is known who the client is, anonymous included. */

@@ -9,6 +9,7 @@ import type { CredentialWatch } from './credential-watch.ts';
 import type { GatewayLimits } from './limits.ts';
 import type { PumpScheduler } from './pump-scheduler.ts';
 import type { SecurityLog } from './security-log.ts';
+import type { PartialBytes } from './partial-bytes.ts';
 
 /** A node as clients are told of it. */
 export interface NodeUrls {
@@ -44,6 +45,12 @@ export interface GatewayContext {
   readonly inflated: ByteBudget;
   /** Empty between uses, which are synchronous. */
   readonly encoder: RecordBatchEncoder;
+  /**
+   * Unfinished frames of all connections are too many: ends the connection that holds the most of them, so that one which keeps much back
+   * does not keep others from publishing.
+   * @returns false when that is the one that asks, which has to see to it itself
+   */
+  makeRoomFor(asking: PartialBytes): boolean;
   /** Connections open now, of every transport. */
   connectionCount(): number;
 }

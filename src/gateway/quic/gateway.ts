@@ -11,6 +11,7 @@ import { CredentialWatch } from './credential-watch.ts';
 import type { GatewayContext, NodeFacts } from './gateway-context.ts';
 import type { GatewayLimits } from './limits.ts';
 import { DEFAULT_GATEWAY_LIMITS } from './limits.ts';
+import type { PartialBytes } from './partial-bytes.ts';
 import { PumpScheduler } from './pump-scheduler.ts';
 import type { SessionOwner } from './session.ts';
 import { SecurityLog } from './security-log.ts';
@@ -64,6 +65,7 @@ export class NativeGateway {
       counters: this.counters,
       inflated: new ByteBudget(limits.maxHeldInflatedBytes),
       encoder: new RecordBatchEncoder(),
+      makeRoomFor: (asking) => this.#makeRoomFor(asking),
       connectionCount: () => this.#sessions.size,
     };
   }
@@ -114,5 +116,16 @@ export class NativeGateway {
     const lags = new Map<string, TopicLag>();
     for (const session of this.#sessions) session.subscriptions.collectLag(lags);
     return lags;
+  }
+
+  /** Costs a walk over all connections; frees what the greatest has, so it is not needed again soon. */
+  #makeRoomFor(asking: PartialBytes): boolean {
+    let most: Session | undefined;
+    for (const session of this.#sessions) {
+      if (session.isWrittenOff || session.partialBytes <= (most ?? asking).partialBytes) continue;
+      most = session;
+    }
+    most?.giveWay();
+    return most !== undefined;
   }
 }

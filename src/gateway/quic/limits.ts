@@ -24,7 +24,7 @@ export interface GatewayLimits {
   readonly maxPartialBytes: number;
   /** The same while it is not known who the client is; the stream that goes beyond is UNAUTHENTICATED. */
   readonly maxStrangerBytes: number;
-  /** The same for all connections of the node together. */
+  /** The same for all connections of the node together; beyond it the connection that holds the most is ended. */
   readonly maxPartialBytesTotal: number;
   /** A stream whose unread answers take more than this is not read until the client has read some. */
   readonly maxAnswerBytes: number;

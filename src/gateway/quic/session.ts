@@ -62,6 +62,7 @@ export class Session implements ClientSession, CredentialHolder {
   clientId = '';
   /** Bytes of frames that have begun to arrive on this connection's streams. */
   partialBytes = 0;
+  isWrittenOff = false;
   /** Batch bytes delivered. */
   deliveredBytes = 0;
 
@@ -164,6 +165,20 @@ export class Session implements ClientSession, CredentialHolder {
     };
     if (this.#answerAfterMs === 0) answer();
     else this.#enter('goodbye', this.#answerAfterMs, answer);
+  }
+
+  /** Ends the connection at once, so that what its unfinished frames take is free for others. */
+  giveWay(): void {
+    const { counters } = this.context;
+    const error = new SluiceError(
+      'OVERLOADED',
+      'unfinished frames of all clients took too much, and yours the most',
+    );
+    counters.partialBytes -= this.partialBytes;
+    this.isWrittenOff = true;
+    this.countError(error.code);
+    this.#enter('goodbye');
+    this.connection.close(error.wire, error.message);
   }
 
   /**

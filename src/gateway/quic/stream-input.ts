@@ -2,16 +2,8 @@ import { asSluiceError, SluiceError } from '../../kernel/errors.ts';
 import type { ReceiveStream } from '../../transport/transport.ts';
 import { FrameReader } from '../../wire/frame-reader.ts';
 import type { GatewayContext } from './gateway-context.ts';
+import type { PartialBytes } from './partial-bytes.ts';
 import type { Pump, TurnAccount } from './turn-account.ts';
-
-/** What the streams of one connection share. */
-export interface PartialBytes {
-  readonly account: TurnAccount;
-  /** Bytes of unfinished frames. */
-  partialBytes: number;
-  /** Whether it is known who the client is, anonymous included. */
-  readonly authenticated: boolean;
-}
 
 /** What the owner of a stream does with it. */
 export interface StreamInputOwner {
@@ -223,7 +215,7 @@ export class StreamInput implements Pump {
     const change = partialBytes - this.#partialBytes;
     this.#partialBytes = partialBytes;
     this.#connection.partialBytes += change;
-    this.#context.counters.partialBytes += change;
+    if (!this.#connection.isWrittenOff) this.#context.counters.partialBytes += change;
   }
 
   #checkPartial(): void {
@@ -236,8 +228,10 @@ export class StreamInput implements Pump {
         'so many bytes are only taken from a client that has said HELLO with a token, or shown a certificate',
       );
     }
-    if (partialBytes <= limits.maxPartialBytes && counters.partialBytes <= limits.maxPartialBytesTotal)
-      return;
+    if (partialBytes <= limits.maxPartialBytes) {
+      if (counters.partialBytes <= limits.maxPartialBytesTotal) return;
+      if (this.#context.makeRoomFor(this.#connection)) return;
+    }
     throw new SluiceError(
       'OVERLOADED',
       'too many bytes of unfinished frames: send fewer large frames at once',

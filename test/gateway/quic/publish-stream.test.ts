@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { ERRORS } from '../../../src/kernel/errors.ts';
 import { encodeFrame, FRAME } from '../../../src/wire/frame.ts';
 import { decodeProduced } from '../../../src/wire/produce.ts';
 import { BATCH_FIELD } from '../../../src/wire/record-batch.ts';
@@ -211,6 +212,22 @@ describe('publish stream', () => {
     expect(stage.gateway.counters.partialBytes).toBe(2 * 40_006);
     client.connection.close(0, '');
     await settle();
+    expect(stage.gateway.counters.partialBytes).toBe(0);
+  });
+
+  it('ends the connection that holds the most unfinished frames when all hold too many, and takes those of others', async () => {
+    const greedy = await open({ limits: { maxPartialBytesTotal: 100_000 } });
+    const other = await stage.client();
+    const unfinished = Buffer.concat([header(FRAME.PRODUCE, 1, 1_000_000), Buffer.alloc(49_000, 0x74)]);
+    for (let stream = 0; stream < 2; stream += 1) greedy.bidi().write(unfinished);
+    await settle();
+    const frame = produceFrame('t', batchOf(['x'.repeat(30_000)]));
+    const stream = other.bidi();
+    stream.write(frame.subarray(0, 20_000));
+    await settle();
+    stream.write(frame.subarray(20_000));
+    expect(decodeProduced((await stream.expect(FRAME.PRODUCED)).payload).error).toBeUndefined();
+    expect((await greedy.closed).errorCode).toBe(ERRORS.OVERLOADED.wire);
     expect(stage.gateway.counters.partialBytes).toBe(0);
   });
 
