@@ -3,7 +3,7 @@ import type { SluiceError } from '../kernel/errors.ts';
 import { asSluiceError } from '../kernel/errors.ts';
 import { NO_EPOCH, epochBefore, truncationPoint } from '../partition/epoch-history.ts';
 import type { Partition } from '../partition/partition.ts';
-import { batchBaseOffset, batchNextOffset } from '../wire/record-batch.ts';
+import { batchBaseOffset, batchLeaderEpoch, batchNextOffset } from '../wire/record-batch.ts';
 import { Arrivals } from './arrivals.ts';
 import type { CopyAnswer } from './copy-reader.ts';
 import type { CopySources } from './copy-sources.ts';
@@ -156,8 +156,8 @@ export class CopyFeed {
     const { leaderEpoch, logStart, logEnd, diverging } = answer;
     if (leaderEpoch < this.#epoch) this.#distrust(node);
     else if (diverging || logEnd < log.logEnd) this.#outOfStep(node, answer);
-    // Another leader: what is here is compared before anything is added to it.
-    else if (leaderEpoch > this.#epoch && !isChecked) this.#reads.clear();
+    // There may be another history: what is here is compared with it before anything is added.
+    else if (!isChecked && (leaderEpoch > this.#epoch || !this.#isContinuedBy(answer))) this.#reads.clear();
     else if (logStart > log.logEnd) this.#beginning = 'oldest';
     // Begins above what was asked for, which is here already: what comes after it was not read.
     else if (logStart > read.from) this.#reads.clear();
@@ -166,6 +166,12 @@ export class CopyFeed {
       sources.worked(node);
       this.#store(node, answer, read);
     }
+  }
+
+  /** Whoever has something of an epoch has the same as all others before it. */
+  #isContinuedBy({ batches: [first] }: CopyAnswer): boolean {
+    const { log } = this.#options;
+    return first !== undefined && batchLeaderEpoch(first) === epochBefore(log, log.logEnd);
   }
 
   #store(node: string, answer: CopyAnswer, read?: FeedRead): void {

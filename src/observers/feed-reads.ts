@@ -3,8 +3,6 @@ import type { PartitionRef } from '../partition/replication.ts';
 import { batchBaseOffset, batchNextOffset } from '../wire/record-batch.ts';
 import type { CopyAnswer, CopyReader } from './copy-reader.ts';
 
-/** Bytes of one answer. */
-const READ_BYTES = 1024 * 1024;
 /** How long a source keeps a read while there is nothing new, milliseconds. */
 const MAX_WAIT_MS = 500;
 const MAX_OUTSTANDING = 2;
@@ -35,6 +33,8 @@ export interface FeedPosition {
 export interface FeedReadsOptions {
   readonly ref: PartitionRef;
   readonly reader: CopyReader;
+  /** Bytes of one answer. */
+  readonly readBytes: number;
   /** Bytes that all copies of a node ask for above one read each. */
   readonly ahead: ByteBudget;
 }
@@ -43,7 +43,7 @@ export interface FeedReadsOptions {
  * The reads that feed a copy, in order. At the end it is one, which the source keeps until there is something. Far behind it are two, of ranges that
  * follow each other, so that one is on its way while the other is worked in:
  *
- *     logEnd ─ range of about 1 MiB ─> upTo ─ the next range, or all there is ─>
+ *     logEnd ─ range of about one read ─> upTo ─ the next range, or all there is ─>
  */
 export class FeedReads {
   readonly #options: FeedReadsOptions;
@@ -62,17 +62,18 @@ export class FeedReads {
 
   /** Asks for what comes next, as far as may be asked for now. */
   fill(node: string, position: FeedPosition): void {
+    const { ahead, readBytes } = this.#options;
     while (this.#underWay.length < MAX_OUTSTANDING) {
       const last = this.#underWay.at(-1);
       const from = last ? last.upTo : position.logEnd;
       if (from === undefined) return;
       const isAhead = last !== undefined;
-      if (isAhead && !this.#options.ahead.tryTake(READ_BYTES)) return;
+      if (isAhead && !ahead.tryTake(readBytes)) return;
       const upTo = this.#rangeEnd(from, position.highWatermark);
       const read = this.#send(node, from, upTo, isAhead ? undefined : position.lastEpoch, !isAhead);
       this.#underWay.push(read);
       if (isAhead) {
-        const giveBack = (): void => this.#options.ahead.give(READ_BYTES);
+        const giveBack = (): void => ahead.give(readBytes);
         read.answer.then(giveBack, giveBack);
       }
     }
@@ -96,14 +97,15 @@ export class FeedReads {
   }
 
   /** Reads where there may be nothing, and waits for nothing. @throws as `CopyReader.read` */
-  ask(node: string, offset: number, maxBytes = READ_BYTES): Promise<CopyAnswer> {
+  ask(node: string, offset: number, maxBytes = this.#options.readBytes): Promise<CopyAnswer> {
     const { reader, ref } = this.#options;
     return reader.read(node, { ...ref, offset, maxBytes, maxWaitMs: 0 });
   }
 
   #rangeEnd(from: number, highWatermark: number): number | undefined {
+    const { readBytes } = this.#options;
     if (this.#bytesPerOffset === 0) return undefined;
-    const upTo = from + Math.max(1, Math.floor((READ_BYTES * RANGE_SHARE) / this.#bytesPerOffset));
+    const upTo = from + Math.max(1, Math.floor((readBytes * RANGE_SHARE) / this.#bytesPerOffset));
     return upTo < highWatermark ? upTo : undefined;
   }
 
@@ -114,8 +116,8 @@ export class FeedReads {
     lastEpoch: number | undefined,
     isChecked: boolean,
   ): FeedRead {
-    const { reader, ref } = this.#options;
-    const request = { ...ref, offset: from, upTo, lastEpoch, maxBytes: READ_BYTES, maxWaitMs: MAX_WAIT_MS };
+    const { reader, ref, readBytes } = this.#options;
+    const request = { ...ref, offset: from, upTo, lastEpoch, maxBytes: readBytes, maxWaitMs: MAX_WAIT_MS };
     const answer = reader.read(node, request);
     // Whether it failed is looked at when it is its turn, if it ever is.
     answer.catch(() => undefined);

@@ -28,6 +28,8 @@ export interface ObserverLimits {
   readonly tailBytes: number;
   /** Bytes that all copies of the node keep together. */
   readonly totalBytes: number;
+  /** Bytes of batches in one read from another node. */
+  readonly readBytes: number;
   /** Bytes that all copies together ask for above one read each. */
   readonly aheadBytes: number;
   /** What all last-per-key scans may keep in memory together. */
@@ -42,6 +44,7 @@ export interface ObserverLimits {
 export const DEFAULT_OBSERVER_LIMITS: ObserverLimits = {
   tailBytes: 16 * MiB,
   totalBytes: 256 * MiB,
+  readBytes: MiB,
   aheadBytes: 64 * MiB,
   scanBytes: 64 * MiB,
   maxCopies: 4096,
@@ -175,7 +178,8 @@ export class Observers {
     const { cluster, nodeId: selfId } = coordinator;
     const { counters } = this;
     const sources = new CopySources({ cluster, selfId, zone, clock, random }, ref);
-    const shared = { ref, reader, sources, clock, counters };
+    const { readBytes } = this.#limits;
+    const shared = { ref, reader, readBytes, sources, clock, counters };
     const older = new OlderReads({ ...shared, slots: this.#olderSlots, budget: this.#budget });
     const log = new ObserverLog({ clock, maxBytes: this.#limits.tailBytes, budget: this.#budget, older });
     return new ObservedPartition(

@@ -10,9 +10,8 @@ import type { CopyAnswer, CopyReader } from './copy-reader.ts';
 import type { CopySources } from './copy-sources.ts';
 import type { ObserverCounters } from './observer-counters.ts';
 
-/** Bytes that are asked for at once, whatever the reader asks for. */
-const CHUNK_BYTES = 512 * 1024;
-const CACHE_BYTES = 4 * CHUNK_BYTES;
+/** Reads that are kept. */
+const CACHED_READS = 2;
 /** How long to wait where another copy is ahead of the feed in epochs, or all fail at once, milliseconds. */
 const LEAST_WAIT_MS = 20;
 
@@ -20,6 +19,8 @@ const LEAST_WAIT_MS = 20;
 export interface OlderReadsOptions {
   readonly ref: PartitionRef;
   readonly reader: CopyReader;
+  /** Bytes that are asked for at once, whatever is asked for here. */
+  readonly readBytes: number;
   readonly sources: CopySources;
   readonly clock: Clock;
   /** Reads under way at once, for all observers of a node. */
@@ -49,7 +50,7 @@ export class OlderReads {
 
   constructor(options: OlderReadsOptions) {
     this.#options = options;
-    this.#cache = new ChunkCache(CACHE_BYTES, options.budget);
+    this.#cache = new ChunkCache(CACHED_READS * options.readBytes, options.budget);
   }
 
   /** Bytes kept of what was read. */
@@ -116,12 +117,12 @@ export class OlderReads {
 
   /** @returns undefined: not now */
   async #try(offset: number, end: number, history: object): Promise<OlderResult | undefined> {
-    const { reader, sources, ref, counters } = this.#options;
+    const { reader, readBytes, sources, ref, counters } = this.#options;
     while (history === this.#history) {
       const node = sources.current();
       if (node === undefined) return undefined;
       try {
-        const request = { ...ref, offset, upTo: end, maxBytes: CHUNK_BYTES, maxWaitMs: 0 };
+        const request = { ...ref, offset, upTo: end, maxBytes: readBytes, maxWaitMs: 0 };
         const answer = await reader.read(node, request);
         if (history !== this.#history) return undefined;
         // The feed finds out first what another epoch means for what is here.

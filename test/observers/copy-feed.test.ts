@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { ObserverLimits } from '../../src/observers/observers.ts';
 import type { Partition } from '../../src/partition/partition.ts';
 import { stampedBatch } from '../support/batch.ts';
 import { ObserverStage, offsetsOf, span } from './observer-stage.ts';
@@ -192,7 +193,30 @@ describe('a leader with another history', () => {
     expect(await offsetsOf(await stage.subscribe({ at: 'earliest' }))).toBe(span(0, 8));
   });
 
-  it('that parts below what is in memory cuts off all who have read anything', async () => {
+  it('that parts nobody knows where cuts off all who have read anything, and the copy begins anew', async () => {
+    stage.start('b', 'c');
+    stage.publish(2);
+    stage.lead('b', 8);
+    stage.publish(4);
+    const [read, unread] = [
+      await stage.subscribe({ at: 'earliest' }),
+      await stage.subscribe({ at: 'earliest' }),
+    ];
+    expect(await offsetsOf(read)).toBe(span(0, 6));
+    // Of the only epoch that is known here it has nothing.
+    await stage.node('c').partition.truncateTo(1);
+    stage.node('b').isReachable = false;
+    stage.node('c').sent.length = 0;
+    stage.lead('c', 9, ['c']);
+    for (let n = 0; n < 7; n++) stage.leader.append(stampedBatch(0, 1));
+    await stage.pass(2500);
+    // What there is to begin with, and the newest record.
+    expect(stage.node('c').sent).toEqual([0, 7]);
+    expect(await offsetsOf(read)).toBe('end OFFSET_OUT_OF_RANGE');
+    expect(await offsetsOf(unread)).toBe(span(0, 8));
+  });
+
+  it('that parts below what is in memory cuts off who has read what it has not', async () => {
     stage.start('b', 'c');
     stage.publish(4);
     const reader = await stage.subscribe({ at: 'earliest' });
@@ -277,59 +301,64 @@ describe('a source that keeps nothing of what comes next', () => {
 });
 
 describe('a way that takes its time', () => {
-  beforeEach(() => {
+  const readBytes = 100 * KiB;
+
+  function far(limits: Partial<ObserverLimits> = {}): void {
+    stage = new ObserverStage({ readBytes, ...limits });
     stage.start('b');
     stage.node('b').delayMs = 50;
-  });
+  }
 
   it('has two reads under way at most, which come in order and bring nothing twice', async () => {
+    far();
     stage.publish(1, { value });
     const reader = stage.open().openReader({ at: 'earliest' });
     await stage.pass(300);
-    stage.publish(1000, { value });
+    stage.publish(100, { value });
     await stage.pass(3000);
-    expect(await offsetsOf(await reader)).toBe(span(0, 1001));
+    expect(await offsetsOf(await reader)).toBe(span(0, 101));
     expect(stage.node('b').mostOutstanding).toBe(2);
     // The last batch is read again when a copy begins.
     expect(repeated('b').filter((offset) => offset > 0)).toEqual([]);
   });
 
   it('is used better by two reads than by one', async () => {
+    far();
     stage.publish(1, { value });
     const copy = stage.open();
     await stage.pass(300);
-    stage.publish(2000, { value });
+    stage.publish(200, { value });
     let waited = 0;
-    while (copy.highWatermark < 2001) {
+    while (copy.highWatermark < 201) {
       await stage.pass(10);
       waited += 10;
     }
-    // 20 MiB, 1 MiB in each read of 100 ms.
-    expect(waited).toBeLessThan(1400);
+    // 2 MiB, 100 KiB in each read of 100 ms.
+    expect(waited).toBeLessThan(1600);
   });
 
   it('loses nothing where records become larger, or smaller, than those before', async () => {
+    far();
     stage.publish(1, { value: 'x' });
     const reader = stage.open().openReader({ at: 'earliest' });
     await stage.pass(300);
-    stage.publish(300, { value: 'x' });
-    stage.publish(300, { value });
-    stage.publish(300, { value: 'x' });
-    stage.publish(300, { value: value + value });
+    stage.publish(100, { value: 'x' });
+    stage.publish(30, { value });
+    stage.publish(100, { value: 'x' });
+    stage.publish(30, { value: value + value });
     await stage.pass(4000);
-    expect(await offsetsOf(await reader)).toBe(span(0, 1201));
+    expect(await offsetsOf(await reader)).toBe(span(0, 261));
     expect(repeated('b').filter((offset) => offset > 0)).toEqual([]);
   });
 
   it('asks ahead only as far as all copies together may', async () => {
-    stage = new ObserverStage({ aheadBytes: 0 });
-    stage.start('b');
+    far({ aheadBytes: 0 });
     stage.publish(1, { value });
     const copy = stage.open();
-    await stage.settle();
-    stage.publish(1000, { value });
-    await stage.pass(100);
-    expect(copy.highWatermark).toBe(1001);
+    await stage.pass(300);
+    stage.publish(100, { value });
+    await stage.pass(3000);
+    expect(copy.highWatermark).toBe(101);
     expect(stage.node('b').mostOutstanding).toBe(1);
   });
 });

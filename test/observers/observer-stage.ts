@@ -182,8 +182,11 @@ export class ObserverStage implements CopyReader {
 
   replicateTo(partition: Partition): void {
     const { highWatermark, logStart, log, logEnd } = this.leader;
-    if (partition.logEnd < logStart) void partition.resetTo(logStart);
-    const batches = log.read(partition.logEnd, logEnd, Infinity) as readonly Buffer[];
+    const batches = log.read(Math.max(partition.logEnd, logStart), logEnd, Infinity) as readonly Buffer[];
+    const first = batches[0];
+    // A log may begin in the middle of a batch.
+    const base = first ? batchBaseOffset(first) : Math.max(partition.logEnd, logStart);
+    if (partition.logEnd < logStart || base < partition.logEnd) void partition.resetTo(base);
     partition.appendReplicated(batches, { highWatermark, logStart });
   }
 

@@ -1,0 +1,83 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import type { Partition } from '../../src/partition/partition.ts';
+import { turns } from '../support/turns.ts';
+import { offsetsOf, span } from './observer-stage.ts';
+import { ScriptedSource, batches } from './scripted-source.ts';
+
+const ENDS = { highWatermark: 10, logEnd: 10 };
+
+let source: ScriptedSource;
+let copy: Partition;
+let reading: Promise<string>;
+
+beforeEach(async () => {
+  source = new ScriptedSource();
+  copy = await source.begin(10, 5);
+  reading = offsetsOf(await copy.openReader({ at: 'offset', offset: 4 }));
+  await turns();
+  expect(source.asked).toEqual(['c: 10 after 5', 'c: 4 to 9']);
+});
+
+describe('a read of what is older than the tail', () => {
+  it('goes on in memory where that begins', async () => {
+    await source.answer(4, { ...ENDS, batches: batches(4, 9, 5) });
+    expect(await reading).toBe(span(4, 10));
+  });
+
+  it('asks again for what did not fit', async () => {
+    await source.answer(4, { ...ENDS, batches: batches(4, 6, 5) });
+    await source.answer(6, { ...ENDS, batches: batches(6, 9, 5) });
+    expect(await reading).toBe(span(4, 10));
+  });
+
+  it('passes over holes', async () => {
+    await source.answer(4, { ...ENDS, batches: batches(6, 7, 5) });
+    await source.answer(7, ENDS);
+    expect(await reading).toBe('6 9');
+  });
+
+  it('asks another node when a copy has not come so far, and takes nothing from it', async () => {
+    await source.answer(4, { highWatermark: 6, logEnd: 10 });
+    expect(source.asked).toEqual(['c: 10 after 5', 'b: 4 to 9']);
+    await source.answer(4, { ...ENDS, batches: batches(4, 9, 5) });
+    expect(await reading).toBe(span(4, 10));
+  });
+
+  it('asks another node when a copy is in an epoch that is over', async () => {
+    await source.answer(4, { ...ENDS, leaderEpoch: 6, batches: batches(4, 9, 5) });
+    expect(source.asked).toEqual(['c: 10 after 5', 'b: 4 to 9']);
+  });
+
+  it('waits until it is known what another epoch means for what is here', async () => {
+    await source.answer(4, { ...ENDS, leaderEpoch: 9, batches: batches(4, 9, 8) });
+    expect(source.asked).toEqual(['c: 10 after 5']);
+    await source.answer(10, { ...ENDS, leaderEpoch: 9 });
+    source.clock.advance(100);
+    await turns();
+    expect(source.asked).toEqual(['c: 10 after 5', 'c: 4 to 9']);
+    await source.answer(4, { ...ENDS, leaderEpoch: 9, batches: batches(4, 9, 5) });
+    expect(await reading).toBe(span(4, 10));
+  });
+
+  it('is told once, to all who wait for it', async () => {
+    const other = offsetsOf(await copy.openReader({ at: 'offset', offset: 4 }));
+    await turns();
+    expect(source.asked).toEqual(['c: 10 after 5', 'c: 4 to 9']);
+    await source.answer(4, { ...ENDS, batches: batches(4, 9, 5) });
+    expect([await reading, await other]).toEqual([span(4, 10), span(4, 10)]);
+  });
+
+  it('that comes after the copy has gone ends nobody with an error', async () => {
+    void copy.close();
+    await source.answer(4, { ...ENDS, batches: batches(4, 9, 5) });
+    expect(await reading).toBe('end undefined');
+  });
+
+  it('brings nothing of a history that was taken back meanwhile', async () => {
+    source.cluster.put({ leader: 'c', leaderEpoch: 9 });
+    const diverging = { epoch: 4, endOffset: 3 };
+    await source.answer(10, { ...ENDS, leaderEpoch: 9, diverging });
+    await source.answer(4, { ...ENDS, batches: batches(4, 9, 5) });
+    expect(await reading).toBe('end OFFSET_OUT_OF_RANGE');
+  });
+});
