@@ -58,6 +58,11 @@ export class ProducerStream {
     return this.#inFlight.size;
   }
 
+  /** Batches sent so far; wraps at 2^32. */
+  get sentCount(): number {
+    return this.#correlation;
+  }
+
   /** Whether another batch may be sent now. */
   get hasRoom(): boolean {
     return !this.#over && this.#stream.send.bufferedBytes < MAX_WAITING_BYTES;
