@@ -32,7 +32,7 @@ export interface PartitionDescription {
   readonly logEnd: number;
   /** In memory, or on the disk. */
   readonly retainedBytes: number;
-  /** Readers open now. */
+  /** Readers open now, at the leader and at the node that says this. */
   readonly subscribers: number;
   /** Why it takes nothing now. */
   readonly error: Fault | undefined;
@@ -45,7 +45,7 @@ export interface TopicDescription {
   readonly settings: TopicSettings;
   readonly partitions: readonly PartitionDescription[];
   readonly createdMs: number;
-  /** Why it could not be opened; it has no partitions then, unless others lead them. */
+  /** Why none of its partitions can be opened here, where they should be; then none is named. */
   readonly error: Fault | undefined;
 }
 
@@ -79,7 +79,7 @@ export interface BrokerStatus {
   readonly subscriptions: number;
   readonly topics: number;
   readonly partitions: number;
-  /** Topics that could not be opened. */
+  /** Topics of which a copy here cannot be used. */
   readonly failedTopics: number;
   readonly retainedBytes: number;
   /** Part of `retainedBytes` that is on disk, */

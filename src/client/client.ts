@@ -5,6 +5,7 @@ import type { ResolvedOptions } from './connect-options.ts';
 import type { ClientEvents, ConnectionSupervisor } from './connection-supervisor.ts';
 import type { RequestBody, RequestName, ResponseBody } from './control-channel.ts';
 import type { Unlisten } from './events.ts';
+import type { NodeLinks } from './node-links.ts';
 import type { ClientPorts } from './ports.ts';
 import { Producer } from './producer.ts';
 import type { ProducerOptions } from './producer-options.ts';
@@ -37,17 +38,27 @@ export class Client implements AsyncDisposable {
   readonly #options: ResolvedOptions;
   readonly #ports: ClientPorts;
   readonly #directory: TopicDirectory;
+  readonly #links: NodeLinks | undefined;
   readonly #producers = new Set<Producer>();
   readonly #subscriptions = new Set<Subscription>();
   #closing: Promise<void> | undefined;
 
-  /** @param supervisor one that has connected */
-  constructor(supervisor: ConnectionSupervisor, options: ResolvedOptions, ports: ClientPorts) {
+  /**
+   * @param supervisor one that has connected
+   * @param links attached to it; undefined: leaders are not reached directly
+   */
+  constructor(
+    supervisor: ConnectionSupervisor,
+    options: ResolvedOptions,
+    ports: ClientPorts,
+    links: NodeLinks | undefined,
+  ) {
     this.#supervisor = supervisor;
     this.#options = options;
     this.#ports = ports;
     const ask = this.#ask.bind(this);
-    this.#directory = new TopicDirectory(ask);
+    this.#links = links;
+    this.#directory = new TopicDirectory(ask, ports, (nodes) => links?.learn(nodes));
     this.admin = new Admin(ask, this.#change.bind(this));
   }
 
@@ -70,6 +81,7 @@ export class Client implements AsyncDisposable {
       supervisor: this.#supervisor,
       ports: this.#ports,
       directory: this.#directory,
+      links: this.#links,
       request: this.#ask.bind(this),
     };
     const producer = Producer.start(

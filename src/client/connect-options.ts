@@ -41,6 +41,11 @@ export interface ConnectOptions {
   /** Gives up the first connection, with CANCELLED. */
   readonly signal?: AbortSignal;
   readonly reconnect?: ReconnectOptions;
+  /**
+   * Whether producers send to the nodes that lead partitions directly, each over a connection of its own, instead of having everything
+   * forwarded by the node that the client is connected to. Default true.
+   */
+  readonly direct?: boolean;
   /** Windows and timeouts of the transport. */
   readonly limits?: Partial<TransportLimits>;
   /** Carries every scheme instead of QUIC and HTTP/2; for tests. */
@@ -63,6 +68,7 @@ export interface ResolvedOptions {
   readonly signal: AbortSignal | undefined;
   readonly backoff: BackoffRange;
   readonly maxAttempts: number;
+  readonly direct: boolean;
   readonly limits: TransportLimits;
   readonly transport: Transport | undefined;
 }
@@ -93,6 +99,7 @@ export async function resolveOptions(
     serverName: options.serverName,
     ...resolveTimes(options),
     signal: options.signal,
+    direct: options.direct ?? true,
     limits: { ...DEFAULT_LIMITS, ...options.limits },
     transport: options.transport,
   };

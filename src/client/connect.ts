@@ -3,6 +3,7 @@ import type { ConnectOptions } from './connect-options.ts';
 import { resolveOptions } from './connect-options.ts';
 import { ConnectionSupervisor } from './connection-supervisor.ts';
 import { createDial } from './dial.ts';
+import { NodeLinks } from './node-links.ts';
 import type { ClientPorts } from './ports.ts';
 import { SYSTEM_PORTS } from './ports.ts';
 import { Transports } from './transports.ts';
@@ -35,7 +36,9 @@ export async function connectWith(
     const supervisor = new ConnectionSupervisor(resolved, ports, dial);
     await supervisor.start();
     supervisor.events.on('closed', release);
-    return new Client(supervisor, resolved, ports);
+    const links = resolved.direct ? new NodeLinks(dial, ports) : undefined;
+    if (links !== undefined) supervisor.attach(links);
+    return new Client(supervisor, resolved, ports, links);
   } catch (error) {
     release();
     throw error;

@@ -18,8 +18,8 @@ export interface QueueHost {
   readonly plan: ProducerPlan;
   readonly ports: ClientPorts;
   readonly room: SendRoom;
-  /** Where batches go now; undefined while there is no connection. The producer pumps when that changes. */
-  readonly stream: ProducerStream | undefined;
+  /** Where a partition's batches go now; undefined while there is no connection. The producer pumps when that changes. */
+  streamOf(topic: string, partition: number): ProducerStream | undefined;
   /** Undefined while the broker has not given one. The producer pumps when that changes. */
   readonly identity: ProducerIdentity | undefined;
   /** The broker does not accept `old` any more: a new one is needed, unless there is one already. */
@@ -28,6 +28,8 @@ export interface QueueHost {
   logOf(topic: string, partition: number): LogIdentity;
   /** Asks for partitions and epochs of a topic again. */
   refreshTopic(topic: string): void;
+  /** Asks who leads the partitions of a topic, sooner or later: nodes say that it is not who it was thought to be. */
+  leaderWrong(topic: string): void;
   /** Pumps `queue` at the end of this turn. */
   pumpSoon(queue: PartitionQueue): void;
   /** A batch was given up: `unheard` of its records have nobody who waits for them. */
@@ -46,6 +48,8 @@ const MAX_RENEWALS = 3;
  * `lingerMs` is over. After any failure the queue sends nothing more until all in flight is answered (`settling`); then it goes
  * on with the first batch that is not stored, after a pause where that helps (`resting`). So a batch never overtakes another.
  *
+ * A queue goes over to another stream only when nothing is in flight on the one before.
+ *
  * Sequences: a batch keeps identity and sequence over all attempts, as long as it may have been stored. Batches that the broker
  * certainly did not store are numbered anew when one before them was given up, or when the broker wants another identity.
  */
@@ -62,11 +66,15 @@ export class PartitionQueue implements BatchSender {
   #openNumber = 0;
   #sealed: OutgoingBatch[] = [];
   #inFlight = 0;
+  /** Where the last batch went: all that is in flight is there. */
+  #sentOn: ProducerStream | undefined;
   #state: 'flowing' | 'settling' | 'resting' = 'flowing';
   #pause: Timer | undefined;
   /** Why the broker refused a batch that was sent again, for who waits for it in vain. */
   #lastRefusal: SluiceError | undefined;
   #pauseWanted = false;
+  /** Nobody led when this was last asked for: whoever takes the next batch says that there is a leader now. */
+  #leaderless = false;
   #linger: Timer | undefined;
   #lingerOver = false;
   #identity: ProducerIdentity | undefined;
@@ -147,8 +155,9 @@ export class PartitionQueue implements BatchSender {
   /** Sends what may be sent now. */
   pump(): void {
     if (this.#state !== 'flowing') return;
-    const { stream } = this.#host;
+    const stream = this.#host.streamOf(this.topic, this.partition);
     if (stream === undefined || !this.#hasIdentity()) return;
+    if (this.#inFlight > 0 && stream !== this.#sentOn) return;
     for (let batch = this.#next(); batch !== undefined; batch = this.#next()) {
       if (!stream.hasRoom) {
         stream.pumpLater(this);
@@ -174,8 +183,10 @@ export class PartitionQueue implements BatchSender {
     else this.pump();
   }
 
-  /** The stream is gone with what was in flight. @param final sending it again would end the same way */
-  streamLost(error: SluiceError, final: boolean): void {
+  /** `stream` is gone with what was in flight. @param final sending it again would end the same way */
+  streamLost(stream: ProducerStream, error: SluiceError, final: boolean): void {
+    if (stream !== this.#sentOn) return;
+    this.#sentOn = undefined;
     const lost = this.#sealed.filter((batch) => batch.inFlight);
     this.#inFlight = 0;
     for (const batch of lost) {
@@ -282,12 +293,17 @@ export class PartitionQueue implements BatchSender {
       batch.resolve(this.topic, this.partition, undefined);
       return;
     }
+    this.#sentOn = stream;
     batch.inFlight = true;
     this.#inFlight += 1;
   }
 
   #stored(batch: OutgoingBatch, produced: Produced): void {
     this.#backoff.reset();
+    if (this.#leaderless) {
+      this.#leaderless = false;
+      this.#host.leaderWrong(this.topic);
+    }
     if (batch.abandoned) return;
     this.#remove(batch);
     batch.resolve(this.topic, this.partition, produced);
@@ -297,6 +313,10 @@ export class PartitionQueue implements BatchSender {
     const consequence = this.#state === 'settling' && error.code === 'OUT_OF_ORDER_SEQUENCE';
     this.#state = 'settling';
     if (leavesUnclear(error.code)) batch.lose();
+    if (error.code === 'NOT_LEADER') {
+      this.#leaderless = true;
+      this.#host.leaderWrong(this.topic);
+    }
     if (batch.abandoned) {
       this.#leaveHole(batch);
       return;

@@ -10,13 +10,13 @@ import type { Session } from './session.ts';
 export interface StreamUser {
   /** There is a stream to send on. */
   streamUp(): void;
-  /** The stream is gone with what was in flight. @param final sending that again would end the same way */
-  streamLost(error: SluiceError, final: boolean): void;
+  /** `stream` is gone with what was in flight; undefined: none could be opened. @param final sending that again would end the same way */
+  streamLost(stream: ProducerStream | undefined, error: SluiceError, final: boolean): void;
 }
 
 /**
- * The one stream a producer has at a time. It moves to a new session only when all that is in flight on the old one is
- * answered, or lost, so that batches keep their order.
+ * The one stream a producer has at a time with one node, or with whatever node its client is connected to. It moves to a new
+ * session only when all that is in flight on the old one is answered, or lost, so that batches keep their order.
  */
 export class ProducerConnection {
   readonly #ports: ClientPorts;
@@ -28,6 +28,8 @@ export class ProducerConnection {
   #next: Session | undefined;
   #reopen: Timer | undefined;
   #over = false;
+  /** What {@link usedLately} has seen. */
+  #seen: number | undefined;
 
   constructor(ports: ClientPorts, user: StreamUser) {
     this.#ports = ports;
@@ -43,6 +45,14 @@ export class ProducerConnection {
   /** Bounds of the session, if there is one. */
   get session(): Session | undefined {
     return this.#session;
+  }
+
+  /** Whether batches were sent since this was last asked, or are on their way. */
+  usedLately(): boolean {
+    const stream = this.#stream;
+    const used = stream !== undefined && (stream.inFlightCount > 0 || stream.sentCount !== (this.#seen ?? 0));
+    this.#seen = stream?.sentCount;
+    return used;
   }
 
   sessionUp(session: Session): void {
@@ -94,7 +104,7 @@ export class ProducerConnection {
       );
       this.#stream = stream;
     } catch (error) {
-      this.#failed(session, asSluiceError(error));
+      this.#failed(session, undefined, asSluiceError(error));
       return;
     }
     this.#letGo ??= session.hold();
@@ -112,12 +122,12 @@ export class ProducerConnection {
     if (stream !== this.#stream) return;
     this.#stream = undefined;
     // When the whole connection is gone, the session says so in this same turn: then it is not the stream's own trouble.
-    queueMicrotask(() => this.#failed(session, error));
+    queueMicrotask(() => this.#failed(session, stream, error));
   }
 
-  #failed(session: Session, error: SluiceError): void {
+  #failed(session: Session, stream: ProducerStream | undefined, error: SluiceError): void {
     if (this.#over) return;
-    this.#user.streamLost(error, session.alive && !error.retryable);
+    this.#user.streamLost(stream, error, session.alive && !error.retryable);
     if (session !== this.#session) return;
     if (this.#next !== undefined) {
       this.#move(this.#next);

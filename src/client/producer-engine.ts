@@ -2,6 +2,8 @@ import type { Timer } from '../kernel/clock.ts';
 import { asSluiceError, SluiceError } from '../kernel/errors.ts';
 import { Backoff } from '../kernel/backoff.ts';
 import type { Attachment, ConnectionSupervisor } from './connection-supervisor.ts';
+import { DirectRoutes } from './direct-routes.ts';
+import type { NodeLinks } from './node-links.ts';
 import type { LogIdentity, ProducerIdentity } from './outgoing-batch.ts';
 import type { PartitionQueue, QueueHost } from './partition-queue.ts';
 import { PendingTopics } from './pending-topics.ts';
@@ -20,6 +22,8 @@ export interface ProducerContext {
   readonly supervisor: ConnectionSupervisor;
   readonly ports: ClientPorts;
   readonly directory: TopicDirectory;
+  /** Connections to the nodes that lead; undefined: everything goes through the home connection. */
+  readonly links: NodeLinks | undefined;
   readonly request: SendRequest;
 }
 
@@ -41,7 +45,7 @@ const SWEEP_MS = 500;
 /** How often the number of partitions of topics in use is asked for again, milliseconds. */
 const REFRESH_MS = 60_000;
 
-/** What is behind a producer: lanes and queues, the stream they share, and the identity the broker knows it by. */
+/** What is behind a producer: lanes and queues, the streams they share, and the identity the brokers know it by. */
 export class ProducerEngine implements QueueHost, Attachment {
   readonly plan: ProducerPlan;
   readonly ports: ClientPorts;
@@ -50,9 +54,12 @@ export class ProducerEngine implements QueueHost, Attachment {
   readonly #host: EngineHost;
   readonly #lanes = new Map<string, TopicLane>();
   readonly #pending: PendingTopics;
-  readonly #connection: ProducerConnection;
+  /** Takes what has no way of its own to its leader. */
+  readonly #home: ProducerConnection;
+  readonly #routes: DirectRoutes | undefined;
   readonly #initBackoff: Backoff;
   #identity: ProducerIdentity | undefined;
+  #clusterId = '';
   #initializing = false;
   #soon: PartitionQueue[] = [];
   #sweep: Timer | undefined;
@@ -67,10 +74,15 @@ export class ProducerEngine implements QueueHost, Attachment {
     this.#host = host;
     this.#initBackoff = new Backoff({ minMs: 50, maxMs: 5000 }, context.ports.random);
     this.#refreshedMs = context.ports.clock.monotonicMs();
-    this.#connection = new ProducerConnection(context.ports, {
+    const user = {
       streamUp: () => this.#pumpAll(),
-      streamLost: (error, final) => this.#streamLost(error, final),
-    });
+      streamLost: this.#streamLost.bind(this),
+      nodeUnreachable: this.#nodeUnreachable.bind(this),
+    };
+    this.#home = new ProducerConnection(context.ports, user);
+    // Without answers nobody knows when all that went one way has arrived, and the other may be taken.
+    this.#routes =
+      context.links && plan.acks !== 0 ? new DirectRoutes(context.links, context.ports, user) : undefined;
     this.#pending = new PendingTopics(
       {
         ports: context.ports,
@@ -89,8 +101,12 @@ export class ProducerEngine implements QueueHost, Attachment {
     this.#context.supervisor.attach(this);
   }
 
-  get stream(): ProducerStream | undefined {
-    return this.#connection.stream;
+  streamOf(topic: string, partition: number): ProducerStream | undefined {
+    const home = this.#home;
+    const routes = this.#routes;
+    const leader = routes && this.#lanes.get(topic)?.leader(partition);
+    if (!leader || leader === home.session?.nodeId) return home.stream;
+    return routes.streamTo(leader) ?? home.stream;
   }
 
   get identity(): ProducerIdentity | undefined {
@@ -99,7 +115,7 @@ export class ProducerEngine implements QueueHost, Attachment {
 
   /** The session whose limits hold now, if there is one. */
   get session(): Session | undefined {
-    return this.#connection.session;
+    return this.#home.session;
   }
 
   /** Takes a record; its bytes are copied. @throws PARTITION_NOT_FOUND, INVALID_ARGUMENT */
@@ -122,7 +138,8 @@ export class ProducerEngine implements QueueHost, Attachment {
     this.#over = true;
     this.#context.supervisor.detach(this);
     this.#sweep?.cancel();
-    this.#connection.close();
+    this.#home.close();
+    this.#routes?.close();
     this.#pending.close(error);
     for (const queue of this.#queues()) queue.rejectAll(error);
     this.room.release();
@@ -130,12 +147,13 @@ export class ProducerEngine implements QueueHost, Attachment {
 
   sessionUp(session: Session): void {
     for (const lane of this.#lanes.values()) lane.forgetEpochs();
-    this.#connection.sessionUp(session);
+    this.#clusterId = session.clusterId;
+    this.#home.sessionUp(session);
     this.#refresh();
   }
 
   sessionDown(session: Session): void {
-    this.#connection.sessionDown(session);
+    this.#home.sessionDown(session);
   }
 
   closed(error: SluiceError): void {
@@ -166,13 +184,21 @@ export class ProducerEngine implements QueueHost, Attachment {
 
   logOf(topic: string, partition: number): LogIdentity {
     const leaderEpoch = this.#lanes.get(topic)?.leaderEpoch(partition);
-    return { clusterId: this.session?.clusterId ?? '', leaderEpoch };
+    return { clusterId: this.#clusterId, leaderEpoch };
   }
 
   refreshTopic(topic: string): void {
+    this.#learn(topic, this.#context.directory.shapeOf(topic));
+  }
+
+  leaderWrong(topic: string): void {
+    if (this.#routes !== undefined) this.#learn(topic, this.#context.directory.shapeAgain(topic));
+  }
+
+  #learn(topic: string, asked: Promise<TopicShape>): void {
     const { supervisor } = this.#context;
     const { session } = supervisor;
-    this.#context.directory.shapeOf(topic).then(
+    asked.then(
       (shape) => {
         // Of a connection that is gone by now only the number of partitions is of use.
         const known = session === supervisor.session ? shape : { ...shape, leaderEpochs: [] };
@@ -195,10 +221,21 @@ export class ProducerEngine implements QueueHost, Attachment {
     this.#lanes.set(topic, new TopicLane(this, topic, shape, first));
   }
 
-  #streamLost(error: SluiceError, final: boolean): void {
+  #streamLost(stream: ProducerStream | undefined, error: SluiceError, final: boolean): void {
     // Without answers nobody knows which batch the broker meant.
     if (this.plan.acks === 0 && final) this.#host.rejected(undefined, undefined, error, 0);
-    for (const queue of this.#queues()) queue.streamLost(error, final);
+    if (stream === undefined) return;
+    for (const queue of this.#queues()) queue.streamLost(stream, error, final);
+    this.#pumpAll(); // there may be another way
+  }
+
+  /** What is for the node goes through the home connection now; whether the node still leads is asked for. */
+  #nodeUnreachable(nodeId: string, lost: boolean): void {
+    for (const lane of this.#lanes.values()) {
+      if (!lane.isLedBy(nodeId)) continue;
+      if (lost) lane.forgetEpochs();
+      this.leaderWrong(lane.topic);
+    }
   }
 
   /** Asks for an identity, and again until the broker gives one or says that it never will. */

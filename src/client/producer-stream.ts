@@ -17,7 +17,6 @@ export interface BatchSender {
 }
 
 interface InFlight {
-  readonly correlation: number;
   readonly sender: BatchSender;
   readonly batch: OutgoingBatch;
 }
@@ -25,15 +24,15 @@ interface InFlight {
 /** Bytes that may wait in the stream for the network; more would only grow memory. */
 const MAX_WAITING_BYTES = 512 * 1024;
 
-/** A producer's stream on one connection: PRODUCE frames out, PRODUCED frames in, in the same order. */
+/** A producer's stream on one connection: PRODUCE frames out, PRODUCED frames in; those of one partition in the same order. */
 export class ProducerStream {
   readonly #stream: BidiStream;
   readonly #onIdle: () => void;
   readonly #onOver: (error: SluiceError) => void;
   readonly #reader: FrameReader;
   readonly #blocked = new Set<BatchSender>();
-  #inFlight: InFlight[] = [];
-  #head = 0;
+  /** By correlation. */
+  readonly #inFlight = new Map<number, InFlight>();
   #correlation = 0;
   #over = false;
 
@@ -56,7 +55,12 @@ export class ProducerStream {
 
   /** Batches that wait for their answer. */
   get inFlightCount(): number {
-    return this.#inFlight.length - this.#head;
+    return this.#inFlight.size;
+  }
+
+  /** Batches sent so far; wraps at 2^32. */
+  get sentCount(): number {
+    return this.#correlation;
   }
 
   /** Whether another batch may be sent now. */
@@ -76,7 +80,7 @@ export class ProducerStream {
     const head = { correlation, partition: sender.partition, acks };
     this.#stream.send.write(encodeProduceHead(sender.topic, head, batch.bytes.length));
     this.#stream.send.write(batch.bytes);
-    if (acks !== 0) this.#inFlight.push({ correlation, sender, batch });
+    if (acks !== 0) this.#inFlight.set(correlation, { sender, batch });
   }
 
   /** Sends no more; answers still come. */
@@ -106,19 +110,13 @@ export class ProducerStream {
       throw new SluiceError('PROTOCOL_ERROR', `${frameName(type)} makes no sense on a publish stream`);
     }
     const produced = decodeProduced(payload);
-    const first = this.#inFlight[this.#head];
-    if (first?.correlation !== produced.correlation) {
-      throw new SluiceError(
-        'PROTOCOL_ERROR',
-        `an answer to ${produced.correlation}, which is not the next one awaited`,
-      );
+    const { correlation } = produced;
+    const asked = this.#inFlight.get(correlation);
+    if (!asked) {
+      throw new SluiceError('PROTOCOL_ERROR', `an answer to ${correlation}, which is not awaited`);
     }
-    this.#head += 1;
-    if (this.#head === this.#inFlight.length || this.#head > 1024) {
-      this.#inFlight = this.#inFlight.slice(this.#head);
-      this.#head = 0;
-    }
-    first.sender.answered(first.batch, produced);
+    this.#inFlight.delete(correlation);
+    asked.sender.answered(asked.batch, produced);
     if (this.inFlightCount === 0) this.#onIdle();
   }
 
@@ -131,8 +129,7 @@ export class ProducerStream {
     if (this.#over) return;
     this.#over = true;
     this.#reader.stop();
-    this.#inFlight = [];
-    this.#head = 0;
+    this.#inFlight.clear();
     this.#blocked.clear();
     this.#onOver(error);
   }

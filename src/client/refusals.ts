@@ -7,6 +7,9 @@ const UNCLEAR: ReadonlySet<ErrorCode> = new Set([
   'INTERNAL',
   'STORAGE_FAILED',
   'GAP',
+  // Also the answer to what was stored but not confirmed before its leader went, or lost its replicas.
+  'NOT_LEADER',
+  'NOT_ENOUGH_REPLICAS',
 ]);
 
 /** Whether nobody knows, after a publish was answered with `code`, if its batch was stored. */

@@ -24,6 +24,12 @@ export interface SessionLimits {
   readonly maxKeyBytes: number;
 }
 
+/** A node that clients may connect to, as a broker tells of it. */
+export interface NodePlace {
+  readonly nodeId: string;
+  readonly urls: readonly string[];
+}
+
 /** A subscription as its session sees it. */
 export interface SessionSubscriber extends DeliverySink {
   datagram(frame: DatagramFrame): void;
@@ -44,6 +50,8 @@ export class Session implements SessionEvents {
   /** The broker's node. */
   nodeId = '';
   clusterId = '';
+  /** The nodes clients may connect to, as they were when the broker said WELCOME. */
+  nodes: readonly NodePlace[] = [];
   /** Who the broker takes this client for. */
   principal = '';
   limits: SessionLimits = {
@@ -182,6 +190,7 @@ export class Session implements SessionEvents {
     }
     this.nodeId = welcome.nodeId;
     this.clusterId = welcome.clusterId;
+    this.nodes = welcome.nodes;
     this.principal = welcome.principal;
     const told = welcome.limits;
     if (told !== undefined) {

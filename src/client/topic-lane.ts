@@ -28,6 +28,7 @@ export class TopicLane {
   readonly #queues: PartitionQueue[] = [];
   #partitions: number;
   #leaderEpochs: readonly number[];
+  #leaders: readonly string[];
   #sticky: number;
 
   /** @param firstSticky partition for the first record without key; any number */
@@ -36,6 +37,7 @@ export class TopicLane {
     this.#host = host;
     this.#partitions = shape.partitions;
     this.#leaderEpochs = shape.leaderEpochs;
+    this.#leaders = shape.leaders;
     this.#sticky = firstSticky % shape.partitions;
   }
 
@@ -45,10 +47,21 @@ export class TopicLane {
   }
 
   /** The topic may have another number of partitions now. What waits for one that is gone is refused by the broker. */
-  setShape({ partitions, leaderEpochs }: TopicShape): void {
+  setShape({ partitions, leaderEpochs, leaders }: TopicShape): void {
     this.#partitions = partitions;
     this.#leaderEpochs = leaderEpochs;
+    this.#leaders = leaders;
     this.#sticky %= partitions;
+  }
+
+  /** Node that leads a partition, as far as is known; empty or undefined: none. */
+  leader(partition: number): string | undefined {
+    return this.#leaders[partition];
+  }
+
+  /** Whether a node leads one of the partitions in use, as far as is known. */
+  isLedBy(nodeId: string): boolean {
+    return this.queues.some(({ partition }) => this.#leaders[partition] === nodeId);
   }
 
   /** Undefined until the broker of the connection there is now has told. */
@@ -56,7 +69,7 @@ export class TopicLane {
     return this.#leaderEpochs[partition];
   }
 
-  /** There is another connection, perhaps to a broker that has begun anew. */
+  /** There is another connection, or a leader's was lost: a broker has perhaps begun anew. */
   forgetEpochs(): void {
     this.#leaderEpochs = [];
   }

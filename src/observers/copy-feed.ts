@@ -159,8 +159,6 @@ export class CopyFeed {
     // There may be another history: what is here is compared with it before anything is added.
     else if (!isChecked && (leaderEpoch > this.#epoch || !this.#isContinuedBy(answer))) this.#reads.clear();
     else if (logStart > log.logEnd) this.#beginning = 'oldest';
-    // Begins above what was asked for, which is here already: what comes after it was not read.
-    else if (logStart > read.from) this.#reads.clear();
     else {
       this.#enter(leaderEpoch);
       sources.worked(node);

@@ -65,10 +65,13 @@ export class FakeConnection {
   readonly pongs: Buffer[] = [];
   control!: BidiStream;
   closeCode: number | undefined;
+  /** Node that was connected to. */
+  readonly nodeId: string;
   readonly #broker: FakeBroker;
 
-  constructor(broker: FakeBroker, connection: Connection) {
+  constructor(broker: FakeBroker, connection: Connection, nodeId: string) {
     this.#broker = broker;
+    this.nodeId = nodeId;
     this.connection = connection;
     connection.onClose = ({ errorCode }) => {
       this.closeCode = errorCode;
@@ -125,8 +128,9 @@ export class FakeConnection {
         send.write(
           encodeControl(FRAME.WELCOME, WelcomeSchema, {
             version: 1,
-            nodeId: 'fake',
+            nodeId: this.nodeId,
             clusterId: this.#broker.clusterId,
+            nodes: this.#broker.nodes,
           }),
         );
       }
@@ -228,6 +232,10 @@ export class FakeBroker implements AsyncDisposable {
   partitions = 1;
   /** Of every partition; the broker begins anew when it grows. */
   leaderEpoch = 1;
+  /** Node that leads a partition, as metadata say. */
+  leaderOf: (partition: number) => string = () => 'fake';
+  /** The nodes that WELCOME and metadata name. */
+  nodes: { nodeId: string; urls: string[] }[] = [];
   /** Windows of the client. */
   streamWindowBytes = DEFAULT_LIMITS.streamWindowBytes;
   onProduce: (arrived: Arrived) => void = () => undefined;
@@ -243,7 +251,8 @@ export class FakeBroker implements AsyncDisposable {
     return broker;
   }
 
-  async listen(port: number): Promise<Listener> {
+  /** @param nodeId who a client finds there */
+  async listen(port: number, nodeId = 'fake'): Promise<Listener> {
     const listen = {
       host: 'fake',
       port,
@@ -253,7 +262,7 @@ export class FakeBroker implements AsyncDisposable {
       limits: DEFAULT_LIMITS,
     };
     const listener = await this.transport.listen(listen, (connection) => {
-      this.connections.push(new FakeConnection(this, connection));
+      this.connections.push(new FakeConnection(this, connection, nodeId));
     });
     this.#listeners.push(listener);
     return listener;
@@ -294,10 +303,11 @@ export class FakeBroker implements AsyncDisposable {
         const partitions = Array.from({ length: this.partitions }, (_, partition) => ({
           partition,
           leaderEpoch: this.leaderEpoch,
+          leaderNodeId: this.leaderOf(partition),
         }));
         return {
           case: 'metadata',
-          value: { topics: request.value.topics.map((name) => ({ name, partitions })) },
+          value: { topics: request.value.topics.map((name) => ({ name, partitions })), nodes: this.nodes },
         };
       }
       case 'initProducer':

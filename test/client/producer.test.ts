@@ -152,6 +152,20 @@ describe('retrying', () => {
     expect((await Promise.all(sends)).slice(0, 5).map(({ offset }) => offset)).toEqual([1, 2, 3, 4, 5]);
   });
 
+  it('takes answers of one partition whatever those of another wait for', async () => {
+    broker.partitions = 2;
+    const producer = await warm();
+    const slow = producer.send({ topic: 't', partition: 0, value: 'slow' });
+    const fast = producer.send({ topic: 't', partition: 1, value: 'fast' });
+    await broker.pass(50);
+    const [first, second] = broker.produced.splice(0);
+    expect([first!.values, second!.values]).toEqual([['slow'], ['fast']]);
+    second!.answer({ baseOffset: 3 });
+    expect((await fast).offset).toBe(3);
+    first!.answer({ baseOffset: 4 });
+    expect((await slow).offset).toBe(4);
+  });
+
   it('takes a duplicate for success', async () => {
     const producer = await warm();
     const [send] = await sendApart(producer, ['a']);

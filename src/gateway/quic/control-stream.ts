@@ -10,6 +10,7 @@ import { URGENCY } from './limits.ts';
 import { rawPublish } from './raw-publish.ts';
 import { rawSubscribe, rawUnsubscribe } from './raw-subscribe.ts';
 import { answerRequest } from './requests/answer-request.ts';
+import { nodeToWire } from './requests/convert.ts';
 import type { StreamInputOwner } from './stream-input.ts';
 import { StreamInput } from './stream-input.ts';
 
@@ -171,7 +172,7 @@ export class ControlStream implements StreamInputOwner, ControlChannel, Settling
         maxKeyBytes: limits.maxKeyBytes,
         maxSubscriptions: limits.maxSubscriptions,
       },
-      nodes: node.nodes().map(({ nodeId, urls, zone }) => ({ nodeId, urls: [...urls], zone })),
+      nodes: node.nodes().map(nodeToWire),
     });
   }
 

@@ -25,7 +25,7 @@ export interface NodeFacts {
   readonly clusterId: string;
   /** Name and version. */
   readonly software: string;
-  /** The nodes clients may connect to, this one included; asked at each WELCOME. */
+  /** The nodes clients may connect to, this one included; asked at each WELCOME and for metadata. */
   nodes(): readonly NodeUrls[];
 }
 

@@ -3,51 +3,58 @@ import { SluiceError } from '../../kernel/errors.ts';
 import type { SendStream } from '../../transport/transport.ts';
 import { encodeProduced } from '../../wire/produce.ts';
 
-/** The place of one answer in the order of its stream. */
+/** The place of one answer in the order of its partition. */
 export interface AnswerSlot {
   readonly correlation: number;
+  readonly place: string;
   readonly partition: number | undefined;
   frame: Buffer | undefined;
+  /** Nothing of its partition is before it that was not answered. */
+  isFirst: boolean;
+  /** The question to the same partition after it. */
+  next: AnswerSlot | undefined;
 }
 
 /**
- * Answers of one publish stream, in the order of the questions, whatever order the outcomes come in.
+ * Answers of one publish stream: to one partition in the order of the questions, whatever order the outcomes come in. A partition that
+ * takes its time, because one of its replicas does, holds up no other.
  *
- *     slots: │ settled │ settled │ waiting │ settled │ waiting │
- *              └── written ──┘     └── waits for the one before ─┘
+ *     orders/0: settled ─> settled ─> waiting ─> settled     ┐
+ *     orders/1: waiting ─> settled                           ├─> written as soon as all before it in its row are
+ *     audit/0:  settled                                      ┘
  */
 export class ProducedAnswers {
   readonly #send: SendStream;
-  #slots: AnswerSlot[] = [];
-  #head = 0;
+  /** The newest question to each partition, as long as one is not answered. */
+  readonly #last = new Map<string, AnswerSlot>();
   #ready: Buffer[] = [];
 
   constructor(send: SendStream) {
     this.#send = send;
   }
 
-  /** Answers that wait for their outcome, or for one before them. */
-  get waitingCount(): number {
-    return this.#slots.length - this.#head;
-  }
-
-  /** Takes the next place. */
-  open(correlation: number, partition: number | undefined): AnswerSlot {
-    const slot: AnswerSlot = { correlation, partition, frame: undefined };
-    this.#slots.push(slot);
+  /** Takes the next place among those of the partition. @param partition undefined: the broker chooses */
+  open(correlation: number, topic: string, partition: number | undefined): AnswerSlot {
+    const place = `${topic}/${partition ?? ''}`;
+    const before = this.#last.get(place);
+    const isFirst = before === undefined;
+    const slot: AnswerSlot = { correlation, place, partition, frame: undefined, isFirst, next: undefined };
+    if (before) before.next = slot;
+    this.#last.set(place, slot);
     return slot;
   }
 
   /** The outcome for `slot` is known. Nothing is written before {@link flush}. */
   settle(slot: AnswerSlot, outcome: PublishOutcome | SluiceError): void {
     slot.frame = encodeAnswer(slot, outcome);
-    while (this.#head < this.#slots.length) {
-      const frame = this.#slots[this.#head]!.frame;
-      if (frame === undefined) break;
-      this.#ready.push(frame);
-      this.#head += 1;
+    if (!slot.isFirst) return;
+    let first: AnswerSlot | undefined = slot;
+    while (first?.frame) {
+      this.#ready.push(first.frame);
+      if (!first.next) this.#last.delete(first.place);
+      first = first.next;
     }
-    this.#compact();
+    if (first) first.isFirst = true;
   }
 
   /** Writes what is settled, in one piece. */
@@ -56,16 +63,6 @@ export class ProducedAnswers {
     if (ready.length === 0) return;
     this.#ready = [];
     this.#send.write(ready.length === 1 ? ready[0]! : Buffer.concat(ready));
-  }
-
-  #compact(): void {
-    if (this.#head === this.#slots.length) {
-      this.#slots = [];
-      this.#head = 0;
-    } else if (this.#head >= 256) {
-      this.#slots.splice(0, this.#head);
-      this.#head = 0;
-    }
   }
 }
 

@@ -11,7 +11,7 @@ import { StreamInput } from './stream-input.ts';
 import type { StreamInputOwner } from './stream-input.ts';
 
 /**
- * A stream on which a client publishes: PRODUCE frames, each answered in order, or raw PUBLISH frames.
+ * A stream on which a client publishes: PRODUCE frames, each answered in the order of its partition, or raw PUBLISH frames.
  *
  * A client that does not read its answers is not read either, once {@link GatewayLimits.maxAnswerBytes} of them wait.
  *
@@ -86,7 +86,7 @@ export class PublishStream implements StreamInputOwner, Settling {
     const { correlation, partition, acks, batch } = decodeProduce(payload);
     const { broker, counters } = this.#session.context;
     counters.produceFrames += 1;
-    const slot = acks === 0 ? undefined : answers.open(correlation, partition);
+    const slot = acks === 0 ? undefined : answers.open(correlation, topic, partition);
     this.#inFlight += 1;
     try {
       const principal = this.#session.requirePrincipal();

@@ -162,7 +162,12 @@ export class GatewayStage implements AsyncDisposable {
       broker: this.broker,
       clock,
       log: options.log ?? silentLogger,
-      node: { nodeId: 'n', clusterId: 'c', software: 'test', nodes: () => [] },
+      node: {
+        nodeId: 'n',
+        clusterId: 'c',
+        software: 'test',
+        nodes: () => [{ nodeId: 'n', urls: ['quic://n:7450'], zone: 'z' }],
+      },
       ...(options.limits && { limits: options.limits }),
     });
     this.#transport = createMemoryTransport({ clock, ...options.transport });

@@ -94,13 +94,15 @@ describe('requests', () => {
     expect((await client.request(body)).topic!.id).toBe(first.topic!.id);
   });
 
-  it('tells leaders of topics, and why it cannot', async () => {
+  it('tells leaders of topics, where nodes are, and why it cannot', async () => {
     await client.request({ case: 'createTopic', value: { name: 'orders', partitions: 2 } });
-    const { topics } = await client.request({ case: 'metadata', value: { topics: ['orders', 'nowhere'] } });
+    const asked = { topics: ['orders', 'nowhere'] };
+    const { topics, nodes } = await client.request({ case: 'metadata', value: asked });
     expect(topics.map(({ name, errorCode, partitions }) => [name, errorCode, partitions.length])).toEqual([
       ['orders', 0, 2],
       ['nowhere', 30, 0],
     ]);
+    expect(nodes).toMatchObject([{ nodeId: 'n', urls: ['quic://n:7450'], zone: 'z' }]);
   });
 
   it('tells offsets', async () => {

@@ -6,6 +6,16 @@ import type {
 import { SluiceError } from '../../../kernel/errors.ts';
 import type { Start } from '../../../partition/reader.ts';
 import { offsetFromWire, offsetToWire } from '../../../wire/offset.ts';
+import type { NodeUrls } from '../gateway-context.ts';
+
+/** A node as clients are told of it. */
+export function nodeToWire({ nodeId, urls, zone }: NodeUrls): {
+  nodeId: string;
+  urls: string[];
+  zone: string;
+} {
+  return { nodeId, urls: [...urls], zone };
+}
 
 /** A u64 that is no offset: a size, a time, a count. @throws INVALID_ARGUMENT above 2^53 − 1 */
 export function numberFromWire(field: string, value: bigint): number {

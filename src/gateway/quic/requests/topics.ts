@@ -3,7 +3,7 @@ import type { TopicSettingsChange } from '../../../catalog/topic-settings.ts';
 import type { TopicSettings } from '../../../gen/sluice/client/v1/administration_pb.ts';
 import { ERRORS, SluiceError } from '../../../kernel/errors.ts';
 import { offsetToWire } from '../../../wire/offset.ts';
-import { numberFromWire, numberToWire, positionToWire, startFromWire } from './convert.ts';
+import { nodeToWire, numberFromWire, numberToWire, positionToWire, startFromWire } from './convert.ts';
 import type { RequestHandlers, ResponseValue } from './handler.ts';
 
 /** Requests about topics and their partitions. */
@@ -18,8 +18,9 @@ export const topicHandlers: RequestHandlers<
   | 'deleteRecords'
 > = {
   async metadata(session, { topics, autoCreate }) {
-    const found = await session.context.broker.metadata(session.requireIdentity(), topics, autoCreate);
-    return { topics: found.map(metadataToWire) };
+    const { broker, node } = session.context;
+    const found = await broker.metadata(session.requireIdentity(), topics, autoCreate);
+    return { topics: found.map(metadataToWire), nodes: node.nodes().map(nodeToWire) };
   },
   async createTopic(session, { name, partitions, settings, ifNotExists }) {
     const topic = await session.context.broker.createTopic(session.requirePrincipal(), {
