@@ -2,6 +2,8 @@ import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
   { ignores: ['dist/**', 'node_modules/**', 'src/gen/**', 'bench/results/**', 'bin/**', '.config/*.js'] },
+  // What somebody tries in the top folder, where no source is.
+  { ignores: ['*.ts'] },
   ...tseslint.configs.strictTypeChecked,
   {
     languageOptions: {

@@ -48,6 +48,8 @@ export function divergence(
   position: Pick<FetchPosition, 'fetchOffset' | 'lastEpoch'>,
 ): EpochEnd | undefined {
   const end = endOfEpoch(history, position.lastEpoch);
+  // A log with nothing in it contradicts nobody: sent back to the beginning, it would show readers less than it has before.
+  if (position.lastEpoch === NO_EPOCH && position.fetchOffset <= history.logEnd) return undefined;
   const isBeyond = position.fetchOffset > end.endOffset;
   // Whoever wrote before the first that is known here is forgotten, which is no contradiction.
   const isUnknown = end.epoch !== NO_EPOCH && end.epoch < position.lastEpoch;

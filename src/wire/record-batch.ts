@@ -50,7 +50,7 @@ const MAGIC = 2;
  * Records of a batch that a broker takes: whoever looks for keys in it, or unpacks it, does so without a pause. A few kilobytes may
  * inflate to millions.
  */
-export const BATCH_MAX_RECORDS = 2 ** 18;
+export const BATCH_MAX_RECORDS = 2 ** 16;
 /** Length, attributes, two deltas, key length, value length, header count: one byte each. */
 const RECORD_MIN_BYTES = 7;
 

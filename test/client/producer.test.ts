@@ -48,7 +48,7 @@ const valuesOf = (arrived: readonly Arrived[]): string[] => arrived.map(({ value
 
 describe('gathering', () => {
   it('puts no more records into a batch than a broker takes', async () => {
-    const producer = await warm({ batchBytes: 8 * 2 ** 20, bufferBytes: 64 * 2 ** 20, lingerMs: 1000 });
+    const producer = await warm({ batchBytes: 4 * 2 ** 20, bufferBytes: 32 * 2 ** 20, lingerMs: 1000 });
     await occupy(producer, ['in flight']);
     for (let record = 0; record <= BATCH_MAX_RECORDS; record += 1) producer.offer({ topic: 't', value: '' });
     await turns(3);

@@ -64,7 +64,9 @@ describe('whether a follower can go on', () => {
       20,
       { epoch: 3, endOffset: 20 },
     ],
-    ['no epoch at all, but beyond the start', '3@0', -1, 5, { epoch: -1, endOffset: 0 }],
+    ['nothing, where retention or its leader has let it begin', '3@0', -1, 5, undefined],
+    ['nothing, at the end', '3@0', -1, 20, undefined],
+    ['nothing, beyond the end', '3@0', -1, 21, { epoch: -1, endOffset: 0 }],
   ])('%s', (_what, entries, lastEpoch, fetchOffset, expected) => {
     expect(divergence(history(entries, 20 * Math.sign(entries.length)), { lastEpoch, fetchOffset })).toEqual(
       expected,

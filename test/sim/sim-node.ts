@@ -326,7 +326,11 @@ export class SimNode implements SimServer {
         onPaused: ({ partition }, code) => trace(`p${partition} paused: ${code}`),
       },
     }).then(
-      (replicas) => running.parts.defer(() => replicas.close()),
+      (replicas) => {
+        // It has left meanwhile.
+        if (running.parts.disposed) return replicas.close();
+        running.parts.defer(() => replicas.close());
+      },
       (error: unknown) => this.#options.cluster.fail(error),
     );
   }
