@@ -44,7 +44,7 @@ describe('partitions of three nodes', () => {
     const { partitions } = await admin.describeTopic('forwarded');
     expect(leadersOf(partitions)).toEqual(ALL);
     for (const nodeId of ALL) {
-      const producer = (await stage.connect([nodeId])).producer();
+      const producer = (await stage.connect([nodeId], { direct: false })).producer();
       const sent = partitions.flatMap(({ partition }) =>
         ['a', 'b'].map((value) => producer.send({ topic: 'forwarded', partition, value })),
       );
