@@ -326,10 +326,10 @@ export class SimNode implements SimServer {
         onPaused: ({ partition }, code) => trace(`p${partition} paused: ${code}`),
       },
     }).then(
-      (replicas) => {
-        // It has left meanwhile.
-        if (running.parts.disposed) return replicas.close();
-        running.parts.defer(() => replicas.close());
+      async (replicas) => {
+        // It may have left meanwhile.
+        if (running.parts.disposed) await replicas.close();
+        else running.parts.defer(() => replicas.close());
       },
       (error: unknown) => this.#options.cluster.fail(error),
     );
