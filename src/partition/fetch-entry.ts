@@ -129,8 +129,8 @@ export class FetchEntry implements PartitionWatcher {
   #begin(position: FetchPosition): void {
     const isOtherEpoch = position.leaderEpoch !== this.#position.leaderEpoch;
     const isElsewhere = isOtherEpoch || position.fetchOffset !== this.#position.fetchOffset;
-    // A follower begins each epoch without knowing anything of its leader.
-    if (isOtherEpoch) this.#toldHighWatermark = -1;
+    // A follower begins each epoch without knowing anything of its leader, and while it goes back it takes nothing in.
+    if (isOtherEpoch || !isFurther(position, this.#position)) this.#toldHighWatermark = -1;
     this.#position = position;
     this.#answeredIn = -1;
     this.#goBack = undefined;
@@ -246,6 +246,11 @@ export class FetchEntry implements PartitionWatcher {
     this.#found = [];
     this.#emptyBelow = -1;
   }
+}
+
+function isFurther(now: FetchPosition, before: FetchPosition): boolean {
+  if (now.fetchOffset !== before.fetchOffset) return now.fetchOffset > before.fetchOffset;
+  return now.durableOffset > before.durableOffset;
 }
 
 /** An answer that says nothing but why there is none. */

@@ -333,6 +333,21 @@ describe('refusals', () => {
     expect(await follower.ask([at(0, 1, { leaderEpoch })]).now()).toEqual(['0: [] hw 1']);
   });
 
+  it('tell the watermark anew to a follower that has gone back, because what it was told then came to nothing', async () => {
+    const partition = lead(0, ['a']);
+    for (let count = 0; count < 3; count++) publish(partition);
+    expect(await follower.ask([at(0, 4)]).now()).toEqual(['0: back to 3 in 5']);
+    expect(await follower.ask([at(0, 3)]).now()).toEqual(['0: [] hw 3']);
+  });
+
+  it('tell the watermark anew to a follower that is where it was, but not to one that is more durable there', async () => {
+    const partition = lead(0, ['a']);
+    for (let count = 0; count < 3; count++) publish(partition);
+    expect(await follower.ask([at(0, 3, { durableOffset: 2 })]).now()).toEqual(['0: [] hw 3']);
+    expect(await follower.ask([at(0, 3)]).now()).toBe('waits');
+    expect(await follower.ask([at(0, 3)]).now()).toEqual(['0: [] hw 3']);
+  });
+
   it('end with a new epoch, in which the watermark is told anew to a follower that has forgotten it', async () => {
     publish(lead(0));
     await follower.ask([at(0, 0)]).now();
@@ -417,7 +432,8 @@ describe('reads that wait for the disk', () => {
     const arriveFirst = slowRead(partition);
     await follower.ask([at(0, 1)]).now();
     const arriveSecond = slowRead(partition);
-    const asked = follower.ask([at(0, 0)]);
+    expect(await follower.ask([at(0, 0)]).now()).toEqual(['0: [] hw 0']);
+    const asked = follower.ask();
     arriveFirst();
     expect(await asked.now()).toBe('waits');
     arriveSecond();
