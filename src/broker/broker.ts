@@ -226,6 +226,8 @@ export class Broker {
     this.#checkNotDraining();
     const filter = parseFilter(options.filter);
     const creating = filter.topic === undefined ? undefined : this.#require(principal, filter.topic);
+    // It may fail while the subscription is being opened, or when that has failed already.
+    creating?.catch(() => undefined);
     const { start, resume = [], subscriber } = options;
     const parts = { principal, filter, start, resume, subscriber };
     const subscription = await this.#subscriptions.open(parts, this.#directory.all());

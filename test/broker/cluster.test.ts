@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { batchOf } from '../support/batch.ts';
 import { BrokerCluster, readNow } from './cluster-stage.ts';
+import { newTopic } from '../replicas/cluster-stage.ts';
 import { ALICE } from './fixture.ts';
 
 const coded = (code: string): Error => expect.objectContaining({ code }) as Error;
@@ -409,5 +410,19 @@ describe('a copy that moves', () => {
     await stage.until(stage.node('b').broker[Symbol.asyncDispose]());
     const ends = await Promise.all(readers.map(readNow));
     expect(ends).toEqual([['ended undefined'], ['ended undefined']]);
+  });
+});
+
+it('a subscription that is refused leaves nothing behind that fails when its topic, not led yet, is deleted', async () => {
+  const { coordinator, broker } = stage.node('a');
+  const topic = await coordinator.createTopic({ ...newTopic('t'), partitions: 2 });
+  await stage.assign(topic, { replicas: ['a'], leader: 'a', isr: ['a'] }, 0);
+  const resume = [{ topic: 't', partition: 0, offset: 99 }];
+  const subscribing = stage.subscribe('a', 't', { resume });
+  await expect(subscribing).rejects.toThrow(coded('OFFSET_OUT_OF_RANGE'));
+  await stage.until(broker.deleteTopic(ALICE, 't'));
+  // What nobody has caught by now would fail this run.
+  await new Promise((resolve) => {
+    setImmediate(resolve);
   });
 });
