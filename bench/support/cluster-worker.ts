@@ -63,7 +63,7 @@ let stopWatching: (() => void) | undefined;
 
 async function publish(order: PublishOrder): Promise<void> {
   const { server, topic, partitions, bytes, batchBytes, inFlight, warmUpMs, measureMs } = order;
-  const client = await connect(`quic://${server.host}:${server.port}`, { ca: server.caFile });
+  const client = await connect(`quic://${server.host}:${server.port}`, { ca: server.caFile, direct: false });
   const producer = client.producer({ batchBytes });
   const values = payloads('random', bytes);
   let records = 0;
