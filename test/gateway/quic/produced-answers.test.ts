@@ -6,7 +6,7 @@ import type { SendStream } from '../../../src/transport/transport.ts';
 import { FrameReader } from '../../../src/wire/frame-reader.ts';
 import { decodeProduced } from '../../../src/wire/produce.ts';
 
-const STORED: PublishOutcome = { kind: 'appended', partition: 0, baseOffset: 7 };
+const STORED: PublishOutcome = { kind: 'appended', partition: 0, baseOffset: 7, appendTimeMs: 1 };
 
 /** Answers, and the correlations of those that have been written. */
 function open() {
