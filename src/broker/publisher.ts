@@ -1,12 +1,13 @@
 import type { ErrorCode } from '../kernel/errors.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
+import { ByteBudget } from '../log/byte-budget.ts';
 import type { Acks } from '../partition/acknowledgements.ts';
 import type { AppendOutcome, Partition } from '../partition/partition.ts';
 import type { Leaders } from './leaders.ts';
 import type { OpenTopic } from './open-topic.ts';
 import type { OtherNodes } from './other-nodes.ts';
 
-/** Batches that wait for one topic to be created, bytes; more are refused with OVERLOADED. */
+/** Batches that wait for topics to be created, all together, bytes; more are refused with OVERLOADED. */
 const WAITING_MAX_BYTES = 32 * 1024 * 1024;
 
 /** Answer to a publish. */
@@ -32,11 +33,6 @@ export interface Publish {
   readonly done: PublishCallback;
 }
 
-interface Waiting {
-  bytes: number;
-  readonly publishes: Publish[];
-}
-
 /** What a publisher needs. */
 export interface PublisherOptions {
   /** The topic of a name, created where that is allowed; throws TOPIC_NOT_FOUND and why else it cannot be had. */
@@ -59,7 +55,8 @@ export class Publisher {
   readonly #leaders: Leaders;
   readonly #others: OtherNodes | undefined;
   readonly #inflatedMaxBytes: number;
-  readonly #waiting = new Map<string, Waiting>();
+  readonly #waiting = new Map<string, Publish[]>();
+  readonly #waitingBytes = new ByteBudget(WAITING_MAX_BYTES);
 
   constructor({ find, leaders, others, inflatedMaxBytes }: PublisherOptions) {
     this.#find = find;
@@ -142,7 +139,7 @@ export class Publisher {
   }
 
   #waitFor(topic: string, opening: Promise<OpenTopic>, publish: Publish): void {
-    const waiting: Waiting = { bytes: 0, publishes: [] };
+    const waiting: Publish[] = [];
     this.#waiting.set(topic, waiting);
     this.#wait(waiting, publish);
     opening.then(
@@ -151,18 +148,17 @@ export class Publisher {
     );
   }
 
-  #wait(waiting: Waiting, publish: Publish): void {
-    if (waiting.bytes + publish.batch.length > WAITING_MAX_BYTES) {
-      this.refuse(new SluiceError('OVERLOADED', 'too much waits for the topic to be created'), publish.done);
-      return;
-    }
-    waiting.bytes += publish.batch.length;
-    waiting.publishes.push(publish);
+  #wait(waiting: Publish[], publish: Publish): void {
+    if (this.#waitingBytes.tryTake(publish.batch.length)) waiting.push(publish);
+    else this.refuse(new SluiceError('OVERLOADED', 'too much waits for topics to be created'), publish.done);
   }
 
   /** What is published from inside a callback queues up behind, so the order stays. */
-  #settle(topic: string, waiting: Waiting, settle: (publish: Publish) => void): void {
-    for (const publish of waiting.publishes) settle(publish);
+  #settle(topic: string, waiting: readonly Publish[], settle: (publish: Publish) => void): void {
+    for (const publish of waiting) {
+      this.#waitingBytes.give(publish.batch.length);
+      settle(publish);
+    }
     this.#waiting.delete(topic);
   }
 }

@@ -65,6 +65,7 @@ export class DirectRoutes {
   readonly #ports: ClientPorts;
   readonly #user: RouteUser;
   readonly #routes = new Map<string, DirectRoute>();
+  #isClosed = false;
 
   constructor(links: NodeLinks, ports: ClientPorts, user: RouteUser) {
     this.#links = links;
@@ -72,8 +73,9 @@ export class DirectRoutes {
     this.#user = user;
   }
 
-  /** The stream with a node; undefined: there is none now, but `user` is told when there is. */
+  /** The stream with a node; undefined: there is none now, but `user` is told when there is, unless this is closed. */
   streamTo(nodeId: string): ProducerStream | undefined {
+    if (this.#isClosed) return undefined;
     let route = this.#routes.get(nodeId);
     if (route === undefined) {
       route = new DirectRoute(this.#links.linkTo(nodeId), this.#ports, this.#user);
@@ -85,6 +87,7 @@ export class DirectRoutes {
 
   /** No streams any more. */
   close(): void {
+    this.#isClosed = true;
     for (const route of this.#routes.values()) route.close();
     this.#routes.clear();
   }

@@ -245,6 +245,7 @@ export class ProducerEngine implements QueueHost, Attachment {
     this.#context.request('initProducer', {}).then(
       ({ producerId, producerEpoch }) => {
         this.#initializing = false;
+        if (this.#over) return;
         this.#initBackoff.reset();
         this.#identity = { producerId: Number(producerId), producerEpoch };
         this.#pumpAll();

@@ -1,6 +1,6 @@
 import type { ByteBudget } from '../log/byte-budget.ts';
 import type { PartitionRef } from '../partition/replication.ts';
-import { batchBaseOffset, batchNextOffset } from '../wire/record-batch.ts';
+import { batchBaseOffset, batchNextOffset, checkBatchHeader } from '../wire/record-batch.ts';
 import type { CopyAnswer, CopyReader } from './copy-reader.ts';
 
 /** How long a source keeps a read while there is nothing new, milliseconds. */
@@ -17,6 +17,7 @@ export interface FeedRead {
   readonly upTo: number | undefined;
   /** The source was told what is here below `from`, so that it says when it has something else there; or nothing is known. */
   readonly isChecked: boolean;
+  /** With batches whose headers can be relied upon. */
   readonly answer: Promise<CopyAnswer>;
 }
 
@@ -96,10 +97,10 @@ export class FeedReads {
     this.#underWay = [];
   }
 
-  /** Reads where there may be nothing, and waits for nothing. @throws as `CopyReader.read` */
+  /** Reads where there may be nothing, and waits for nothing. @throws as `CopyReader.read`; CORRUPT_BATCH */
   ask(node: string, offset: number, maxBytes = this.#options.readBytes): Promise<CopyAnswer> {
     const { reader, ref } = this.#options;
-    return reader.read(node, { ...ref, offset, maxBytes, maxWaitMs: 0 });
+    return reader.read(node, { ...ref, offset, maxBytes, maxWaitMs: 0 }).then(checked);
   }
 
   #rangeEnd(from: number, highWatermark: number): number | undefined {
@@ -118,9 +119,15 @@ export class FeedReads {
   ): FeedRead {
     const { reader, ref, readBytes } = this.#options;
     const request = { ...ref, offset: from, upTo, lastEpoch, maxBytes: readBytes, maxWaitMs: MAX_WAIT_MS };
-    const answer = reader.read(node, request);
+    const answer = reader.read(node, request).then(checked);
     // Whether it failed is looked at when it is its turn, if it ever is.
     answer.catch(() => undefined);
     return { node, from, upTo, isChecked, answer };
   }
+}
+
+/** What comes from another node nobody has looked at. @throws CORRUPT_BATCH */
+function checked(answer: CopyAnswer): CopyAnswer {
+  for (const batch of answer.batches) checkBatchHeader(batch);
+  return answer;
 }

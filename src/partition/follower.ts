@@ -5,7 +5,7 @@ import { asSluiceError } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
 import type { ByteBudget } from '../log/byte-budget.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
-import { batchBaseOffset, batchNextOffset } from '../wire/record-batch.ts';
+import { batchBaseOffset, batchNextOffset, checkBatchHeader } from '../wire/record-batch.ts';
 import type { EpochEnd } from './epoch-history.ts';
 import { NO_EPOCH, epochBefore, truncationPoint } from './epoch-history.ts';
 import type { FetchPosition, FetchedPartition } from './replication.ts';
@@ -143,7 +143,7 @@ export class Follower {
     if (answer.error !== undefined) this.#pause(answer.error);
     else if (answer.diverging) this.#truncate(answer.diverging);
     else if (answer.logStart > this.#log.logEnd) this.#rewind(() => replica.resetTo(answer.logStart));
-    else this.#append(answer);
+    else this.#appendChecked(answer);
   }
 
   /**
@@ -162,6 +162,17 @@ export class Follower {
 
   #changed(): void {
     this.#options.onChange(this);
+  }
+
+  /** Nobody has looked at what comes from another node: where it makes no sense, it is asked for again. */
+  #appendChecked(answer: FetchedPartition): void {
+    try {
+      for (const batch of answer.batches) checkBatchHeader(batch);
+    } catch (error) {
+      this.#pause(asSluiceError(error).code);
+      return;
+    }
+    this.#append(answer);
   }
 
   #append(answer: FetchedPartition): void {

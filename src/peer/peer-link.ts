@@ -81,11 +81,11 @@ export class PeerLink {
     });
   }
 
-  /** Told once for each reason, because a node that is gone for long is dialled again and again. */
+  /** Told once for each code, because a node that is gone for long is dialled again and again. */
   #ended(error: SluiceError, wasReady: boolean): void {
     const { clock, log } = this.#context;
     if (wasReady) this.#backoff.reset();
-    if (wasReady || this.#lastError?.message !== error.message) {
+    if (wasReady || this.#lastError?.code !== error.code) {
       log.warn(wasReady ? 'peer.disconnected' : 'peer.connect_failed', { peer: this.nodeId, error });
     }
     this.#lastError = error;

@@ -130,8 +130,8 @@ export class DiskLogs implements ReplicaLogs, AsyncDisposable {
       shared,
       observer: observerOf({ topic: topic.name, partition }, observer),
     });
-    const { lostFrom } = log;
-    return { log, isIntact: lostFrom === undefined, lostFrom, markWhole: () => log.markWhole() };
+    const isIntact = log.lostFrom === undefined;
+    return { log, isIntact, lostFrom: () => log.lostFrom, markWhole: () => log.markWhole() };
   }
 }
 

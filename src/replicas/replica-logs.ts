@@ -25,8 +25,8 @@ export interface OpenedLog {
    * Whether it has all that it ever said to be durable, or was said to be whole since. A log that was begun has; one in memory always is begun.
    */
   readonly isIntact: boolean;
-  /** Where it is not intact: first offset that may be lost although there is more behind it; undefined or Infinity: nothing is behind it. */
-  readonly lostFrom?: number | undefined;
+  /** First offset that may be lost now although there is more behind it; undefined or Infinity: nothing is behind what is lost. */
+  lostFrom?(): number | undefined;
   /** Has it be intact at the next start, unless it loses something meanwhile. @throws STORAGE_FAILED, STORAGE_FULL */
   markWhole?(): Promise<void>;
 }

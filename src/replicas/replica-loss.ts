@@ -69,9 +69,11 @@ export class ReplicaLoss {
   }
 
   /** Before it follows: what lies behind a gap would never be fetched. @throws STORAGE_FAILED, STORAGE_FULL */
-  async cut({ partition, lostFrom }: LosingReplica): Promise<void> {
+  async cut(replica: LosingReplica): Promise<void> {
     if (this.#isCut) return;
     const losses = this.#losses;
+    const { partition } = replica;
+    const lostFrom = replica.lostFrom?.();
     if (lostFrom !== undefined && lostFrom < partition.logEnd) {
       if (lostFrom > partition.logStart) await partition.truncateTo(lostFrom);
       else await partition.resetTo(lostFrom);

@@ -9,7 +9,7 @@ export interface StepRunnerOptions {
   readonly step: () => Promise<void>;
   /** How long to wait after a step that failed, milliseconds. */
   readonly waitMs: () => number;
-  /** Told once for each error. */
+  /** Told when the code is another than that of the step before; texts may differ each time. */
   readonly onFailed: (error: SluiceError) => void;
   /** All is done after a step that had failed. */
   readonly onRecovered: () => void;
@@ -96,7 +96,7 @@ export class StepRunner {
 
   #fail(error: SluiceError): void {
     if (this.#isStopped) return;
-    if (this.#failure?.message !== error.message) this.#options.onFailed(error);
+    if (this.#failure?.code !== error.code) this.#options.onFailed(error);
     this.#failure = error;
     this.#retry = this.#options.clock.setTimer(this.#options.waitMs(), () => this.wake());
   }

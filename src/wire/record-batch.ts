@@ -187,6 +187,18 @@ export function batchCodec(bytes: Buffer): Codec {
 }
 
 /**
+ * Checks that `bytes` are exactly one batch with a plausible header, whose fields can be relied upon until {@link checkBatch} looks at all of it.
+ *
+ * @throws CORRUPT_BATCH, UNKNOWN_CODEC
+ */
+export function checkBatchHeader(bytes: Buffer): BatchHeader {
+  const header = readBatchHeader(bytes);
+  if (header.batchBytes !== bytes.length)
+    throw corrupt(`${bytes.length} bytes with a length of ${header.batchBytes}`);
+  return header;
+}
+
+/**
  * Checks that `bytes` are exactly one batch with a plausible header and the right CRC. Does not look at records.
  *
  * This is for batches from a log or a broker, which may have holes or be empty; {@link verifyBatch} is for those from clients.
@@ -194,9 +206,7 @@ export function batchCodec(bytes: Buffer): Codec {
  * @throws CORRUPT_BATCH, UNKNOWN_CODEC
  */
 export function checkBatch(bytes: Buffer): BatchHeader {
-  const header = readBatchHeader(bytes);
-  if (header.batchBytes !== bytes.length)
-    throw corrupt(`${bytes.length} bytes with a length of ${header.batchBytes}`);
+  const header = checkBatchHeader(bytes);
   const actual = batchCrc(bytes);
   if (actual !== header.crc) throw corrupt(`CRC ${hex(actual)} and not ${hex(header.crc)}`);
   return header;

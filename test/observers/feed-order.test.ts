@@ -41,6 +41,19 @@ describe('two reads of a copy that is far behind', () => {
     expect(source.asked.filter((asked) => asked.includes('after'))).toEqual(['c: 30 to 40 after 5']);
   });
 
+  it.each([
+    ['cut short', (batch: Buffer) => batch.subarray(0, 20)],
+    ['of no bytes', () => Buffer.alloc(0)],
+  ])('take nothing of an answer with a batch %s, and ask elsewhere', async (_what, damage) => {
+    const [first, second] = batches(20, 22, 5);
+    await source.answer(20, { ...ENDS, batches: [first!, damage(second!)] });
+    expect(copy.highWatermark).toBe(20);
+    expect(source.observers.counters).toMatchObject({ lastError: 'CORRUPT_BATCH' });
+    expect(source.asked).toContain('b: 20 to 30 after 5');
+    await source.answer(20, { ...ENDS, batches: [first!, second!] });
+    expect(copy.highWatermark).toBe(22);
+  });
+
   it('are asked again with what is here when there is another leader', async () => {
     await source.answer(20, { ...ENDS, batches: batches(20, 30, 5) });
     await source.answer(30, { ...ENDS, leaderEpoch: 9, batches: batches(30, 40, 5) });

@@ -3,6 +3,7 @@ import { SluiceError } from '../../src/kernel/errors.ts';
 import { ByteBudget } from '../../src/log/byte-budget.ts';
 import { Follower } from '../../src/partition/follower.ts';
 import type { FetchedPartition } from '../../src/partition/replication.ts';
+import { BATCH_FIELD } from '../../src/wire/record-batch.ts';
 import { stampedBatch, textOf } from '../support/batch.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
@@ -14,6 +15,11 @@ const EPOCH = 5;
 function answer(parts: Partial<FetchedPartition> = {}): FetchedPartition {
   const base = { topicId: 't', partition: 0, leaderEpoch: EPOCH, batches: [] };
   return { ...base, logStart: 0, logEnd: 0, highWatermark: 0, ...parts };
+}
+
+function changedAt(batch: Buffer, at: number, value: number): Buffer {
+  batch.writeInt32BE(value, at);
+  return batch;
 }
 
 describe('Follower', () => {
@@ -82,6 +88,21 @@ describe('Follower', () => {
     expect(replica.leader).toEqual({ highWatermark: 2, logStart: 0 });
     expect(follower.position()).toMatchObject({ fetchOffset: 3, durableOffset: 3, lastEpoch: EPOCH });
     expect(changes).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ['cut short', (batch: Buffer) => batch.subarray(0, 20)],
+    ['of no bytes', () => Buffer.alloc(0)],
+    ['that ends before it begins', (batch: Buffer) => changedAt(batch, BATCH_FIELD.LAST_OFFSET_DELTA, -9)],
+  ])('takes nothing of an answer with a batch %s, waits, and goes on', (_what, damage) => {
+    const good = stampedBatch(0, 1, EPOCH);
+    const other = stampedBatch(1, 1, EPOCH);
+    follower.take(answer({ batches: [good, damage(Buffer.from(other))], highWatermark: 2 }));
+    expect([told, replica.logEnd, follower.position()]).toEqual([['paused CORRUPT_BATCH'], 0, undefined]);
+    clock.advance(1000);
+    expect(follower.position()).toMatchObject({ fetchOffset: 0 });
+    follower.take(answer({ batches: [good, other], highWatermark: 2 }));
+    expect(replica.logEnd).toBe(2);
   });
 
   it('says only what is durable to be so, and says so again once it is', () => {

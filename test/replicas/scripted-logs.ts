@@ -58,7 +58,7 @@ export class ScriptedLogs implements ReplicaLogs {
       this.gaps.delete(key);
       return Promise.resolve();
     };
-    return { log, isIntact: !this.damaged.has(key), lostFrom: this.gaps.get(key), markWhole };
+    return { log, isIntact: !this.damaged.has(key), lostFrom: () => this.gaps.get(key), markWhole };
   }
 
   removePartition(topic: TopicDefinition, partition: number): void {

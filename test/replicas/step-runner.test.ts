@@ -69,6 +69,19 @@ describe('StepRunner', () => {
     expect([steps, told, runner.failure]).toEqual([3, ['failed STORAGE_FULL', 'recovered'], undefined]);
   });
 
+  it('says again what fails when the code is another, not when only the text is', async () => {
+    for (const [code, text] of [
+      ['UNAVAILABLE', 'after 1 ms'],
+      ['UNAVAILABLE', 'after 2 ms'],
+      ['STORAGE_FULL', 'after 2 ms'],
+    ] as const) {
+      error = new SluiceError(code, text);
+      runner.wake();
+      await turns();
+    }
+    expect(told).toEqual(['failed UNAVAILABLE', 'failed STORAGE_FULL']);
+  });
+
   it('does not wait to try again when there is something new', async () => {
     error = new SluiceError('STORAGE_FULL', 'full');
     runner.wake();

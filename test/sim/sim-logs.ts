@@ -79,12 +79,11 @@ export class SimLogs implements ReplicaLogs {
         onHealed: () => undefined,
       },
     });
-    const { lostFrom } = log;
     const markWhole = (): Promise<void> => log.markWhole();
     return {
       log: new WatchedLog(log, await allOf(log)),
-      isIntact: lostFrom === undefined,
-      lostFrom,
+      isIntact: log.lostFrom === undefined,
+      lostFrom: () => log.lostFrom,
       markWhole,
     };
   }

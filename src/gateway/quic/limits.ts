@@ -28,7 +28,7 @@ export interface GatewayLimits {
   readonly maxPartialBytesTotal: number;
   /** A stream whose unread answers take more than this is not read until the client has read some. */
   readonly maxAnswerBytes: number;
-  /** Requests or publishes of one stream that wait for their outcome; beyond it the stream is not read. */
+  /** Requests or publishes of one stream that wait for their outcome or answer; beyond it the stream is not read. */
   readonly maxInFlight: number;
   /** A connection that must authenticate and has not is closed after this time. */
   readonly authenticationTimeoutMs: number;

@@ -27,10 +27,16 @@ export class ProducedAnswers {
   readonly #send: SendStream;
   /** The newest question to each partition, as long as one is not answered. */
   readonly #last = new Map<string, AnswerSlot>();
+  #waiting = 0;
   #ready: Buffer[] = [];
 
   constructor(send: SendStream) {
     this.#send = send;
+  }
+
+  /** Questions without a written answer: those whose outcome is not known, and those whose answer waits for one before it. */
+  get waiting(): number {
+    return this.#waiting;
   }
 
   /** Takes the next place among those of the partition. @param partition undefined: the broker chooses */
@@ -41,6 +47,7 @@ export class ProducedAnswers {
     const slot: AnswerSlot = { correlation, place, partition, frame: undefined, isFirst, next: undefined };
     if (before) before.next = slot;
     this.#last.set(place, slot);
+    this.#waiting += 1;
     return slot;
   }
 
@@ -51,6 +58,7 @@ export class ProducedAnswers {
     let first: AnswerSlot | undefined = slot;
     while (first?.frame) {
       this.#ready.push(first.frame);
+      this.#waiting -= 1;
       if (!first.next) this.#last.delete(first.place);
       first = first.next;
     }

@@ -13,7 +13,8 @@ import type { StreamInputOwner } from './stream-input.ts';
 /**
  * A stream on which a client publishes: PRODUCE frames, each answered in the order of its partition, or raw PUBLISH frames.
  *
- * A client that does not read its answers is not read either, once {@link GatewayLimits.maxAnswerBytes} of them wait.
+ * A client that does not read its answers is not read either, once {@link GatewayLimits.maxAnswerBytes} of them wait; nor is one of whose
+ * publishes more than {@link GatewayLimits.maxInFlight} have no answer, be it because another of the same partition comes before it.
  *
  * @see docs/protocol.md sections 4 and 6
  */
@@ -50,7 +51,8 @@ export class PublishStream implements StreamInputOwner, Settling {
 
   get congested(): boolean {
     const { maxAnswerBytes, maxInFlight } = this.#session.context.limits;
-    return this.#inFlight > maxInFlight || (this.#stream.send?.bufferedBytes ?? 0) > maxAnswerBytes;
+    const unanswered = Math.max(this.#inFlight, this.#answers?.waiting ?? 0);
+    return unanswered > maxInFlight || (this.#stream.send?.bufferedBytes ?? 0) > maxAnswerBytes;
   }
 
   onFrame(type: number, topic: string, payload: Buffer): void {

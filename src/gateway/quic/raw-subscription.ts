@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../../kernel/errors.ts';
-import { asSluiceError, ERRORS } from '../../kernel/errors.ts';
+import { ERRORS } from '../../kernel/errors.ts';
 import type { ByteBudget } from '../../log/byte-budget.ts';
 import type { PartitionReader } from '../../partition/reader.ts';
 import type { SendStream } from '../../transport/transport.ts';
@@ -23,6 +23,7 @@ const EMPTY = Buffer.alloc(0);
  *
  * Records are taken out of their batch only while the client reads. At most one batch stays inflated while it does not, and that only as long as
  * all that the node holds like this is within bounds: else it is inflated again once the client reads on, as a few kilobytes may be 16 MiB then.
+ * That takes time, so it is done in a turn of the pump like everything else. A batch counts as taken when all of it is written.
  *
  * @see docs/protocol.md section 4
  */
@@ -37,7 +38,7 @@ export class RawSubscription implements DeliverySink {
   readonly #inflated: ByteBudget;
   /** Records below it are written, or belong to the batch the subscription began in, but were not asked for. */
   #nextOffset: number;
-  /** The batch that is being written. */
+  /** The batch that is being written; the pump holds it until then. */
   #batch: Buffer | undefined;
   /** In it; undefined while only the place is remembered. */
   #cursor: RecordCursor | undefined;
@@ -54,12 +55,12 @@ export class RawSubscription implements DeliverySink {
     this.#maxInflatedBytes = host.session.context.limits.maxInflatedBytes;
     this.#send = host.session.connection.openUni();
     this.#send.setPriority(deliveryUrgency(host.urgency), true);
-    this.#send.onWritable = () => this.#goOn();
+    this.#send.onWritable = pump.wake;
     this.#send.onStopped = pump.abandon;
   }
 
   get writable(): boolean {
-    return this.#send.writable && this.#batch === undefined;
+    return this.#send.writable;
   }
 
   get blockedMs(): number {
@@ -71,8 +72,8 @@ export class RawSubscription implements DeliverySink {
     let at = from;
     while (at < batches.length && this.writable) {
       this.#batch = batches[at]!;
+      if (!this.#writeOut()) break;
       at += 1;
-      this.#writeOut();
       if (at === batches.length || !this.#scheduler.late) continue;
       this.#pump.wake();
       break;
@@ -98,21 +99,11 @@ export class RawSubscription implements DeliverySink {
     this.#letGo();
   }
 
-  #goOn(): void {
-    try {
-      this.#writeOut();
-    } catch (error) {
-      const known = asSluiceError(error);
-      this.#pump.end(known.code, known.message);
-      return;
-    }
-    if (this.writable) this.#pump.wake();
-  }
-
-  /** Writes records while the client has room for them. */
-  #writeOut(): void {
+  /** Writes records while the client has room for them. @returns whether that was all of them */
+  #writeOut(): boolean {
     while (this.#batch && this.#send.writable) this.#writeChunk(this.#batch);
     if (this.#cursor) this.#keep(this.#cursor);
+    return this.#batch === undefined;
   }
 
   #writeChunk(batch: Buffer): void {

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { ERRORS } from '../../../src/kernel/errors.ts';
+import { ERRORS, SluiceError } from '../../../src/kernel/errors.ts';
 import { encodeFrame, FRAME } from '../../../src/wire/frame.ts';
 import { decodeProduced } from '../../../src/wire/produce.ts';
 import { BATCH_FIELD } from '../../../src/wire/record-batch.ts';
@@ -256,6 +256,25 @@ describe('publish stream', () => {
       await settle();
     }
     expect([done.length, stream.waiting.length]).toEqual([10, 10]);
+  });
+
+  it('does not read on while too many answers wait for the first of their partition', async () => {
+    const client = await open({ limits: { maxInFlight: 3 } });
+    let first: (() => void) | undefined;
+    let asked = 0;
+    stage.broker.publish = (_principal, _topic, _partition, _batch, _acks, answer) => {
+      asked += 1;
+      if (first) answer(new SluiceError('CORRUPT_BATCH', 'refused at once'));
+      first ??= () => answer({ kind: 'appended', partition: 0, baseOffset: 0, appendTimeMs: 0 });
+    };
+    const stream = client.bidi();
+    const frames = Array.from({ length: 100 }, () => produceFrame('t', Buffer.alloc(0), { partition: 0 }));
+    stream.write(Buffer.concat(frames));
+    await settle();
+    expect(asked).toBe(4);
+    first!();
+    await settle();
+    expect([asked, stream.waiting.length]).toEqual([100, 100]);
   });
 
   it('acts upon the end of a stream after everything before it', async () => {

@@ -150,6 +150,43 @@ describe('raw subscription', () => {
     expect((await messages(channel, 3000)).at(-1)).toBe(`t=${texts[2999]!}`);
   });
 
+  it('takes a batch apart only in its turn, also where it does so again and again', async () => {
+    await open({ limits: { maxHeldInflatedBytes: 0 } });
+    const stalled = await stage.connect({ streamWindowBytes: 16 * 1024 });
+    stalled.onDelivery = (stream) => stream.receive!.pause();
+    await settle();
+    const end = stage.serverEnds[1]!;
+    const openUni = end.openUni.bind(end);
+    const written = { inTurn: 0, outOfTurn: 0 };
+    let isTold = false;
+    end.openUni = () => {
+      const send = openUni();
+      const write = send.write.bind(send);
+      send.write = (bytes) => {
+        written[isTold ? 'outOfTurn' : 'inTurn'] += 1;
+        return write(bytes);
+      };
+      let told = send.onWritable;
+      Object.defineProperty(send, 'onWritable', {
+        get: () => () => {
+          isTold = true;
+          told?.();
+          isTold = false;
+        },
+        set: (callback: () => void) => (told = callback),
+      });
+      return send;
+    };
+    await subscribe(stalled, 't');
+    const texts = Array.from({ length: 2000 }, (_, i) => `record ${i}`.padEnd(200, '.'));
+    await publish('t', batchOf(texts, 'zstd'));
+    const channel = await stalled.rawDelivery();
+    channel.receive!.resume();
+    expect(await messages(channel, 2000)).toEqual(texts.map((text) => `t=${text}`));
+    expect(written.inTurn).toBeGreaterThan(5);
+    expect(written.outOfTurn).toBe(0);
+  });
+
   it('ends with the code of a batch that inflates to too much', async () => {
     const client = await open({ limits: { maxInflatedBytes: 1024 * 1024 } });
     await subscribe(client, 't');

@@ -1,0 +1,35 @@
+import { describe, expect, it } from 'vitest';
+import type { Leaders } from '../../src/broker/leaders.ts';
+import type { PublishOutcome } from '../../src/broker/publisher.ts';
+import { Publisher } from '../../src/broker/publisher.ts';
+import { SluiceError } from '../../src/kernel/errors.ts';
+import { turns } from '../support/turns.ts';
+
+const MiB = 1024 * 1024;
+
+describe('publishes that wait for topics to be created', () => {
+  it('are bounded all together, whatever their topics, and make room once they are answered', async () => {
+    const creating = Promise.withResolvers<never>();
+    const publisher = new Publisher({
+      find: () => creating.promise,
+      leaders: {} as unknown as Leaders,
+      others: undefined,
+      inflatedMaxBytes: MiB,
+    });
+    const told: string[] = [];
+    const publish = (topic: string): void => {
+      const done = (outcome: PublishOutcome | SluiceError): void => {
+        told.push(`${topic} ${outcome instanceof SluiceError ? outcome.code : outcome.kind}`);
+      };
+      publisher.publish(topic, { partition: 0, batch: Buffer.alloc(15 * MiB), acks: 1, done });
+    };
+    for (const topic of ['a', 'b', 'c']) publish(topic);
+    expect(told).toEqual(['c OVERLOADED']);
+    creating.reject(new SluiceError('TOPIC_NOT_FOUND', 'not to be had'));
+    await turns(5);
+    publish('d');
+    publish('e');
+    await turns(5);
+    expect(told.slice(1)).toEqual(['a', 'b', 'd', 'e'].map((topic) => `${topic} TOPIC_NOT_FOUND`));
+  });
+});
