@@ -1,4 +1,4 @@
-import { SluiceError, asSluiceError } from '../kernel/errors.ts';
+import { asSluiceError } from '../kernel/errors.ts';
 import type { LogReader } from '../partition/log-reader.ts';
 import type { Partition } from '../partition/partition.ts';
 import type { Place } from '../partition/place-table.ts';
@@ -19,8 +19,10 @@ export interface Wanted extends TopicPartition {
   readonly at: Start;
 }
 
-/** What is done where a start is none: the subscription is refused, or begins with what there is. */
-export type IfOutOfRange = 'refuse' | 'earliest';
+/**
+ * What is done where a partition cannot be opened because of what was asked for: the subscription is refused, or goes on with what there is.
+ */
+export type OnRefusal = 'refuse' | 'go-on';
 
 const EARLIEST: Start = { at: 'earliest' };
 
@@ -45,24 +47,29 @@ export class DistantReaders {
   }
 
   /**
-   * Opens readers; they are handed over in the turn in which they are opened.
-   * @throws OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT where that is to be refused; TOPIC_NOT_FOUND when a topic was deleted meanwhile
+   * Opens readers; they are handed over in the turn in which they are opened. Topics that were deleted meanwhile are left out.
+   * @throws OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT and what else opening a reader throws, where that is to be refused
    */
   async open(
     wanted: readonly Wanted[],
-    ifOutOfRange: IfOutOfRange,
+    onRefusal: OnRefusal,
     take: (reader: LogReader) => void,
   ): Promise<void> {
     for (const one of wanted) this.#unread.delete(keyOf(one));
     const answers = await this.#ask(wanted);
     const opening: Promise<void>[] = [];
     for (const [nth, one] of wanted.entries()) {
-      if (one.topic.isDeleted)
-        throw new SluiceError('TOPIC_NOT_FOUND', `topic ${one.topic.name} was deleted`);
-      const reader = this.#open(one, answers[nth], ifOutOfRange);
-      if (reader instanceof Promise) opening.push(this.#openLate(one, reader, take));
-      else if (reader) take(reader);
-      else this.#note(one);
+      if (one.topic.isDeleted) continue;
+      try {
+        const reader = this.#open(one, answers[nth], onRefusal);
+        if (reader instanceof Promise) opening.push(this.#openLate(one, reader, take));
+        else if (reader) take(reader);
+        else this.#note(one);
+      } catch (error) {
+        // None of the others is to wait for this one.
+        this.#note(one);
+        if (onRefusal === 'refuse') throw error;
+      }
     }
     await Promise.all(opening);
   }
@@ -143,11 +150,11 @@ export class DistantReaders {
   #open(
     one: Wanted,
     answer: Answer<number> | undefined,
-    ifOutOfRange: IfOutOfRange,
+    onRefusal: OnRefusal,
   ): LogReader | Promise<LogReader> | undefined {
     if (typeof answer === 'number') return this.#openAt(one, answer);
     const isRefused = answer?.code === 'OFFSET_OUT_OF_RANGE' || answer?.code === 'INVALID_ARGUMENT';
-    if (isRefused && ifOutOfRange === 'refuse') throw answer;
+    if (isRefused && onRefusal === 'refuse') throw answer;
     return this.#openHere(isRefused ? { ...one, at: EARLIEST } : one);
   }
 

@@ -84,7 +84,7 @@ export class LiveSubscription implements Subscription {
    */
   start(topics: Iterable<OpenTopic>, start: Start): void | Promise<void> {
     const ready: LogReader[] = [];
-    const searching: Promise<LogReader>[] = [];
+    const searching: Promise<LogReader | undefined>[] = [];
     const distant: Wanted[] = [];
     try {
       for (const topic of topics) {
@@ -216,7 +216,7 @@ export class LiveSubscription implements Subscription {
     copy: Partition,
     at: Start,
     ready: LogReader[],
-    searching: Promise<LogReader>[],
+    searching: Promise<LogReader | undefined>[],
   ): void {
     const reader = copy.openReader(at, this.#filter.matchesKey);
     if (!(reader instanceof Promise)) {
@@ -226,6 +226,7 @@ export class LiveSubscription implements Subscription {
       return;
     }
     const found = reader.catch((error: unknown) => {
+      if (topic.isDeleted && this.#filter.topic === undefined) return undefined;
       if (!copy.closed || topic.isDeleted) throw error;
       throw new SluiceError('UNAVAILABLE', `${topic.name}/${copy.partition} has just moved`, {
         cause: error,
@@ -236,11 +237,12 @@ export class LiveSubscription implements Subscription {
 
   async #startLater(
     ready: LogReader[],
-    searching: readonly Promise<LogReader>[],
+    searching: readonly Promise<LogReader | undefined>[],
     distant: readonly Wanted[],
   ): Promise<void> {
     this.#opening = new Set(distant.map(keyOf));
-    const take = (reader: LogReader): void => {
+    const take = (reader: LogReader | undefined): void => {
+      if (!reader) return;
       if (this.#closed) reader.close();
       else this.#readers.set(reader);
       ready.push(reader);
@@ -250,6 +252,7 @@ export class LiveSubscription implements Subscription {
         this.#distant?.open(distant, 'refuse', take),
         ...searching.map(async (one) => take(await one)),
       ]);
+      this.#checkThere(distant);
       this.#hand(ready);
     } catch (error) {
       abandon(searching);
@@ -266,13 +269,17 @@ export class LiveSubscription implements Subscription {
     const opening = this.#opening;
     for (const key of keys) opening.add(key);
     try {
-      await this.#distant?.open(wanted, 'earliest', (reader) => this.#take(reader));
-    } catch {
-      // The topic is gone.
+      await this.#distant?.open(wanted, 'go-on', (reader) => this.#take(reader));
     } finally {
       for (const key of keys) opening.delete(key);
       if (opening.size === 0 && this.#opening === opening) this.#opening = undefined;
     }
+  }
+
+  /** @throws TOPIC_NOT_FOUND when the topic that was named has been deleted meanwhile; what a pattern matches may come and go */
+  #checkThere(distant: readonly Wanted[]): void {
+    const gone = this.#filter.topic !== undefined && distant.find(({ topic }) => topic.isDeleted);
+    if (gone) throw new SluiceError('TOPIC_NOT_FOUND', `topic ${gone.topic.name} was deleted`);
   }
 
   #addDistant(distant: DistantReaders, topic: OpenTopic, index: number): void {
@@ -336,10 +343,10 @@ export class LiveSubscription implements Subscription {
   }
 }
 
-function abandon(searching: readonly Promise<LogReader>[]): void {
+function abandon(searching: readonly Promise<LogReader | undefined>[]): void {
   for (const reader of searching) {
     reader.then(
-      (late) => late.close(),
+      (late) => late?.close(),
       () => undefined,
     );
   }

@@ -48,6 +48,8 @@ export class BrokerCluster implements AsyncDisposable {
   readonly cutOff = new Set<string>();
   /** Answers to fetches come only after it. */
   fetchGate: Promise<void> = Promise.resolve();
+  /** Nodes that are asked about offsets only after it. */
+  readonly offsetGates = new Map<string, Promise<void>>();
   #seed = 1;
   #forwarding: Promise<void> = Promise.resolve();
 
@@ -173,6 +175,19 @@ export class BrokerCluster implements AsyncDisposable {
     return { subscription, readers };
   }
 
+  /** Keeps a node from answering about offsets. @returns lets it answer */
+  holdOffsets(nodeId: string): () => void {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    this.offsetGates.set(
+      nodeId,
+      promise.then(() => undefined),
+    );
+    return () => {
+      this.offsetGates.delete(nodeId);
+      resolve(undefined);
+    };
+  }
+
   /** Lets all happen that needs no time. */
   async settle(): Promise<void> {
     await turns(60);
@@ -225,8 +240,10 @@ export class BrokerCluster implements AsyncDisposable {
         await turns(TURNS_ON_THE_WAY);
         return this.#reach(nodeId, 'describe').services.partitions.describe(refs);
       },
-      listOffsets: async (nodeId, refs, at) =>
-        this.#reach(nodeId, 'listOffsets').services.partitions.listOffsets(refs, at),
+      listOffsets: async (nodeId, refs, at) => {
+        await this.offsetGates.get(nodeId);
+        return this.#reach(nodeId, 'listOffsets').services.partitions.listOffsets(refs, at);
+      },
       deleteRecords: async (nodeId, refs, before) =>
         this.#reach(nodeId, 'deleteRecords').services.partitions.deleteRecords(refs, before),
     };

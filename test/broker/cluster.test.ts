@@ -329,6 +329,50 @@ describe('a subscription where there is no copy', () => {
   });
 });
 
+describe('a subscription to topics of which one is deleted meanwhile', () => {
+  beforeEach(async () => {
+    for (const name of ['t.1', 't.2', 't.3']) await stage.createTopic(name, [['a']]);
+  });
+  const deleteOne = async (): Promise<void> => {
+    await stage.until(stage.node('a').broker.deleteTopic(ALICE, 't.1'));
+    await stage.settle();
+  };
+
+  it('begins with the others', async () => {
+    const answer = stage.holdOffsets('a');
+    const subscribing = stage.subscribe('c', 't.*', EARLIEST);
+    await stage.settle();
+    await deleteOne();
+    answer();
+    const { readers } = await subscribing;
+    expect(readers.map(({ topic }) => topic).sort()).toEqual(['t.2', 't.3']);
+  });
+
+  it('is refused when it names that one', async () => {
+    const answer = stage.holdOffsets('a');
+    const subscribing = stage.subscribe('c', 't.1', EARLIEST);
+    const outcome = expect(subscribing).rejects.toThrow(coded('TOPIC_NOT_FOUND'));
+    await stage.settle();
+    await deleteOne();
+    answer();
+    await outcome;
+    expect(stage.node('c').broker.snapshot().subscriptions).toBe(0);
+  });
+
+  it('gets the others later, where they could not be opened at first', async () => {
+    stage.cutOff.add('a');
+    const { readers } = await stage.subscribe('c', 't.*', EARLIEST);
+    expect(readers).toEqual([]);
+    const answer = stage.holdOffsets('a');
+    await stage.pass(1000);
+    stage.cutOff.delete('a');
+    await deleteOne();
+    answer();
+    await stage.pass(3000);
+    expect(readers.map(({ topic }) => topic).sort()).toEqual(['t.2', 't.3']);
+  });
+});
+
 describe('a copy that moves', () => {
   it('takes nothing from its readers, and gives them nothing twice', async () => {
     const topic = await stage.createTopic('t', [['a', 'b']]);
