@@ -59,8 +59,6 @@ export class LiveSubscription implements Subscription {
   readonly #distant: DistantReaders | undefined;
   /** Partitions whose reader is being opened; undefined while there is none. */
   #opening: Set<string> | undefined;
-  /** Partitions whose reader has no copy; undefined while there has been none. */
-  #suspended: Map<string, TopicPartition> | undefined;
   readonly #resume: ReadonlyMap<string, number>;
   #closed = false;
 
@@ -110,7 +108,7 @@ export class LiveSubscription implements Subscription {
     const place = { topic: topic.name, partition: index };
     const reader = this.#readers.get(place);
     if (reader) {
-      this.#move(reader, topic, index);
+      this.#move(reader, topic);
       return;
     }
     if (this.#opening?.has(placeOf(place)) || !this.#matches(topic)) return;
@@ -123,10 +121,7 @@ export class LiveSubscription implements Subscription {
     const reader = this.#readers.get({ topic: topic.name, partition: index });
     if (!reader || this.#distant?.isObserved(reader)) return;
     reader.suspend();
-    this.#move(reader, topic, index);
-    if (!reader.isSuspended) return;
-    this.#suspended ??= new Map();
-    this.#suspended.set(placeOf(reader), { topic, index });
+    this.#move(reader, topic);
   }
 
   /** A topic is gone, and with it its partitions; the readers of copies that are closed end by themselves. */
@@ -136,11 +131,8 @@ export class LiveSubscription implements Subscription {
 
   /** Tries again what could not be done. */
   sweep(): void {
-    for (const [key, place] of this.#suspended ?? []) {
-      if (!this.#moveAt(place)) this.#suspended?.delete(key);
-    }
     if (!this.#distant || this.#closed) return;
-    for (const place of this.#distant.observed()) if (place.topic.copy(place.index)) this.#moveAt(place);
+    for (const reader of this.#readers.values()) this.#distant.move(reader);
     const openable = this.#distant.openable().filter((one) => !this.#opening?.has(keyOf(one)));
     if (openable.length > 0) void this.#openLater(openable);
   }
@@ -316,23 +308,9 @@ export class LiveSubscription implements Subscription {
   }
 
   /** Lets a reader go on in the copy that is there now. */
-  #move(reader: LogReader, topic: OpenTopic, index: number): void {
-    const copy = topic.copy(index);
-    const isObserved = this.#distant?.isObserved(reader) === true;
-    // It stays where it is until the new copy has come as far.
-    if (copy && (reader.isSuspended || (isObserved && copy.highWatermark >= reader.nextOffset))) {
-      copy.adopt(reader);
-      this.#distant?.release(reader);
-    } else if (reader.isSuspended) {
-      this.#distant?.observe(reader, { topic, index });
-    }
-  }
-
-  /** @returns whether its reader has no copy yet */
-  #moveAt({ topic, index }: TopicPartition): boolean {
-    const reader = this.#readers.get({ topic: topic.name, partition: index });
-    if (reader) this.#move(reader, topic, index);
-    return reader?.isSuspended === true;
+  #move(reader: LogReader, topic: OpenTopic): void {
+    if (this.#distant) this.#distant.move(reader);
+    else if (reader.isSuspended) topic.copy(reader.partition)?.adopt(reader);
   }
 
   #drop(place: Place): void {

@@ -13,6 +13,7 @@ import type { Acks } from '../../src/partition/acknowledgements.ts';
 import type { ReplicationClient } from '../../src/partition/replication.ts';
 import { LocalServices } from '../../src/peer/local-services.ts';
 import type { PeerServices } from '../../src/peer/ports.ts';
+import type { ReplicaLogs } from '../../src/replicas/replica-logs.ts';
 import { memoryReplicaLogs } from '../../src/replicas/replica-logs.ts';
 import { textOf } from '../support/batch.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -46,6 +47,8 @@ export class BrokerCluster implements AsyncDisposable {
   readonly nodes = new Map<string, StageNode>();
   /** Nodes that others do not reach. */
   readonly cutOff = new Set<string>();
+  /** Nodes that can open no log. */
+  readonly broken = new Set<string>();
   /** Answers to fetches come only after it. */
   fetchGate: Promise<void> = Promise.resolve();
   /** Nodes that are asked about offsets only after it. */
@@ -92,7 +95,7 @@ export class BrokerCluster implements AsyncDisposable {
         ...shared,
         authorizer: { allows: () => true },
         authenticator: { authenticate: () => ALICE, isStillValid: () => true },
-        logs: memoryReplicaLogs(clock, new MemoryBudget(Infinity)),
+        logs: this.#logs(id),
         topics: {
           autoCreate: true,
           partitions: 1,
@@ -217,6 +220,17 @@ export class BrokerCluster implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const id of [...this.nodes.keys()]) await this.stop(id);
+  }
+
+  #logs(id: string): ReplicaLogs {
+    const logs = memoryReplicaLogs(this.clock, new MemoryBudget(Infinity));
+    return {
+      ...logs,
+      open: (place) => {
+        if (this.broken.has(id)) throw new SluiceError('STORAGE_FAILED', 'the disk of this node is broken');
+        return logs.open(place);
+      },
+    };
   }
 
   #client(from: string): ReplicationClient {

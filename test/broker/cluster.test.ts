@@ -241,6 +241,64 @@ describe('a subscription on a follower', () => {
   });
 });
 
+describe('a subscription where the copy is out of step', () => {
+  const hold = (): (() => void) => {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    stage.fetchGate = promise.then(() => undefined);
+    return () => resolve(undefined);
+  };
+
+  it.each(['earliest', 'latest', 'last-per-key'] as const)(
+    'reads from %s what others keep, and its own once that is in sync',
+    async (at) => {
+      const topic = await stage.createTopic('t', [['a']]);
+      await stage.publish('a', 't', record('before', 'k'));
+      const release = hold();
+      await stage.assign(topic, { replicas: ['a', 'b'] });
+      const { readers } = await stage.subscribe('b', 't', { start: { at } });
+      await stage.publish('a', 't', record('after', 'l'));
+      const found: string[] = [];
+      for (let n = 0; n < 10; n++) {
+        await stage.pass(200);
+        found.push(...(await readNow(readers[0]!)));
+      }
+      expect(found).toEqual([...(at === 'latest' ? [] : ['0 k=before']), '1 l=after']);
+      expect(stage.node('b').broker.copy(topic.id, 0)?.readers).toBe(0);
+      release();
+      await stage.pass(10_000);
+      expect(stage.node('b').broker.copy(topic.id, 0)?.readers).toBe(1);
+      expect(stage.node('b').observers!.size).toBe(0);
+    },
+  );
+
+  it('leaves its own when that stays behind', async () => {
+    const topic = await stage.createTopic('t', [['a', 'b']]);
+    const { readers } = await stage.subscribe('b', 't');
+    await stage.publish('a', 't', record('one'), 0, 2);
+    await stage.pass(600);
+    expect(await readNow(readers[0]!)).toEqual(['0 null=one']);
+    hold();
+    await stage.assign(topic, { isr: ['a'] });
+    await stage.pass(600);
+    await stage.publish('a', 't', record('two'));
+    await stage.pass(2000);
+    expect(await readNow(readers[0]!)).toEqual(['1 null=two']);
+  });
+
+  it('reads what others keep where its own cannot be opened', async () => {
+    stage.broken.add('b');
+    const { readers } = await stage.subscribe('b', 't*', EARLIEST);
+    const topic = await stage.createTopic('t', [['a', 'b']]);
+    await stage.assign(topic, { isr: ['a'] });
+    await stage.publish('a', 't', record('x'));
+    await stage.pass(600);
+    expect(await readNow(readers[0]!)).toEqual(['0 null=x']);
+    const later = await stage.subscribe('b', 't', EARLIEST);
+    await stage.pass(600);
+    expect(await readNow(later.readers[0]!)).toEqual(['0 null=x']);
+  });
+});
+
 describe('a subscription where there is no copy', () => {
   it('reads what others keep', async () => {
     await stage.createTopic('t', [['a', 'b']]);
