@@ -137,7 +137,10 @@ export class Broker {
     this.#subscriptions = subscriptions;
     this.#access = access;
     this.#questions = new LeaderQuestions(leaders, others);
-    if (others) subscriptions.distant = { questions: this.#questions, copies };
+    if (others) {
+      const find = directory.get.bind(directory);
+      subscriptions.distant = { ...{ leaders, questions: this.#questions, copies }, find };
+    }
     this.#administration = new TopicAdministration({
       ...{ directory, access },
       describer: new TopicDescriber(coordinator, leaders, this.#questions),

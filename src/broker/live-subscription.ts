@@ -59,8 +59,6 @@ export class LiveSubscription implements Subscription {
   readonly #distant: DistantReaders | undefined;
   /** Partitions whose reader is being opened; undefined while there is none. */
   #opening: Set<string> | undefined;
-  /** Partitions whose reader has no copy; undefined while there has been none. */
-  #suspended: Map<string, TopicPartition> | undefined;
   readonly #resume: ReadonlyMap<string, number>;
   #closed = false;
 
@@ -84,7 +82,7 @@ export class LiveSubscription implements Subscription {
    */
   start(topics: Iterable<OpenTopic>, start: Start): void | Promise<void> {
     const ready: LogReader[] = [];
-    const searching: Promise<LogReader>[] = [];
+    const searching: Promise<LogReader | undefined>[] = [];
     const distant: Wanted[] = [];
     try {
       for (const topic of topics) {
@@ -110,7 +108,7 @@ export class LiveSubscription implements Subscription {
     const place = { topic: topic.name, partition: index };
     const reader = this.#readers.get(place);
     if (reader) {
-      this.#move(reader, topic, index);
+      this.#move(reader, topic);
       return;
     }
     if (this.#opening?.has(placeOf(place)) || !this.#matches(topic)) return;
@@ -123,10 +121,7 @@ export class LiveSubscription implements Subscription {
     const reader = this.#readers.get({ topic: topic.name, partition: index });
     if (!reader || this.#distant?.isObserved(reader)) return;
     reader.suspend();
-    this.#move(reader, topic, index);
-    if (!reader.isSuspended) return;
-    this.#suspended ??= new Map();
-    this.#suspended.set(placeOf(reader), { topic, index });
+    this.#move(reader, topic);
   }
 
   /** A topic is gone, and with it its partitions; the readers of copies that are closed end by themselves. */
@@ -136,11 +131,8 @@ export class LiveSubscription implements Subscription {
 
   /** Tries again what could not be done. */
   sweep(): void {
-    for (const [key, place] of this.#suspended ?? []) {
-      if (!this.#moveAt(place)) this.#suspended?.delete(key);
-    }
     if (!this.#distant || this.#closed) return;
-    for (const place of this.#distant.observed()) if (place.topic.copy(place.index)) this.#moveAt(place);
+    for (const reader of this.#readers.values()) this.#distant.move(reader);
     const openable = this.#distant.openable().filter((one) => !this.#opening?.has(keyOf(one)));
     if (openable.length > 0) void this.#openLater(openable);
   }
@@ -216,7 +208,7 @@ export class LiveSubscription implements Subscription {
     copy: Partition,
     at: Start,
     ready: LogReader[],
-    searching: Promise<LogReader>[],
+    searching: Promise<LogReader | undefined>[],
   ): void {
     const reader = copy.openReader(at, this.#filter.matchesKey);
     if (!(reader instanceof Promise)) {
@@ -226,6 +218,7 @@ export class LiveSubscription implements Subscription {
       return;
     }
     const found = reader.catch((error: unknown) => {
+      if (topic.isDeleted && this.#filter.topic === undefined) return undefined;
       if (!copy.closed || topic.isDeleted) throw error;
       throw new SluiceError('UNAVAILABLE', `${topic.name}/${copy.partition} has just moved`, {
         cause: error,
@@ -236,11 +229,12 @@ export class LiveSubscription implements Subscription {
 
   async #startLater(
     ready: LogReader[],
-    searching: readonly Promise<LogReader>[],
+    searching: readonly Promise<LogReader | undefined>[],
     distant: readonly Wanted[],
   ): Promise<void> {
     this.#opening = new Set(distant.map(keyOf));
-    const take = (reader: LogReader): void => {
+    const take = (reader: LogReader | undefined): void => {
+      if (!reader) return;
       if (this.#closed) reader.close();
       else this.#readers.set(reader);
       ready.push(reader);
@@ -250,6 +244,7 @@ export class LiveSubscription implements Subscription {
         this.#distant?.open(distant, 'refuse', take),
         ...searching.map(async (one) => take(await one)),
       ]);
+      this.#checkThere(distant);
       this.#hand(ready);
     } catch (error) {
       abandon(searching);
@@ -266,13 +261,17 @@ export class LiveSubscription implements Subscription {
     const opening = this.#opening;
     for (const key of keys) opening.add(key);
     try {
-      await this.#distant?.open(wanted, 'earliest', (reader) => this.#take(reader));
-    } catch {
-      // The topic is gone.
+      await this.#distant?.open(wanted, 'go-on', (reader) => this.#take(reader));
     } finally {
       for (const key of keys) opening.delete(key);
       if (opening.size === 0 && this.#opening === opening) this.#opening = undefined;
     }
+  }
+
+  /** @throws TOPIC_NOT_FOUND when the topic that was named has been deleted meanwhile; what a pattern matches may come and go */
+  #checkThere(distant: readonly Wanted[]): void {
+    const gone = this.#filter.topic !== undefined && distant.find(({ topic }) => topic.isDeleted);
+    if (gone) throw new SluiceError('TOPIC_NOT_FOUND', `topic ${gone.topic.name} was deleted`);
   }
 
   #addDistant(distant: DistantReaders, topic: OpenTopic, index: number): void {
@@ -309,23 +308,9 @@ export class LiveSubscription implements Subscription {
   }
 
   /** Lets a reader go on in the copy that is there now. */
-  #move(reader: LogReader, topic: OpenTopic, index: number): void {
-    const copy = topic.copy(index);
-    const isObserved = this.#distant?.isObserved(reader) === true;
-    // It stays where it is until the new copy has come as far.
-    if (copy && (reader.isSuspended || (isObserved && copy.highWatermark >= reader.nextOffset))) {
-      copy.adopt(reader);
-      this.#distant?.release(reader);
-    } else if (reader.isSuspended) {
-      this.#distant?.observe(reader, { topic, index });
-    }
-  }
-
-  /** @returns whether its reader has no copy yet */
-  #moveAt({ topic, index }: TopicPartition): boolean {
-    const reader = this.#readers.get({ topic: topic.name, partition: index });
-    if (reader) this.#move(reader, topic, index);
-    return reader?.isSuspended === true;
+  #move(reader: LogReader, topic: OpenTopic): void {
+    if (this.#distant) this.#distant.move(reader);
+    else if (reader.isSuspended) topic.copy(reader.partition)?.adopt(reader);
   }
 
   #drop(place: Place): void {
@@ -336,10 +321,10 @@ export class LiveSubscription implements Subscription {
   }
 }
 
-function abandon(searching: readonly Promise<LogReader>[]): void {
+function abandon(searching: readonly Promise<LogReader | undefined>[]): void {
   for (const reader of searching) {
     reader.then(
-      (late) => late.close(),
+      (late) => late?.close(),
       () => undefined,
     );
   }

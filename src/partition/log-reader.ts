@@ -104,7 +104,7 @@ export class LogReader implements PartitionReader, Waiter {
     this.#end(undefined);
   }
 
-  /** Whether it belongs to no copy now. */
+  /** Whether it goes on in another copy, and has none now. */
   get isSuspended(): boolean {
     return this.#isSuspended;
   }
@@ -266,6 +266,7 @@ export class LogReader implements PartitionReader, Waiter {
   #end(code: ErrorCode | undefined): ReadResult {
     if (this.#ended) return this.#ended;
     this.#ended = { kind: 'ended', code };
+    this.#isSuspended = false;
     this.#scanTimer?.cancel();
     this.#scan?.close();
     this.#source.forget(this);

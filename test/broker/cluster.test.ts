@@ -242,6 +242,64 @@ describe('a subscription on a follower', () => {
   });
 });
 
+describe('a subscription where the copy is out of step', () => {
+  const hold = (): (() => void) => {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    stage.fetchGate = promise.then(() => undefined);
+    return () => resolve(undefined);
+  };
+
+  it.each(['earliest', 'latest', 'last-per-key'] as const)(
+    'reads from %s what others keep, and its own once that is in sync',
+    async (at) => {
+      const topic = await stage.createTopic('t', [['a']]);
+      await stage.publish('a', 't', record('before', 'k'));
+      const release = hold();
+      await stage.assign(topic, { replicas: ['a', 'b'] });
+      const { readers } = await stage.subscribe('b', 't', { start: { at } });
+      await stage.publish('a', 't', record('after', 'l'));
+      const found: string[] = [];
+      for (let n = 0; n < 10; n++) {
+        await stage.pass(200);
+        found.push(...(await readNow(readers[0]!)));
+      }
+      expect(found).toEqual([...(at === 'latest' ? [] : ['0 k=before']), '1 l=after']);
+      expect(stage.node('b').broker.copy(topic.id, 0)?.readers).toBe(0);
+      release();
+      await stage.pass(10_000);
+      expect(stage.node('b').broker.copy(topic.id, 0)?.readers).toBe(1);
+      expect(stage.node('b').observers!.size).toBe(0);
+    },
+  );
+
+  it('leaves its own when that stays behind', async () => {
+    const topic = await stage.createTopic('t', [['a', 'b']]);
+    const { readers } = await stage.subscribe('b', 't');
+    await stage.publish('a', 't', record('one'), 0, 2);
+    await stage.pass(600);
+    expect(await readNow(readers[0]!)).toEqual(['0 null=one']);
+    hold();
+    await stage.assign(topic, { isr: ['a'] });
+    await stage.pass(600);
+    await stage.publish('a', 't', record('two'));
+    await stage.pass(2000);
+    expect(await readNow(readers[0]!)).toEqual(['1 null=two']);
+  });
+
+  it('reads what others keep where its own cannot be opened', async () => {
+    stage.broken.add('b');
+    const { readers } = await stage.subscribe('b', 't*', EARLIEST);
+    const topic = await stage.createTopic('t', [['a', 'b']]);
+    await stage.assign(topic, { isr: ['a'] });
+    await stage.publish('a', 't', record('x'));
+    await stage.pass(600);
+    expect(await readNow(readers[0]!)).toEqual(['0 null=x']);
+    const later = await stage.subscribe('b', 't', EARLIEST);
+    await stage.pass(600);
+    expect(await readNow(later.readers[0]!)).toEqual(['0 null=x']);
+  });
+});
+
 describe('a subscription where there is no copy', () => {
   it('reads what others keep', async () => {
     await stage.createTopic('t', [['a', 'b']]);
@@ -327,6 +385,50 @@ describe('a subscription where there is no copy', () => {
     await stage.assign(topic, { replicas: ['a', 'd'] });
     await stage.pass(2000);
     expect(await readNow(readers[0]!)).toEqual(['1 null=after']);
+  });
+});
+
+describe('a subscription to topics of which one is deleted meanwhile', () => {
+  beforeEach(async () => {
+    for (const name of ['t.1', 't.2', 't.3']) await stage.createTopic(name, [['a']]);
+  });
+  const deleteOne = async (): Promise<void> => {
+    await stage.until(stage.node('a').broker.deleteTopic(ALICE, 't.1'));
+    await stage.settle();
+  };
+
+  it('begins with the others', async () => {
+    const answer = stage.holdOffsets('a');
+    const subscribing = stage.subscribe('c', 't.*', EARLIEST);
+    await stage.settle();
+    await deleteOne();
+    answer();
+    const { readers } = await subscribing;
+    expect(readers.map(({ topic }) => topic).sort()).toEqual(['t.2', 't.3']);
+  });
+
+  it('is refused when it names that one', async () => {
+    const answer = stage.holdOffsets('a');
+    const subscribing = stage.subscribe('c', 't.1', EARLIEST);
+    const outcome = expect(subscribing).rejects.toThrow(coded('TOPIC_NOT_FOUND'));
+    await stage.settle();
+    await deleteOne();
+    answer();
+    await outcome;
+    expect(stage.node('c').broker.snapshot().subscriptions).toBe(0);
+  });
+
+  it('gets the others later, where they could not be opened at first', async () => {
+    stage.cutOff.add('a');
+    const { readers } = await stage.subscribe('c', 't.*', EARLIEST);
+    expect(readers).toEqual([]);
+    const answer = stage.holdOffsets('a');
+    await stage.pass(1000);
+    stage.cutOff.delete('a');
+    await deleteOne();
+    answer();
+    await stage.pass(3000);
+    expect(readers.map(({ topic }) => topic).sort()).toEqual(['t.2', 't.3']);
   });
 });
 
