@@ -32,6 +32,7 @@ import type {
 } from './ports.ts';
 import { ProducerIds } from './producer-ids.ts';
 import type { Acks, PublishCallback } from './publisher.ts';
+import { OffsetQuestions } from './offset-questions.ts';
 import { Publisher } from './publisher.ts';
 import type { Subscription } from './subscriptions.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -138,8 +139,10 @@ export class Broker {
     this.#access = access;
     this.#questions = new LeaderQuestions(leaders, others);
     if (others) {
-      const find = directory.get.bind(directory);
-      subscriptions.distant = { ...{ leaders, questions: this.#questions, copies }, find };
+      subscriptions.distant = {
+        ...{ leaders, copies, clock: options.clock, find: directory.get.bind(directory) },
+        questions: new OffsetQuestions(this.#questions, leaders),
+      };
     }
     this.#administration = new TopicAdministration({
       ...{ directory, access },

@@ -1,20 +1,23 @@
+import type { Clock } from '../kernel/clock.ts';
 import { asSluiceError } from '../kernel/errors.ts';
 import type { LogReader } from '../partition/log-reader.ts';
 import type { Partition } from '../partition/partition.ts';
 import type { Place } from '../partition/place-table.ts';
 import type { Start } from '../partition/reader.ts';
 import type { KeyPredicate } from '../partition/reader-source.ts';
-import type { Answer, LeaderQuestions, TopicPartition } from './leader-questions.ts';
+import type { Answer, TopicPartition } from './leader-questions.ts';
 import type { Leaders } from './leaders.ts';
+import type { OffsetQuestions } from './offset-questions.ts';
 import type { OpenTopic } from './open-topic.ts';
 import type { Copies } from './ports.ts';
 
 /** What reading what others lead takes. */
 export interface DistantParts {
   readonly leaders: Leaders;
-  readonly questions: LeaderQuestions;
+  readonly questions: OffsetQuestions;
   /** Where this node has no copy; undefined: what it has none of cannot be read here. */
   readonly copies: Copies | undefined;
+  readonly clock: Clock;
   /** A topic by its name. */
   readonly find: (name: string) => OpenTopic | undefined;
 }
@@ -24,10 +27,14 @@ export interface Wanted extends TopicPartition {
   readonly at: Start;
 }
 
-/**
- * What is done where a partition cannot be opened because of what was asked for: the subscription is refused, or goes on with what there is.
- */
-export type OnRefusal = 'refuse' | 'go-on';
+/** Readers that are being opened for somebody. */
+interface Attempt {
+  /** A partition that cannot be opened because of what was asked for is an error; else it is opened as far as there is something. */
+  readonly isStrict: boolean;
+  /** Those that have not been opened yet. */
+  readonly pending: Set<Wanted>;
+  readonly take: (reader: LogReader) => void;
+}
 
 /** A copy that was opened for a reader. */
 interface Observed extends TopicPartition {
@@ -35,6 +42,9 @@ interface Observed extends TopicPartition {
 }
 
 const EARLIEST: Start = { at: 'earliest' };
+
+/** How long who subscribes waits for leaders and copies. */
+const START_MS = 1000;
 
 /**
  * How one subscription reads partitions that this node does not lead: from its own copy where that is in sync or has come as far, else from one that
@@ -58,32 +68,34 @@ export class DistantReaders {
   }
 
   /**
-   * Opens readers; they are handed over in the turn in which they are opened. Topics that were deleted meanwhile are left out.
-   * @throws OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT and what else opening a reader throws, where that is to be refused
+   * Opens the readers that a subscription begins with; each is handed over in the turn in which it is opened. Topics that were deleted meanwhile are left
+   * out. What cannot be opened within a second is noted, so that none waits for another, with the place where it begins as far as that is known now.
+   * @throws OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT and what else opening a reader throws
    */
-  async open(
-    wanted: readonly Wanted[],
-    onRefusal: OnRefusal,
-    take: (reader: LogReader) => void,
-  ): Promise<void> {
-    for (const one of wanted) this.#unread.delete(keyOf(one));
-    const answers = await this.#ask(wanted);
-    const opening: Promise<void>[] = [];
-    for (const [nth, one] of wanted.entries()) {
-      if (one.topic.isDeleted) continue;
-      try {
-        const reader = this.#open(one, answers[nth], onRefusal);
-        if (reader instanceof Promise) opening.push(this.#openLate(one, reader, take));
-        else if (reader) take(reader);
-        else this.#note(one);
-      } catch (error) {
-        // None of the others is to wait for this one.
-        this.release({ topic: one.topic.name, partition: one.index });
-        this.#note(one);
-        if (onRefusal === 'refuse') throw error;
-      }
+  async start(wanted: readonly Wanted[], take: (reader: LogReader) => void): Promise<void> {
+    const attempt: Attempt = { isStrict: true, pending: new Set(wanted), take };
+    const { promise: bound, resolve } = Promise.withResolvers<undefined>();
+    const timer = this.#parts.clock.setTimer(START_MS, () => resolve(undefined));
+    try {
+      await Promise.race([bound, Promise.all(wanted.map((one) => this.#openOne(one, attempt)))]);
+      for (const one of attempt.pending) this.#giveUp(one, attempt);
+    } finally {
+      timer.cancel();
+      attempt.pending.clear();
     }
-    await Promise.all(opening);
+  }
+
+  /** Opens readers as soon as that can be done; what cannot be opened is noted. */
+  async open(wanted: readonly Wanted[], take: (reader: LogReader) => void): Promise<void> {
+    const attempt: Attempt = { isStrict: false, pending: new Set(wanted), take };
+    for (const one of wanted) this.#unread.delete(keyOf(one));
+    await Promise.all(wanted.map((one) => this.#openOne(one, attempt)));
+  }
+
+  /** To be opened later, unless more is known about it already. */
+  note(one: Wanted): void {
+    if (this.#isClosed || one.topic.isDeleted || this.#unread.has(keyOf(one))) return;
+    this.#unread.set(keyOf(one), one.at.at === 'latest' ? { ...one, at: latestKnown(one) } : one);
   }
 
   /** Partitions that have no reader yet and may get one now. */
@@ -108,6 +120,7 @@ export class DistantReaders {
     if (!topic) return;
     const place = { topic, index: reader.partition };
     const { nextOffset } = reader;
+    if (reader.isStranded) reader.suspend();
     const copy = topic.copy(place.index);
     if (reader.isSuspended) this.#copyFor(place, nextOffset)?.adopt(reader);
     else if (!copy) return;
@@ -145,51 +158,78 @@ export class DistantReaders {
     this.#unread.clear();
   }
 
-  /** One answer for each; undefined where nobody needs to be asked. */
-  async #ask(wanted: readonly Wanted[]): Promise<(Answer<number> | undefined)[]> {
-    const groups = new Map<string, { readonly at: Start; readonly slots: number[] }>();
-    for (const [slot, one] of wanted.entries()) {
-      const at = questionOf(one);
-      if (!at) continue;
-      const key = JSON.stringify(at);
-      const group = groups.get(key) ?? { at, slots: [] };
-      groups.set(key, group);
-      group.slots.push(slot);
+  async #openOne(one: Wanted, attempt: Attempt): Promise<void> {
+    const { pending, take, isStrict } = attempt;
+    try {
+      const answer = await this.#ask(one);
+      if (!pending.has(one)) return;
+      const opened = one.topic.isDeleted ? undefined : this.#open(one, answer, isStrict);
+      const reader = opened instanceof Promise ? await opened.catch(() => undefined) : opened;
+      if (!pending.delete(one)) reader?.close();
+      else if (reader && !one.topic.isDeleted) take(reader);
+      else this.#noteAgain(one);
+    } catch (error) {
+      if (!pending.delete(one)) return;
+      this.#noteAgain(one);
+      if (isStrict) throw error;
     }
-    const answers: (Answer<number> | undefined)[] = wanted.map(() => undefined);
-    const asking = [...groups.values()].map(async ({ at, slots }) => {
-      const found = await this.#parts.questions.offsets(
-        slots.map((slot) => wanted[slot]!),
-        at,
+  }
+
+  /** @returns what the leader says; undefined: it needs not be asked */
+  async #ask(one: Wanted): Promise<Answer<number> | undefined> {
+    const question = questionOf(one);
+    if (!question) return undefined;
+    // A copy that is needed begins meanwhile.
+    this.#copyFor(one, offsetOf(one.at));
+    return this.#parts.questions.ask(one, question);
+  }
+
+  /** Does with what is known here what the leader has not answered in time. */
+  #giveUp(one: Wanted, { pending, take }: Attempt): void {
+    pending.delete(one);
+    try {
+      const opened = this.#isClosed || one.topic.isDeleted ? undefined : this.#openHere(one);
+      if (opened && !(opened instanceof Promise)) {
+        take(opened);
+        return;
+      }
+      opened?.then(
+        (late) => late.close(),
+        () => undefined,
       );
-      for (const [nth, slot] of slots.entries()) answers[slot] = found[nth];
-    });
-    await Promise.all(asking);
-    return answers;
+    } catch {
+      // The leader may know better, later.
+    }
+    this.#noteAgain(one);
+  }
+
+  #noteAgain(one: Wanted): void {
+    this.release({ topic: one.topic.name, partition: one.index });
+    this.note(one);
   }
 
   #open(
     one: Wanted,
     answer: Answer<number> | undefined,
-    onRefusal: OnRefusal,
+    isStrict: boolean,
   ): LogReader | Promise<LogReader> | undefined {
     if (typeof answer === 'number') return this.#openAt(one, answer);
     const isRefused = answer?.code === 'OFFSET_OUT_OF_RANGE' || answer?.code === 'INVALID_ARGUMENT';
-    if (isRefused && onRefusal === 'refuse') throw answer;
+    if (isRefused && isStrict) throw answer;
     return this.#openHere(isRefused ? { ...one, at: EARLIEST } : one);
   }
 
   #openAt(one: Wanted, offset: number): LogReader | undefined {
     const copy = this.#copyFor(one, offset);
     if (copy) return copy.openReaderAt(offset, this.#keep);
-    this.#note({ ...one, at: { at: 'offset', offset } });
+    this.note({ ...one, at: { at: 'offset', offset } });
     return undefined;
   }
 
   /** As far as a copy can tell where to begin. */
   #openHere(one: Wanted): LogReader | Promise<LogReader> | undefined {
     const { at } = one;
-    const offset = at.at === 'offset' ? at.offset : Infinity;
+    const offset = offsetOf(at);
     const copy = this.#copyFor(one, offset);
     // One that is behind does not know whether there is such an offset.
     if (at.at === 'offset' && copy === one.topic.copy(one.index) && offset > (copy?.logEnd ?? 0))
@@ -201,32 +241,14 @@ export class DistantReaders {
   #copyFor(place: TopicPartition, offset: number): Partition | undefined {
     const copy = place.topic.copy(place.index);
     const isGood = copy && (copy.highWatermark >= offset || this.#isCurrent(place, copy));
-    return isGood ? copy : (this.#observe(place) ?? copy);
+    if (!isGood) return this.#observe(place) ?? copy;
+    this.release(copy);
+    return copy;
   }
 
   /** Whether the copy of this node has all that there is, or soon will have. */
   #isCurrent({ topic, index }: TopicPartition, copy: Partition): boolean {
     return copy.role === 'leader' || this.#parts.leaders.isInSync(topic, index);
-  }
-
-  async #openLate(
-    one: Wanted,
-    opening: Promise<LogReader>,
-    take: (reader: LogReader) => void,
-  ): Promise<void> {
-    try {
-      take(await opening);
-    } catch {
-      // Its copy is gone again, or has not begun in time.
-      this.release({ topic: one.topic.name, partition: one.index });
-      this.#note(one);
-    }
-  }
-
-  /** To be tried again, unless more is known about it already. */
-  #note(one: Wanted): void {
-    if (this.#isClosed || one.topic.isDeleted || this.#unread.has(keyOf(one))) return;
-    this.#unread.set(keyOf(one), one);
   }
 
   #isObservable({ topic, index }: TopicPartition): boolean {
@@ -254,6 +276,17 @@ function questionOf({ topic, index, at }: Wanted): Start | undefined {
   const copy = topic.copy(index);
   if (at.at === 'offset') return copy && at.offset <= copy.highWatermark ? undefined : at;
   return at.at === 'last-per-key' ? undefined : at;
+}
+
+/** From where on a copy is to be read; Infinity: that is for one to tell that is up to date. */
+function offsetOf(at: Start): number {
+  return at.at === 'offset' ? at.offset : Infinity;
+}
+
+/** A place that is not above the latest record now: nothing that comes from now on is before it. */
+function latestKnown({ topic, index }: TopicPartition): Start {
+  const copy = topic.copy(index);
+  return copy ? { at: 'offset', offset: copy.highWatermark } : EARLIEST;
 }
 
 function keyOf({ topic, index }: TopicPartition): string {

@@ -41,6 +41,13 @@ export interface SubscriptionOwner {
   forget(subscription: LiveSubscription): void;
 }
 
+/** A log that is being searched for where a reader begins. */
+interface Search {
+  readonly key: string;
+  /** Undefined: there is nothing to read, or it is read elsewhere. */
+  readonly reader: Promise<LogReader | undefined>;
+}
+
 /** Shared by the subscriptions that resume nothing, which are most: thousands may be idle. */
 const NOWHERE: ReadonlyMap<string, number> = new Map();
 const EARLIEST: Start = { at: 'earliest' };
@@ -82,7 +89,7 @@ export class LiveSubscription implements Subscription {
    */
   start(topics: Iterable<OpenTopic>, start: Start): void | Promise<void> {
     const ready: LogReader[] = [];
-    const searching: Promise<LogReader | undefined>[] = [];
+    const searching: Search[] = [];
     const distant: Wanted[] = [];
     try {
       for (const topic of topics) {
@@ -91,7 +98,7 @@ export class LiveSubscription implements Subscription {
           const at = this.#startOf(topic, index, start);
           const copy = topic.copy(index);
           if (this.#distant && copy?.role !== 'leader') distant.push({ topic, index, at });
-          else if (copy) this.#openHere(topic, copy, at, ready, searching);
+          else if (copy) this.#openHere({ topic, index, at }, copy, ready, searching);
         }
       }
     } catch (error) {
@@ -203,13 +210,8 @@ export class LiveSubscription implements Subscription {
     return topic.isReady ? start : EARLIEST;
   }
 
-  #openHere(
-    topic: OpenTopic,
-    copy: Partition,
-    at: Start,
-    ready: LogReader[],
-    searching: Promise<LogReader | undefined>[],
-  ): void {
+  #openHere(wanted: Wanted, copy: Partition, ready: LogReader[], searching: Search[]): void {
+    const { topic, at } = wanted;
     const reader = copy.openReader(at, this.#filter.matchesKey);
     if (!(reader instanceof Promise)) {
       // From now on it is moved with its partition.
@@ -218,31 +220,27 @@ export class LiveSubscription implements Subscription {
       return;
     }
     const found = reader.catch((error: unknown) => {
-      if (topic.isDeleted && this.#filter.topic === undefined) return undefined;
-      if (!copy.closed || topic.isDeleted) throw error;
-      throw new SluiceError('UNAVAILABLE', `${topic.name}/${copy.partition} has just moved`, {
-        cause: error,
-      });
+      if (!copy.closed || (topic.isDeleted && this.#filter.topic !== undefined)) throw error;
+      this.#distant?.note(wanted);
+      return undefined;
     });
-    searching.push(found);
+    searching.push({ key: keyOf(wanted), reader: found });
   }
 
   async #startLater(
     ready: LogReader[],
-    searching: readonly Promise<LogReader | undefined>[],
+    searching: readonly Search[],
     distant: readonly Wanted[],
   ): Promise<void> {
-    this.#opening = new Set(distant.map(keyOf));
+    const keys = [...distant.map(keyOf), ...searching.map(({ key }) => key)];
     const take = (reader: LogReader | undefined): void => {
-      if (!reader) return;
-      if (this.#closed) reader.close();
-      else this.#readers.set(reader);
-      ready.push(reader);
+      if (reader && this.#keep(reader)) ready.push(reader);
     };
+    this.#beginOpening(keys);
     try {
       await Promise.all([
-        this.#distant?.open(distant, 'refuse', take),
-        ...searching.map(async (one) => take(await one)),
+        this.#distant?.start(distant, take),
+        ...searching.map(async (one) => take(await one.reader)),
       ]);
       this.#checkThere(distant);
       this.#hand(ready);
@@ -251,21 +249,25 @@ export class LiveSubscription implements Subscription {
       for (const reader of ready) reader.close();
       throw error;
     } finally {
-      this.#opening = undefined;
+      this.#endOpening(keys);
     }
   }
 
   async #openLater(wanted: readonly Wanted[]): Promise<void> {
     const keys = wanted.map(keyOf);
+    this.#beginOpening(keys);
+    await this.#distant?.open(wanted, (reader) => this.#take(reader));
+    this.#endOpening(keys);
+  }
+
+  #beginOpening(keys: readonly string[]): void {
     this.#opening ??= new Set();
-    const opening = this.#opening;
-    for (const key of keys) opening.add(key);
-    try {
-      await this.#distant?.open(wanted, 'go-on', (reader) => this.#take(reader));
-    } finally {
-      for (const key of keys) opening.delete(key);
-      if (opening.size === 0 && this.#opening === opening) this.#opening = undefined;
-    }
+    for (const key of keys) this.#opening.add(key);
+  }
+
+  #endOpening(keys: readonly string[]): void {
+    for (const key of keys) this.#opening?.delete(key);
+    if (this.#opening?.size === 0) this.#opening = undefined;
   }
 
   /** @throws TOPIC_NOT_FOUND when the topic that was named has been deleted meanwhile; what a pattern matches may come and go */
@@ -291,12 +293,19 @@ export class LiveSubscription implements Subscription {
   }
 
   #take(reader: LogReader): void {
+    if (this.#keep(reader)) this.#subscriber.takePartition(reader);
+  }
+
+  /** @returns whether it is one of those of the subscription now */
+  #keep(reader: LogReader): boolean {
     if (this.#closed) {
       reader.close();
-      return;
+      return false;
     }
     this.#readers.set(reader);
-    this.#subscriber.takePartition(reader);
+    // Its copy may have gone since it was found, or may be one in which nothing comes.
+    this.#distant?.move(reader);
+    return true;
   }
 
   /** To the subscriber, all at once. */
@@ -321,8 +330,8 @@ export class LiveSubscription implements Subscription {
   }
 }
 
-function abandon(searching: readonly Promise<LogReader | undefined>[]): void {
-  for (const reader of searching) {
+function abandon(searching: readonly Search[]): void {
+  for (const { reader } of searching) {
     reader.then(
       (late) => late?.close(),
       () => undefined,

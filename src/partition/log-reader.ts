@@ -109,6 +109,11 @@ export class LogReader implements PartitionReader, Waiter {
     return this.#isSuspended;
   }
 
+  /** Whether its copy was closed, which nobody who reads has noticed. */
+  get isStranded(): boolean {
+    return !this.#ended && !this.#isSuspended && this.#source.closed;
+  }
+
   /** Ends it for who reads, who is told. */
   end(): void {
     if (this.#ended) return;
