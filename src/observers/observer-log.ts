@@ -33,6 +33,8 @@ export class ObserverLog implements PartitionLog {
   readonly #older: OlderReads;
   #logStart = 0;
   #end = 0;
+  /** How often it has gone back, so that what was read before has no meaning any more. */
+  #rewinds = 0;
 
   constructor({ clock, maxBytes, budget, older }: ObserverLogOptions) {
     const limits = { retentionBytes: maxBytes, retentionMs: 0, retentionRecords: 0 };
@@ -131,14 +133,14 @@ export class ObserverLog implements PartitionLog {
     else this.#tail.truncate(offset);
     this.#end = this.#tail.logEnd;
     this.#logStart = Math.min(this.#logStart, this.#end);
-    this.#older.forget();
+    this.#forget();
   }
 
   reset(offset: number): void {
     this.#tail.reset(offset);
     this.#logStart = offset;
     this.#end = offset;
-    this.#older.forget();
+    this.#forget();
   }
 
   /** The source has what is between `logStart` and the tail. */
@@ -158,6 +160,11 @@ export class ObserverLog implements PartitionLog {
     this.#logStart = this.#end;
   }
 
+  #forget(): void {
+    this.#rewinds++;
+    this.#older.forget();
+  }
+
   async #readOlder(offset: number, upTo: number, maxBytes: number): Promise<readonly Buffer[]> {
     const found = await this.#older.read(offset, this.tailStart);
     if (!found) return [];
@@ -169,11 +176,19 @@ export class ObserverLog implements PartitionLog {
     return batches.length > 0 ? batches : this.read(found.end, upTo, maxBytes);
   }
 
+  /** @throws UNAVAILABLE when what was there has become something else meanwhile, and as {@link OlderReads.offsetAt} */
   async #findOlder(timestampMs: number, upTo: number): Promise<Buffer | undefined> {
+    const rewinds = this.#rewinds;
     const offset = await this.#older.offsetAt(timestampMs);
     for (;;) {
       const from = Math.max(offset, this.#logStart);
       const [found] = await this.read(from, upTo, 1);
+      if (rewinds !== this.#rewinds) {
+        throw new SluiceError(
+          'UNAVAILABLE',
+          'records were taken back while a time was looked for; ask again',
+        );
+      }
       // Deleted while it was read: what comes next is what is wanted.
       if (found || this.#logStart <= from) return found;
     }

@@ -10,8 +10,10 @@ import type { CopyAnswer, CopyReader } from './copy-reader.ts';
 import type { CopySources } from './copy-sources.ts';
 import type { ObserverCounters } from './observer-counters.ts';
 
-/** Reads that are kept. */
+/** Reads that are kept where few are behind; as many bytes are where many are, of smaller ones. */
 const CACHED_READS = 2;
+/** So many readers, each at a place of its own, find again what was read for them and they have not taken yet. */
+const LAGGARDS = 16;
 /** How long to wait where another copy is ahead of the feed in epochs, or all fail at once, milliseconds. */
 const LEAST_WAIT_MS = 20;
 
@@ -19,7 +21,7 @@ const LEAST_WAIT_MS = 20;
 export interface OlderReadsOptions {
   readonly ref: PartitionRef;
   readonly reader: CopyReader;
-  /** Bytes that are asked for at once, whatever is asked for here. */
+  /** Bytes that are asked for at once at most, whatever is asked for here. */
   readonly readBytes: number;
   readonly sources: CopySources;
   readonly clock: Clock;
@@ -28,6 +30,13 @@ export interface OlderReadsOptions {
   /** Bound over all that observers keep. */
   readonly budget: MemoryBudget;
   readonly counters: ObserverCounters;
+}
+
+interface Wanted {
+  readonly offset: number;
+  /** Exclusive. */
+  readonly end: number;
+  readonly maxBytes: number;
 }
 
 /** What was found: a chunk, or that the log begins above the offset asked for. */
@@ -68,8 +77,11 @@ export class OlderReads {
     if (cached) return Promise.resolve(cached);
     const underWay = this.#underWay.get(offset);
     if (underWay) return underWay;
+    this.#cache.passed(offset);
     const underWayNow = this.#underWay;
-    const reading = this.#read(offset, end).finally(() => underWayNow.delete(offset));
+    const reading = this.#read({ offset, end, maxBytes: this.#share() }).finally(() =>
+      underWayNow.delete(offset),
+    );
     underWayNow.set(offset, reading);
     return reading;
   }
@@ -105,10 +117,18 @@ export class OlderReads {
     this.#cache.close();
   }
 
-  async #read(offset: number, end: number): Promise<OlderResult | undefined> {
+  /** What to ask for now: a reader's part of the cache, so that what is read for one does not push out what others have not taken yet. */
+  #share(): number {
+    const { readBytes } = this.#options;
+    const cacheBytes = CACHED_READS * readBytes;
+    const laggards = Math.min(LAGGARDS, this.#cache.inUse + this.#underWay.size + 1);
+    return Math.min(readBytes, Math.floor(cacheBytes / laggards));
+  }
+
+  async #read(wanted: Wanted): Promise<OlderResult | undefined> {
     const history = this.#history;
     for (;;) {
-      const found = await this.#options.slots.run(() => this.#try(offset, end, history));
+      const found = await this.#options.slots.run(() => this.#try(wanted, history));
       if (history !== this.#history) return undefined;
       if (found) return found;
       await this.#rest(Math.max(LEAST_WAIT_MS, this.#options.sources.waitMs()));
@@ -116,13 +136,14 @@ export class OlderReads {
   }
 
   /** @returns undefined: not now */
-  async #try(offset: number, end: number, history: object): Promise<OlderResult | undefined> {
-    const { reader, readBytes, sources, ref, counters } = this.#options;
+  async #try(wanted: Wanted, history: object): Promise<OlderResult | undefined> {
+    const { offset, end, maxBytes } = wanted;
+    const { reader, sources, ref, counters } = this.#options;
     while (history === this.#history) {
       const node = sources.current();
       if (node === undefined) return undefined;
       try {
-        const request = { ...ref, offset, upTo: end, maxBytes: readBytes, maxWaitMs: 0 };
+        const request = { ...ref, offset, upTo: end, maxBytes, maxWaitMs: 0 };
         const answer = await reader.read(node, request);
         if (history !== this.#history) return undefined;
         // The feed finds out first what another epoch means for what is here.

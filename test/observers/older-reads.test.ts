@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import type { SluiceError } from '../../src/kernel/errors.ts';
 import type { Partition } from '../../src/partition/partition.ts';
 import { turns } from '../support/turns.ts';
 import { offsetsOf, span } from './observer-stage.ts';
@@ -71,6 +72,19 @@ describe('a read of what is older than the tail', () => {
     void copy.close();
     await source.answer(4, { ...ENDS, batches: batches(4, 9, 5) });
     expect(await reading).toBe('end undefined');
+  });
+
+  it('does not take a history that was taken back for one with nothing as young as a time', async () => {
+    source.leaderOffset = 4;
+    const searching = Promise.resolve(copy.offsetAt({ at: 'timestamp', timestampMs: 1 })).catch(
+      (error: unknown) => (error as SluiceError).code,
+    );
+    await turns();
+    source.cluster.put({ leader: 'c', leaderEpoch: 9 });
+    const diverging = { epoch: 4, endOffset: 3 };
+    await source.answer(10, { ...ENDS, leaderEpoch: 9, diverging });
+    await source.answer(4, { ...ENDS, batches: batches(4, 9, 5) });
+    expect(await searching).toBe('UNAVAILABLE');
   });
 
   it('brings nothing of a history that was taken back meanwhile', async () => {

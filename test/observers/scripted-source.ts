@@ -24,6 +24,8 @@ export class ScriptedSource implements CopyReader {
   readonly clock = new FakeClock();
   readonly cluster = new StageCluster();
   readonly observers: Observers;
+  /** What the leader says where it is asked for the offset of a time. */
+  leaderOffset = 0;
   readonly #asked: Asked[] = [];
 
   constructor(limits: Partial<ObserverLimits> = {}) {
@@ -51,8 +53,8 @@ export class ScriptedSource implements CopyReader {
     return new Promise((answer) => this.#asked.push({ nodeId, request, answer }));
   }
 
-  listOffsets(): never {
-    throw new TypeError('nobody asks for offsets');
+  listOffsets(): Promise<readonly number[]> {
+    return Promise.resolve([this.leaderOffset]);
   }
 
   /** Reads that are not answered, as `node: offset`, with the range and the epoch where they have one. */
