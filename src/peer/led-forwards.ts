@@ -24,7 +24,7 @@ export class LedForwards implements ForwardTarget {
     this.#find = find;
   }
 
-  forward(_fromNodeId: string, publish: ForwardedPublish, done: ForwardCallback): void {
+  forward(publish: ForwardedPublish, done: ForwardCallback): void {
     const { batch, acks } = publish;
     this.counters.publishes++;
     this.counters.bytes += batch.length;
