@@ -37,15 +37,16 @@ async function repeat<Sample>(runs: number, run: () => Promise<Sample>): Promise
   return samples;
 }
 
-/** Each record a batch of 1 KiB: at the node that leads the partition, and at another one. */
+/** Each record a batch of 1 KiB: at the node that leads the partition, and at another one, which forwards it or tells where to go. */
 async function forwarded({ runs, quick }: ClusterBenchOptions): Promise<Row[]> {
   const load = { bytes: 1024, batchBytes: 1, inFlight: 5, seconds: quick ? 1 : 5, partitions: 8 };
   const rounds = await repeat(runs, async () => ({
     local: await runClusterPublish({ ...load, nodes: 3, copies: 1, storage: 'memory', at: 'leader' }),
     forwarded: await runClusterPublish({ ...load, nodes: 3, copies: 1, storage: 'memory', at: 'other' }),
+    direct: await runClusterPublish({ ...load, nodes: 3, copies: 1, storage: 'memory', at: 'direct' }),
   }));
   const ratios = rounds.map(({ local, forwarded: far }) => far.recordsPerSecond / local.recordsPerSecond);
-  const kinds = (['local', 'forwarded'] as const).flatMap((kind) =>
+  const kinds = (['local', 'forwarded', 'direct'] as const).flatMap((kind) =>
     rowsOf(
       `cluster publish, batches of 1 KiB, ${kind}`,
       rounds.map((round) => round[kind]),
@@ -105,9 +106,16 @@ async function fanOut({ runs, quick }: ClusterBenchOptions): Promise<Row[]> {
 /** The node that leads a third of all partitions is killed. */
 async function failover({ runs, quick }: ClusterBenchOptions): Promise<Row[]> {
   const partitions = quick ? 100 : 1000;
-  const samples = await repeat(runs, () => runFailover({ partitions }));
-  return rowsOf(`cluster failover of a third of ${partitions} partitions, lease 3 s`, samples, {
-    ...{ createMs: 'ms to create', moved: 'partitions', firstMs: 'ms', p50Ms: 'ms', lastMs: 'ms' },
-    restMs: 'ms, those of other leaders',
-  });
+  const rows: Row[] = [];
+  for (const direct of [false, true]) {
+    const samples = await repeat(runs, () => runFailover({ partitions, direct }));
+    const way = direct ? 'direct' : 'forwarded';
+    const name = `cluster failover of a third of ${partitions} partitions, lease 3 s, ${way}`;
+    const units = {
+      ...{ createMs: 'ms to create', moved: 'partitions', firstMs: 'ms', p50Ms: 'ms', lastMs: 'ms' },
+      restMs: 'ms, those of other leaders',
+    };
+    rows.push(...rowsOf(name, samples, units));
+  }
+  return rows;
 }

@@ -2,14 +2,15 @@ import { BenchCluster } from '../support/bench-cluster.ts';
 import type { ClusterOrder, ClusterReport } from '../support/cluster-worker.ts';
 import { WorkerProcess } from '../support/processes.ts';
 
-/** One publisher, partitions that one node leads, at that node or at another one. */
+/** One publisher, partitions that one node leads, at that node or at another one, which forwards. */
 export interface ClusterPublish {
   /** 1: a node on its own. */
   readonly nodes: number;
   /** Replication factor. */
   readonly copies: number;
   readonly storage: 'memory' | 'disk';
-  readonly at: 'leader' | 'other';
+  /** `direct`: connected to another one, from where it goes to the leader itself. */
+  readonly at: 'leader' | 'other' | 'direct';
   /** Partitions that are published to. */
   readonly partitions: number;
   readonly bytes: number;
@@ -61,6 +62,7 @@ export async function runClusterPublish(scenario: ClusterPublish): Promise<Clust
       batchBytes,
       inFlight,
     },
+    ...{ direct: scenario.at === 'direct' },
     ...{ warmUpMs: Math.min(1, seconds) * 1e3, measureMs: seconds * 1e3 },
   });
   await measuring;

@@ -6,6 +6,8 @@ import { median } from '../support/statistics.ts';
 /** Three nodes, three copies of each partition; one node is killed while it is published to all of them at another one. */
 export interface Failover {
   readonly partitions: number;
+  /** Whether the publisher goes to the leaders itself. */
+  readonly direct: boolean;
 }
 
 /** Pauses are from the last acknowledgement of a partition before to the first one after. */
@@ -30,7 +32,7 @@ const MiB = 1024 * 1024;
 const WATCH_MS = 12_000;
 
 /** Runs it once against fresh nodes. */
-export async function runFailover({ partitions }: Failover): Promise<FailoverSample> {
+export async function runFailover({ partitions, direct }: Failover): Promise<FailoverSample> {
   await using cluster = await BenchCluster.start(3);
   const startMs = performance.now();
   const settings = { replicationFactor: 3, minInsync: 2, retentionBytes: MiB };
@@ -43,7 +45,7 @@ export async function runFailover({ partitions }: Failover): Promise<FailoverSam
   await using publisher = new WorkerProcess<ClusterOrder, ClusterReport>(WORKER);
   const watching = publisher.next('watching');
   publisher.tell({
-    ...{ kind: 'watch', server: cluster.addressOf(at), topic: TOPIC, pauseMs: PAUSE_MS },
+    ...{ kind: 'watch', server: cluster.addressOf(at), topic: TOPIC, pauseMs: PAUSE_MS, direct },
     partitions: topic.partitions.map(({ partition }) => partition),
   });
   await watching;

@@ -5,7 +5,7 @@
  *     watch    one record after the other to each partition, from when it reports `watching` until `stop`; reports `watched`
  */
 import type { ServerAddress } from '../adapters/adapter.ts';
-import type { Producer } from '../../src/client/index.ts';
+import type { Client, Producer } from '../../src/client/index.ts';
 import { connect } from '../../src/client/index.ts';
 import { payloads } from './payload.ts';
 
@@ -13,6 +13,8 @@ interface Target {
   readonly server: ServerAddress;
   readonly topic: string;
   readonly partitions: readonly number[];
+  /** Whether it goes to the leaders of the partitions itself, instead of having everything forwarded. */
+  readonly direct: boolean;
 }
 
 interface PublishOrder extends Target {
@@ -61,9 +63,13 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 
 let stopWatching: (() => void) | undefined;
 
+function dial({ server: { host, port, caFile }, direct }: Target): Promise<Client> {
+  return connect(`quic://${host}:${port}`, { ca: caFile, direct });
+}
+
 async function publish(order: PublishOrder): Promise<void> {
-  const { server, topic, partitions, bytes, batchBytes, inFlight, warmUpMs, measureMs } = order;
-  const client = await connect(`quic://${server.host}:${server.port}`, { ca: server.caFile });
+  const { topic, partitions, bytes, batchBytes, inFlight, warmUpMs, measureMs } = order;
+  const client = await dial(order);
   const producer = client.producer({ batchBytes });
   const values = payloads('random', bytes);
   let records = 0;
@@ -88,8 +94,9 @@ async function publish(order: PublishOrder): Promise<void> {
   await client.close();
 }
 
-async function watch({ server, topic, partitions, pauseMs }: WatchOrder): Promise<void> {
-  const client = await connect(`quic://${server.host}:${server.port}`, { ca: server.caFile });
+async function watch(order: WatchOrder): Promise<void> {
+  const { topic, partitions, pauseMs } = order;
+  const client = await dial(order);
   const producer = client.producer();
   let over = false;
   stopWatching = (): void => void (over = true);

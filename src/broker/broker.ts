@@ -32,6 +32,7 @@ import type {
 } from './ports.ts';
 import { ProducerIds } from './producer-ids.ts';
 import type { Acks, PublishCallback } from './publisher.ts';
+import { OffsetQuestions } from './offset-questions.ts';
 import { Publisher } from './publisher.ts';
 import type { Subscription } from './subscriptions.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -137,7 +138,12 @@ export class Broker {
     this.#subscriptions = subscriptions;
     this.#access = access;
     this.#questions = new LeaderQuestions(leaders, others);
-    if (others) subscriptions.distant = { questions: this.#questions, copies };
+    if (others) {
+      subscriptions.distant = {
+        ...{ leaders, copies, clock: options.clock, find: directory.get.bind(directory) },
+        questions: new OffsetQuestions(this.#questions, leaders),
+      };
+    }
     this.#administration = new TopicAdministration({
       ...{ directory, access },
       describer: new TopicDescriber(coordinator, leaders, this.#questions),
@@ -226,6 +232,8 @@ export class Broker {
     this.#checkNotDraining();
     const filter = parseFilter(options.filter);
     const creating = filter.topic === undefined ? undefined : this.#require(principal, filter.topic);
+    // It may fail while the subscription is being opened, or when that has failed already.
+    creating?.catch(() => undefined);
     const { start, resume = [], subscriber } = options;
     const parts = { principal, filter, start, resume, subscriber };
     const subscription = await this.#subscriptions.open(parts, this.#directory.all());

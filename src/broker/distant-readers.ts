@@ -1,17 +1,25 @@
-import { SluiceError, asSluiceError } from '../kernel/errors.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { asSluiceError } from '../kernel/errors.ts';
 import type { LogReader } from '../partition/log-reader.ts';
 import type { Partition } from '../partition/partition.ts';
 import type { Place } from '../partition/place-table.ts';
 import type { Start } from '../partition/reader.ts';
 import type { KeyPredicate } from '../partition/reader-source.ts';
-import type { Answer, LeaderQuestions, TopicPartition } from './leader-questions.ts';
+import type { Answer, TopicPartition } from './leader-questions.ts';
+import type { Leaders } from './leaders.ts';
+import type { OffsetQuestions } from './offset-questions.ts';
+import type { OpenTopic } from './open-topic.ts';
 import type { Copies } from './ports.ts';
 
 /** What reading what others lead takes. */
 export interface DistantParts {
-  readonly questions: LeaderQuestions;
+  readonly leaders: Leaders;
+  readonly questions: OffsetQuestions;
   /** Where this node has no copy; undefined: what it has none of cannot be read here. */
   readonly copies: Copies | undefined;
+  readonly clock: Clock;
+  /** A topic by its name. */
+  readonly find: (name: string) => OpenTopic | undefined;
 }
 
 /** A partition that is to be read. */
@@ -19,13 +27,28 @@ export interface Wanted extends TopicPartition {
   readonly at: Start;
 }
 
-/** What is done where a start is none: the subscription is refused, or begins with what there is. */
-export type IfOutOfRange = 'refuse' | 'earliest';
+/** Readers that are being opened for somebody. */
+interface Attempt {
+  /** A partition that cannot be opened because of what was asked for is an error; else it is opened as far as there is something. */
+  readonly isStrict: boolean;
+  /** Those that have not been opened yet. */
+  readonly pending: Set<Wanted>;
+  readonly take: (reader: LogReader) => void;
+}
+
+/** A copy that was opened for a reader. */
+interface Observed extends TopicPartition {
+  readonly copy: Partition;
+}
 
 const EARLIEST: Start = { at: 'earliest' };
 
+/** How long who subscribes waits for leaders and copies. */
+const START_MS = 1000;
+
 /**
- * How one subscription reads partitions that this node does not lead: from its own copy, else from one that is kept for readers only.
+ * How one subscription reads partitions that this node does not lead: from its own copy where that is in sync or has come as far, else from one that
+ * is kept for readers only, until its own is in sync.
  *
  * Where they begin is for the leader to say, because a copy may be behind. What cannot be read now, or whose leader cannot be asked, is kept to be
  * tried again.
@@ -34,7 +57,7 @@ export class DistantReaders {
   readonly #parts: DistantParts;
   readonly #keep: KeyPredicate | undefined;
   /** Those whose reader reads a copy that was opened for it. */
-  readonly #observed = new Map<string, TopicPartition>();
+  readonly #observed = new Map<string, Observed>();
   readonly #unread = new Map<string, Wanted>();
   #isClosed = false;
 
@@ -45,32 +68,40 @@ export class DistantReaders {
   }
 
   /**
-   * Opens readers; they are handed over in the turn in which they are opened.
-   * @throws OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT where that is to be refused; TOPIC_NOT_FOUND when a topic was deleted meanwhile
+   * Opens the readers that a subscription begins with; each is handed over in the turn in which it is opened. Topics that were deleted meanwhile are left
+   * out. What cannot be opened within a second is noted, so that none waits for another, with the place where it begins as far as that is known now.
+   * @throws OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT and what else opening a reader throws
    */
-  async open(
-    wanted: readonly Wanted[],
-    ifOutOfRange: IfOutOfRange,
-    take: (reader: LogReader) => void,
-  ): Promise<void> {
-    for (const one of wanted) this.#unread.delete(keyOf(one));
-    const answers = await this.#ask(wanted);
-    const opening: Promise<void>[] = [];
-    for (const [nth, one] of wanted.entries()) {
-      if (one.topic.isDeleted)
-        throw new SluiceError('TOPIC_NOT_FOUND', `topic ${one.topic.name} was deleted`);
-      const reader = this.#open(one, answers[nth], ifOutOfRange);
-      if (reader instanceof Promise) opening.push(this.#openLate(one, reader, take));
-      else if (reader) take(reader);
-      else this.#note(one);
+  async start(wanted: readonly Wanted[], take: (reader: LogReader) => void): Promise<void> {
+    const attempt: Attempt = { isStrict: true, pending: new Set(wanted), take };
+    const { promise: bound, resolve } = Promise.withResolvers<undefined>();
+    const timer = this.#parts.clock.setTimer(START_MS, () => resolve(undefined));
+    try {
+      await Promise.race([bound, Promise.all(wanted.map((one) => this.#openOne(one, attempt)))]);
+      for (const one of attempt.pending) this.#giveUp(one, attempt);
+    } finally {
+      timer.cancel();
+      attempt.pending.clear();
     }
-    await Promise.all(opening);
+  }
+
+  /** Opens readers as soon as that can be done; what cannot be opened is noted. */
+  async open(wanted: readonly Wanted[], take: (reader: LogReader) => void): Promise<void> {
+    const attempt: Attempt = { isStrict: false, pending: new Set(wanted), take };
+    for (const one of wanted) this.#unread.delete(keyOf(one));
+    await Promise.all(wanted.map((one) => this.#openOne(one, attempt)));
+  }
+
+  /** To be opened later, unless more is known about it already. */
+  note(one: Wanted): void {
+    if (this.#isClosed || one.topic.isDeleted || this.#unread.has(keyOf(one))) return;
+    this.#unread.set(keyOf(one), one.at.at === 'latest' ? { ...one, at: latestKnown(one) } : one);
   }
 
   /** Partitions that have no reader yet and may get one now. */
   openable(): readonly Wanted[] {
     return [...this.#unread.values()].filter(
-      ({ topic, index }) => topic.copy(index) ?? (this.#parts.copies && topic.isElsewhere(index)),
+      (one) => one.topic.copy(one.index) !== undefined || this.#isObservable(one),
     );
   }
 
@@ -79,18 +110,28 @@ export class DistantReaders {
     return this.#unread.get(keyOf(place))?.at;
   }
 
-  /** Those that are read from copies that were opened for it. */
-  observed(): readonly TopicPartition[] {
-    return [...this.#observed.values()];
-  }
-
   isObserved(place: Place): boolean {
     return this.#observed.has(`${place.topic}/${place.partition}`);
   }
 
-  /** Lets a reader that has no copy go on in one that is opened for it, where that can be done. */
-  observe(reader: LogReader, place: TopicPartition): void {
-    this.#observe(place)?.adopt(reader);
+  /** Lets a reader go on in the copy that is the one to read now, where it is another. */
+  move(reader: LogReader): void {
+    const topic = this.#parts.find(reader.topic);
+    if (!topic) return;
+    const place = { topic, index: reader.partition };
+    const { nextOffset } = reader;
+    if (reader.isStranded) reader.suspend();
+    const copy = topic.copy(place.index);
+    if (reader.isSuspended) this.#copyFor(place, nextOffset)?.adopt(reader);
+    else if (!copy) return;
+    else if (this.isObserved(reader)) {
+      if (!this.#isCurrent(place, copy) || copy.highWatermark < nextOffset) return;
+      copy.adopt(reader);
+      this.release(reader);
+    } else if (copy.highWatermark <= nextOffset && !this.#isCurrent(place, copy)) {
+      // What comes next may never come here.
+      this.#observe(place)?.adopt(reader);
+    }
   }
 
   /** A copy that was opened for a reader is not needed any more. */
@@ -117,81 +158,111 @@ export class DistantReaders {
     this.#unread.clear();
   }
 
-  /** One answer for each; undefined where nobody needs to be asked. */
-  async #ask(wanted: readonly Wanted[]): Promise<(Answer<number> | undefined)[]> {
-    const groups = new Map<string, { readonly at: Start; readonly slots: number[] }>();
-    for (const [slot, one] of wanted.entries()) {
-      const at = questionOf(one);
-      if (!at) continue;
-      const key = JSON.stringify(at);
-      const group = groups.get(key) ?? { at, slots: [] };
-      groups.set(key, group);
-      group.slots.push(slot);
+  async #openOne(one: Wanted, attempt: Attempt): Promise<void> {
+    const { pending, take, isStrict } = attempt;
+    try {
+      const answer = await this.#ask(one);
+      if (!pending.has(one)) return;
+      const opened = one.topic.isDeleted ? undefined : this.#open(one, answer, isStrict);
+      const reader = opened instanceof Promise ? await opened.catch(() => undefined) : opened;
+      if (!pending.delete(one)) reader?.close();
+      else if (reader && !one.topic.isDeleted) take(reader);
+      else this.#noteAgain(one);
+    } catch (error) {
+      if (!pending.delete(one)) return;
+      this.#noteAgain(one);
+      if (isStrict) throw error;
     }
-    const answers: (Answer<number> | undefined)[] = wanted.map(() => undefined);
-    const asking = [...groups.values()].map(async ({ at, slots }) => {
-      const found = await this.#parts.questions.offsets(
-        slots.map((slot) => wanted[slot]!),
-        at,
+  }
+
+  /** @returns what the leader says; undefined: it needs not be asked */
+  async #ask(one: Wanted): Promise<Answer<number> | undefined> {
+    const question = questionOf(one);
+    if (!question) return undefined;
+    // A copy that is needed begins meanwhile.
+    this.#copyFor(one, offsetOf(one.at));
+    return this.#parts.questions.ask(one, question);
+  }
+
+  /** Does with what is known here what the leader has not answered in time. */
+  #giveUp(one: Wanted, { pending, take }: Attempt): void {
+    pending.delete(one);
+    try {
+      const opened = this.#isClosed || one.topic.isDeleted ? undefined : this.#openHere(one);
+      if (opened && !(opened instanceof Promise)) {
+        take(opened);
+        return;
+      }
+      opened?.then(
+        (late) => late.close(),
+        () => undefined,
       );
-      for (const [nth, slot] of slots.entries()) answers[slot] = found[nth];
-    });
-    await Promise.all(asking);
-    return answers;
+    } catch {
+      // The leader may know better, later.
+    }
+    this.#noteAgain(one);
+  }
+
+  #noteAgain(one: Wanted): void {
+    this.release({ topic: one.topic.name, partition: one.index });
+    this.note(one);
   }
 
   #open(
     one: Wanted,
     answer: Answer<number> | undefined,
-    ifOutOfRange: IfOutOfRange,
+    isStrict: boolean,
   ): LogReader | Promise<LogReader> | undefined {
     if (typeof answer === 'number') return this.#openAt(one, answer);
     const isRefused = answer?.code === 'OFFSET_OUT_OF_RANGE' || answer?.code === 'INVALID_ARGUMENT';
-    if (isRefused && ifOutOfRange === 'refuse') throw answer;
+    if (isRefused && isStrict) throw answer;
     return this.#openHere(isRefused ? { ...one, at: EARLIEST } : one);
   }
 
   #openAt(one: Wanted, offset: number): LogReader | undefined {
-    const copy = one.topic.copy(one.index) ?? this.#observe(one);
+    const copy = this.#copyFor(one, offset);
     if (copy) return copy.openReaderAt(offset, this.#keep);
-    this.#note({ ...one, at: { at: 'offset', offset } });
+    this.note({ ...one, at: { at: 'offset', offset } });
     return undefined;
   }
 
   /** As far as a copy can tell where to begin. */
   #openHere(one: Wanted): LogReader | Promise<LogReader> | undefined {
     const { at } = one;
-    const copy = one.topic.copy(one.index) ?? this.#observe(one);
-    return at.at === 'offset' ? copy?.openReaderAt(at.offset, this.#keep) : copy?.openReader(at, this.#keep);
+    const offset = offsetOf(at);
+    const copy = this.#copyFor(one, offset);
+    // One that is behind does not know whether there is such an offset.
+    if (at.at === 'offset' && copy === one.topic.copy(one.index) && offset > (copy?.logEnd ?? 0))
+      return undefined;
+    return copy?.openReader(at, this.#keep);
   }
 
-  async #openLate(
-    one: Wanted,
-    opening: Promise<LogReader>,
-    take: (reader: LogReader) => void,
-  ): Promise<void> {
-    try {
-      take(await opening);
-    } catch {
-      // Its copy is gone again, or has not begun in time.
-      this.release({ topic: one.topic.name, partition: one.index });
-      this.#note(one);
-    }
+  /** The copy to read from an offset on. @param offset Infinity: what only a copy that is up to date can tell */
+  #copyFor(place: TopicPartition, offset: number): Partition | undefined {
+    const copy = place.topic.copy(place.index);
+    const isGood = copy && (copy.highWatermark >= offset || this.#isCurrent(place, copy));
+    if (!isGood) return this.#observe(place) ?? copy;
+    this.release(copy);
+    return copy;
   }
 
-  /** To be tried again, unless more is known about it already. */
-  #note(one: Wanted): void {
-    if (this.#isClosed || one.topic.isDeleted || this.#unread.has(keyOf(one))) return;
-    this.#unread.set(keyOf(one), one);
+  /** Whether the copy of this node has all that there is, or soon will have. */
+  #isCurrent({ topic, index }: TopicPartition, copy: Partition): boolean {
+    return copy.role === 'leader' || this.#parts.leaders.isInSync(topic, index);
+  }
+
+  #isObservable({ topic, index }: TopicPartition): boolean {
+    if (!this.#parts.copies || this.#isClosed || topic.isDeleted) return false;
+    return topic.isElsewhere(index) || this.#parts.leaders.isInSyncElsewhere(topic, index);
   }
 
   #observe(place: TopicPartition): Partition | undefined {
     const { topic, index } = place;
-    const { copies } = this.#parts;
-    if (!copies || this.#isClosed || topic.isDeleted || !topic.isElsewhere(index)) return undefined;
+    const observed = this.#observed.get(keyOf(place));
+    if (observed || !this.#isObservable(place)) return observed?.copy;
     try {
-      const copy = copies.open(topic.definition, index);
-      this.#observed.set(keyOf(place), { topic, index });
+      const copy = this.#parts.copies!.open(topic.definition, index);
+      this.#observed.set(keyOf(place), { topic, index, copy });
       return copy;
     } catch (error) {
       if (asSluiceError(error).code === 'INTERNAL') throw error;
@@ -205,6 +276,17 @@ function questionOf({ topic, index, at }: Wanted): Start | undefined {
   const copy = topic.copy(index);
   if (at.at === 'offset') return copy && at.offset <= copy.highWatermark ? undefined : at;
   return at.at === 'last-per-key' ? undefined : at;
+}
+
+/** From where on a copy is to be read; Infinity: that is for one to tell that is up to date. */
+function offsetOf(at: Start): number {
+  return at.at === 'offset' ? at.offset : Infinity;
+}
+
+/** A place that is not above the latest record now: nothing that comes from now on is before it. */
+function latestKnown({ topic, index }: TopicPartition): Start {
+  const copy = topic.copy(index);
+  return copy ? { at: 'offset', offset: copy.highWatermark } : EARLIEST;
 }
 
 function keyOf({ topic, index }: TopicPartition): string {

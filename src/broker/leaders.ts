@@ -29,6 +29,18 @@ export class Leaders {
     return isElsewhere ? (state as LedElsewhere) : undefined;
   }
 
+  /** Whether this node is one of the stored in-sync replicas of a partition. */
+  isInSync({ definition }: OpenTopic, index: number): boolean {
+    const { nodeId, cluster } = this.#coordinator;
+    return cluster.partitionState(definition.id, index)?.state.isr.includes(nodeId) === true;
+  }
+
+  /** Whether another node is one of the stored in-sync replicas of a partition. */
+  isInSyncElsewhere({ definition }: OpenTopic, index: number): boolean {
+    const { nodeId, cluster } = this.#coordinator;
+    return cluster.partitionState(definition.id, index)?.state.isr.some((id) => id !== nodeId) === true;
+  }
+
   /** Why the copy that this node should have of a partition cannot be used; undefined: nothing is known against it. */
   failure({ definition }: OpenTopic, index: number): SluiceError | undefined {
     return this.#replicas()?.failure(definition.id, index);

@@ -41,6 +41,13 @@ export interface SubscriptionOwner {
   forget(subscription: LiveSubscription): void;
 }
 
+/** A log that is being searched for where a reader begins. */
+interface Search {
+  readonly key: string;
+  /** Undefined: there is nothing to read, or it is read elsewhere. */
+  readonly reader: Promise<LogReader | undefined>;
+}
+
 /** Shared by the subscriptions that resume nothing, which are most: thousands may be idle. */
 const NOWHERE: ReadonlyMap<string, number> = new Map();
 const EARLIEST: Start = { at: 'earliest' };
@@ -59,8 +66,6 @@ export class LiveSubscription implements Subscription {
   readonly #distant: DistantReaders | undefined;
   /** Partitions whose reader is being opened; undefined while there is none. */
   #opening: Set<string> | undefined;
-  /** Partitions whose reader has no copy; undefined while there has been none. */
-  #suspended: Map<string, TopicPartition> | undefined;
   readonly #resume: ReadonlyMap<string, number>;
   #closed = false;
 
@@ -84,7 +89,7 @@ export class LiveSubscription implements Subscription {
    */
   start(topics: Iterable<OpenTopic>, start: Start): void | Promise<void> {
     const ready: LogReader[] = [];
-    const searching: Promise<LogReader>[] = [];
+    const searching: Search[] = [];
     const distant: Wanted[] = [];
     try {
       for (const topic of topics) {
@@ -93,7 +98,7 @@ export class LiveSubscription implements Subscription {
           const at = this.#startOf(topic, index, start);
           const copy = topic.copy(index);
           if (this.#distant && copy?.role !== 'leader') distant.push({ topic, index, at });
-          else if (copy) this.#openHere(topic, copy, at, ready, searching);
+          else if (copy) this.#openHere({ topic, index, at }, copy, ready, searching);
         }
       }
     } catch (error) {
@@ -110,7 +115,7 @@ export class LiveSubscription implements Subscription {
     const place = { topic: topic.name, partition: index };
     const reader = this.#readers.get(place);
     if (reader) {
-      this.#move(reader, topic, index);
+      this.#move(reader, topic);
       return;
     }
     if (this.#opening?.has(placeOf(place)) || !this.#matches(topic)) return;
@@ -123,10 +128,7 @@ export class LiveSubscription implements Subscription {
     const reader = this.#readers.get({ topic: topic.name, partition: index });
     if (!reader || this.#distant?.isObserved(reader)) return;
     reader.suspend();
-    this.#move(reader, topic, index);
-    if (!reader.isSuspended) return;
-    this.#suspended ??= new Map();
-    this.#suspended.set(placeOf(reader), { topic, index });
+    this.#move(reader, topic);
   }
 
   /** A topic is gone, and with it its partitions; the readers of copies that are closed end by themselves. */
@@ -136,11 +138,8 @@ export class LiveSubscription implements Subscription {
 
   /** Tries again what could not be done. */
   sweep(): void {
-    for (const [key, place] of this.#suspended ?? []) {
-      if (!this.#moveAt(place)) this.#suspended?.delete(key);
-    }
     if (!this.#distant || this.#closed) return;
-    for (const place of this.#distant.observed()) if (place.topic.copy(place.index)) this.#moveAt(place);
+    for (const reader of this.#readers.values()) this.#distant.move(reader);
     const openable = this.#distant.openable().filter((one) => !this.#opening?.has(keyOf(one)));
     if (openable.length > 0) void this.#openLater(openable);
   }
@@ -211,13 +210,8 @@ export class LiveSubscription implements Subscription {
     return topic.isReady ? start : EARLIEST;
   }
 
-  #openHere(
-    topic: OpenTopic,
-    copy: Partition,
-    at: Start,
-    ready: LogReader[],
-    searching: Promise<LogReader>[],
-  ): void {
+  #openHere(wanted: Wanted, copy: Partition, ready: LogReader[], searching: Search[]): void {
+    const { topic, at } = wanted;
     const reader = copy.openReader(at, this.#filter.matchesKey);
     if (!(reader instanceof Promise)) {
       // From now on it is moved with its partition.
@@ -226,53 +220,60 @@ export class LiveSubscription implements Subscription {
       return;
     }
     const found = reader.catch((error: unknown) => {
-      if (!copy.closed || topic.isDeleted) throw error;
-      throw new SluiceError('UNAVAILABLE', `${topic.name}/${copy.partition} has just moved`, {
-        cause: error,
-      });
+      if (!copy.closed || (topic.isDeleted && this.#filter.topic !== undefined)) throw error;
+      this.#distant?.note(wanted);
+      return undefined;
     });
-    searching.push(found);
+    searching.push({ key: keyOf(wanted), reader: found });
   }
 
   async #startLater(
     ready: LogReader[],
-    searching: readonly Promise<LogReader>[],
+    searching: readonly Search[],
     distant: readonly Wanted[],
   ): Promise<void> {
-    this.#opening = new Set(distant.map(keyOf));
-    const take = (reader: LogReader): void => {
-      if (this.#closed) reader.close();
-      else this.#readers.set(reader);
-      ready.push(reader);
+    const keys = [...distant.map(keyOf), ...searching.map(({ key }) => key)];
+    const take = (reader: LogReader | undefined): void => {
+      if (reader && this.#keep(reader)) ready.push(reader);
     };
+    this.#beginOpening(keys);
     try {
       await Promise.all([
-        this.#distant?.open(distant, 'refuse', take),
-        ...searching.map(async (one) => take(await one)),
+        this.#distant?.start(distant, take),
+        ...searching.map(async (one) => take(await one.reader)),
       ]);
+      this.#checkThere(distant);
       this.#hand(ready);
     } catch (error) {
       abandon(searching);
       for (const reader of ready) reader.close();
       throw error;
     } finally {
-      this.#opening = undefined;
+      this.#endOpening(keys);
     }
   }
 
   async #openLater(wanted: readonly Wanted[]): Promise<void> {
     const keys = wanted.map(keyOf);
+    this.#beginOpening(keys);
+    await this.#distant?.open(wanted, (reader) => this.#take(reader));
+    this.#endOpening(keys);
+  }
+
+  #beginOpening(keys: readonly string[]): void {
     this.#opening ??= new Set();
-    const opening = this.#opening;
-    for (const key of keys) opening.add(key);
-    try {
-      await this.#distant?.open(wanted, 'earliest', (reader) => this.#take(reader));
-    } catch {
-      // The topic is gone.
-    } finally {
-      for (const key of keys) opening.delete(key);
-      if (opening.size === 0 && this.#opening === opening) this.#opening = undefined;
-    }
+    for (const key of keys) this.#opening.add(key);
+  }
+
+  #endOpening(keys: readonly string[]): void {
+    for (const key of keys) this.#opening?.delete(key);
+    if (this.#opening?.size === 0) this.#opening = undefined;
+  }
+
+  /** @throws TOPIC_NOT_FOUND when the topic that was named has been deleted meanwhile; what a pattern matches may come and go */
+  #checkThere(distant: readonly Wanted[]): void {
+    const gone = this.#filter.topic !== undefined && distant.find(({ topic }) => topic.isDeleted);
+    if (gone) throw new SluiceError('TOPIC_NOT_FOUND', `topic ${gone.topic.name} was deleted`);
   }
 
   #addDistant(distant: DistantReaders, topic: OpenTopic, index: number): void {
@@ -292,12 +293,19 @@ export class LiveSubscription implements Subscription {
   }
 
   #take(reader: LogReader): void {
+    if (this.#keep(reader)) this.#subscriber.takePartition(reader);
+  }
+
+  /** @returns whether it is one of those of the subscription now */
+  #keep(reader: LogReader): boolean {
     if (this.#closed) {
       reader.close();
-      return;
+      return false;
     }
     this.#readers.set(reader);
-    this.#subscriber.takePartition(reader);
+    // Its copy may have gone since it was found, or may be one in which nothing comes.
+    this.#distant?.move(reader);
+    return true;
   }
 
   /** To the subscriber, all at once. */
@@ -309,23 +317,9 @@ export class LiveSubscription implements Subscription {
   }
 
   /** Lets a reader go on in the copy that is there now. */
-  #move(reader: LogReader, topic: OpenTopic, index: number): void {
-    const copy = topic.copy(index);
-    const isObserved = this.#distant?.isObserved(reader) === true;
-    // It stays where it is until the new copy has come as far.
-    if (copy && (reader.isSuspended || (isObserved && copy.highWatermark >= reader.nextOffset))) {
-      copy.adopt(reader);
-      this.#distant?.release(reader);
-    } else if (reader.isSuspended) {
-      this.#distant?.observe(reader, { topic, index });
-    }
-  }
-
-  /** @returns whether its reader has no copy yet */
-  #moveAt({ topic, index }: TopicPartition): boolean {
-    const reader = this.#readers.get({ topic: topic.name, partition: index });
-    if (reader) this.#move(reader, topic, index);
-    return reader?.isSuspended === true;
+  #move(reader: LogReader, topic: OpenTopic): void {
+    if (this.#distant) this.#distant.move(reader);
+    else if (reader.isSuspended) topic.copy(reader.partition)?.adopt(reader);
   }
 
   #drop(place: Place): void {
@@ -336,10 +330,10 @@ export class LiveSubscription implements Subscription {
   }
 }
 
-function abandon(searching: readonly Promise<LogReader>[]): void {
-  for (const reader of searching) {
+function abandon(searching: readonly Search[]): void {
+  for (const { reader } of searching) {
     reader.then(
-      (late) => late.close(),
+      (late) => late?.close(),
       () => undefined,
     );
   }

@@ -10,7 +10,7 @@ import type { Clock, Timer } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { Partition } from '../partition/partition.ts';
 import type { ReplicaLogs } from '../replicas/replica-logs.ts';
-import type { ReplicaListener, ReplicaObserver } from '../replicas/replica-observer.ts';
+import type { ReplicaListener, ReplicaObserver, ReplicaPlace } from '../replicas/replica-observer.ts';
 import type { Replicas } from '../replicas/replicas.ts';
 import type { TopicObserver } from './failed-topics.ts';
 import { FailedTopics } from './failed-topics.ts';
@@ -33,7 +33,7 @@ export interface TopicListener {
   onOpened(topic: OpenTopic, index: number): void;
   /** Its copy is being closed, and the topic goes on. */
   onClosed(topic: OpenTopic, index: number): void;
-  /** A partition is only on other nodes. */
+  /** A partition is only on other nodes, or what this one should have of it cannot be opened. */
   onElsewhere(topic: OpenTopic, index: number): void;
   /** The topic is gone; its copies are closed in this turn. */
   onDeleted(topic: OpenTopic): void;
@@ -215,7 +215,7 @@ export class TopicDirectory {
         replicaObserver.onFailed?.(place, error);
         this.#failed.failed(place, error);
         // Not before it can be asked for.
-        queueMicrotask(() => this.#look(this.#byId.get(place.topic.id)));
+        queueMicrotask(() => this.#copyFailed(place));
       },
       onRecovered: (place) => {
         replicaObserver.onRecovered?.(place);
@@ -338,6 +338,13 @@ export class TopicDirectory {
     if (!topic) return;
     topic.setCopy(copy.partition, copy);
     this.#options.listener.onOpened(topic, copy.partition);
+    this.#look(topic);
+  }
+
+  #copyFailed({ topic: { id }, partition }: ReplicaPlace): void {
+    const topic = this.#byId.get(id);
+    if (!topic) return;
+    if (!topic.copy(partition)) this.#options.listener.onElsewhere(topic, partition);
     this.#look(topic);
   }
 

@@ -114,7 +114,7 @@ export interface Cluster {
   nodes(): readonly ClusterNode[];
   /** Calls `listener` for each change from now on, in order; it must not throw. */
   watchNodes(listener: (change: NodeChange) => void): Unwatch;
-  /** Changes what this node says of itself; what is left out stays. @throws UNAVAILABLE without a lease */
+  /** Changes what this node says of itself; what is left out stays. @throws UNAVAILABLE without a lease: it is said with the next */
   announce(change: Partial<NodeDescription>): Promise<void>;
 
   /** Of all partitions that have one, in no order. */

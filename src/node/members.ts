@@ -1,6 +1,8 @@
-import type { Cluster, ClusterNode } from '../coordination/cluster.ts';
+import type { Cluster, ClusterNode, NodeDescription } from '../coordination/cluster.ts';
 import type { NodeUrls } from '../gateway/quic/gateway-context.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { asSluiceError } from '../kernel/errors.ts';
+import type { Logger } from '../telemetry/logger.ts';
 
 /** Nodes that a client is sent to when this one goes: enough to choose from. */
 const MAX_ALTERNATIVES = 16;
@@ -25,6 +27,25 @@ export function alternativesTo(self: Self, cluster: Pick<Cluster, 'nodes'>): rea
   const isNear = ({ zone }: ClusterNode): boolean => zone === self.zone;
   const ordered = [...nodes.filter(isNear), ...nodes.filter((node) => !isNear(node))];
   return ordered.slice(0, MAX_ALTERNATIVES).flatMap(({ clientUrls }) => clientUrls);
+}
+
+/**
+ * Tells the cluster what this node is. A machine that is busy with starting may have lost its lease over it: then that is told with the next
+ * one, which comes by itself, and the node need not start all over again.
+ *
+ * @throws UNAVAILABLE, TIMEOUT when the cluster cannot be told although the lease is held
+ */
+export async function tellCluster(
+  cluster: Pick<Cluster, 'announce' | 'leaseHeld'>,
+  description: Partial<NodeDescription>,
+  log: Pick<Logger, 'warn'>,
+): Promise<void> {
+  try {
+    await cluster.announce(description);
+  } catch (error) {
+    if (cluster.leaseHeld || asSluiceError(error).code !== 'UNAVAILABLE') throw error;
+    log.warn('cluster.announced_later', { error });
+  }
 }
 
 /** Of a cluster as much as handing over takes. */

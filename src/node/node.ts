@@ -11,7 +11,7 @@ import type { Core, CorePorts } from './core.ts';
 import { buildCore } from './core.ts';
 import { checkExposure } from './exposure.ts';
 import { openListeners } from './listeners.ts';
-import { alternativesTo, handOver } from './members.ts';
+import { alternativesTo, handOver, tellCluster } from './members.ts';
 import type { ClusterSources } from './metrics/node-metrics.ts';
 import { registerNodeMetrics } from './metrics/node-metrics.ts';
 import { packageVersion, software } from './version.ts';
@@ -160,10 +160,11 @@ async function join(core: Core, parts: AsyncDisposableStack): Promise<ClusterSou
 }
 
 /** Tells the cluster where this node is, now that it can be reached. */
-async function announce({ coordinator, settings, self, peers }: Core): Promise<void> {
+function announce({ coordinator, settings, self, peers, log }: Core): Promise<void> {
   const { zone = '', capacity = 1 } = settings.cluster ?? {};
   const [clientUrls, peerAddress] = [self.urls(), peers?.address ?? null];
-  await coordinator.cluster.announce({ clientUrls, peerAddress, zone, capacity, software: software() });
+  const description = { clientUrls, peerAddress, zone, capacity, software: software() };
+  return tellCluster(coordinator.cluster, description, log);
 }
 
 async function serveHttp(

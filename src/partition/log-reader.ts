@@ -104,9 +104,14 @@ export class LogReader implements PartitionReader, Waiter {
     this.#end(undefined);
   }
 
-  /** Whether it belongs to no copy now. */
+  /** Whether it goes on in another copy, and has none now. */
   get isSuspended(): boolean {
     return this.#isSuspended;
+  }
+
+  /** Whether its copy was closed, which nobody who reads has noticed. */
+  get isStranded(): boolean {
+    return !this.#ended && !this.#isSuspended && this.#source.closed;
   }
 
   /** Ends it for who reads, who is told. */
@@ -266,6 +271,7 @@ export class LogReader implements PartitionReader, Waiter {
   #end(code: ErrorCode | undefined): ReadResult {
     if (this.#ended) return this.#ended;
     this.#ended = { kind: 'ended', code };
+    this.#isSuspended = false;
     this.#scanTimer?.cancel();
     this.#scan?.close();
     this.#source.forget(this);

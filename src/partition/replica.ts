@@ -195,6 +195,8 @@ export class Replica {
   #fall(offset: number): void {
     if (offset >= this.#highWatermark) return;
     this.#highWatermark = offset;
+    // What is stored there from now on has nothing to do with what was gone.
+    this.#unconfirmedEnd = Math.min(this.#unconfirmedEnd, offset);
     this.#host.onFallen(offset);
   }
 }

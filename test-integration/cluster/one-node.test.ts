@@ -19,7 +19,7 @@ beforeEach(async () => {
 afterEach(() => resources.disposeAsync());
 
 const connect = async (): Promise<Client> => {
-  const client = await node.connect({ limits: IMPATIENT, reconnect: { maxDelayMs: 100 } });
+  const client = await node.connect({ limits: IMPATIENT, reconnect: { maxDelayMs: 500 } });
   return resources.adopt(client, () => client.close({ timeoutMs: 1000 }));
 };
 

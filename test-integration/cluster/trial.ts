@@ -114,13 +114,14 @@ class Outcome {
   }
 }
 
-/** A client that knows all nodes and begins at the one of that number. */
+/** A client that knows all nodes and begins at the one of that number; every second one has its publishes forwarded. */
 function connectFirst(stage: ClusterStage, index: number): Promise<Client> {
   const ids = stage.nodes.map(({ nodeId }) => nodeId);
   const first = index % ids.length;
   return stage.connect([...ids.slice(first), ...ids.slice(0, first)], {
     limits: IMPATIENT,
     attemptTimeoutMs: 1000,
+    direct: index % 2 === 0,
   });
 }
 

@@ -92,6 +92,8 @@ describe('a lease that is lost', () => {
     await etcd.restart();
     await eventually('a member again', () => a.cluster.leaseHeld && candidate.term !== undefined);
     expect([told, (await a.claimPartition(id, 0)).leaderEpoch]).toEqual([['lost', 'gained'], 2]);
+    // What could not be announced meanwhile.
+    expect(a.cluster.nodes()[0]?.zone).toBe('x');
   });
 
   it('because etcd is frozen is gained again when that goes on, in a session of its own', async () => {

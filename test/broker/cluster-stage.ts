@@ -13,6 +13,7 @@ import type { Acks } from '../../src/partition/acknowledgements.ts';
 import type { ReplicationClient } from '../../src/partition/replication.ts';
 import { LocalServices } from '../../src/peer/local-services.ts';
 import type { PeerServices } from '../../src/peer/ports.ts';
+import type { ReplicaLogs } from '../../src/replicas/replica-logs.ts';
 import { memoryReplicaLogs } from '../../src/replicas/replica-logs.ts';
 import { textOf } from '../support/batch.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -46,8 +47,12 @@ export class BrokerCluster implements AsyncDisposable {
   readonly nodes = new Map<string, StageNode>();
   /** Nodes that others do not reach. */
   readonly cutOff = new Set<string>();
+  /** Nodes that can open no log. */
+  readonly broken = new Set<string>();
   /** Answers to fetches come only after it. */
   fetchGate: Promise<void> = Promise.resolve();
+  /** Nodes that are asked about offsets only after it. */
+  readonly offsetGates = new Map<string, Promise<void>>();
   #seed = 1;
   #forwarding: Promise<void> = Promise.resolve();
 
@@ -90,7 +95,7 @@ export class BrokerCluster implements AsyncDisposable {
         ...shared,
         authorizer: { allows: () => true },
         authenticator: { authenticate: () => ALICE, isStillValid: () => true },
-        logs: memoryReplicaLogs(clock, new MemoryBudget(Infinity)),
+        logs: this.#logs(id),
         topics: {
           autoCreate: true,
           partitions: 1,
@@ -173,6 +178,19 @@ export class BrokerCluster implements AsyncDisposable {
     return { subscription, readers };
   }
 
+  /** Keeps a node from answering about offsets. @returns lets it answer */
+  holdOffsets(nodeId: string): () => void {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    this.offsetGates.set(
+      nodeId,
+      promise.then(() => undefined),
+    );
+    return () => {
+      this.offsetGates.delete(nodeId);
+      resolve(undefined);
+    };
+  }
+
   /** Lets all happen that needs no time. */
   async settle(): Promise<void> {
     await turns(60);
@@ -204,6 +222,17 @@ export class BrokerCluster implements AsyncDisposable {
     for (const id of [...this.nodes.keys()]) await this.stop(id);
   }
 
+  #logs(id: string): ReplicaLogs {
+    const logs = memoryReplicaLogs(this.clock, new MemoryBudget(Infinity));
+    return {
+      ...logs,
+      open: (place) => {
+        if (this.broken.has(id)) throw new SluiceError('STORAGE_FAILED', 'the disk of this node is broken');
+        return logs.open(place);
+      },
+    };
+  }
+
   #client(from: string): ReplicationClient {
     return {
       fetch: async (nodeId, request) => {
@@ -225,8 +254,10 @@ export class BrokerCluster implements AsyncDisposable {
         await turns(TURNS_ON_THE_WAY);
         return this.#reach(nodeId, 'describe').services.partitions.describe(refs);
       },
-      listOffsets: async (nodeId, refs, at) =>
-        this.#reach(nodeId, 'listOffsets').services.partitions.listOffsets(refs, at),
+      listOffsets: async (nodeId, refs, at) => {
+        await this.offsetGates.get(nodeId);
+        return this.#reach(nodeId, 'listOffsets').services.partitions.listOffsets(refs, at);
+      },
       deleteRecords: async (nodeId, refs, before) =>
         this.#reach(nodeId, 'deleteRecords').services.partitions.deleteRecords(refs, before),
     };

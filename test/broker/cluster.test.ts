@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { batchOf } from '../support/batch.ts';
 import { BrokerCluster, readNow } from './cluster-stage.ts';
+import { newTopic } from '../replicas/cluster-stage.ts';
 import { ALICE } from './fixture.ts';
 
 const coded = (code: string): Error => expect.objectContaining({ code }) as Error;
@@ -241,6 +242,64 @@ describe('a subscription on a follower', () => {
   });
 });
 
+describe('a subscription where the copy is out of step', () => {
+  const hold = (): (() => void) => {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    stage.fetchGate = promise.then(() => undefined);
+    return () => resolve(undefined);
+  };
+
+  it.each(['earliest', 'latest', 'last-per-key'] as const)(
+    'reads from %s what others keep, and its own once that is in sync',
+    async (at) => {
+      const topic = await stage.createTopic('t', [['a']]);
+      await stage.publish('a', 't', record('before', 'k'));
+      const release = hold();
+      await stage.assign(topic, { replicas: ['a', 'b'] });
+      const { readers } = await stage.subscribe('b', 't', { start: { at } });
+      await stage.publish('a', 't', record('after', 'l'));
+      const found: string[] = [];
+      for (let n = 0; n < 10; n++) {
+        await stage.pass(200);
+        found.push(...(await readNow(readers[0]!)));
+      }
+      expect(found).toEqual([...(at === 'latest' ? [] : ['0 k=before']), '1 l=after']);
+      expect(stage.node('b').broker.copy(topic.id, 0)?.readers).toBe(0);
+      release();
+      await stage.pass(10_000);
+      expect(stage.node('b').broker.copy(topic.id, 0)?.readers).toBe(1);
+      expect(stage.node('b').observers!.size).toBe(0);
+    },
+  );
+
+  it('leaves its own when that stays behind', async () => {
+    const topic = await stage.createTopic('t', [['a', 'b']]);
+    const { readers } = await stage.subscribe('b', 't');
+    await stage.publish('a', 't', record('one'), 0, 2);
+    await stage.pass(600);
+    expect(await readNow(readers[0]!)).toEqual(['0 null=one']);
+    hold();
+    await stage.assign(topic, { isr: ['a'] });
+    await stage.pass(600);
+    await stage.publish('a', 't', record('two'));
+    await stage.pass(2000);
+    expect(await readNow(readers[0]!)).toEqual(['1 null=two']);
+  });
+
+  it('reads what others keep where its own cannot be opened', async () => {
+    stage.broken.add('b');
+    const { readers } = await stage.subscribe('b', 't*', EARLIEST);
+    const topic = await stage.createTopic('t', [['a', 'b']]);
+    await stage.assign(topic, { isr: ['a'] });
+    await stage.publish('a', 't', record('x'));
+    await stage.pass(600);
+    expect(await readNow(readers[0]!)).toEqual(['0 null=x']);
+    const later = await stage.subscribe('b', 't', EARLIEST);
+    await stage.pass(600);
+    expect(await readNow(later.readers[0]!)).toEqual(['0 null=x']);
+  });
+});
+
 describe('a subscription where there is no copy', () => {
   it('reads what others keep', async () => {
     await stage.createTopic('t', [['a', 'b']]);
@@ -329,6 +388,129 @@ describe('a subscription where there is no copy', () => {
   });
 });
 
+describe('a subscription to topics of which one is deleted meanwhile', () => {
+  beforeEach(async () => {
+    for (const name of ['t.1', 't.2', 't.3']) await stage.createTopic(name, [['a']]);
+  });
+  const deleteOne = async (): Promise<void> => {
+    await stage.until(stage.node('a').broker.deleteTopic(ALICE, 't.1'));
+    await stage.settle();
+  };
+
+  it('begins with the others', async () => {
+    const answer = stage.holdOffsets('a');
+    const subscribing = stage.subscribe('c', 't.*', EARLIEST);
+    await stage.settle();
+    await deleteOne();
+    answer();
+    const { readers } = await subscribing;
+    expect(readers.map(({ topic }) => topic).sort()).toEqual(['t.2', 't.3']);
+  });
+
+  it('is refused when it names that one', async () => {
+    const answer = stage.holdOffsets('a');
+    const subscribing = stage.subscribe('c', 't.1', EARLIEST);
+    const outcome = expect(subscribing).rejects.toThrow(coded('TOPIC_NOT_FOUND'));
+    await stage.settle();
+    await deleteOne();
+    answer();
+    await outcome;
+    expect(stage.node('c').broker.snapshot().subscriptions).toBe(0);
+  });
+
+  it('gets the others later, where they could not be opened at first', async () => {
+    stage.cutOff.add('a');
+    const { readers } = await stage.subscribe('c', 't.*', EARLIEST);
+    expect(readers).toEqual([]);
+    const answer = stage.holdOffsets('a');
+    await stage.pass(1000);
+    stage.cutOff.delete('a');
+    await deleteOne();
+    answer();
+    await stage.pass(3000);
+    expect(readers.map(({ topic }) => topic).sort()).toEqual(['t.2', 't.3']);
+  });
+});
+
+describe('a subscription while a leader cannot be asked', () => {
+  it('to the latest misses nothing of what is acknowledged from then on', async () => {
+    const topic = await stage.createTopic('t', [['a', 'b']]);
+    await stage.publish('a', 't', record('before'), 0, 2);
+    for (const id of ['a', 'b']) stage.cutOff.add(id);
+    const { readers } = await stage.subscribe('c', 't');
+    await stage.assign(topic, { isr: ['a'] });
+    await stage.publish('a', 't', record('after'));
+    for (const id of ['a', 'b']) stage.cutOff.delete(id);
+    await stage.pass(4000);
+    expect(await readNow(readers[0]!)).toContain('1 null=after');
+  });
+
+  it('to the latest begins at once with what another in-sync replica has', async () => {
+    await stage.createTopic('t', [['a', 'b']]);
+    await stage.publish('a', 't', record('before'), 0, 2);
+    await stage.pass(1000);
+    const answer = stage.holdOffsets('a');
+    const { readers } = await stage.subscribe('c', 't');
+    expect(readers).toHaveLength(1);
+    await stage.publish('a', 't', record('after'), 0, 2);
+    await stage.pass(1000);
+    expect(await readNow(readers[0]!)).toEqual(['1 null=after']);
+    answer();
+    await stage.pass(1000);
+    expect(readers).toHaveLength(1);
+  });
+
+  it('begins with the others within a second, and with that one when it answers', async () => {
+    for (const name of ['t.1', 't.2']) await stage.createTopic(name, [[name === 't.1' ? 'a' : 'b']]);
+    await stage.publish('a', 't.1', record('x'));
+    stage.cutOff.add('a');
+    const answer = stage.holdOffsets('a');
+    const beganMs = stage.clock.monotonicMs();
+    const { readers } = await stage.subscribe('c', 't.*', EARLIEST);
+    expect(stage.clock.monotonicMs() - beganMs).toBeLessThanOrEqual(1100);
+    expect(readers.map(({ topic }) => topic)).toEqual(['t.2']);
+    stage.cutOff.delete('a');
+    answer();
+    await stage.pass(4000);
+    expect(readers.map(({ topic }) => topic)).toEqual(['t.2', 't.1']);
+    expect(await readNow(readers[1]!)).toEqual(['0 null=x']);
+    await stage.pass(6000);
+    expect(stage.node('c').observers!.size).toBe(2);
+  });
+
+  it('has one reader of each partition, though one is added while the others begin', async () => {
+    const topic = await stage.createTopic('t', [['a']]);
+    const answer = stage.holdOffsets('a');
+    const subscribing = stage.subscribe('c', 't', EARLIEST);
+    await stage.node('a').coordinator.alterTopic('t', { partitions: 2 });
+    await stage.assign(topic, { replicas: ['a'], leader: 'a', isr: ['a'] }, 1);
+    const { readers } = await subscribing;
+    await stage.pass(1500);
+    answer();
+    await stage.pass(3000);
+    expect(readers.map(({ partition }) => partition).sort()).toEqual([0, 1]);
+  });
+
+  it('is one question for all, however many wait and wherever they go on', async () => {
+    await stage.createTopic('t', [['a'], ['a']]);
+    for (const partition of [0, 1]) await stage.publish('a', 't', batchOf(9), partition);
+    stage.cutOff.add('a');
+    const gathered: Awaited<ReturnType<BrokerCluster['subscribe']>>[] = [];
+    for (const offset of [1, 2, 3, 4]) {
+      const resume = [0, 1].map((partition) => ({ topic: 't', partition, offset }));
+      gathered.push(await stage.subscribe('c', 't', { resume }));
+    }
+    await stage.pass(500);
+    stage.node('a').asked.length = 0;
+    stage.cutOff.delete('a');
+    await stage.pass(5000);
+    expect(gathered.flatMap(({ readers }) => readers.map(({ nextOffset }) => nextOffset))).toEqual([
+      1, 1, 2, 2, 3, 3, 4, 4,
+    ]);
+    expect(stage.node('a').asked.filter((method) => method === 'listOffsets')).toHaveLength(1);
+  });
+});
+
 describe('a copy that moves', () => {
   it('takes nothing from its readers, and gives them nothing twice', async () => {
     const topic = await stage.createTopic('t', [['a', 'b']]);
@@ -409,5 +591,19 @@ describe('a copy that moves', () => {
     await stage.until(stage.node('b').broker[Symbol.asyncDispose]());
     const ends = await Promise.all(readers.map(readNow));
     expect(ends).toEqual([['ended undefined'], ['ended undefined']]);
+  });
+});
+
+it('a subscription that is refused leaves nothing behind that fails when its topic, not led yet, is deleted', async () => {
+  const { coordinator, broker } = stage.node('a');
+  const topic = await coordinator.createTopic({ ...newTopic('t'), partitions: 2 });
+  await stage.assign(topic, { replicas: ['a'], leader: 'a', isr: ['a'] }, 0);
+  const resume = [{ topic: 't', partition: 0, offset: 99 }];
+  const subscribing = stage.subscribe('a', 't', { resume });
+  await expect(subscribing).rejects.toThrow(coded('OFFSET_OUT_OF_RANGE'));
+  await stage.until(broker.deleteTopic(ALICE, 't'));
+  // What nobody has caught by now would fail this run.
+  await new Promise((resolve) => {
+    setImmediate(resolve);
   });
 });

@@ -1,6 +1,7 @@
 import { expect } from 'vitest';
 import type { PartitionLog } from '../../src/log/partition-log.ts';
 import { batchBaseOffset, batchNextOffset } from '../../src/wire/record-batch.ts';
+import { checkAtLeast, checkAtMost, checkSame, checkSameList } from '../support/cheap-checks.ts';
 
 /** One appended batch. */
 export interface Entry {
@@ -132,19 +133,19 @@ export class ArrayLog {
 
   /** A log whose end fell because storing failed: nothing that was promised is gone. */
   giveUp(end: number): void {
-    expect(end, 'end of the log after a failed write').toBeGreaterThanOrEqual(this.promised);
+    checkAtLeast(end, this.promised, 'end of the log after a failed write');
     this.#doubtful.push(...this.entries.filter(({ next }) => next > end));
     this.entries = this.entries.filter(({ next }) => next <= end);
   }
 
   /** Takes note of the log's start, which never falls and is never beyond what is durable. */
   follow(log: PartitionLog): void {
-    expect(log.logStart, 'start of the log').toBeGreaterThanOrEqual(this.start);
-    expect(log.logStart, 'start of the log').toBeLessThanOrEqual(log.logEnd);
-    expect(log.durableEnd, 'durable end').toBeLessThanOrEqual(log.logEnd);
+    checkAtLeast(log.logStart, this.start, 'start of the log');
+    checkAtMost(log.logStart, log.logEnd, 'start of the log');
+    checkAtMost(log.durableEnd, log.logEnd, 'durable end');
     this.start = log.logStart;
     if (log.logEnd < this.end) this.giveUp(log.logEnd);
-    expect(log.logEnd, 'end of the log').toBe(this.end);
+    checkSame(log.logEnd, this.end, 'end of the log');
   }
 
   /** Checks one read. @param batches what was read from `offset` on, at most `maxBytes` below `upTo` */
@@ -152,9 +153,10 @@ export class ArrayLog {
     const first = this.#indexOf(offset);
     const wanted = this.entries.slice(first, first + batches.length + 1).filter(({ base }) => base < upTo);
     const bytes = batches.reduce((sum, batch) => sum + batch.length, 0);
-    if (wanted.length > 0) expect(batches.length, `batches at ${offset}`).toBeGreaterThan(0);
-    if (batches.length > 1) expect(bytes).toBeLessThanOrEqual(maxBytes);
-    expect(basesOf(batches)).toEqual(wanted.slice(0, batches.length).map(({ base }) => base));
+    if (wanted.length > 0) checkAtLeast(batches.length, 1, `batches at ${offset}`);
+    if (batches.length > 1) checkAtMost(bytes, maxBytes, `bytes of the batches at ${offset}`);
+    const bases = wanted.slice(0, batches.length).map(({ base }) => base);
+    checkSameList(batches.map(batchBaseOffset), bases, `offsets of the batches at ${offset}`);
     batches.forEach((batch, n) => {
       if (!batch.equals(wanted[n]!.bytes)) expect.fail(`other bytes in the batch at ${wanted[n]!.base}`);
     });
@@ -174,8 +176,8 @@ export class ArrayLog {
       return entry;
     });
     if (found.length > 0) {
-      expect(found[0]!.after).toBeLessThanOrEqual(log.logStart);
-      expect(found.at(-1)!.next, 'end of the last batch').toBe(log.logEnd);
+      checkAtMost(found[0]!.after, log.logStart, 'end before the first batch');
+      checkSame(found.at(-1)!.next, log.logEnd, 'end of the last batch');
     }
     this.entries = [...before, ...found];
     this.goOn(log, comeback);
@@ -195,11 +197,11 @@ export class ArrayLog {
   protected checkEnds(log: PartitionLog, comeback: Comeback): number {
     const floor = { closed: this.end, killed: this.promised, powerLost: this.safe }[comeback];
     const [low, high] = comeback === 'closed' ? [this.start, this.start] : [this.startFloor, this.start];
-    expect(log.logStart, 'start that came back').toBeGreaterThanOrEqual(low);
+    checkAtLeast(log.logStart, low, 'start that came back');
     // A log that lost its tail may end below where it began.
-    expect(log.logStart, 'start that came back').toBeLessThanOrEqual(high);
-    expect(log.logEnd, 'end that came back').toBeGreaterThanOrEqual(floor);
-    expect(log.durableEnd, 'durable end after opening').toBe(log.logEnd);
+    checkAtMost(log.logStart, high, 'start that came back');
+    checkAtLeast(log.logEnd, floor, 'end that came back');
+    checkSame(log.durableEnd, log.logEnd, 'durable end after opening');
     return floor;
   }
 
@@ -233,8 +235,4 @@ export class ArrayLog {
     expect(doubtful, `the batch at ${base} was appended once`).toBeDefined();
     return doubtful!;
   }
-}
-
-function basesOf(batches: readonly Buffer[]): number[] {
-  return batches.map(batchBaseOffset);
 }

@@ -1,7 +1,10 @@
 import { describe, expect, it } from 'vitest';
+import type { ErrorCode } from '../../src/kernel/errors.ts';
+import { SluiceError } from '../../src/kernel/errors.ts';
 import type { Self } from '../../src/node/members.ts';
-import { alternativesTo, clientNodes, handOver } from '../../src/node/members.ts';
+import { alternativesTo, clientNodes, handOver, tellCluster } from '../../src/node/members.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { EventLog } from './event-log.ts';
 import { FakeCluster, member } from './fake-cluster.ts';
 
 const SELF: Self = { nodeId: 'a', zone: 'east', urls: () => ['quic://here:1'] };
@@ -24,6 +27,24 @@ describe('nodes that clients are told of', () => {
     const many = Array.from({ length: 30 }, (_, n) => member(`n${n}`, { zone: n === 25 ? 'east' : 'west' }));
     const urls = alternativesTo(SELF, new FakeCluster([member('a'), ...many]));
     expect([urls[0], urls[1], urls.length]).toEqual(['quic://n25:7450', 'quic://n0:7450', 16]);
+  });
+});
+
+describe('a node that tells its cluster what it is', () => {
+  const tell = async (leaseHeld: boolean, code: ErrorCode): Promise<readonly string[]> => {
+    const log = new EventLog();
+    const announce = () => Promise.reject(new SluiceError(code, 'not now'));
+    await tellCluster({ announce, leaseHeld }, {}, log);
+    return log.written.map(({ evt }) => evt);
+  };
+
+  it('goes on without a lease, with which it is told later', async () => {
+    expect(await tell(false, 'UNAVAILABLE')).toEqual(['cluster.announced_later']);
+  });
+
+  it('does not go on when it cannot be told for another reason', async () => {
+    await expect(tell(true, 'UNAVAILABLE')).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(tell(false, 'TIMEOUT')).rejects.toMatchObject({ code: 'TIMEOUT' });
   });
 });
 

@@ -50,6 +50,13 @@ describe('a reader whose copy goes', () => {
     expect([woken, next.readers, readAll(reader)]).toEqual([1, 1, ['0 a=a']]);
   });
 
+  it('waits for no other once it is closed', () => {
+    const reader = open(copyOf(['a']), EARLIEST);
+    reader.suspend();
+    reader.close();
+    expect(reader.isSuspended).toBe(false);
+  });
+
   it('is woken by what the new copy gets, and not by the old one', () => {
     const [old, next] = [copyOf([]), copyOf([])];
     const reader = open(old, EARLIEST);

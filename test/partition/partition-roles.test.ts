@@ -408,6 +408,17 @@ describe('a follower', () => {
     void partition.resetTo(10);
     expect([readNow(reader).kind, partition.logEnd, partition.highWatermark]).toEqual(['ended', 10, 10]);
   });
+
+  it('confirms as leader what it stores after it went back, however far beyond that its log began before', async () => {
+    partition.follow(5);
+    await partition.resetTo(1000);
+    partition.follow(6);
+    await partition.resetTo(2);
+    lead(7, ['a', 'b']);
+    const all = publish(batchOf(1), 2);
+    partition.reportFollower('b', 3);
+    expect(all).toEqual(['ok']);
+  });
 });
 
 describe('a reader whose read is under way while the log goes back', () => {

@@ -8,7 +8,8 @@
  * The token is the first half of HMAC-SHA-256(key, connection id): a server that kept its key can tell it for every id that
  * it ever issued. A client believes only the token that it got over TLS when it connected.
  */
-import { createHmac } from 'node:crypto';
+import { createHmac, createSecretKey } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import type { Random } from '../../kernel/random.ts';
 import { CID_BYTES } from './native.ts';
 import { isLongHeader } from './packet-header.ts';
@@ -24,11 +25,12 @@ export const RESET_KEY_BYTES = 32;
 
 /** Tokens for the connection ids of one listener, the same for the same key. */
 export class ResetTokens {
-  readonly #key: Uint8Array;
+  /** Not as bytes, which would be prepared for each token. */
+  readonly #key: KeyObject;
 
   /** @param key secret, {@link RESET_KEY_BYTES} */
   constructor(key: Uint8Array) {
-    this.#key = key;
+    this.#key = createSecretKey(key);
   }
 
   /** Token of a connection id, 16 bytes. */

@@ -3,6 +3,7 @@ import { SluiceError } from '../../../src/kernel/errors.ts';
 import type { DiskLog, DiskLogSettings } from '../../../src/log/disk/disk-log.ts';
 import { readBatchHeader, stampBatch } from '../../../src/wire/record-batch.ts';
 import { batchOf } from '../../support/batch.ts';
+import { checkSame } from '../../support/cheap-checks.ts';
 import type { DiskCall } from '../../support/fake-disk-calls.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { FakeDisk } from '../../support/fake-disk.ts';
@@ -163,7 +164,7 @@ export class DiskHistory {
     const { logStart, durableEnd } = this.log;
     const offset = logStart + Math.floor((durableEnd - logStart + 1) * share);
     this.log.deleteBefore(offset);
-    expect(this.log.logStart, 'start after deleteBefore').toBe(offset);
+    checkSame(this.log.logStart, offset, 'start after deleteBefore');
     this.#deletedBefore = offset;
   }
 
@@ -228,8 +229,8 @@ export class DiskHistory {
     for (const undo of this.#undo.splice(0)) undo();
     for (let n = 0; n < 6; n++) await this.pass(12_000);
     if (this.disk.isStopped) return;
-    expect(this.log.failure, 'a fault that is over').toBeUndefined();
-    expect(this.log.durableEnd, 'durable end after a fault').toBe(this.log.logEnd);
+    checkSame(this.log.failure, undefined, 'a fault that is over');
+    checkSame(this.log.durableEnd, this.log.logEnd, 'durable end after a fault');
     this.checkState();
   }
 
@@ -242,7 +243,7 @@ export class DiskHistory {
     if (closed !== true) return;
     this.model.promise(this.model.end);
     this.model.harden();
-    expect(this.disk.openFiles, 'files left open').toBe(0);
+    checkSame(this.disk.openFiles, 0, 'files left open');
     this.disk = this.#random.chance(0.5) ? this.disk.kill() : this.disk.crash(this.#random);
     await this.#open('closed');
   }
@@ -320,7 +321,7 @@ export class DiskHistory {
     const name = this.disk.names(LOG_DIRECTORY).findLast((one) => one.endsWith('.log'))!;
     const batches = this.model.entries.filter(({ base }) => base >= Number(name.slice(0, -4)));
     const bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0);
-    expect(this.disk.peek(`${LOG_DIRECTORY}/${name}`)!.length, `bytes of ${name}`).toBe(bytes);
+    checkSame(this.disk.peek(`${LOG_DIRECTORY}/${name}`)!.length, bytes, `bytes of ${name}`);
   }
 
   /** Compares what came back of the producers with the batches of the model. */

@@ -1,0 +1,65 @@
+import type { Start } from '../partition/reader.ts';
+import type { Answer, LeaderQuestions, TopicPartition } from './leader-questions.ts';
+import type { Leaders } from './leaders.ts';
+
+interface Question {
+  readonly place: TopicPartition;
+  readonly at: Start;
+  readonly answer: Promise<Answer<number>>;
+  readonly resolve: (answer: Answer<number>) => void;
+}
+
+const LATEST: Start = { at: 'latest' };
+
+/**
+ * Asks leaders where readers begin: once for all who want to know the same in one turn, in one call to each leader, and no leader keeps the answers of
+ * the others back. Never rejects.
+ */
+export class OffsetQuestions {
+  readonly #questions: Pick<LeaderQuestions, 'offsets'>;
+  readonly #leaders: Pick<Leaders, 'elsewhere'>;
+  #next = new Map<string, Question>();
+
+  constructor(questions: Pick<LeaderQuestions, 'offsets'>, leaders: Pick<Leaders, 'elsewhere'>) {
+    this.#questions = questions;
+    this.#leaders = leaders;
+  }
+
+  /** The first offset that a reader beginning at `at` would want; OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT; see {@link LeaderQuestions}. */
+  async ask(place: TopicPartition, at: Start): Promise<Answer<number>> {
+    if (at.at !== 'offset' || !Number.isSafeInteger(at.offset) || at.offset < 0) return this.#ask(place, at);
+    // Readers that go on at different offsets all need to know but one thing.
+    const end = await this.#ask(place, LATEST);
+    if (typeof end !== 'number') return end;
+    return at.offset <= end ? at.offset : this.#ask(place, at);
+  }
+
+  #ask(place: TopicPartition, at: Start): Promise<Answer<number>> {
+    const key = `${place.topic.definition.id}/${place.index} ${JSON.stringify(at)}`;
+    const asked = this.#next.get(key);
+    if (asked) return asked.answer;
+    if (this.#next.size === 0) queueMicrotask(() => this.#send());
+    const { promise: answer, resolve } = Promise.withResolvers<Answer<number>>();
+    this.#next.set(key, { place, at, answer, resolve });
+    return answer;
+  }
+
+  #send(): void {
+    const calls = new Map<string, Question[]>();
+    for (const question of this.#next.values()) {
+      const { topic, index } = question.place;
+      const key = JSON.stringify([this.#leaders.elsewhere(topic, index)?.leader, question.at]);
+      const call = calls.get(key);
+      if (call) call.push(question);
+      else calls.set(key, [question]);
+    }
+    this.#next = new Map();
+    for (const questions of calls.values()) void this.#call(questions);
+  }
+
+  async #call(questions: readonly Question[]): Promise<void> {
+    const places = questions.map(({ place }) => place);
+    const answers = await this.#questions.offsets(places, questions[0]!.at);
+    for (const [nth, { resolve }] of questions.entries()) resolve(answers[nth]!);
+  }
+}
