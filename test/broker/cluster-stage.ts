@@ -49,6 +49,8 @@ export class BrokerCluster implements AsyncDisposable {
   readonly cutOff = new Set<string>();
   /** Nodes that can open no log. */
   readonly broken = new Set<string>();
+  /** Logs are searched for a time only after it, where it is set. */
+  searchGate: Promise<void> | undefined;
   /** Answers to fetches come only after it. */
   fetchGate: Promise<void> = Promise.resolve();
   /** Nodes that are asked about offsets only after it. */
@@ -226,11 +228,19 @@ export class BrokerCluster implements AsyncDisposable {
     const logs = memoryReplicaLogs(this.clock, new MemoryBudget(Infinity));
     return {
       ...logs,
-      open: (place) => {
+      open: async (place) => {
         if (this.broken.has(id)) throw new SluiceError('STORAGE_FAILED', 'the disk of this node is broken');
-        return logs.open(place);
+        return this.#slow(await logs.open(place));
       },
     };
+  }
+
+  #slow(opened: Awaited<ReturnType<ReplicaLogs['open']>>): typeof opened {
+    const { log } = opened;
+    const find = log.findTimestamp.bind(log);
+    log.findTimestamp = (timestampMs, upTo) =>
+      this.searchGate ? this.searchGate.then(() => find(timestampMs, upTo)) : find(timestampMs, upTo);
+    return opened;
   }
 
   #client(from: string): ReplicationClient {
