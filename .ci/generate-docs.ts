@@ -16,9 +16,11 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   OVERLOADED: 'A bound was reached (connections, subscriptions, buffers); slow down and try again.',
   UNSUPPORTED:
     'Understood but not offered: a request, a storage or a kind of batch that this node does not have.',
-  NOT_LEADER: 'This node does not lead the partition; ask for metadata and go to the leader.',
+  NOT_LEADER:
+    'This node does not lead the partition, or not in that epoch; ask for metadata and go to the leader. The batch may have been stored all the same, by an earlier attempt.',
   FENCED_EPOCH: 'The leader epoch given is not the current one; ask for metadata.',
-  NOT_ENOUGH_REPLICAS: 'Fewer in-sync replicas than the topic asks for; nothing was stored.',
+  NOT_ENOUGH_REPLICAS:
+    'Fewer in-sync replicas than the topic asks for; the batch may have been stored all the same, by an earlier attempt.',
   OFFSET_OUT_OF_RANGE: 'An offset beyond the end of the log, or beyond 2^53 − 1.',
   OUT_OF_ORDER_SEQUENCE: 'A batch of an idempotent producer is missing before this one; nothing was stored.',
   PRODUCER_FENCED: 'A newer epoch of this producer id exists; this producer must stop.',

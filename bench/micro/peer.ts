@@ -223,7 +223,7 @@ function servicesOf(batchBytes: number): PeerServices {
         Promise.resolve({ sessionId, sequence, partitions: [partition] }),
       forget: () => undefined,
     },
-    forwards: { forward: (_, __, done) => done({ kind: 'appended', baseOffset: 1, appendTimeMs: 0 }) },
+    forwards: { forward: (_, done) => done({ kind: 'appended', baseOffset: 1, appendTimeMs: 0 }) },
     partitions: { describe: () => [], listOffsets: unused, deleteRecords: unused },
     copies: { read: unused },
   };

@@ -157,7 +157,7 @@ export class Broker {
     this.#tokens = new Tokens(options.coordinator.tokens, this.#access, options.clock, options.random);
     this.#producerIds = new ProducerIds(options.coordinator.producerKey);
     this.#startedMs = options.clock.monotonicMs();
-    this.counters = Object.assign(counters, { refusedPublishes: this.#publisher.refused });
+    this.counters = Object.assign(counters, { refusedPublishes: this.#publisher.refusals });
   }
 
   /** Opens what this node has of every topic there is; what cannot be opened is refused, and tried again until it can. */

@@ -6,6 +6,7 @@ import type { PartitionRef } from '../partition/replication.ts';
 import type { Leaders } from './leaders.ts';
 import type { OpenTopic } from './open-topic.ts';
 import type { OtherNodes, PartitionFacts } from './other-nodes.ts';
+import { factsOf } from './partition-facts.ts';
 
 /** A partition of a topic. */
 export interface TopicPartition {
@@ -118,11 +119,6 @@ export class LeaderQuestions {
     asked.refs.push({ topicId: topic.definition.id, partition: index });
     asked.slots.push(slot);
   }
-}
-
-function factsOf(copy: Partition): PartitionFacts {
-  const { leaderEpoch, logStart, highWatermark, logEnd, retainedBytes, readers } = copy;
-  return { leaderEpoch, logStart, highWatermark, logEnd, retainedBytes, subscribers: readers };
 }
 
 async function answerOf<T>(ask: () => T | Promise<T>): Promise<Answer<T>> {

@@ -42,7 +42,8 @@ export interface ClusterControl {
 /** Copies of partitions that other nodes keep, for who reads them here; fulfilled by observers. */
 export interface Copies {
   /**
-   * A copy that goes on by itself, whoever leads; it is kept until it has been released as often as it was opened, and closed by nobody else meanwhile.
+   * A copy that goes on by itself, whoever leads; it is kept for a while after it has been released as often as it was opened. Before
+   * that it is closed only when its topic is deleted, or the node stops.
    * @throws OVERLOADED when there are too many
    */
   open(topic: TopicDefinition, partition: number): Partition;

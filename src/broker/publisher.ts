@@ -2,7 +2,7 @@ import type { ErrorCode } from '../kernel/errors.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import { ByteBudget } from '../log/byte-budget.ts';
 import type { Acks } from '../partition/acknowledgements.ts';
-import type { AppendOutcome, Partition } from '../partition/partition.ts';
+import type { AppendOutcome, Partition, PublishTaker } from '../partition/partition.ts';
 import type { Leaders } from './leaders.ts';
 import type { OpenTopic } from './open-topic.ts';
 import type { OtherNodes } from './other-nodes.ts';
@@ -48,9 +48,9 @@ export interface PublisherOptions {
  * Brings batches to the leaders of their partitions, here or on another node: at once when the topic is open, in the order in which they came once it
  * is when it has to be created first.
  */
-export class Publisher {
+export class Publisher implements PublishTaker<Publish> {
   /** Refused publishes by code. */
-  readonly refused: Partial<Record<ErrorCode, number>> = {};
+  readonly refusals: Partial<Record<ErrorCode, number>> = {};
   readonly #find: PublisherOptions['find'];
   readonly #leaders: Leaders;
   readonly #others: OtherNodes | undefined;
@@ -85,17 +85,23 @@ export class Publisher {
   /** Answers with an error and counts it. */
   refuse(error: unknown, done: PublishCallback): void {
     const refusal = asSluiceError(error);
-    this.refused[refusal.code] = (this.refused[refusal.code] ?? 0) + 1;
+    this.refusals[refusal.code] = (this.refusals[refusal.code] ?? 0) + 1;
     done(refusal);
+  }
+
+  stored({ done }: Publish, { kind, baseOffset, appendTimeMs }: AppendOutcome, partition: number): void {
+    done({ kind, partition, baseOffset, appendTimeMs });
+  }
+
+  refused({ done }: Publish, error: SluiceError): void {
+    this.refuse(error, done);
   }
 
   #append(topic: OpenTopic, publish: Publish): void {
     const { batch, acks, done } = publish;
-    let partition: number;
-    let stored: AppendOutcome;
     let copy: Partition | undefined;
     try {
-      partition =
+      const partition =
         publish.partition === undefined
           ? topic.choose(batch, this.#inflatedMaxBytes)
           : topic.checkIndex(publish.partition);
@@ -104,22 +110,11 @@ export class Publisher {
         this.#forward(topic, partition, publish);
         return;
       }
-      stored = copy.append(batch, acks);
     } catch (error) {
-      if (copy) copy.whenCertain(asSluiceError(error), (certain) => this.refuse(certain, done));
-      else this.refuse(error, done);
+      this.refuse(error, done);
       return;
     }
-    const { kind, baseOffset, nextOffset, appendTimeMs } = stored;
-    const outcome: PublishOutcome = { kind, partition, baseOffset, appendTimeMs };
-    if (copy.isAcknowledged(nextOffset, acks)) {
-      done(outcome);
-      return;
-    }
-    copy.whenAcknowledged(nextOffset, acks, (error) => {
-      if (error) this.refuse(error, done);
-      else done(outcome);
-    });
+    copy.publish(batch, acks, this, publish);
   }
 
   /** Hands a publish to the node that leads its partition. @throws NOT_LEADER when none does; why this one, which should, cannot */

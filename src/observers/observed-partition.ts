@@ -13,7 +13,8 @@ type OpenedReader = ReturnType<Partition['openReader']>;
 /**
  * A partition that this node is no replica of, and keeps a copy of for its subscribers.
  *
- * To readers it is as any other; they are opened with a promise while the copy has not begun or is not as far yet as the offset where they go on.
+ * To readers it is as any other. Where it has to say where one begins it waits until the copy has begun, and has come as far as an offset that has to
+ * be compared with its end; one whose offset is known to be the partition's, `openReaderAt`, is opened at once and waits for its records itself.
  */
 export class ObservedPartition extends Partition {
   readonly #feed: CopyFeed;

@@ -118,8 +118,8 @@ export class Observers {
   }
 
   /**
-   * A copy for one more user, who calls {@link release} when it is done with it. It is there at once; its readers are opened with a promise until
-   * it knows where its source is.
+   * A copy for one more user, who calls {@link release} when it is done with it. It is there at once; until it knows
+   * where its source begins and ends, only readers at an offset that is the partition's are opened at once, all others with a promise.
    * @throws OVERLOADED when there are too many
    */
   open(topic: TopicDefinition, partition: number): Partition {

@@ -1,4 +1,5 @@
 import type { Clock } from '../kernel/clock.ts';
+import type { SluiceError } from '../kernel/errors.ts';
 import type { ByteBudget } from '../log/byte-budget.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
 import type { ProducerWindow } from './producer-window.ts';
@@ -16,6 +17,16 @@ export interface AppendOutcome {
   readonly nextOffset: number;
   /** Milliseconds since 1970 where the topic stamps append time, else 0. */
   readonly appendTimeMs: number;
+}
+
+/**
+ * Takes what becomes of publishes: one of its functions is called for each, once, with what the publish was handed over with. So nothing has to be
+ * made for a publish that is answered at once.
+ */
+export interface PublishTaker<T> {
+  /** It is stored, and acknowledged as its producer wants it. @param partition where */
+  stored(publish: T, outcome: AppendOutcome, partition: number): void;
+  refused(publish: T, error: SluiceError): void;
 }
 
 /** What may change while a partition lives. */

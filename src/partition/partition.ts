@@ -1,7 +1,7 @@
 import type { PartitionEntry } from '../coordination/cluster.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
-import { SluiceError } from '../kernel/errors.ts';
+import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
 import type { AckCallback, Acks } from './acknowledgements.ts';
 import { Acknowledgements } from './acknowledgements.ts';
@@ -15,6 +15,7 @@ import type {
   PartitionRole,
   PartitionSettings,
   PartitionWatcher,
+  PublishTaker,
 } from './partition-parts.ts';
 import type { LogReader } from './log-reader.ts';
 import { PartitionReaders } from './partition-readers.ts';
@@ -22,7 +23,7 @@ import type { Start } from './reader.ts';
 import type { KeyPredicate, PartitionCounters, ReaderSource, Waiter } from './reader-source.ts';
 import { Replica } from './replica.ts';
 
-export type { AppendOutcome, PartitionParts } from './partition-parts.ts';
+export type { AppendOutcome, PartitionParts, PublishTaker } from './partition-parts.ts';
 
 /**
  * One node's replica of a partition, through all roles: the leader takes batches and gives them offsets, a follower takes what the leader has
@@ -167,6 +168,24 @@ export class Partition implements ReaderSource {
   /** Takes over a stored state; one with another leader than this ends leading. */
   stateChanged(entry: PartitionEntry): void {
     this.#replica.stateChanged(entry);
+  }
+
+  /**
+   * Appends a batch of a producer, and tells `taker` once it may be answered: often before this returns. Never throws.
+   *
+   * @param batch as for {@link append}
+   * @param publish what `taker` knows it by
+   */
+  publish<T>(batch: Buffer, acks: Acks, taker: PublishTaker<T>, publish: T): void {
+    let outcome: AppendOutcome;
+    try {
+      outcome = this.append(batch, acks);
+    } catch (error) {
+      this.whenCertain(asSluiceError(error), (certain) => taker.refused(publish, certain));
+      return;
+    }
+    if (this.isAcknowledged(outcome.nextOffset, acks)) taker.stored(publish, outcome, this.partition);
+    else this.#answerLater(outcome, acks, taker, publish);
   }
 
   /**
@@ -380,6 +399,13 @@ export class Partition implements ReaderSource {
   #news(): void {
     this.#publishes.settle();
     for (const watcher of this.#watchers) watcher.partitionChanged();
+  }
+
+  #answerLater<T>(outcome: AppendOutcome, acks: Acks, taker: PublishTaker<T>, publish: T): void {
+    this.whenAcknowledged(outcome.nextOffset, acks, (error) => {
+      if (error) taker.refused(publish, error);
+      else taker.stored(publish, outcome, this.partition);
+    });
   }
 
   #finish(): void {

@@ -20,18 +20,14 @@ export class ForwardAnswers {
     this.#stream.write(answers);
   };
 
-  constructor(
-    nodeId: string,
-    stream: MessageStream<readonly ForwardAnswer[], ForwardRequest>,
-    target: ForwardTarget,
-  ) {
+  constructor(stream: MessageStream<readonly ForwardAnswer[], ForwardRequest>, target: ForwardTarget) {
     this.#stream = stream;
     stream.onMessage = ({ firstCorrelation, publishes }) => {
       publishes.forEach((publish, index) => {
         const correlation = correlationAfter(firstCorrelation, index);
         const bytes = publish.batch.length;
         this.#unansweredBytes += bytes;
-        target.forward(nodeId, publish, (answer) => this.#answer(correlation, bytes, answer));
+        target.forward(publish, (answer) => this.#answer(correlation, bytes, answer));
       });
       if (this.#unansweredBytes > UNANSWERED_MAX_BYTES) stream.pause();
     };

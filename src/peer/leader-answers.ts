@@ -1,3 +1,4 @@
+import { factsOf } from '../broker/partition-facts.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import { Slots } from '../kernel/slots.ts';
 import { deleteForGood, firstToStay } from '../partition/delete-records.ts';
@@ -71,9 +72,4 @@ function checkCount({ length }: readonly PartitionRef[]): void {
     'OVERLOADED',
     `${length} partitions are too many for one question, ${PARTITIONS_MAX} are the most`,
   );
-}
-
-function factsOf(partition: Partition): PartitionFacts {
-  const { leaderEpoch, logStart, highWatermark, logEnd, retainedBytes, readers } = partition;
-  return { leaderEpoch, logStart, highWatermark, logEnd, retainedBytes, subscribers: readers };
 }

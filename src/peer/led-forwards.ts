@@ -1,6 +1,6 @@
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import type { FetchSessionParts } from '../partition/fetch-session.ts';
-import type { AppendOutcome, Partition } from '../partition/partition.ts';
+import type { AppendOutcome, Partition, PublishTaker } from '../partition/partition.ts';
 import type { ForwardCallback, ForwardTarget, ForwardedPublish } from './ports.ts';
 
 /** What other nodes have handed over; plain counts for metrics. */
@@ -16,7 +16,7 @@ export interface ReceivedCounters {
  * Takes the publishes that other nodes hand over into the partitions that are led here. A batch is checked as one of an own client is: the other node passes on
  * what its client has sent.
  */
-export class LedForwards implements ForwardTarget {
+export class LedForwards implements ForwardTarget, PublishTaker<ForwardCallback> {
   readonly counters: ReceivedCounters = { publishes: 0, bytes: 0, refused: 0 };
   readonly #find: FetchSessionParts['find'];
 
@@ -24,25 +24,27 @@ export class LedForwards implements ForwardTarget {
     this.#find = find;
   }
 
-  forward(_fromNodeId: string, publish: ForwardedPublish, done: ForwardCallback): void {
+  forward(publish: ForwardedPublish, done: ForwardCallback): void {
     const { batch, acks } = publish;
     this.counters.publishes++;
     this.counters.bytes += batch.length;
-    let partition: Partition | undefined;
-    let stored: AppendOutcome;
+    let partition: Partition;
     try {
       partition = this.#leaderOf(publish);
-      stored = partition.append(batch, acks);
     } catch (error) {
-      if (partition) partition.whenCertain(asSluiceError(error), (certain) => this.#refuse(certain, done));
-      else this.#refuse(error, done);
+      this.refused(done, asSluiceError(error));
       return;
     }
-    const { kind, baseOffset, nextOffset, appendTimeMs } = stored;
-    partition.whenAcknowledged(nextOffset, acks, (error) => {
-      if (error) this.#refuse(error, done);
-      else done({ kind, baseOffset, appendTimeMs });
-    });
+    partition.publish(batch, acks, this, done);
+  }
+
+  stored(done: ForwardCallback, { kind, baseOffset, appendTimeMs }: AppendOutcome): void {
+    done({ kind, baseOffset, appendTimeMs });
+  }
+
+  refused(done: ForwardCallback, error: SluiceError): void {
+    this.counters.refused++;
+    done(error);
   }
 
   /** In another epoch than the sender's this node may be somebody else's successor: then the sender has to look again. @throws NOT_LEADER */
@@ -53,10 +55,5 @@ export class LedForwards implements ForwardTarget {
       'NOT_LEADER',
       `this node does not lead ${partition?.topic ?? topicId}/${index} in epoch ${leaderEpoch}`,
     );
-  }
-
-  #refuse(error: unknown, done: ForwardCallback): void {
-    this.counters.refused++;
-    done(asSluiceError(error));
   }
 }

@@ -73,8 +73,8 @@ function routesOf({ replication, forwards, partitions, copies }: PeerServices): 
       });
       followers.set(nodeId, follower);
     }),
-    streams(PEER.forward, (nodeId, stream) => {
-      new ForwardAnswers(nodeId, stream, forwards);
+    streams(PEER.forward, (_, stream) => {
+      new ForwardAnswers(stream, forwards);
     }),
     answers(PEER.read, (_, request, gone) => copies.read(request, gone)),
     answers(PEER.describePartitions, (_, refs) => partitions.describe(refs)),

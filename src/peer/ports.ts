@@ -16,10 +16,9 @@ export interface ForwardTarget {
   /**
    * Stores a batch, in the order of the calls. Must not throw.
    *
-   * @param fromNodeId the node that has shown who it is
    * @param done NOT_LEADER unless the partition is led here in exactly that epoch; else as for a publish of an own client
    */
-  forward(fromNodeId: string, publish: ForwardedPublish, done: ForwardCallback): void;
+  forward(publish: ForwardedPublish, done: ForwardCallback): void;
 }
 
 /** What the other nodes ask of the partitions that are led here; an answer for each partition, in order. NOT_LEADER where that is not so. */

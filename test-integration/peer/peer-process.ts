@@ -26,7 +26,7 @@ export const AGREEABLE: PeerServices = {
     fetch: (_, { sessionId, sequence }) => Promise.resolve({ sessionId, sequence, partitions: [] }),
     forget: () => undefined,
   },
-  forwards: { forward: (_, __, done) => done({ kind: 'appended', baseOffset: 0, appendTimeMs: 0 }) },
+  forwards: { forward: (_, done) => done({ kind: 'appended', baseOffset: 0, appendTimeMs: 0 }) },
   partitions: {
     describe: () => [],
     listOffsets: () => Promise.resolve([]),

@@ -83,7 +83,7 @@ export class BrokerCluster implements AsyncDisposable {
         },
       }),
     );
-    const others = this.#others(id);
+    const others = this.#others();
     const counters = { recordsIn: 0, bytesIn: 0, batchesIn: 0, duplicates: 0, gapRecords: 0 };
     const shared = { coordinator, clock, random, counters, inflatedMaxBytes: 1024 * 1024 };
     const reader = {
@@ -252,12 +252,12 @@ export class BrokerCluster implements AsyncDisposable {
     };
   }
 
-  #others(from: string): OtherNodes {
+  #others(): OtherNodes {
     return {
       forward: (nodeId, publish, done) => {
         this.#forwarding = this.#forwarding
           .then(() => turns(TURNS_ON_THE_WAY))
-          .then(() => this.#reach(nodeId, 'forward').services.forwards.forward(from, publish, done))
+          .then(() => this.#reach(nodeId, 'forward').services.forwards.forward(publish, done))
           .catch((error: unknown) => done(asSluiceError(error)));
       },
       describePartitions: async (nodeId, refs) => {

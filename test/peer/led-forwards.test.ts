@@ -17,7 +17,7 @@ let answers: (ForwardOutcome | string)[];
 /** Hands over a publish; what it is answered goes to `answers`. */
 function forward(publish: Partial<ForwardedPublish> = {}): void {
   const given = { topicId: 't1', partition: 0, leaderEpoch: EPOCH, acks: 1, batch: batchOf(1) } as const;
-  forwards.forward('b', { ...given, ...publish }, (answer) =>
+  forwards.forward({ ...given, ...publish }, (answer) =>
     answers.push(answer instanceof SluiceError ? answer.code : answer),
   );
 }

@@ -77,7 +77,7 @@ const refused = () => new SluiceError('UNSUPPORTED', 'not in this test');
 
 const NO_SERVICES: PeerServices = {
   replication: { fetch: () => Promise.reject(refused()), forget: () => undefined },
-  forwards: { forward: (_, __, done) => done(refused()) },
+  forwards: { forward: (_, done) => done(refused()) },
   partitions: {
     describe: () => [],
     listOffsets: () => Promise.resolve([]),

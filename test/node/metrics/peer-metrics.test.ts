@@ -8,7 +8,7 @@ import { shown } from './shown.ts';
 it('of other nodes show what was handed over, both ways', async () => {
   const services = new LocalServices({ clock: new FakeClock(), find: () => undefined });
   const publish = { topicId: 't1', partition: 0, leaderEpoch: 1, acks: 1, batch: Buffer.alloc(40) } as const;
-  services.forwards.forward('b', publish, () => undefined);
+  services.forwards.forward(publish, () => undefined);
   const counters = { publishes: 5, bytes: 600, messages: 2, overloaded: 1 };
   const peers = {
     client: { connections: 2, forwardBytes: 70, counters },
