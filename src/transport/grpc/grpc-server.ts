@@ -20,6 +20,8 @@ import type { RpcMethod } from './rpc-method.ts';
 
 /** A connection has to be secure after so long, milliseconds. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** Certificates whose callers are remembered. */
+const KNOWN_CERTIFICATES = 1000;
 
 /** A method and who answers it; made by {@link answers} and {@link streams}. */
 export interface Route<Who> {
@@ -98,7 +100,7 @@ export class GrpcServer {
   ): Promise<GrpcServer> {
     const credentials = new RotatingCredentials(secureContextOptions(options.tls));
     const server = new Server(channelOptions(options.settings));
-    const { definition, implementation } = toService(routes, options.identify);
+    const { definition, implementation } = toService(routes, oncePerCertificate(options.identify));
     server.addService(definition, implementation);
     const port = await bind(server, hostPort(options.host, options.port), credentials);
     return new GrpcServer(server, credentials, port, options.clock);
@@ -174,6 +176,24 @@ function toService<Who>(
   return { definition, implementation };
 }
 type UnaryCallback = (error: ReturnType<typeof errorToStatus> | null, response?: Buffer) => void;
+
+/**
+ * Reads each certificate once: every call of a connection shows the same, and taking one apart costs more than a small call.
+ * What does not name a caller is asked about again.
+ */
+function oncePerCertificate<Who>(identify: CertificateCheck<Who>): CertificateCheck<Who> {
+  const known = new Map<string, Who>();
+  return (certificate) => {
+    const key = certificate.toString('latin1');
+    const before = known.get(key);
+    if (before !== undefined) return before;
+    const who = identify(certificate);
+    // Nodes are few, and get new certificates rarely: more than this are old ones.
+    if (known.size >= KNOWN_CERTIFICATES) known.clear();
+    known.set(key, who);
+    return who;
+  };
+}
 
 /** Nobody is served who has not shown who it is. */
 function withCaller<Who>(

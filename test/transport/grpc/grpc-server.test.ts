@@ -57,6 +57,30 @@ describe('a gRPC server', () => {
     await server.close(0);
   });
 
+  it('takes the certificate of a caller apart once, and one that it refuses each time', async () => {
+    let checks = 0;
+    const counting = await GrpcServer.listen(
+      {
+        ...base,
+        ...{ host: '127.0.0.1', port: 0 },
+        identify: () => {
+          checks += 1;
+          if (checks <= 2) throw new SluiceError('CERTIFICATE_REJECTED', 'not yet');
+          return 'somebody';
+        },
+      },
+      [answers(ECHO, (who, request) => `${who}: ${request}`)],
+    );
+    const caller = new GrpcChannel({ ...base, address: `127.0.0.1:${counting.port}`, check: () => 'n' });
+    for (const _ of [1, 2]) {
+      await expect(caller.call(ECHO, 'a', 5000)).rejects.toMatchObject({ code: 'CERTIFICATE_REJECTED' });
+    }
+    for (const text of ['b', 'c', 'd']) expect(await caller.call(ECHO, text, 5000)).toBe(`somebody: ${text}`);
+    expect(checks).toBe(3);
+    caller.close();
+    await counting.close(0);
+  });
+
   /** What comes on a stream of this test's channel. */
   function open() {
     const got: string[] = [];
