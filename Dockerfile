@@ -25,7 +25,6 @@ RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
 FROM ${NODE_IMAGE}
 ENV NODE_ENV=production \
     SLUICE_DATA_DIR=/data \
-    SLUICE_HTTP_LISTEN=0.0.0.0:7451 \
     NODE_COMPILE_CACHE=/tmp/sluice-compile-cache \
     XDG_STATE_HOME=/tmp/sluice-state
 WORKDIR /opt/sluice

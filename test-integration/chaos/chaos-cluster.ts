@@ -60,7 +60,9 @@ export class ChaosCluster implements AsyncDisposable {
     try {
       const containers = await Containers.connect();
       const network = await new Network().start();
-      stack.defer(async () => void (await network.stop()));
+      stack.defer(async () => {
+        await network.stop();
+      });
       const etcd = await Promise.all(
         MEMBERS.map((name) => startEtcd(name, images, network, containers, stack)),
       );

@@ -36,7 +36,7 @@ async function run(faults: readonly Fault[]): Promise<boolean> {
   const fraction = (): number => random.fraction();
   if (values.minutes !== undefined) {
     console.log(`seed ${values.seed}`);
-    return tell(cluster, await runAtRandom(cluster, 60_000 * Number(values.minutes), fraction));
+    return await tell(cluster, await runAtRandom(cluster, 60_000 * Number(values.minutes), fraction));
   }
   let isFine = true;
   for (const fault of faults)

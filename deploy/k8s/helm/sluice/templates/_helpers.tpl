@@ -82,7 +82,8 @@ group: {{ .Values.tls.certManager.issuer.group }}
 {{- else if eq .Values.external.type "hostPort" -}}
 {{- printf "$(HOST_IP):%v" .Values.external.port -}}
 {{- else if eq .Values.external.type "NodePort" -}}
-{{- printf "$(HOST_IP):$(EXTERNAL_PORT)" -}}
+{{/* The number of the pod is added at the start. */}}
+{{- printf "$(HOST_IP):%v" .Values.external.nodePort -}}
 {{- else -}}
 {{- printf "$(POD_NAME).%s:7450" (include "sluice.podDomain" .) -}}
 {{- end -}}
