@@ -1,7 +1,17 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'node_modules/**', 'src/gen/**', 'bench/results/**', 'bin/**', '.config/*.js'] },
+  {
+    ignores: [
+      'dist/**',
+      'node_modules/**',
+      'src/gen/**',
+      'bench/results/**',
+      'bin/**',
+      'deploy/*.js',
+      '.config/*.js',
+    ],
+  },
   // What somebody tries in the top folder, where no source is.
   { ignores: ['*.ts'] },
   ...tseslint.configs.strictTypeChecked,

@@ -37,7 +37,8 @@ export async function serve(flags: ServeFlags, terminal: Terminal): Promise<void
   keepYoungGenerationSmall();
   const loaded = await loadSettings(flags, terminal);
   const { settings } = loaded;
-  await using node = await Node.start(settings, { log: logger(loaded, terminal) });
+  const log = logger(loaded, terminal);
+  await using node = await Node.start(settings, { log });
   const { quic, tls, http } = node.addresses;
   const dataDir = resolve(terminal.folder, settings.dataDir);
   const ready: Ready = {
@@ -49,21 +50,29 @@ export async function serve(flags: ServeFlags, terminal: Terminal): Promise<void
     dataDir,
     pid: process.pid,
   };
-  const forget = [quic, ...(tls === undefined ? [] : [tls])].map((at) =>
-    registerServer(terminal.env, at, {
-      url: ready.quic,
-      http: ready.http,
-      ca: ready.ca,
-      dataDir,
-      pid: process.pid,
-    }),
-  );
+  const addresses = [quic, ...(tls === undefined ? [] : [tls])];
+  const forget = addresses.map((at) => note(at, ready, terminal.env, log));
   // The end of a terminal still ends the node that was started there by hand.
   if (!terminal.stdout.isTTY) terminal.onHangup(() => void node.reloadCertificates());
   terminal.stdout.line(terminal.stdout.isTTY ? banner(ready) : JSON.stringify(ready));
   await interruption(terminal);
   for (const one of forget) one();
   await node.drain();
+}
+
+/**
+ * Leaves word of this node for the commands of its user. Where that cannot be, as in a container whose files are read-only, they have to be
+ * told where it is.
+ * @returns takes it away again
+ */
+function note(at: ListenAddress, ready: Ready, env: Terminal['env'], log: Logger): () => void {
+  const { quic, http, ca, dataDir, pid } = ready;
+  try {
+    return registerServer(env, at, { url: quic, http, ca, dataDir, pid });
+  } catch (error) {
+    log.warn('servers.not_noted', { error });
+    return () => undefined;
+  }
 }
 
 /**

@@ -25,6 +25,14 @@ describe('sluice serve', () => {
     expect(notes()).toEqual([]);
   });
 
+  it('serves also where no note can be left', async () => {
+    const { running, quic } = await place.serve([], { XDG_STATE_HOME: '/dev/null' });
+    const ca = join(place.folder, 'data/tls/ca.pem');
+    expect((await place.run(['pub', 'a', 'x', '--server', quic, '--ca', ca])).exitCode).toBe(0);
+    running.child.kill('SIGTERM');
+    expect((await running.finished).exitCode).toBe(0);
+  });
+
   it('writes nothing but the ready line to stdout', async () => {
     const { running, pid } = await place.serve();
     running.child.kill('SIGTERM');

@@ -13,6 +13,13 @@ const PACKAGES = {
   ip: 'iproute2',
   go: 'golang-go',
   etcd: 'etcd-server',
+  etcdctl: 'etcd-client',
+  kubectl: 'kubernetes-client',
+  docker: 'docker.io',
+  dockerd: 'docker.io',
+  'docker-compose': 'docker-compose',
+  iptables: 'iptables',
+  debootstrap: 'debootstrap',
 } as const;
 
 export type SystemTool = keyof typeof PACKAGES;

@@ -1,0 +1,130 @@
+import type { StartedTestContainer } from 'testcontainers';
+import type { Containers } from './containers.ts';
+
+/** Where a node is for its clients. */
+export interface NodePlace {
+  readonly nodeId: string;
+  /** UDP, on this machine. */
+  readonly port: number;
+}
+
+/**
+ * One node in a container, and beside it a container that owns its network and holds its data, as the pause container of a pod does: so both
+ * survive the node, and can be broken from there.
+ *
+ *     stand (network, nft, delay, /data) <── shares ── node (sluice serve)
+ */
+export class ChaosNode {
+  readonly nodeId: string;
+  /** Of the node's clients, on this machine. */
+  readonly url: string;
+  /** In the network of the cluster. */
+  readonly address: string;
+  readonly #stand: StartedTestContainer;
+  readonly #node: StartedTestContainer;
+  readonly #containers: Containers;
+  #isRunning = true;
+
+  constructor(
+    { nodeId, port }: NodePlace,
+    address: string,
+    stand: StartedTestContainer,
+    node: StartedTestContainer,
+    containers: Containers,
+  ) {
+    this.nodeId = nodeId;
+    this.url = `quic://127.0.0.1:${port}`;
+    this.address = address;
+    this.#stand = stand;
+    this.#node = node;
+    this.#containers = containers;
+  }
+
+  /** Whether the process is there, frozen or not. */
+  get isRunning(): boolean {
+    return this.#isRunning;
+  }
+
+  /** SIGKILL. */
+  async kill(): Promise<void> {
+    this.#isRunning = false;
+    await this.#containers.kill(this.#node.getId());
+  }
+
+  /** SIGTERM; resolves when it has drained and ended. @throws Error when it did not end with 0 */
+  async stop(): Promise<void> {
+    this.#isRunning = false;
+    const code = await this.#containers.stop(this.#node.getId());
+    if (code !== 0) throw new Error(`${this.nodeId} ended with ${code}:\n${await this.log()}`);
+  }
+
+  /** Again, after {@link kill} or {@link stop}. */
+  async start(): Promise<void> {
+    await this.#containers.start(this.#node.getId());
+    this.#isRunning = true;
+  }
+
+  /** No process of it runs any more until {@link thaw}. */
+  freeze(): Promise<void> {
+    return this.#containers.pause(this.#node.getId());
+  }
+
+  thaw(): Promise<void> {
+    return this.#containers.unpause(this.#node.getId());
+  }
+
+  /** Share of a core that it may use. @param cores undefined: no bound */
+  limitCpu(cores: number | undefined): Promise<void> {
+    return this.#containers.limitCpu(this.#node.getId(), cores);
+  }
+
+  /** Cuts, drops or delays: rules of nft in the chains `in` and `out`, instead of those before. */
+  async breakNetwork(rules: {
+    readonly in?: readonly string[];
+    readonly out?: readonly string[];
+  }): Promise<void> {
+    const chain = (hook: string, lines: readonly string[] = []): string =>
+      `chain ${hook} { type filter hook ${hook} priority -200; ${lines.map((line) => `${line};`).join(' ')} };`;
+    const table = `table inet chaos { ${chain('input', rules.in)} ${chain('output', rules.out)} }`;
+    await this.run(`nft 'delete table inet chaos' 2>/dev/null; nft '${table}'`);
+  }
+
+  /** Everything that arrives is late. @param ms 0: not any more */
+  async delay(ms: number): Promise<void> {
+    await this.run('pkill -f delay.py 2>/dev/null || kill $(cat /tmp/delay.pid) 2>/dev/null || true');
+    if (ms > 0)
+      await this.run(`nohup delay.py ${ms} >/tmp/delay.log 2>&1 & echo $! > /tmp/delay.pid; sleep 0.3`);
+  }
+
+  /** Ends what {@link breakNetwork} and {@link delay} have done. */
+  async healNetwork(): Promise<void> {
+    await this.delay(0);
+    await this.run(`nft 'delete table inet chaos' 2>/dev/null || true`);
+  }
+
+  /** Leaves no room for its data. */
+  async fillDisk(): Promise<void> {
+    await this.run('dd if=/dev/zero of=/data/filler bs=1M 2>/dev/null || true');
+  }
+
+  async emptyDisk(): Promise<void> {
+    await this.run('rm -f /data/filler');
+  }
+
+  /** Loses everything it has stored; only while it does not run. */
+  async loseDisk(): Promise<void> {
+    await this.run('find /data -mindepth 1 -delete');
+  }
+
+  /** The end of what it has logged. */
+  log(): Promise<string> {
+    return this.#containers.log(this.#node.getId());
+  }
+
+  /** In the container beside it. @throws Error when it fails */
+  async run(script: string): Promise<string> {
+    const { exitCode, output } = await this.#stand.exec(['sh', '-c', script]);
+    if (exitCode !== 0) throw new Error(`${script} ended with ${exitCode}: ${output}`);
+    return output;
+  }
+}
