@@ -7,6 +7,7 @@ import { FRAME } from '../../../wire/frame.ts';
 import type { ClientSession, ControlChannel } from '../client-session.ts';
 import { errorFrame } from '../error-frame.ts';
 import { clusterHandlers } from './cluster.ts';
+import { groupHandlers } from './groups.ts';
 import type { RequestHandlers } from './handler.ts';
 import { producerHandlers } from './producers.ts';
 import { statusHandlers } from './status.ts';
@@ -22,6 +23,7 @@ const HANDLERS: RequestHandlers = {
   ...statusHandlers,
   ...tokenHandlers,
   ...clusterHandlers,
+  ...groupHandlers,
 };
 
 type ResponseBody = NonNullable<MessageInitShape<typeof ResponseSchema>['body']>;
