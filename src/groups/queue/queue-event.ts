@@ -48,10 +48,10 @@ export interface Move extends MoveIntent {
 
 /** What changed, as it is stored. Applied in order to an empty partition of a queue, events make the same state again. */
 export type QueueEvent =
-  | { readonly kind: 'opened'; readonly cursor: number }
+  /** What lies below is done or does not exist; the first event of all. */
+  | { readonly kind: 'advanced'; readonly cursor: number }
   | { readonly kind: 'offered'; readonly first: number; readonly end: number }
   | { readonly kind: 'offered-each'; readonly end: number; readonly records: readonly RecordDetails[] }
-  | { readonly kind: 'skipped'; readonly first: number; readonly end: number }
   | { readonly kind: 'granted'; readonly grant: number; readonly leaseMs: number; readonly runs: OffsetRun[] }
   | { readonly kind: 'done'; readonly runs: OffsetRun[] }
   | {

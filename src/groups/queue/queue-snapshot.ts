@@ -1,0 +1,64 @@
+import { isAlike, type Lot } from './lot.ts';
+import type { DeadReason, Move, OffsetRun } from './queue-event.ts';
+import type { QueueState } from './queue-state.ts';
+
+/** Records that are not done, with all that is kept of them. Whether they move is said by the moves. */
+export interface StoredRun extends OffsetRun {
+  readonly attempts: number;
+  /** 0: not leased. */
+  readonly grant: number;
+  readonly leaseMs: number;
+  /** Milliseconds since 1970; 0: no matter. */
+  readonly availableAtMs: number;
+  /** Milliseconds since 1970; Infinity: never. */
+  readonly expiresAtMs: number;
+  /** -1: none. */
+  readonly keyHash: number;
+  readonly reason: DeadReason | undefined;
+  readonly text: string;
+}
+
+/** All that is kept of one partition of a queue. */
+export interface QueueSnapshot {
+  readonly cursor: number;
+  readonly nextGrant: number;
+  readonly nextMove: number;
+  /** Oldest first. */
+  readonly moves: readonly Move[];
+  /** In rising order; neighbours differ. */
+  readonly runs: readonly StoredRun[];
+}
+
+/** What is kept of a state, as it is now. What is taken is not: it is what it was before. */
+export function captureState(state: QueueState): QueueSnapshot {
+  const runs: StoredRun[] = [];
+  let pending: Lot | undefined;
+  let end = 0;
+  for (const lot of state.lots.from(0)) {
+    if (pending && end === lot.first && isAlike(pending, lot)) {
+      end = lot.end;
+      continue;
+    }
+    if (pending) runs.push(storedRun(pending, end));
+    pending = lot;
+    end = lot.end;
+  }
+  if (pending) runs.push(storedRun(pending, end));
+  const { cursor, nextGrant, nextMove } = state;
+  return { cursor, nextGrant, nextMove, moves: [...state.moves.values()], runs };
+}
+
+/** Fills an empty state. @throws RangeError when runs overlap */
+export function restoreState(state: QueueState, snapshot: QueueSnapshot): void {
+  state.cursor = snapshot.runs[0]?.first ?? snapshot.cursor;
+  for (const run of snapshot.runs) state.restore(run);
+  state.skipTo(snapshot.cursor);
+  state.nextGrant = snapshot.nextGrant;
+  for (const move of snapshot.moves) state.beginMove(move);
+  state.nextMove = snapshot.nextMove;
+}
+
+function storedRun(lot: Lot, end: number): StoredRun {
+  const { first, attempts, grant, leaseMs, availableAtMs, expiresAtMs, keyHash, reason, text } = lot;
+  return { first, end, attempts, grant, leaseMs, availableAtMs, expiresAtMs, keyHash, reason, text };
+}
