@@ -18,7 +18,9 @@ import { ClusterAdministration } from './cluster-administration.ts';
 import { TopicDescriber, partitionsOf } from './describe-topic.ts';
 import type { TopicObserver } from './failed-topics.ts';
 import type { Answer, TopicPartition } from './leader-questions.ts';
-import { Groups } from './groups.ts';
+import type { BrokerGroupOptions } from './open-groups.ts';
+import type { Groups } from './groups.ts';
+import { openGroups } from './open-groups.ts';
 import { LeaderQuestions } from './leader-questions.ts';
 import { openOnePartition } from './one-partition.ts';
 import type { OtherNodes } from './other-nodes.ts';
@@ -43,6 +45,7 @@ import { Tokens } from './tokens.ts';
 import type { AlterTopic, NewTopicRequest } from './topic-administration.ts';
 import { TopicAdministration } from './topic-administration.ts';
 import { TopicDirectory } from './topic-directory.ts';
+import { TopicListeners } from './topic-listeners.ts';
 import type {
   BrokerStatus,
   Position,
@@ -111,6 +114,8 @@ export interface BrokerOptions {
   readonly catchUpBytesPerSecond?: number | undefined;
   /** What may be asked of the cluster; left out on a node on its own. */
   readonly control?: ClusterControl | undefined;
+  /** Consumer groups and queues. */
+  readonly groups?: BrokerGroupOptions | undefined;
 }
 
 /**
@@ -123,7 +128,7 @@ export interface BrokerOptions {
 export class Broker {
   /** What may be asked about the nodes. */
   readonly cluster: ClusterAdministration;
-  readonly groups = new Groups();
+  readonly groups: Groups;
   readonly #options: BrokerOptions;
   readonly #access: AccessControl;
   readonly #directory: TopicDirectory;
@@ -143,6 +148,7 @@ export class Broker {
     access: AccessControl,
     directory: TopicDirectory,
     subscriptions: Subscriptions,
+    listeners: TopicListeners,
     counters: PartitionCounters,
   ) {
     const { coordinator, others, copies } = options;
@@ -171,6 +177,11 @@ export class Broker {
     this.#tokens = new Tokens(options.coordinator.tokens, this.#access, options.clock, options.random);
     this.#producerIds = new ProducerIds(options.coordinator.producerKey);
     this.#startedMs = options.clock.monotonicMs();
+    this.groups = openGroups({
+      ...{ options, access, directory, subscriptions, listeners },
+      ...{ administration: this.#administration, questions: this.#questions },
+      ...{ publisher: this.#publisher, producerIds: this.#producerIds },
+    });
     this.counters = Object.assign(counters, { refusedPublishes: this.#publisher.refusals });
   }
 
@@ -181,17 +192,19 @@ export class Broker {
     const counters = options.counters ?? newPartitionCounters();
     const access = new AccessControl(options.authorizer);
     const subscriptions = new Subscriptions(access);
+    const listeners = new TopicListeners();
+    listeners.add(subscriptions);
     const parts = { coordinator, clock, random, logs, counters, inflatedMaxBytes };
     const directory = await TopicDirectory.open({
       ...{ coordinator, clock, logs },
       openReplicas: (listener: ReplicaListener, observer: Partial<ReplicaObserver>) =>
         Replicas.open({ ...parts, client, maxLagMs, catchUpBytesPerSecond, listener, observer }),
       limits: options.topics,
-      listener: subscriptions,
+      listener: listeners,
       observer: options.observer,
       replicaObserver: options.replicaObserver,
     });
-    return new Broker(options, access, directory, subscriptions, counters);
+    return new Broker(options, access, directory, subscriptions, listeners, counters);
   }
 
   /** @throws UNAUTHENTICATED */
@@ -466,11 +479,13 @@ export class Broker {
   /** From now on publishes, subscriptions and changes are refused with DRAINING; readers that are open go on. Idempotent. */
   drain(): void {
     this.#draining = true;
+    this.groups.drain();
   }
 
   /** Drains and closes all topics: readers end. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.drain();
+    this.groups.close();
     this.#subscriptions.end();
     await this.#directory.close();
   }
