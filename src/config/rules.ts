@@ -26,6 +26,7 @@ function* accessFaults(config: ParsedConfig): Generator<ConfigFault> {
     'quic.listen': config.quic.listen,
     'tls.listen': tlsListen(config),
     'http.listen': config.http.listen,
+    'grpc.listen': config.grpc.listen,
   };
   const open = Object.entries(listens).filter(([, address]) => address !== null && !isLoopback(address));
   if (open.length === 0) return;
@@ -38,12 +39,19 @@ function* accessFaults(config: ParsedConfig): Generator<ConfigFault> {
   };
 }
 
-function* certificateFaults({ tls }: ParsedConfig): Generator<ConfigFault> {
+function* certificateFaults({ tls, grpc }: ParsedConfig): Generator<ConfigFault> {
   if ((tls.certificate === null) !== (tls.key === null)) {
     yield { path: 'tls.key', message: 'tls.certificate and tls.key belong together: set both, or neither' };
   }
   if (tls.requireClientCertificate && tls.clientCa === null) {
     yield { path: 'tls.clientCa', message: 'is needed where tls.requireClientCertificate is true' };
+  }
+  if (tls.requireClientCertificate && grpc.listen !== null && grpc.plaintext) {
+    yield {
+      path: 'grpc.plaintext',
+      message:
+        'must be false where tls.requireClientCertificate is true: without TLS nobody shows a certificate',
+    };
   }
 }
 

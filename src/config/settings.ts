@@ -33,6 +33,11 @@ export interface Settings {
   /** Null: a node on its own. */
   readonly cluster: ClusterSettings | null;
   readonly http: { readonly listen: ListenAddress | null };
+  readonly grpc: {
+    readonly listen: ListenAddress | null;
+    /** Without TLS. */
+    readonly plaintext: boolean;
+  };
   readonly auth: {
     readonly mode: 'none' | 'required';
     readonly allowAnonymous: boolean;
@@ -109,6 +114,7 @@ export function toSettings(parsed: ParsedConfig): Settings {
       names: certificateNames([
         parsed.quic.listen.host,
         listen?.host,
+        parsed.grpc.listen?.host,
         parsed.quic.advertise?.host,
         tls.advertise?.host,
         ...tls.names,
@@ -118,6 +124,7 @@ export function toSettings(parsed: ParsedConfig): Settings {
     },
     cluster: toClusterSettings(parsed),
     http: parsed.http,
+    grpc: parsed.grpc,
     auth: parsed.auth,
     acl: parsed.acl,
     topics: {

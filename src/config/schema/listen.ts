@@ -73,6 +73,21 @@ export const tlsSchema = z.strictObject({
   }),
 });
 
+/** Messages and queues for programs in any language, over gRPC. */
+export const grpcSchema = z.strictObject({
+  listen: setting(orOff(listenAddress()), {
+    description: 'TCP address of the message service over gRPC (docs/grpc.md), such as `127.0.0.1:7453`.',
+    default: 'off',
+    flag: 'grpc',
+  }),
+  plaintext: setting(yesOrNo(), {
+    description:
+      'Without TLS: tokens and messages can be read on the way. `false`: with the certificates of `tls`.',
+    default: false,
+    flag: 'grpc-plaintext',
+  }),
+});
+
 /** Health, readiness and metrics over plain HTTP. */
 export const httpSchema = z.strictObject({
   listen: setting(orOff(listenAddress()), {

@@ -4,7 +4,7 @@ import { setting } from '../setting.ts';
 import { aclSchema, authSchema } from './access.ts';
 import { clusterSchema, peerSchema } from './cluster.ts';
 import { limitsSchema } from './limits.ts';
-import { httpSchema, nodeSchema, quicSchema, tlsSchema } from './listen.ts';
+import { grpcSchema, httpSchema, nodeSchema, quicSchema, tlsSchema } from './listen.ts';
 import { storageSchema } from './storage.ts';
 import { topicsSchema } from './topics.ts';
 
@@ -19,6 +19,7 @@ export const configSchema = z.strictObject({
   quic: quicSchema,
   tls: tlsSchema,
   http: httpSchema,
+  grpc: grpcSchema,
   cluster: clusterSchema,
   peer: peerSchema,
   auth: authSchema,
