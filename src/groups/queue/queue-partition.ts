@@ -131,6 +131,8 @@ export class QueuePartition {
       const lot = ready.first;
       if (lot.expiresAtMs <= now.wallMs) {
         this.#finish(lot, lot.first, lot.end);
+        // The next of its key may be one whose time has come.
+        this.#state.promote(now.wallMs);
         continue;
       }
       const piece = this.#reserve(lot, lot.first, lot.first + left);
