@@ -5,7 +5,8 @@ import { SluiceError } from '../../src/kernel/errors.ts';
 
 /**
  * A part with little sense in it: a commit stores what it says as a fact, a description tells the facts of its group, whoever receives waits for
- * ever, and the other questions are answered with nothing.
+ * ever, but from the topic `plenty` as many bytes as it may, and the other
+ * questions are answered with nothing.
  */
 export class FakePart implements GroupPart {
   readonly options: GroupPartOptions;
@@ -67,7 +68,7 @@ export class FakePart implements GroupPart {
       case 'joinGroup':
         return { assigned: [{ topic: 'open' }, { topic: 'secret' }] };
       case 'receive':
-        return this.#wait(signal);
+        return this.#receive(question as GroupQuestion<'receive'>, signal);
       default:
         return {};
     }
@@ -105,7 +106,8 @@ export class FakePart implements GroupPart {
     return { groups: [...groups].map(([group, topics]) => ({ group, topics })) };
   }
 
-  #wait(signal: AbortSignal | undefined): Promise<never> {
+  #receive({ topic, maxBytes }: GroupQuestion<'receive'>, signal: AbortSignal | undefined): unknown {
+    if (topic === 'plenty') return { batches: [{ batch: Buffer.alloc(maxBytes) }] };
     return new Promise((_, reject) => {
       this.#waiting.add(reject);
       signal?.addEventListener('abort', () => {
