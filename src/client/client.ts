@@ -14,6 +14,9 @@ import type { ClientPorts } from './ports.ts';
 import { Producer } from './producer.ts';
 import type { ProducerOptions } from './producer-options.ts';
 import { planProducer } from './producer-options.ts';
+import type { QueueOptions } from './queues/options.ts';
+import { planQueue } from './queues/options.ts';
+import { Queue } from './queues/queue.ts';
 import type { StartPosition, SubscribeOptions } from './subscribe-options.ts';
 import { planSubscription } from './subscribe-options.ts';
 import { Subscription } from './subscription.ts';
@@ -46,6 +49,7 @@ export class Client implements AsyncDisposable {
   readonly #producers = new Set<Producer>();
   readonly #subscriptions = new Set<Subscription>();
   readonly #members = new Set<GroupConsumer>();
+  readonly #queues = new Set<Queue>();
   #closing: Promise<void> | undefined;
 
   /**
@@ -133,6 +137,24 @@ export class Client implements AsyncDisposable {
     return member;
   }
 
+  /**
+   * Becomes a consumer of a queue: of a topic whose records are leased one by one to the consumers of a group. Nothing is asked for before it
+   * is iterated, processes or receives.
+   *
+   * @throws INVALID_ARGUMENT when the options cannot be
+   */
+  queue(topic: string, options: QueueOptions = {}): Queue {
+    const context = {
+      supervisor: this.#supervisor,
+      ports: this.#ports,
+      requests: this.#groupRequests(true),
+      onClosed: (over: Queue) => void this.#queues.delete(over),
+    };
+    const queue = new Queue(context, planQueue(topic, this.#options.clientId, options));
+    this.#queues.add(queue);
+    return queue;
+  }
+
   /** Measures a round trip to the broker and back, milliseconds. @throws TIMEOUT, CLOSED */
   async ping(): Promise<number> {
     const session = await this.#withTimeout(this.#supervisor.whenUp());
@@ -140,9 +162,9 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Leaves groups and ends subscriptions, flushes and closes producers, and closes the connection. Idempotent.
+   * Leaves groups, gives back what is leased, ends subscriptions, flushes and closes producers, and closes the connection. Idempotent.
    *
-   * @param options `timeoutMs`: how long groups and producers may take; what is not answered then is rejected with CLOSED. Default 10,000
+   * @param options `timeoutMs`: how long groups, queues and producers may take; what is not answered then is rejected with CLOSED. Default 10,000
    * @throws what a producer's flush throws; the client is closed all the same
    */
   close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
@@ -156,7 +178,7 @@ export class Client implements AsyncDisposable {
 
   async #close(timeoutMs: number): Promise<void> {
     const producers = [...this.#producers];
-    const members = [...this.#members];
+    const members = [...this.#members, ...this.#queues];
     const deadline = this.#ports.clock.setTimer(timeoutMs, () => {
       for (const one of [...members, ...producers]) one.abort();
     });

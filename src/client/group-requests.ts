@@ -92,11 +92,16 @@ export class GroupRequests {
     }
   };
 
-  /** Ends the stream there is: what waits at the broker is given up. What is asked after that goes over the control stream. Idempotent. */
-  close(): void {
-    this.#closed = true;
+  /** Ends the stream there is: what waits at the broker is given up. What is asked after that gets another. */
+  cut(): void {
     this.#stream?.requests.finish();
     this.#stream = undefined;
+  }
+
+  /** {@link cut}; what is asked after that goes over the control stream. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    this.cut();
   }
 
   async #send<C extends GroupCase>(
