@@ -41,6 +41,8 @@ export function gatewayLimits({ limits, drain }: Settings): Partial<GatewayLimit
 
 /** Larger requests than a single message needs: several may come in one. */
 const GRPC_MESSAGE_LEAST_BYTES = 4 * MiB;
+/** Messages of all clients that have arrived and are not done with, bytes. */
+const GRPC_HELD_MAX_BYTES = 128 * MiB;
 /** What a message takes besides body and key. */
 const GRPC_MESSAGE_OVERHEAD_BYTES = 64 * 1024;
 
@@ -59,6 +61,7 @@ export function grpcLimits({ limits }: Settings): GrpcGatewayLimits {
     keepAliveMs: keepAliveMs === 0 ? idleTimeoutMs : keepAliveMs,
     keepAliveTimeoutMs: idleTimeoutMs,
     maxStreams: limits.maxStreams,
+    maxHeldBytes: GRPC_HELD_MAX_BYTES,
   };
 }
 

@@ -18,8 +18,6 @@ import type { MessageBroker } from './ports.ts';
 
 /** Calls of all clients at once; one more is refused with OVERLOADED. */
 const CALLS_MAX = 16_384;
-/** Bytes of messages that all clients together may have on their way or being worked on. */
-const HELD_MAX_BYTES = 128 * 1024 * 1024;
 /** Requests that one call of health or reflection may make: their answers wait for whoever does not read them. */
 const FOREIGN_REQUESTS_MAX = 1_000;
 /** Clients whose coming has been logged; beyond that all are forgotten. */
@@ -34,18 +32,21 @@ export interface CallGuardOptions {
   readonly failedAuthentications: FailedAuthentications;
   /** `/package.Service/` of the service that is guarded. */
   readonly prefix: string;
+  /** Bytes of messages that all clients together may have on their way or being worked on. */
+  readonly maxHeldBytes: number;
 }
 
 /** Stands before all calls: nothing of a request is read before it is known who makes it, and that there is room for it. */
 export class CallGuard {
   readonly #options: CallGuardOptions;
-  readonly #held = new HeldBytes<OpenCall>(HELD_MAX_BYTES);
+  readonly #held: HeldBytes<OpenCall>;
   readonly #open = new WeakMap<Metadata, OpenCall>();
   readonly #known = new Set<string>();
   readonly #foreign = new Set<ServerInterceptingCallInterface>();
 
   constructor(options: CallGuardOptions) {
     this.#options = options;
+    this.#held = new HeldBytes(options.maxHeldBytes);
   }
 
   /** Calls open, of all services. */

@@ -28,6 +28,8 @@ const GOODBYE_MS = 500;
 export interface GrpcGatewayLimits extends MessageLimits, GrpcSettings {
   /** Calls that one client may have open on a connection. */
   readonly maxStreams: number;
+  /** Bytes of messages that all clients together may have on their way or being worked on. */
+  readonly maxHeldBytes: number;
 }
 
 /** What the gateway is made of. */
@@ -57,6 +59,7 @@ export class GrpcGateway {
     this.#guard = new CallGuard({
       ...{ broker, clock, counters, security, failedAuthentications },
       prefix: `/${MessageService.typeName}/`,
+      maxHeldBytes: limits.maxHeldBytes,
     });
     this.#server = new Server({ ...serverOptions(limits), interceptors: [this.#guard.interceptor] });
     const context: MessageContext = {
@@ -129,29 +132,36 @@ export class GrpcGateway {
   /** Stops at once. Idempotent. */
   async close(): Promise<void> {
     this.#guard.endCalls(new SluiceError('CLOSED', 'this node has stopped'));
-    await this.drain(GOODBYE_MS);
-    this.#cutOff();
+    // A drain that goes on still waits for its clients.
+    const drained = this.drain(GOODBYE_MS);
+    await this.#within(GOODBYE_MS, drained);
+    await this.#cutOff();
+    await drained;
   }
 
   async #stop(reason: SluiceError, timeoutMs: number): Promise<void> {
-    this.#listener.stop();
+    const gone = this.#listener.stop();
     this.#health.setStatus('', 'NOT_SERVING');
     this.#health.setStatus(MessageService.typeName, 'NOT_SERVING');
     this.#guard.endCalls(reason, MessageService.method.consume.name);
     this.#guard.endForeignCalls(reason);
-    await new Promise<void>((resolve) => {
-      const timer = this.#clock.setTimer(timeoutMs, () => resolve());
-      this.#server.tryShutdown(() => {
-        timer.cancel();
-        resolve();
-      });
-    });
-    this.#cutOff();
+    // Says GOAWAY to all; it does not know of connections that it has not accepted itself, so that its answer means nothing.
+    this.#server.tryShutdown(() => undefined);
+    await this.#within(timeoutMs, gone);
+    await this.#cutOff();
   }
 
-  #cutOff(): void {
+  async #cutOff(): Promise<void> {
     this.#server.forceShutdown();
-    this.#listener.close();
+    await this.#listener.close();
+  }
+
+  /** Resolves when `event` has happened, at the latest after `timeoutMs`. */
+  async #within(timeoutMs: number, event: Promise<void>): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const timer = this.#clock.setTimer(timeoutMs, () => resolve(undefined));
+    await Promise.race([event, promise]);
+    timer.cancel();
   }
 }
 

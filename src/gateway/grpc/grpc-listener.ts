@@ -42,6 +42,7 @@ export class GrpcListener {
   readonly #sockets = new Set<Socket>();
   #security: GrpcSecurity | null;
   #address: AddressInfo | undefined;
+  #stopped: Promise<void> | undefined;
   /** Connections that were not let in: too many, without TLS, with a certificate that is not right. */
   refused = 0;
 
@@ -81,15 +82,17 @@ export class GrpcListener {
     this.#security = security;
   }
 
-  /** Takes no more connections. Idempotent. */
-  stop(): void {
-    if (this.#server.listening) this.#server.close();
+  /** Takes no more connections. Resolves when those there are have ended. Idempotent. */
+  stop(): Promise<void> {
+    this.#stopped ??= new Promise((resolve) => this.#server.close(() => resolve()));
+    return this.#stopped;
   }
 
   /** Cuts off what is left. */
-  close(): void {
-    this.stop();
+  async close(): Promise<void> {
+    const stopped = this.stop();
     for (const socket of this.#sockets) socket.destroy();
+    await stopped;
   }
 
   #plainServer(): NetServer {

@@ -11,7 +11,7 @@ import type { AskOptions, GroupAnswer, GroupCase, GroupQuestionInit } from '../.
 import { ERRORS, SluiceError } from '../../../src/kernel/errors.ts';
 import { RecordBatch } from '../../../src/wire/record-batch-decoder.ts';
 import { RecordBatchEncoder } from '../../../src/wire/record-batch-encoder.ts';
-import { ANONYMOUS } from '../../../src/security/principal.ts';
+import { ANONYMOUS, principalFromCertificate } from '../../../src/security/principal.ts';
 
 /** A record that was published. */
 export interface PublishedRecord {
@@ -33,6 +33,8 @@ export class FakeQueue implements MessageBroker {
   settleRequests = 0;
   readonly receives: Question<'receive'>[] = [];
   readonly acks: number[] = [];
+  /** Who published each batch. */
+  readonly publishers: Principal[] = [];
   /** Tokens that are let in; without any everybody is. */
   tokens: Record<string, string> = {};
   readonly revoked = new Set<string>();
@@ -57,7 +59,8 @@ export class FakeQueue implements MessageBroker {
     },
   } as unknown as MessageBroker['groups'];
 
-  authenticate({ token }: Credentials): Principal {
+  authenticate({ token, certificate }: Credentials): Principal {
+    if (certificate) return principalFromCertificate(certificate);
     if (Object.keys(this.tokens).length === 0 && token === undefined) return ANONYMOUS;
     const name = token === undefined ? undefined : this.tokens[token];
     if (name === undefined) throw new SluiceError('UNAUTHENTICATED', 'no');
@@ -68,7 +71,8 @@ export class FakeQueue implements MessageBroker {
     return !this.revoked.has(name);
   }
 
-  readonly publish: MessageBroker['publish'] = (_principal, topic, partition, batch, acks, done) => {
+  readonly publish: MessageBroker['publish'] = (principal, topic, partition, batch, acks, done) => {
+    this.publishers.push(principal);
     const records = recordsOf(batch, topic);
     this.acks.push(acks);
     const answer = (): void => {

@@ -23,11 +23,13 @@ const LIMITS: GrpcGatewayLimits = {
   keepAliveMs: 60_000,
   keepAliveTimeoutMs: 5_000,
   maxStreams: 1_000,
+  maxHeldBytes: 64 * MiB,
 };
 
 /** What a test may want different. */
 export interface GrpcStageOptions {
   readonly security?: GrpcSecurity;
+  readonly port?: number;
   readonly maxConnections?: number;
   readonly limits?: Partial<GrpcGatewayLimits>;
   readonly clock?: Clock;
@@ -48,6 +50,7 @@ export class GrpcStage implements AsyncDisposable {
 
   static async open({
     security,
+    port = 0,
     maxConnections = 100,
     limits,
     clock = systemClock,
@@ -57,7 +60,7 @@ export class GrpcStage implements AsyncDisposable {
       broker: stage.broker,
       clock,
       listen: {
-        ...{ host: '127.0.0.1', port: 0, maxConnections, handshakeTimeoutMs: 5_000 },
+        ...{ host: '127.0.0.1', port, maxConnections, handshakeTimeoutMs: 5_000 },
         security: security ?? null,
       },
       limits: { ...LIMITS, ...limits },
