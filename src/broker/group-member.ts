@@ -89,6 +89,7 @@ export class GroupMember {
   #generation = 0;
   #isOver = false;
   #running: Promise<void> = Promise.resolve();
+  readonly #joined = settleable();
 
   private constructor(parts: GroupMemberParts, options: GroupMemberOptions) {
     this.#parts = parts;
@@ -103,6 +104,11 @@ export class GroupMember {
     const member = new GroupMember(parts, options);
     member.#running = member.#run();
     return member;
+  }
+
+  /** Resolves when the group has taken it for the first time. Rejects with what it was refused with before that; CLOSED. */
+  get joined(): Promise<void> {
+    return this.#joined.promise;
   }
 
   /** Partitions that it has now. */
@@ -122,6 +128,7 @@ export class GroupMember {
   async close(): Promise<void> {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#joined.reject(new SluiceError('CLOSED', 'the member was closed before it was in its group'));
     this.#abort.abort();
     for (const wake of this.#waits) wake();
     await this.#running;
@@ -156,7 +163,8 @@ export class GroupMember {
       generation: this.#generation,
       owned: [...this.assignment],
       sessionTimeoutMs: this.#sessionTimeoutMs,
-      maxWaitMs: Math.floor(this.#sessionTimeoutMs / 3),
+      // Who joins wants to know whether it may.
+      maxWaitMs: this.#generation === 0 ? 0 : Math.floor(this.#sessionTimeoutMs / 3),
     };
     return broker.groups.ask(principal, 'joinGroup', question, { signal: this.#abort.signal });
   }
@@ -164,6 +172,7 @@ export class GroupMember {
   async #take({ generation, assigned }: GroupAnswer<'joinGroup'>): Promise<void> {
     if (this.#isOver) return;
     this.#generation = generation;
+    this.#joined.resolve();
     const wanted = new Map(
       assigned.map(({ topic, partition, offset }) => [
         `${topic}/${partition}`,
@@ -205,6 +214,7 @@ export class GroupMember {
     for (const wake of this.#waits) wake();
     this.#lose(error);
     this.#commits.discard(error, true);
+    this.#joined.reject(error);
     this.#parts.listener.ended(error);
   }
 
@@ -289,4 +299,18 @@ export class GroupMember {
       work.then(done, done);
     });
   }
+}
+
+function settleable(): {
+  readonly promise: Promise<void>;
+  resolve(): void;
+  reject(error: SluiceError): void;
+} {
+  let settle: { resolve(): void; reject(error: SluiceError): void } | undefined;
+  const promise = new Promise<void>((resolve, reject) => {
+    settle = { resolve, reject };
+  });
+  // Not everybody waits for it.
+  promise.catch(() => undefined);
+  return { promise, ...settle! };
 }
