@@ -1,6 +1,6 @@
 import { clusterFaults } from './cluster-rules.ts';
 import type { ConfigFault } from './config-fault.ts';
-import type { ListenAddress } from './kinds.ts';
+import { isLoopback } from './loopback.ts';
 import type { ParsedConfig } from './schema/schema.ts';
 import { tlsListen } from './settings.ts';
 
@@ -13,11 +13,6 @@ export function crossFaults(config: ParsedConfig): ConfigFault[] {
     ...topicFaults(config),
     ...clusterFaults(config),
   ];
-}
-
-/** Whether only this machine can reach the address. */
-export function isLoopback({ host }: ListenAddress): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
 function* accessFaults(config: ParsedConfig): Generator<ConfigFault> {

@@ -1,4 +1,4 @@
-import { isLoopback } from '../config/rules.ts';
+import { isLoopback } from '../config/loopback.ts';
 import type { Settings } from '../config/settings.ts';
 import { SluiceError } from '../kernel/errors.ts';
 

@@ -27,8 +27,8 @@ export interface RecordPlace {
 
 /** What a record of a queue has besides. */
 export interface RecordLease {
-  /** Settling names it. @see src/wire/lease-token.ts */
-  readonly token: string;
+  /** Settling names it; undefined where it was only looked at. @see src/wire/lease-token.ts */
+  readonly token?: string | undefined;
   /** 1 for the first delivery. */
   readonly attempt: number;
 }
@@ -54,7 +54,8 @@ export function recordJson(
   const isBinary = encoding === 'base64' || !isText(key, headers) || !(value === null || isUtf8(value));
   const document = encoding === 'json' && !isBinary ? jsonDocument(value) : undefined;
   const marked = isBinary ? ',"encoding":"base64"' : document === undefined ? '' : ',"encoding":"json"';
-  const leased = lease ? `,"token":"${lease.token}","attempt":${lease.attempt}` : '';
+  const token = lease?.token === undefined ? '' : `,"token":"${lease.token}"`;
+  const leased = lease ? `${token},"attempt":${lease.attempt}` : '';
   // A topic's name needs no escapes.
   return (
     `{"topic":"${topic}","partition":${partition},"offset":${record.offset},"timestamp":${record.timestampMs}` +
