@@ -255,6 +255,9 @@ export class StreamsStage implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const { ws } of this.#sockets) ws.terminate();
+    await this.streams.close();
+    // Connections that clients keep for requests to come.
+    this.server.server.closeAllConnections();
     await this.server.close();
     await this.broker[Symbol.asyncDispose]();
     await this.#coordinator[Symbol.asyncDispose]();
