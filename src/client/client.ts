@@ -68,7 +68,7 @@ export class Client implements AsyncDisposable {
     const ask = this.#ask.bind(this);
     this.#links = links;
     this.#directory = new TopicDirectory(ask, ports, (nodes) => links?.learn(nodes));
-    this.admin = new Admin(ask, this.#change.bind(this));
+    this.admin = new Admin(ask, this.#change.bind(this), this.#groupRequests(true).ask);
   }
 
   /** Calls `listener` for each event of that name from now on. */

@@ -83,8 +83,7 @@ export class GroupRequests {
         return await withDeadline(clock, left(), this.#send(session, name, question), late);
       } catch (error) {
         last = asSluiceError(error);
-        const isFinal = !last.retryable || supervisor.ended !== undefined || options.again === false;
-        if (isFinal) throw last;
+        if (supervisor.ended !== undefined || !mayHelp(last, options)) throw last;
         if (left() === 0) throw late();
       }
       options.onAgain?.();
@@ -146,6 +145,13 @@ export function resultError({ errorCode, errorMessage }: GroupResult): SluiceErr
   if (errorCode === 0) return undefined;
   const code = errorCodeFromWire(errorCode);
   return new SluiceError(code, errorMessage || `the broker refused it: ${code}`);
+}
+
+/** Whether it may be asked again, and may be answered otherwise then. */
+function mayHelp(error: SluiceError, { again = true, signal }: AskOptions): boolean {
+  if (!again || signal?.aborted === true) return false;
+  // Nobody here has cancelled it: its connection is about to go.
+  return error.retryable || error.code === 'CANCELLED';
 }
 
 const NEVER = new AbortController().signal;

@@ -42,7 +42,12 @@ export class LeasedRecords {
    * @param nowMs monotonic time at which the answer came
    * @throws OFFSET_OUT_OF_RANGE
    */
-  constructor(topic: string, leased: LeasedBatch, nowMs: number, inflatedMaxBytes: number) {
+  constructor(
+    topic: string,
+    leased: Pick<LeasedBatch, 'partition' | 'grant' | 'leaseMs' | 'batch' | 'leases'>,
+    nowMs: number,
+    inflatedMaxBytes: number,
+  ) {
     const { partition, grant, leaseMs, batch } = leased;
     this.#topic = topic;
     this.lease = { partition, grant, leaseMs, deadlineMs: nowMs + leaseMs, gathering: undefined };

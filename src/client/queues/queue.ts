@@ -64,6 +64,7 @@ export class Queue implements AsyncIterable<Job>, AsyncDisposable {
   readonly #jobs: Jobs;
   readonly #source: JobSource;
   readonly #over = Promise.withResolvers<undefined>();
+  readonly #stop = new AbortController();
   readonly #processing = new Set<Promise<void>>();
   /** Iterations and workers. */
   #readers = 0;
@@ -110,7 +111,10 @@ export class Queue implements AsyncIterable<Job>, AsyncDisposable {
     const maxWaitMs = Math.min(waitMs, MAX_WAIT_MS);
     const lease = leaseMs || this.#plan.leaseMs;
     const question = { topic, group, consumerId, maxRecords: max, maxWaitMs, leaseMs: lease };
-    const response = await this.#context.requests.ask('receive', question, { waitMs: maxWaitMs });
+    const response = await this.#context.requests.ask('receive', question, {
+      waitMs: maxWaitMs,
+      signal: this.#stop.signal,
+    });
     this.#jobs.tellGaps(response);
     const nowMs = this.#jobs.nowMs();
     const taken: Job[] = [];
@@ -276,6 +280,7 @@ export class Queue implements AsyncIterable<Job>, AsyncDisposable {
     await Promise.all(this.#processing);
     this.#jobs.releaseAll();
     await this.#jobs.idle();
+    this.#stop.abort();
     requests.close();
     await Promise.race([this.#source.whenAnswered(), delay(ports.clock, LAST_ANSWERS_MS)]);
     await this.#jobs.idle();
@@ -286,6 +291,7 @@ export class Queue implements AsyncIterable<Job>, AsyncDisposable {
     if (this.#ended) return;
     this.#ended = true;
     this.#error = error;
+    this.#stop.abort();
     this.#source.stop();
     this.#context.requests.close();
     this.#over.resolve(undefined);
