@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -74,7 +75,7 @@ describe('access to the HTTP API', () => {
     await open({ tokens });
     const socket = connect(stage.gateway.port, '127.0.0.1');
     socket.write('POST /v1/topics/a/messages HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n');
-    const [answer] = (await new Promise((resolve) => socket.once('data', (...data) => resolve(data))));
+    const [answer] = (await once(socket, 'data')) as [Buffer];
     socket.destroy();
     expect(answer.toString()).toMatch(/^HTTP\/1\.1 401 /);
   });

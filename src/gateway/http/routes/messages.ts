@@ -1,4 +1,6 @@
 import type { FastifyInstance } from 'fastify';
+import type { Principal } from '../../../broker/ports.ts';
+import { SluiceError } from '../../../kernel/errors.ts';
 import type { ApiContext } from '../api-context.ts';
 import { signalOf } from '../going.ts';
 import { peek } from '../peek.ts';
@@ -109,6 +111,7 @@ export function addMessageRoutes(scope: FastifyInstance, context: ApiContext): v
       const form = parseEncoding(encoding);
       const start = parsePlace(offset);
       const name = `HTTP ${request.ip}`;
+      await requireTopic(broker, request.principal, topic);
       const open = await broker.openReader(request.principal, { topic, partition, start, name });
       try {
         const found = await readRecords(open.reader, clock, {
@@ -139,6 +142,16 @@ export function addMessageRoutes(scope: FastifyInstance, context: ApiContext): v
         .send(`{"topic":"${topic}","messages":[${messages.join(',')}]}`);
     },
   );
+}
+
+/** To look is not to make a topic. @throws FORBIDDEN, TOPIC_NOT_FOUND */
+async function requireTopic(
+  broker: ApiContext['broker'],
+  principal: Principal,
+  topic: string,
+): Promise<void> {
+  const [metadata] = await broker.metadata(principal, [topic], false);
+  if (metadata!.error) throw new SluiceError(metadata!.error.code, metadata!.error.message);
 }
 
 function fetchedJson(topic: string, partition: number, found: ReadRecords, form: RecordEncoding): string {

@@ -105,12 +105,26 @@ export function addVfmpRoutes(scope: FastifyInstance, context: ApiContext, versi
   );
   scope.get(
     '/control/healthcheck',
-    { schema: { tags, operationId: 'vfmpHealth', summary: 'Whether the node answers' } },
+    {
+      schema: {
+        tags,
+        operationId: 'vfmpHealth',
+        summary: 'Whether the node answers',
+        response: { 200: { description: 'It does', type: 'null' } },
+      },
+    },
     (_request, reply) => reply.send(),
   );
   scope.get(
     '/control/version',
-    { schema: { tags, operationId: 'vfmpVersion', summary: 'The version, as text' } },
+    {
+      schema: {
+        tags,
+        operationId: 'vfmpVersion',
+        summary: 'The version, as text',
+        response: { 200: { description: 'The version', content: { 'text/plain': { schema: text() } } } },
+      },
+    },
     (_request, reply) => reply.type('text/plain; charset=utf-8').send(version),
   );
 }
@@ -125,14 +139,22 @@ function addressOf(
   return { topic: isDead ? `${DEAD_LETTER_PREFIX}${topic}` : topic, key: key?.toString() };
 }
 
-async function waitingIn({ broker }: ApiContext, principal: Principal, topic: string): Promise<number> {
+/** A topic that is not there is an empty queue, as VFMP has it. */
+async function waitingIn(context: ApiContext, principal: Principal, topic: string): Promise<number> {
+  try {
+    return await countWaiting(context, principal, topic);
+  } catch (error) {
+    if (asSluiceError(error).code === 'TOPIC_NOT_FOUND') return 0;
+    throw error;
+  }
+}
+
+async function countWaiting({ broker }: ApiContext, principal: Principal, topic: string): Promise<number> {
   try {
     const { partitions } = await broker.groups.ask(principal, 'describeQueue', { topic });
     return partitions.reduce((sum, { ready, delayed }) => sum + Number(ready) + Number(delayed), 0);
   } catch (error) {
-    const { code } = asSluiceError(error);
-    if (code === 'TOPIC_NOT_FOUND') return 0;
-    if (code !== 'QUEUE_NOT_FOUND') throw error;
+    if (asSluiceError(error).code !== 'QUEUE_NOT_FOUND') throw error;
     return (await countOf(broker, principal, topic)).count;
   }
 }
