@@ -43,6 +43,8 @@ export function gatewayLimits({ limits, drain }: Settings): Partial<GatewayLimit
 const GRPC_MESSAGE_LEAST_BYTES = 4 * MiB;
 /** Messages of all clients that have arrived and are not done with, bytes. */
 const GRPC_HELD_MAX_BYTES = 128 * MiB;
+/** Calls of all clients at once. */
+const GRPC_CALLS_MAX = 16_384;
 /** What a message takes besides body and key. */
 const GRPC_MESSAGE_OVERHEAD_BYTES = 64 * 1024;
 
@@ -62,6 +64,7 @@ export function grpcLimits({ limits }: Settings): GrpcGatewayLimits {
     keepAliveTimeoutMs: idleTimeoutMs,
     maxStreams: limits.maxStreams,
     maxHeldBytes: GRPC_HELD_MAX_BYTES,
+    maxCalls: GRPC_CALLS_MAX,
   };
 }
 

@@ -84,7 +84,6 @@ export const grpcSchema = z.strictObject({
     description:
       'Without TLS: tokens and messages can be read on the way. `false`: with the certificates of `tls`.',
     default: false,
-    flag: 'grpc-plaintext',
   }),
 });
 

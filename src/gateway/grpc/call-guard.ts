@@ -16,8 +16,6 @@ import { HeldBytes } from './held-bytes.ts';
 import { OpenCall } from './open-call.ts';
 import type { MessageBroker } from './ports.ts';
 
-/** Calls of all clients at once; one more is refused with OVERLOADED. */
-const CALLS_MAX = 16_384;
 /** Requests that one call of health or reflection may make: their answers wait for whoever does not read them. */
 const FOREIGN_REQUESTS_MAX = 1_000;
 /** Clients whose coming has been logged; beyond that all are forgotten. */
@@ -34,6 +32,8 @@ export interface CallGuardOptions {
   readonly prefix: string;
   /** Bytes of messages that all clients together may have on their way or being worked on. */
   readonly maxHeldBytes: number;
+  /** Calls of all clients at once; one more is refused with OVERLOADED. */
+  readonly maxCalls: number;
 }
 
 /** Stands before all calls: nothing of a request is read before it is known who makes it, and that there is room for it. */
@@ -99,10 +99,7 @@ export class CallGuard {
 
   #admit(call: ServerInterceptingCallInterface, method: string, metadata: Metadata): OpenCall | undefined {
     this.#options.counters.countCall(method);
-    if (this.callCount >= CALLS_MAX) {
-      this.#refuse(call, new SluiceError('OVERLOADED', `there are ${CALLS_MAX} calls already`));
-      return undefined;
-    }
+    if (this.#isFull(call)) return undefined;
     const place = placeOf(call);
     let principal: Principal;
     try {
@@ -114,6 +111,13 @@ export class CallGuard {
     const open = new OpenCall(call, method, principal, this.#held);
     this.#open.set(metadata, open);
     return open;
+  }
+
+  /** Refuses a call when there are too many. */
+  #isFull(call: ServerInterceptingCallInterface): boolean {
+    if (this.callCount < this.#options.maxCalls) return false;
+    this.#refuse(call, new SluiceError('OVERLOADED', `there are ${this.callCount} calls already`));
+    return true;
   }
 
   /** @throws UNAUTHENTICATED */
@@ -151,10 +155,7 @@ export class CallGuard {
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, next) => {
         this.#options.counters.countCall('other');
-        if (this.callCount >= CALLS_MAX) {
-          this.#refuse(call, new SluiceError('OVERLOADED', `there are ${CALLS_MAX} calls already`));
-          return;
-        }
+        if (this.#isFull(call)) return;
         this.#foreign.add(call);
         next(metadata);
       })

@@ -1,5 +1,6 @@
 import { Server } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
+import { file_grpc_health_v1_health } from '../../gen/grpc/health/v1/health_pb.ts';
 import { MessageService } from '../../gen/sluice/messages/v1/messages_pb.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { SluiceError } from '../../kernel/errors.ts';
@@ -30,6 +31,8 @@ export interface GrpcGatewayLimits extends MessageLimits, GrpcSettings {
   readonly maxStreams: number;
   /** Bytes of messages that all clients together may have on their way or being worked on. */
   readonly maxHeldBytes: number;
+  /** Calls of all clients at once; one more is refused with OVERLOADED. */
+  readonly maxCalls: number;
 }
 
 /** What the gateway is made of. */
@@ -60,6 +63,7 @@ export class GrpcGateway {
       ...{ broker, clock, counters, security, failedAuthentications },
       prefix: `/${MessageService.typeName}/`,
       maxHeldBytes: limits.maxHeldBytes,
+      maxCalls: limits.maxCalls,
     });
     this.#server = new Server({ ...serverOptions(limits), interceptors: [this.#guard.interceptor] });
     const context: MessageContext = {
@@ -73,7 +77,7 @@ export class GrpcGateway {
     });
     this.#server.addService(definition, implementation);
     this.#health.addToServer(this.#server);
-    reflectionOf(MessageService.file).addToServer(this.#server);
+    reflectionOf([MessageService.file, file_grpc_health_v1_health]).addToServer(this.#server);
   }
 
   /** Begins to serve. @throws ADDRESS_IN_USE, INVALID_CONFIG */

@@ -67,8 +67,9 @@ export class OpenCall implements HoldsBytes, Caller {
     const { code, details, metadata } = errorToStatus(error);
     this.#call.sendStatus({ code: code!, details: details!, metadata });
     this.closed(error);
-    // What has arrived of a message is kept until the stream ends, and a client may leave it open.
     const stream = streamOf(this.#call);
+    if (stream.readableEnded) return;
+    // What has arrived of a message is kept until the stream ends, and a client may leave it open.
     stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
   }
 

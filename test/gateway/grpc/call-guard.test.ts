@@ -146,6 +146,18 @@ describe('calls', () => {
     expect(refusal).toMatchObject({ code: 3 });
   });
 
+  it('of all services that are too many are refused, until others have ended', async () => {
+    await using small = await GrpcStage.open({ limits: { maxCalls: 2 } });
+    small.broker.onReceive = () => new Promise(() => undefined);
+    const client = small.client();
+    const [first] = [client, client].map((one) => one.serverStream(consume, { topic: 't' }));
+    await until(() => small.broker.receives.length === 2);
+    await expect(client.call(publish, request)).rejects.toMatchObject({ code: 'OVERLOADED' });
+    first!.raw.cancel();
+    await until(() => small.gateway.callCount === 1);
+    await client.call(publish, request);
+  });
+
   it('take no more memory together than there is for them: the one that holds most ends', async () => {
     await using small = await GrpcStage.open({ limits: { maxHeldBytes: MiB } });
     small.broker.hold = true;

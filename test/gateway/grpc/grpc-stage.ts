@@ -24,6 +24,7 @@ const LIMITS: GrpcGatewayLimits = {
   keepAliveTimeoutMs: 5_000,
   maxStreams: 1_000,
   maxHeldBytes: 64 * MiB,
+  maxCalls: 1_000,
 };
 
 /** What a test may want different. */
