@@ -1,5 +1,5 @@
 import type { CertificateFiles, ClusterSettings } from './cluster-settings.ts';
-import { filesOf, replicationDefaults, toClusterSettings } from './cluster-settings.ts';
+import { filesOf, groupReplication, replicationDefaults, toClusterSettings } from './cluster-settings.ts';
 import type { ListenAddress } from './kinds.ts';
 import { isLoopback } from './loopback.ts';
 import type { ParsedConfig } from './schema/schema.ts';
@@ -70,6 +70,12 @@ export interface Settings {
       readonly replicationFactor: number;
       readonly minInsync: number;
     };
+  };
+  /** The topic with the state of consumer groups and queues. */
+  readonly groups: {
+    readonly partitions: number;
+    readonly replicationFactor: number;
+    readonly minInsync: number;
   };
   readonly storage: {
     /** Null: what the machine allows. */
@@ -145,6 +151,7 @@ export function toSettings(parsed: ParsedConfig): Settings {
         ...replicationDefaults(parsed),
       },
     },
+    groups: { partitions: parsed.groups.partitions, ...groupReplication(parsed) },
     storage: parsed.storage,
     limits: {
       ...counts,

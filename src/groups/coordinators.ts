@@ -4,6 +4,8 @@ import type { SluiceError } from '../kernel/errors.ts';
 import type { AskOptions, GroupAnswerInit, GroupCase, GroupQuestion } from './api.ts';
 import type { CoordinatorOptions } from './coordinator.ts';
 import { GroupCoordinator, notLeader } from './coordinator.ts';
+import type { Counted } from './counted.ts';
+import { CountedParts } from './counted.ts';
 import type { LedState } from './led-state.ts';
 
 /** First and longest wait before a coordinator that has failed is loaded again, milliseconds. */
@@ -28,8 +30,8 @@ export interface CoordinatorCounts {
   readonly loading: number;
   /** Coordinators that ended because something could not be loaded or stored. */
   readonly failures: number;
-  readonly groups: Readonly<Record<string, number>>;
-  readonly queues: Readonly<Record<string, number>>;
+  readonly groups: Counted;
+  readonly queues: Counted;
 }
 
 interface Held {
@@ -44,6 +46,8 @@ interface Held {
 export class Coordinators {
   readonly #options: CoordinatorsOptions;
   readonly #held = new Map<number, Held>();
+  readonly #groups = new CountedParts(['groups', 'members', 'offsets', 'unassigned_partitions']);
+  readonly #queues = new CountedParts(['queues', 'waiting', 'ready', 'delayed', 'leased', 'moving']);
   #failures = 0;
 
   constructor(options: CoordinatorsOptions) {
@@ -72,6 +76,7 @@ export class Coordinators {
     if (!held) return;
     this.#held.delete(partition);
     held.again?.cancel();
+    if (held.coordinator) this.#note(held.coordinator);
     held.coordinator?.close();
   }
 
@@ -90,17 +95,14 @@ export class Coordinators {
   }
 
   counts(): CoordinatorCounts {
-    const groups: Record<string, number> = {};
-    const queues: Record<string, number> = {};
-    let open = 0;
-    for (const { coordinator } of this.#held.values()) {
-      if (!coordinator?.isOpen) continue;
-      open += 1;
-      const counts = coordinator.counts();
-      addUp(groups, counts.groups);
-      addUp(queues, counts.queues);
-    }
-    return { open, loading: this.#held.size - open, failures: this.#failures, groups, queues };
+    const all = [...this.#held.values()].flatMap(({ coordinator }) => coordinator ?? []);
+    const open = all.filter(({ isOpen }) => isOpen);
+    const counts = open.map((coordinator) => coordinator.counts());
+    return {
+      ...{ open: open.length, loading: this.#held.size - open.length, failures: this.#failures },
+      groups: this.#groups.sum(counts.map(({ groups }) => groups)),
+      queues: this.#queues.sum(counts.map(({ queues }) => queues)),
+    };
   }
 
   /** Ends all. */
@@ -119,6 +121,7 @@ export class Coordinators {
       },
       onFailed: (error) => {
         this.#failures += 1;
+        if (held.coordinator) this.#note(held.coordinator);
         held.coordinator = undefined;
         observer?.onFailed?.(partition, leaderEpoch, error);
         if (this.#held.get(partition) !== held) return;
@@ -126,8 +129,11 @@ export class Coordinators {
       },
     });
   }
-}
 
-function addUp(sums: Record<string, number>, counts: Readonly<Record<string, number>>): void {
-  for (const [what, count] of Object.entries(counts)) sums[what] = (sums[what] ?? 0) + count;
+  /** What it has counted outlives it. */
+  #note(coordinator: GroupCoordinator): void {
+    const { groups, queues } = coordinator.counts();
+    this.#groups.end(groups);
+    this.#queues.end(queues);
+  }
 }

@@ -23,6 +23,7 @@ import { createClusterControl } from './cluster-control.ts';
 import type { ClusterHealth } from './cluster-health.ts';
 import { openCoordination } from './coordination.ts';
 import { diskLimits, gatewayLimits, memoryLogBytes, topicDefaults } from './derived-limits.ts';
+import { coordinatorObserver } from './coordinator-log.ts';
 import { LimitedLog } from './limited-log.ts';
 import type { Self } from './members.ts';
 import { clientNodes } from './members.ts';
@@ -140,6 +141,7 @@ async function openBroker(
       others: peers?.client,
       copies: observers,
       control: health && createClusterControl(coordinator.cluster, log),
+      groups: { storage: settings.groups, observer: coordinatorObserver(log) },
     }),
   );
   return { broker, observers };

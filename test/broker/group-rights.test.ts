@@ -47,6 +47,13 @@ it('the topic with the state is made at the first question, and not by looking a
   expect((await topics()).filter(({ name }) => name === '__groups')).toHaveLength(1);
 });
 
+it('nobody adds partitions to the topic with the state: it would not be found any more', async () => {
+  await commit('open');
+  expect(await code(test.broker.alterTopic(ALICE, { name: '__groups', partitions: 2 }))).toBe(
+    'INVALID_ARGUMENT',
+  );
+});
+
 it.each([
   'receive',
   'settle',

@@ -210,6 +210,9 @@ describe('configuration, one setting against another', () => {
     const path = 'topics.defaults.replicationFactor';
     expect(faults('topics: { defaults: { replicationFactor: 3 } }')).toEqual([path]);
     expect(faults('topics: { defaults: { minInsync: 2 } }')).toEqual(['topics.defaults.minInsync']);
+    expect(load('').settings.groups).toEqual({ partitions: 16, replicationFactor: 1, minInsync: 1 });
+    expect(faults('groups: { replicationFactor: 3 }')).toEqual(['groups.replicationFactor']);
+    expect(faults('groups: { minInsync: 2 }')).toEqual(['groups.minInsync']);
   });
 
   describe('of a cluster', () => {
@@ -221,7 +224,7 @@ describe('configuration, one setting against another', () => {
 
     it('is read, with more copies of each topic', () => {
       const etcd = `${secure}, ca: e.pem, certificate: c.pem, key: k.pem, username: sluice, passwordFile: p`;
-      const { cluster, topics, node } = load(
+      const { cluster, topics, groups, node } = load(
         member(etcd, ', zone: east, leaseTtl: 5s, capacity: 0'),
       ).settings;
       expect(cluster).toEqual({
@@ -244,6 +247,7 @@ describe('configuration, one setting against another', () => {
         },
       });
       expect([node.id, topics.defaults.replicationFactor, topics.defaults.minInsync]).toEqual(['a', 3, 2]);
+      expect(groups).toMatchObject({ replicationFactor: 3, minInsync: 2 });
     });
 
     it('is none without endpoints', () => {

@@ -3,6 +3,7 @@ import { duration, oneOf, path } from '../kinds.ts';
 import { setting } from '../setting.ts';
 import { aclSchema, authSchema } from './access.ts';
 import { clusterSchema, peerSchema } from './cluster.ts';
+import { groupsSchema } from './groups.ts';
 import { limitsSchema } from './limits.ts';
 import { grpcSchema, httpSchema, nodeSchema, quicSchema, tlsSchema } from './listen.ts';
 import { storageSchema } from './storage.ts';
@@ -25,6 +26,7 @@ export const configSchema = z.strictObject({
   auth: authSchema,
   acl: aclSchema,
   topics: topicsSchema,
+  groups: groupsSchema,
   storage: storageSchema,
   limits: limitsSchema,
   drain: z.strictObject({
