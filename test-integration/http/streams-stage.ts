@@ -190,6 +190,7 @@ export class StreamsStage implements AsyncDisposable {
       authenticator: { authenticate, isStillValid: () => credential.isGood },
       logs: memoryReplicaLogs(clock, new MemoryBudget(Infinity)),
       topics: TOPICS,
+      groups: { storage: { partitions: 2, replicationFactor: 1, minInsync: 1, storage: 'memory' } },
     });
     const server = fastify({ forceCloseConnections: 'idle' });
     addErrors(server, silentLogger, () => undefined);
