@@ -1,7 +1,7 @@
 import { corrupt, safeDouble } from './stored-runs.ts';
 
 /** A column of a stored table: one number for each row, and no element at all where all are zero. */
-export function columnToWire(values: number[]): number[] {
+export function columnToWire<T extends number>(values: T[]): T[] {
   return values.some((value) => value !== 0) ? values : [];
 }
 

@@ -1,4 +1,4 @@
-import type { DeadReason, OffsetRun, QueueEvent } from './queue-event.ts';
+import { RUN_MAX_RECORDS, type DeadReason, type OffsetRun, type QueueEvent } from './queue-event.ts';
 
 /** Events that are not stored yet. One that goes on where the last one ended, and says the same, makes that one longer. */
 export class EventBuffer {
@@ -16,9 +16,9 @@ export class EventBuffer {
 
   offered(first: number, end: number): void {
     const last = this.#last();
-    if (last?.kind === 'offered' && last.end === first) this.#events.pop();
-    const from = last?.kind === 'offered' && last.end === first ? last.first : first;
-    this.add({ kind: 'offered', first: from, end });
+    const follows = last?.kind === 'offered' && last.end === first && end - last.first <= RUN_MAX_RECORDS;
+    if (follows) this.#events.pop();
+    this.add({ kind: 'offered', first: follows ? last.first : first, end });
   }
 
   done(first: number, end: number): void {

@@ -1,7 +1,7 @@
 import type { Lot } from './lot.ts';
 
 /** Offsets of a block; no lot reaches over its edges. Few enough that a place within a block is found and made in no time. */
-export const BLOCK_OFFSETS = 1024;
+export const BLOCK_OFFSETS = 256;
 
 /** About what a lot and a block take in memory. */
 const LOT_BYTES = 240;
@@ -18,7 +18,7 @@ interface Block {
 /**
  * All lots by offset: they do not overlap, and what none of them has is done or does not exist.
  *
- *     first → [ 0 … 1023 ] → [ 5120 … 6143 ] → [ 6144 … ] ← last       blocks without a lot are not there
+ *     first → [ 0 … 255 ] → [ 5120 … 5375 ] → [ 5376 … ] ← last       blocks without a lot are not there
  */
 export class LotBlocks {
   readonly #blocks = new Map<number, Block>();

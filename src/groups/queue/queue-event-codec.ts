@@ -13,6 +13,9 @@ import type { DeadReason, Move, QueueEvent, RecordDetails } from './queue-event.
 import { corrupt, runsFromWire, runsToWire, safeDouble, safeNumber, sortedRuns } from './stored-runs.ts';
 
 type Wire = NonNullable<MessageInitShape<typeof QueueEventSchema>['event']>;
+/** Records of one batch, at most: each takes some bytes of 16 MiB. */
+const EACH_MAX_RECORDS = 2 ** 22;
+
 type EachEvent = Extract<QueueEvent, { kind: 'offered-each' }>;
 
 /** An event as it is stored. */
@@ -150,6 +153,7 @@ function eachFromWire(event: RecordsOfferedEach): EachEvent {
   const { availableAtMs, expiresAtMs, key } = event;
   const runs = runsFromWire(event.runs);
   const rows = runs.reduce((count, { first, end }) => count + end - first, 0);
+  if (rows > EACH_MAX_RECORDS) throw corrupt(`${rows} records in one event`);
   for (const column of [availableAtMs, expiresAtMs, key]) checkColumn(column, rows);
   const records: RecordDetails[] = [];
   for (const { first, end } of runs) {

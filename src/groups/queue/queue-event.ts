@@ -1,3 +1,6 @@
+/** Records of one run, at most, where it is stored: what is longer was damaged. */
+export const RUN_MAX_RECORDS = 2 ** 26;
+
 /** Offsets `[first, end)`. */
 export interface OffsetRun {
   readonly first: number;

@@ -87,7 +87,10 @@ export class QueuePartition {
     this.#settings = settings;
   }
 
-  /** New records `[first, end)`, to be had at once. What lies between the cursor and `first` does not exist. @throws RangeError below the cursor */
+  /**
+   * New records `[first, end)`, to be had at once. What lies between the cursor and `first` does not exist.
+   * @throws RangeError below the cursor, and for more than 2^26 at once
+   */
   offer(first: number, end: number): void {
     this.#state.offer(first, end);
     this.#events.offered(first, end);

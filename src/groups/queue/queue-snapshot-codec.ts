@@ -53,7 +53,7 @@ function openToWire(runs: readonly StoredRun[]): MessageInitShape<typeof OpenRun
   return tables;
 }
 
-function columnsToWire(runs: readonly StoredRun[]): MessageInitShape<typeof OpenRunsSchema> {
+function columnsToWire(runs: readonly StoredRun[]) {
   const texts = new Map<string, number>();
   const text = runs.map((run) => {
     if (run.text !== '' && !texts.has(run.text)) texts.set(run.text, texts.size + 1);

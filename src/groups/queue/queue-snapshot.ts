@@ -1,5 +1,5 @@
 import { isAlike, type Lot } from './lot.ts';
-import type { DeadReason, Move, OffsetRun } from './queue-event.ts';
+import { RUN_MAX_RECORDS, type DeadReason, type Move, type OffsetRun } from './queue-event.ts';
 import type { QueueState } from './queue-state.ts';
 
 /** Records that are not done, with all that is kept of them. Whether they move is said by the moves. */
@@ -35,7 +35,7 @@ export function captureState(state: QueueState): QueueSnapshot {
   let pending: Lot | undefined;
   let end = 0;
   for (const lot of state.lots.from(0)) {
-    if (pending && end === lot.first && isAlike(pending, lot)) {
+    if (pending && end === lot.first && isAlike(pending, lot) && lot.end - pending.first <= RUN_MAX_RECORDS) {
       end = lot.end;
       continue;
     }

@@ -1,7 +1,13 @@
 import { KeyOrder } from './key-order.ts';
 import { BLOCK_OFFSETS, LotBlocks } from './lot-blocks.ts';
 import { isAlike, Lot } from './lot.ts';
-import type { DeadReason, Move, OffsetRun, RecordDetails } from './queue-event.ts';
+import {
+  RUN_MAX_RECORDS,
+  type DeadReason,
+  type Move,
+  type OffsetRun,
+  type RecordDetails,
+} from './queue-event.ts';
 import type { StoredRun } from './queue-snapshot.ts';
 import { Shelves } from './shelves.ts';
 
@@ -191,6 +197,7 @@ export class QueueState {
   /** Adds a lot behind all others, cut at the edges of blocks. */
   #add(lot: Lot): void {
     const { first, end } = lot;
+    if (end - first > RUN_MAX_RECORDS) throw new RangeError(`${end - first} records are too many at once.`);
     if (first < this.cursor)
       throw new RangeError(`Offset ${first} was offered before: ${this.cursor} is next.`);
     this.cursor = end;

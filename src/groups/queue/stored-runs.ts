@@ -2,8 +2,9 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { OffsetRuns, OffsetRunsSchema } from '../../gen/sluice/groups/v1/queue_state_pb.ts';
 import { SluiceError } from '../../kernel/errors.ts';
 import { extendRuns } from './event-buffer.ts';
-import type { OffsetRun } from './queue-event.ts';
+import { RUN_MAX_RECORDS, type OffsetRun } from './queue-event.ts';
 
+/** How far behind the one before a run may begin. */
 const STEP_MAX = 2 ** 32 - 1;
 
 /** Runs in any order as they are stored: in rising order, and those that touch or overlap as one. */
@@ -24,7 +25,7 @@ export function runsToWire(runs: readonly OffsetRun[]): MessageInitShape<typeof 
   for (const run of runs) {
     let { first } = run;
     do {
-      const length = Math.min(run.end - first, STEP_MAX);
+      const length = Math.min(run.end - first, RUN_MAX_RECORDS);
       const last = messages[messages.length - 1];
       if (last && first - reached <= STEP_MAX) last.steps.push(first - reached, length);
       else messages.push({ first: BigInt(first), steps: [length] });
@@ -45,8 +46,11 @@ export function runsFromWire(messages: readonly OffsetRuns[]): OffsetRun[] {
     reached = from;
     for (let at = 0; at < steps.length; at += 2) {
       const start = at === 0 ? from : reached + steps[at - 1]!;
-      reached = start + steps[at]!;
-      if (reached <= start || !Number.isSafeInteger(reached)) throw corrupt('a run of no offsets');
+      const length = steps[at]!;
+      reached = start + length;
+      if (length === 0 || length > RUN_MAX_RECORDS || !Number.isSafeInteger(reached)) {
+        throw corrupt(`a run of ${length} offsets`);
+      }
       runs.push({ first: start, end: reached });
     }
   }
