@@ -3,7 +3,9 @@ import { Mover } from './mover.ts';
 import type { PartitionRunnerOptions } from './partition-runner.ts';
 import { PartitionRunner } from './partition-runner.ts';
 import type { QueueContext } from './queue-context.ts';
+import type { Moment } from './queue-event.ts';
 import type { QueueJournal } from './queue-journal.ts';
+import type { QueueCounts } from './queue-runs.ts';
 
 /** What {@link PartitionWork} needs. */
 export interface PartitionWorkOptions extends Pick<
@@ -43,6 +45,13 @@ export class PartitionWork {
   resume(): void {
     this.mover.resume();
     this.deadLetters.wake();
+  }
+
+  /** How many records are in which state. Dead letters that their topic refuses are on their way, not to be had. */
+  counts(now: Moment): QueueCounts {
+    const counts = this.runner.state.counts(now);
+    const refused = this.deadLetters.refusedCount;
+    return { ...counts, ready: Math.max(0, counts.ready - refused), moving: counts.moving + refused };
   }
 
   /** Idempotent. */

@@ -241,7 +241,7 @@ export class Queue {
       }
       this.#changed.add(work);
     }
-    this.#schedule();
+    this.#turn();
   }
 
   #noteOutOfRange(partition: number): void {

@@ -80,13 +80,13 @@ export class Queues implements GroupPart {
     const records = { ready: 0, delayed: 0, leased: 0, moving: 0 };
     for (const queue of this.#table.all()) {
       waiting += queue.waiting;
-      for (const { runner, deadLetters } of queue.works()) {
-        const counts = runner.state.counts(now);
+      for (const work of queue.works()) {
+        const counts = work.counts(now);
         records.ready += counts.ready;
         records.delayed += counts.delayed;
         records.leased += counts.leased;
         records.moving += counts.moving;
-        refused += deadLetters.refusedCount;
+        refused += work.deadLetters.refusedCount;
       }
     }
     return {
@@ -135,8 +135,9 @@ export class Queues implements GroupPart {
       topic: queue.topic,
       group: queue.group,
       settings: settingsToWire(queue.settings),
-      partitions: works.map(({ runner: { state, partition } }, at) => {
-        const { ready, delayed, leased, moving } = state.counts(now);
+      partitions: works.map((work, at) => {
+        const { state, partition } = work.runner;
+        const { ready, delayed, leased, moving } = work.counts(now);
         const end = Math.max(ends[at]!, state.cursor);
         return {
           partition,
@@ -159,9 +160,9 @@ export class Queues implements GroupPart {
     const ends = await queueEnds(this.#context, queue, works).catch(() => works.map(() => 0));
     const now = momentOf(this.#context.clock);
     let [ready, leased, delayed] = [0, 0, 0];
-    for (const [at, { runner }] of works.entries()) {
-      const counts = runner.state.counts(now);
-      ready += counts.ready + Math.max(0, ends[at]! - runner.state.cursor);
+    for (const [at, work] of works.entries()) {
+      const counts = work.counts(now);
+      ready += counts.ready + Math.max(0, ends[at]! - work.runner.state.cursor);
       leased += counts.leased;
       delayed += counts.delayed + counts.moving;
     }

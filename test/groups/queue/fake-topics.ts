@@ -257,7 +257,10 @@ export class FakeTopics implements Topics {
   #publish(log: FakePartition, batch: Buffer): PublishedAt {
     const { header } = new RecordBatch(batch);
     const sequence = batchBaseSequence(batch);
-    const producer = log.producers.get(batchProducerId(batch)) ?? { next: 0, stored: new Map<number, number>() };
+    const producer = log.producers.get(batchProducerId(batch)) ?? {
+      next: 0,
+      stored: new Map<number, number>(),
+    };
     const stored = producer.stored.get(sequence);
     if (stored !== undefined) return { kind: 'duplicate', baseOffset: stored };
     if (sequence !== producer.next) throw new SluiceError('OUT_OF_ORDER_SEQUENCE', `${sequence}`);
