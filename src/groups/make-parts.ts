@@ -1,26 +1,9 @@
-import { SluiceError } from '../kernel/errors.ts';
+import { ConsumerGroups } from './consumer/consumer-groups.ts';
 import type { GroupParts } from './coordinator.ts';
-import type { GroupPart } from './group-part.ts';
+import type { GroupPartOptions } from './group-part.ts';
+import { Queues } from './queue/queues.ts';
 
 /** Consumer groups and queues of one coordinator. */
-export function makeGroupParts(): GroupParts {
-  return { groups: new NotOffered(), queues: new NotOffered() };
-}
-
-class NotOffered implements GroupPart {
-  load(): void {
-    // Nothing is kept.
-  }
-  start(): void {
-    // Nothing to do.
-  }
-  ask(): Promise<never> {
-    return Promise.reject(new SluiceError('UNSUPPORTED', 'it is not offered yet'));
-  }
-  close(): void {
-    // Nothing to do.
-  }
-  counts(): Record<string, number> {
-    return {};
-  }
+export function makeGroupParts(options: GroupPartOptions): GroupParts {
+  return { groups: new ConsumerGroups(options), queues: new Queues(options) };
 }
