@@ -38,6 +38,22 @@ export interface OpenRun extends DeliveredRun {
   readonly text: string;
 }
 
+/** Records that are not done, with all that is kept of them. Whether they move is said by the moves. */
+export interface StoredRun extends OffsetRun {
+  readonly attempts: number;
+  /** 0: not leased. */
+  readonly grant: number;
+  readonly leaseMs: number;
+  /** Milliseconds since 1970; 0: no matter. */
+  readonly availableAtMs: number;
+  /** Milliseconds since 1970; Infinity: never. */
+  readonly expiresAtMs: number;
+  /** -1: none. */
+  readonly keyHash: number;
+  readonly reason: DeadReason | undefined;
+  readonly text: string;
+}
+
 /** How many records of the partition are in which state; those at and above the cursor are in none. */
 export interface QueueCounts {
   /** To be had now; those taken included. */

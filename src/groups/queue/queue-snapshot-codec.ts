@@ -6,7 +6,8 @@ import {
 } from '../../gen/sluice/groups/v1/queue_state_pb.ts';
 import { checkColumn, columnToWire, expiryToWire } from './columns.ts';
 import { moveFromWire, moveToWire, reasonFromWire, reasonToWire } from './queue-event-codec.ts';
-import type { QueueSnapshot, StoredRun } from './queue-snapshot.ts';
+import type { StoredRun } from './queue-runs.ts';
+import type { QueueSnapshot } from './queue-snapshot.ts';
 import { corrupt, runsFromWire, runsToWire, safeNumber } from './stored-runs.ts';
 
 /** A snapshot, and the number of the newest delta that is in it. */

@@ -1,22 +1,7 @@
 import { isAlike, type Lot } from './lot.ts';
-import { RUN_MAX_RECORDS, type DeadReason, type Move, type OffsetRun } from './queue-event.ts';
+import { RUN_MAX_RECORDS, type Move } from './queue-event.ts';
+import type { StoredRun } from './queue-runs.ts';
 import type { QueueState } from './queue-state.ts';
-
-/** Records that are not done, with all that is kept of them. Whether they move is said by the moves. */
-export interface StoredRun extends OffsetRun {
-  readonly attempts: number;
-  /** 0: not leased. */
-  readonly grant: number;
-  readonly leaseMs: number;
-  /** Milliseconds since 1970; 0: no matter. */
-  readonly availableAtMs: number;
-  /** Milliseconds since 1970; Infinity: never. */
-  readonly expiresAtMs: number;
-  /** -1: none. */
-  readonly keyHash: number;
-  readonly reason: DeadReason | undefined;
-  readonly text: string;
-}
 
 /** All that is kept of one partition of a queue. */
 export interface QueueSnapshot {

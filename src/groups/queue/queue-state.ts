@@ -8,7 +8,7 @@ import {
   type OffsetRun,
   type RecordDetails,
 } from './queue-event.ts';
-import type { StoredRun } from './queue-snapshot.ts';
+import type { StoredRun } from './queue-runs.ts';
 import { Shelves } from './shelves.ts';
 
 /**

@@ -81,6 +81,33 @@ describe('a new record', () => {
   });
 });
 
+describe('a record behind another of its key', () => {
+  function three(): QueuePartition {
+    const partition = new QueuePartition(0, SETTINGS);
+    const of = (offset: number) => ({ offset, keyHash: 1 });
+    partition.offerEach(3, [of(0), of(1), of(2)]);
+    return partition;
+  }
+
+  it('follows the one before that, when that is discarded', () => {
+    const partition = three();
+    const { grant } = lease(partition, 3, at(0));
+    expect(partition.discard(1, 2)).toBe(1);
+    partition.ack(grant, 0, 1);
+    expect(partition.take(3, at(0))).toEqual([{ first: 2, end: 3, attempts: 0 }]);
+  });
+
+  it('is left where it is, when it is the next and somebody has it', () => {
+    const partition = three();
+    const { grant } = lease(partition, 3, at(0));
+    partition.takeRange(1, 2);
+    partition.ack(grant, 0, 1);
+    expect(partition.take(3, at(0))).toEqual([]);
+    partition.giveBack(1, 2);
+    expect(partition.take(3, at(0))).toEqual([{ first: 1, end: 2, attempts: 0 }]);
+  });
+});
+
 describe('a leased record', () => {
   it('is done when it is acknowledged, in whatever order', () => {
     const partition = offered(4);
@@ -216,6 +243,42 @@ describe('records that are gone', () => {
 });
 
 describe('a partition of a queue', () => {
+  it('keeps apart what was delivered and what was not', () => {
+    const partition = offered(2);
+    partition.nack(lease(partition, 2, at(0)).grant, 1, 2, at(0), 0);
+    const again = lease(partition, 1, at(0));
+    partition.release(again.grant, 1, 2);
+    partition.release(1, 0, 1);
+    expect(partition.take(2, at(0))).toEqual([
+      { first: 0, end: 1, attempts: 0 },
+      { first: 1, end: 2, attempts: 1 },
+    ]);
+  });
+
+  it('has an event for each time at which records of one turn come again', () => {
+    const partition = offered(2);
+    const { grant } = lease(partition, 2, at(0));
+    partition.drainEvents();
+    partition.nack(grant, 0, 1, at(0), 5);
+    partition.nack(grant, 1, 2, at(0), 6);
+    const [runs, released] = [[{ first: 0, end: 1 }], false];
+    expect(partition.drainEvents()).toEqual([
+      { kind: 'retried', runs, released, availableAtMs: at(5).wallMs },
+      { kind: 'retried', runs: [{ first: 1, end: 2 }], released, availableAtMs: at(6).wallMs },
+    ]);
+  });
+
+  it('passes over what an event says of records that are not leased', () => {
+    const partition = offered(1);
+    const before = partition.capture();
+    const runs = [{ first: 0, end: 9 }];
+    partition.apply({ kind: 'retried', runs, availableAtMs: 9, released: true });
+    partition.apply({ kind: 'died', runs, reason: 'rejected', text: '' });
+    partition.apply({ kind: 'extended', runs, leaseMs: 7 });
+    partition.apply({ kind: 'move-done', id: 4 });
+    expect(partition.capture()).toEqual(before);
+  });
+
   it('holds neighbours that share their past together', () => {
     const partition = offered(1000);
     const { grant } = lease(partition, 1000, at(0));
