@@ -13,6 +13,7 @@ const PACKAGES = {
   ip: 'iproute2',
   go: 'golang-go',
   etcd: 'etcd-server',
+  chromium: 'chromium',
 } as const;
 
 export type SystemTool = keyof typeof PACKAGES;
