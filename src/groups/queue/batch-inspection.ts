@@ -13,15 +13,13 @@ import type { OffsetRun, RecordDetails } from './queue-event.ts';
  */
 export function inspectBatch(batch: Buffer, orderedByKey: boolean): RecordDetails[] | undefined {
   try {
-    const opened = new RecordBatch(batch, { verifyCrc: false });
-    const hasTimes = batchCodec(batch) === 'none' ? mayHaveDeliveryTimes(batch) : undefined;
-    if (hasTimes === false && !orderedByKey && !hasHoles(batch)) return undefined;
-    const cursor = opened.cursor();
-    if (!(hasTimes ?? mayHaveDeliveryTimes(cursor.bytes)) && !orderedByKey && !hasHoles(batch)) {
-      return undefined;
-    }
+    const isSimple = !orderedByKey && !hasHoles(batch);
+    if (isSimple && batchCodec(batch) === 'none' && !mayHaveDeliveryTimes(batch)) return undefined;
+    const cursor = new RecordBatch(batch, { verifyCrc: false }).cursor();
+    const hasTimes = mayHaveDeliveryTimes(cursor.bytes);
+    if (isSimple && !hasTimes) return undefined;
     const records: RecordDetails[] = [];
-    while (cursor.next()) records.push(detailsOf(cursor, orderedByKey));
+    while (cursor.next()) records.push(detailsOf(cursor, orderedByKey, hasTimes));
     return records;
   } catch {
     return undefined;
@@ -50,8 +48,9 @@ function hasHoles(batch: Buffer): boolean {
   return batchRecordCount(batch) !== batchLastOffsetDelta(batch) + 1;
 }
 
-function detailsOf(cursor: RecordCursor, orderedByKey: boolean): RecordDetails {
-  const { offset, key } = cursor;
-  const keyHash = orderedByKey && key !== null ? murmur2(key) >>> 0 : undefined;
-  return { offset, keyHash, ...deliveryTimes(cursor.headers) };
+function detailsOf(cursor: RecordCursor, orderedByKey: boolean, hasTimes: boolean): RecordDetails {
+  const { offset } = cursor;
+  const key = orderedByKey ? cursor.key : null;
+  const keyHash = key === null ? undefined : murmur2(key) >>> 0;
+  return hasTimes ? { offset, keyHash, ...deliveryTimes(cursor.headers) } : { offset, keyHash };
 }

@@ -1,5 +1,5 @@
 import type { Timer } from '../../kernel/clock.ts';
-import { SluiceError, asSluiceError } from '../../kernel/errors.ts';
+import { SluiceError } from '../../kernel/errors.ts';
 import type { QueueSettings as WireSettings } from '../../gen/sluice/client/v1/groups_pb.ts';
 import type { GroupAnswerInit, GroupQuestion } from '../api.ts';
 import type { StateRecord } from '../ports.ts';
@@ -11,7 +11,7 @@ import type { QueueContext } from './queue-context.ts';
 import type { QueueJournal } from './queue-journal.ts';
 import type { QueueRecord, QueueSettings } from './queue-settings.ts';
 import { encodeQueueRecord, settingsOf } from './queue-settings.ts';
-import { settle } from './settle.ts';
+import { expired, settle } from './settle.ts';
 import { WaitingLine, goneError } from './waiting-line.ts';
 import type { Taken } from './waiting-receive.ts';
 
@@ -154,20 +154,13 @@ export class Queue {
   /** Settles leases, one after the other; what is wrong with one changes nothing for the others. @throws NOT_LEADER */
   async settle({ settlements }: GroupQuestion<'settle'>): Promise<GroupAnswerInit<'settle'>> {
     const now = momentOf(this.#context.clock);
-    const results: { errorCode?: number; errorMessage?: string }[] = [];
-    for (const settlement of settlements) {
+    const results = settlements.map((settlement) => {
       const work = this.#works.get(settlement.partition);
-      try {
-        if (!work)
-          throw new SluiceError('LEASE_EXPIRED', `nothing of partition ${settlement.partition} is leased`);
-        settle(work.runner.state, settlement, this.#settings, now, this.#context.counters);
-        results.push({});
-      } catch (error) {
-        const { wire, message } = asSluiceError(error);
-        results.push({ errorCode: wire, errorMessage: message });
-      }
-      work?.runner.changed();
-    }
+      if (!work) return expired(`nothing of partition ${settlement.partition} is leased`);
+      const unsettled = settle(work.runner.state, settlement, this.#settings, now, this.#context.counters);
+      work.runner.changed();
+      return unsettled ?? {};
+    });
     await this.#context.writer.stored();
     return { results };
   }

@@ -1,7 +1,7 @@
 import type { Settlement } from '../../gen/sluice/client/v1/groups_pb.ts';
 import { SettlementKind } from '../../gen/sluice/client/v1/groups_pb.ts';
-import { SluiceError } from '../../kernel/errors.ts';
-import { offsetFromWire } from '../../wire/offset.ts';
+import type { ErrorCode } from '../../kernel/errors.ts';
+import { ERRORS } from '../../kernel/errors.ts';
 import type { QueueCounters } from './queue-context.ts';
 import type { Moment } from './queue-event.ts';
 import type { QueuePartition } from './queue-partition.ts';
@@ -11,30 +11,53 @@ import { DELAY_MAX_MS, LEASE_MAX_MS } from './queue-settings.ts';
 /** Of what a consumer says about a record, characters; the rest is cut. */
 const REASON_MAX = 1024;
 
-/** Settles some leases. @throws LEASE_EXPIRED when one of the range was not held: the others are settled; INVALID_ARGUMENT, OFFSET_OUT_OF_RANGE */
+const KINDS: ReadonlySet<SettlementKind> = new Set([
+  SettlementKind.ACK,
+  SettlementKind.NACK,
+  SettlementKind.REJECT,
+  SettlementKind.EXTEND,
+  SettlementKind.RELEASE,
+]);
+
+/** Why some leases could not be settled; no error, which would cost more than the settlement. */
+export interface Unsettled {
+  /** Wire number. */
+  readonly errorCode: number;
+  readonly errorMessage: string;
+}
+
+/** Settles some leases. @returns undefined: all of them; LEASE_EXPIRED when one of the range was not held: the others are settled; INVALID_ARGUMENT */
 export function settle(
   state: QueuePartition,
   settlement: Settlement,
   { leaseMs }: QueueSettings,
   now: Moment,
   counters: QueueCounters,
-): void {
-  const grant = offsetFromWire(settlement.grant);
-  const first = Math.max(offsetFromWire(settlement.first), 0);
-  const end = offsetFromWire(settlement.end);
-  if (first >= end) throw new SluiceError('INVALID_ARGUMENT', `[${first}, ${end}) holds no offset`);
+): Unsettled | undefined {
+  const grant = Number(settlement.grant);
+  const first = Number(settlement.first);
+  const end = Number(settlement.end);
+  if (first >= end || !KINDS.has(settlement.kind)) {
+    return unsettled('INVALID_ARGUMENT', `[${first}, ${end}) cannot be settled by ${settlement.kind}`);
+  }
   // What lies outside is certainly not leased, however much that is.
   const from = Math.max(first, state.floor);
   const to = Math.min(end, state.cursor);
   let missing = end - first - Math.max(0, to - from);
   if (from < to) missing += settleHeld(state, settlement, { grant, from, to, leaseMs, now });
   count(counters, settlement.kind, end - first - missing);
-  if (missing === 0) return;
+  if (missing === 0) return undefined;
   counters.late++;
-  throw new SluiceError(
-    'LEASE_EXPIRED',
-    `${missing} of the records are not leased by grant ${grant} any more; they are delivered again`,
-  );
+  return expired(`${missing} of the records are not leased by grant ${grant} any more`);
+}
+
+/** The lease is over, or never was. */
+export function expired(message: string): Unsettled {
+  return unsettled('LEASE_EXPIRED', message);
+}
+
+function unsettled(code: ErrorCode, errorMessage: string): Unsettled {
+  return { errorCode: ERRORS[code].wire, errorMessage };
 }
 
 interface Held {
@@ -71,7 +94,7 @@ function settleHeld(
     case SettlementKind.RELEASE:
       return state.release(grant, from, to);
     default:
-      throw new SluiceError('INVALID_ARGUMENT', `${kind} is no way to settle a lease`);
+      return to - from;
   }
 }
 
