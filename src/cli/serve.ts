@@ -45,7 +45,7 @@ export async function serve(flags: ServeFlags, terminal: Terminal): Promise<void
     evt: 'node.ready',
     quic: url('quic', quic),
     tls: tls === undefined ? undefined : url('tls', tls),
-    http: http === undefined ? undefined : url('http', http),
+    http: http && url(settings.http.tls ? 'https' : 'http', http),
     grpc: grpc && url(settings.grpc.plaintext ? 'grpc' : 'grpcs', grpc),
     ca: node.authorityFile === undefined ? undefined : resolve(terminal.folder, node.authorityFile),
     dataDir,

@@ -136,6 +136,27 @@ describe('configuration', () => {
     expect([settings.tls.listen, settings.http.listen, settings.limits.keepAliveMs]).toEqual([null, null, 0]);
   });
 
+  it('serves the HTTP API where nobody on the way can read it, and elsewhere only when that is said', () => {
+    const serves = (http: string): boolean =>
+      load(`auth: { mode: required }\nhttp: { ${http} }`).settings.http.api;
+    expect([
+      serves('listen: "127.0.0.1:1"'),
+      serves('listen: "0.0.0.0:1"'),
+      serves('listen: "0.0.0.0:1", tls: true'),
+      serves('listen: "0.0.0.0:1", api: on'),
+      serves('listen: "127.0.0.1:1", api: off'),
+    ]).toEqual([true, false, true, true, false]);
+  });
+
+  it('takes origins that are some, and no paths', () => {
+    const origins = load('http: { origins: ["https://a.example", "http://localhost:3000"] }').settings.http
+      .origins;
+    expect([origins, faults('http: { origins: ["https://a.example/x"] }')]).toEqual([
+      ['https://a.example', 'http://localhost:3000'],
+      ['http.origins[0]'],
+    ]);
+  });
+
   it('cannot be changed afterwards', () => {
     const { settings } = load();
     expect(Object.isFrozen(settings.topics.defaults)).toBe(true);

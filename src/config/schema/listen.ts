@@ -98,7 +98,6 @@ export const httpSchema = z.strictObject({
     description:
       'HTTPS with the certificates of `tls`, and client certificates as there. `false`: plain HTTP, health and metrics included.',
     default: false,
-    flag: 'http-tls',
   }),
   api: setting(oneOf(['auto', 'on', 'off']), {
     description:
