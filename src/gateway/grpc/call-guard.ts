@@ -108,7 +108,12 @@ export class CallGuard {
       this.#refuseStranger(call, asSluiceError(error), place);
       return undefined;
     }
-    const open = new OpenCall(call, method, principal, this.#held);
+    const open = new OpenCall(call, {
+      method,
+      principal,
+      held: this.#held,
+      counters: this.#options.counters,
+    });
     this.#open.set(metadata, open);
     return open;
   }

@@ -4,11 +4,21 @@ import { constants } from 'node:http2';
 import type { Principal } from '../../broker/ports.ts';
 import type { SluiceError } from '../../kernel/errors.ts';
 import { errorToStatus } from '../../transport/grpc/grpc-error.ts';
+import type { GrpcCounters } from './counters.ts';
 import type { HeldBytes, HoldsBytes } from './held-bytes.ts';
 import type { Caller } from './ports.ts';
 
 /** Bytes of messages of one call that are worked on at once, a single larger one aside; then no more are taken from it for now. */
 const WORKING_MAX_BYTES = 1024 * 1024;
+
+/** What a call is made of. */
+export interface OpenCallParts {
+  readonly method: string;
+  readonly principal: Principal;
+  /** What all calls hold together. */
+  readonly held: HeldBytes<OpenCall>;
+  readonly counters: GrpcCounters;
+}
 
 /**
  * One call of the message service from its first header to its end: what it holds, and the way to end it.
@@ -23,20 +33,17 @@ export class OpenCall implements HoldsBytes, Caller {
   readonly over = new AbortController();
   readonly #call: ServerInterceptingCallInterface;
   readonly #held: HeldBytes<OpenCall>;
+  readonly #counters: GrpcCounters;
   #arriving = 0;
   #working = 0;
   #waiting: (() => void) | undefined;
 
-  constructor(
-    call: ServerInterceptingCallInterface,
-    method: string,
-    principal: Principal,
-    held: HeldBytes<OpenCall>,
-  ) {
+  constructor(call: ServerInterceptingCallInterface, { method, principal, held, counters }: OpenCallParts) {
     this.#call = call;
     this.method = method;
     this.principal = principal;
     this.#held = held;
+    this.#counters = counters;
     held.add(this);
     streamOf(call).on('data', (bytes: Buffer) => this.#count(bytes.length, 0));
   }
@@ -64,13 +71,14 @@ export class OpenCall implements HoldsBytes, Caller {
 
   end(error: SluiceError): void {
     if (this.over.signal.aborted) return;
+    this.#counters.countError(error.code);
     const { code, details, metadata } = errorToStatus(error);
     this.#call.sendStatus({ code: code!, details: details!, metadata });
     this.closed(error);
     const stream = streamOf(this.#call);
     if (stream.readableEnded) return;
     // What has arrived of a message is kept until the stream ends, and a client may leave it open.
-    stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR));
+    stream.once('finish', () => afterwards(() => stream.close(constants.NGHTTP2_NO_ERROR)));
   }
 
   /** The call is over. Idempotent. */
@@ -91,6 +99,11 @@ export class OpenCall implements HoldsBytes, Caller {
     this.#working += working;
     this.#held.changed(arriving + working);
   }
+}
+
+/** Once what was written before is on its way: a stream that is reset drops what it has not sent. */
+function afterwards(callback: () => void): void {
+  setImmediate(() => setImmediate(callback));
 }
 
 /** The HTTP/2 stream of a call, which grpc-js keeps to itself: only there can be seen what has arrived of a message. */

@@ -1,3 +1,4 @@
+import { connect } from 'node:http2';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MessageService } from '../../../src/gen/sluice/messages/v1/messages_pb.ts';
 import { turns } from '../../support/turns.ts';
@@ -170,6 +171,35 @@ describe('calls', () => {
     for (const go of small.broker.held) go();
     expect((await little).results).toHaveLength(1);
     await until(() => small.gateway.heldBytes === 0);
+  });
+});
+
+describe('messages that never become complete', () => {
+  it('are dropped with their calls when all together are too many', async () => {
+    await using stage = await GrpcStage.open({ limits: { maxHeldBytes: MiB } });
+    const session = connect(`http://127.0.0.1:${stage.gateway.port}`);
+    const statuses: unknown[] = [];
+    const begin = (bytes: number): void => {
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': '/sluice.messages.v1.MessageService/Publish',
+        'content-type': 'application/grpc',
+        te: 'trailers',
+      });
+      stream.on('response', (headers) => statuses.push(headers['sluice-error']));
+      const head = Buffer.alloc(5);
+      head.writeUInt32BE(MiB - 1, 1);
+      stream.write(Buffer.concat([head, Buffer.alloc(bytes)]));
+    };
+    begin(600_000);
+    await until(() => stage.gateway.heldBytes > 600_000);
+    begin(700_000);
+    await until(() => statuses.length > 0);
+    expect(statuses).toEqual(['OVERLOADED']);
+    expect(stage.gateway.callCount).toBe(1);
+    expect(stage.gateway.heldBytes).toBeLessThan(MiB);
+    session.destroy();
+    await until(() => stage.gateway.heldBytes === 0);
   });
 });
 
