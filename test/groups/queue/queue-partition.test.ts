@@ -247,8 +247,8 @@ describe('a partition of a queue', () => {
     const partition = offered(2);
     partition.nack(lease(partition, 2, at(0)).grant, 1, 2, at(0), 0);
     const again = lease(partition, 1, at(0));
-    partition.release(again.grant, 1, 2);
     partition.release(1, 0, 1);
+    partition.release(again.grant, 1, 2);
     expect(partition.take(2, at(0))).toEqual([
       { first: 0, end: 1, attempts: 0 },
       { first: 1, end: 2, attempts: 1 },
