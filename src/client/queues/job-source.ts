@@ -28,7 +28,7 @@ const PATIENCE = 2 / 3;
 const UNCONFIRMED_FACTOR = 10;
 
 /**
- * Keeps jobs ready for whoever takes them: asks for as many as the credit allows, half of it at a time, so that the next answer is on its
+ * Keeps jobs ready for whoever takes them: asks for as many as the credit allows as soon as half of it is free, so that the next answer is on its
  * way while the last one is worked on.
  *
  *     receive ──> leased records, in order of arrival ──> take ──> job
@@ -50,6 +50,7 @@ export class JobSource {
   /** Jobs taken since something was given back. */
   #taken = 0;
   #staleTimer: Timer | undefined;
+  #fillTimer: Timer | undefined;
 
   constructor(host: SourceHost) {
     this.#host = host;
@@ -83,6 +84,8 @@ export class JobSource {
     this.#running.abort();
     this.#staleTimer?.cancel();
     this.#staleTimer = undefined;
+    this.#fillTimer?.cancel();
+    this.#fillTimer = undefined;
     for (const { records } of this.#ready.splice(0)) this.#giveBack(records);
     this.#bufferedBytes = 0;
     this.#requested = 0;
@@ -103,7 +106,7 @@ export class JobSource {
       if (records.left === 0) this.#shift();
       if (job === undefined) continue;
       this.#taken += 1;
-      this.fill();
+      this.fillSoon();
       return job;
     }
     return undefined;
@@ -119,18 +122,28 @@ export class JobSource {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
+  /** Asks for what the credit allows, in a turn to come: who takes all there is in one turn is better served by one large answer. */
+  fillSoon(): void {
+    if (this.#fillTimer !== undefined || this.#free === 0) return;
+    this.#fillTimer = this.#host.clock.setTimer(0, () => this.fill());
+  }
+
   /** Asks for what the credit allows. */
   fill(): void {
-    if (!this.#isRunning) return;
+    this.#fillTimer?.cancel();
+    this.#fillTimer = undefined;
+    const free = this.#free;
+    if (free > 0) void this.#receive(free, this.#running.signal);
+  }
+
+  /** Records to ask for; 0: it is not worth it, or not allowed. */
+  get #free(): number {
+    if (!this.#isRunning) return 0;
     const { jobs, plan } = this.#host;
-    const half = Math.min(RECEIVE_MAX_RECORDS, Math.max(1, this.#credit >> 1));
-    for (;;) {
-      if (this.#bufferedBytes >= plan.bufferBytes) return;
-      if (jobs.unconfirmed >= plan.credit * UNCONFIRMED_FACTOR) return;
-      const free = this.#credit - this.#bufferedRecords - jobs.inHand - this.#requested;
-      if (free < half) return;
-      void this.#receive(half, this.#running.signal);
-    }
+    if (this.#bufferedBytes >= plan.bufferBytes) return 0;
+    if (jobs.unconfirmed >= plan.credit * UNCONFIRMED_FACTOR) return 0;
+    const free = this.#credit - this.#bufferedRecords - jobs.inHand - this.#requested;
+    return free >= Math.max(1, this.#credit >> 1) ? Math.min(RECEIVE_MAX_RECORDS, free) : 0;
   }
 
   async #receive(maxRecords: number, signal: AbortSignal): Promise<void> {

@@ -79,7 +79,7 @@ export class Queue implements AsyncIterable<Job>, AsyncDisposable {
     this.#plan = plan;
     const { clock } = context.ports;
     const { ask } = context.requests;
-    const jobs = new Jobs(ask, clock, plan, this.#events, () => this.#source.fill());
+    const jobs = new Jobs(ask, clock, plan, this.#events, () => this.#source.fillSoon());
     this.#jobs = jobs;
     this.#source = new JobSource({
       ask,

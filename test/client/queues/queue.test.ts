@@ -268,19 +268,34 @@ describe('acknowledgements', () => {
 });
 
 describe('iterating', () => {
-  it('asks for half of the credit at a time, ahead of what is taken', async () => {
+  it('asks for what is free as soon as half of the credit is', async () => {
     const queue = await stage.queue({ credit: 10 });
     const taking = new Taking(queue);
     await taking.next();
-    expect(asked()).toEqual([5, 5]);
-    await stage.lease({ values: numbers(5) });
-    expect(asked()).toEqual([5]);
-    const jobs = await taking.all();
-    expect(jobs.map(text)).toEqual(numbers(5).map((value) => `${value}=${value} #1`));
-    expect(asked()).toEqual([5]);
+    expect(asked()).toEqual([10]);
+    await stage.lease({ values: numbers(10) });
+    const jobs: Job[] = [];
+    for (let index = 0; index < 4; index++) jobs.push((await taking.next())!);
     for (const job of jobs) void job.ack();
-    await turns(4);
-    expect(asked()).toEqual([5, 5]);
+    await stage.broker.pass(10);
+    expect(asked()).toEqual([]);
+    void (await taking.next())!.ack();
+    await stage.broker.pass(10);
+    expect(asked()).toEqual([5]);
+    expect((await taking.all()).map(text)).toEqual(['5=5 #1', '6=6 #1', '7=7 #1', '8=8 #1', '9=9 #1']);
+    await stage.broker.pass(10);
+    expect(asked()).toEqual([5]);
+  });
+
+  it('asks once for all that was taken in one turn', async () => {
+    const queue = await stage.queue({ credit: 10 });
+    const taking = new Taking(queue);
+    await taking.next();
+    await stage.lease({ values: numbers(10) });
+    const iterator = queue[Symbol.asyncIterator]();
+    for (let index = 0; index < 9; index++) void (await iterator.next()).value!.ack();
+    await stage.broker.pass(10);
+    expect(asked()).toEqual([9]);
   });
 
   it('asks for the next one only when the only one is settled', async () => {
@@ -291,7 +306,7 @@ describe('iterating', () => {
     const job = await taking.next();
     expect([job?.record.text(), asked()]).toEqual(['a', []]);
     await job!.ack();
-    await turns(4);
+    await stage.broker.pass(10);
     expect(asked()).toEqual([1]);
   });
 
@@ -299,8 +314,8 @@ describe('iterating', () => {
     const queue = await stage.queue({ credit: 10, bufferBytes: 50 });
     const taking = new Taking(queue);
     await taking.next();
-    await stage.lease({ values: ['a'] });
-    stage.receives.length = 0;
+    await stage.lease({ values: ['a', 'b'] });
+    void (await taking.next())!.ack();
     await stage.broker.pass(100);
     expect(asked()).toEqual([]);
   });
