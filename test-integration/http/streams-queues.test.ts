@@ -76,7 +76,7 @@ describe('streams of queues', () => {
     await jobs(2);
     const socket = await stage.socket('jobs', 'queue=&credit=2&lease=1500').untilOpen();
     await socket.untilRecords(2);
-    socket.say({ id: 1, extend: [tokens(socket)[0]], delayMs: 60_000 });
+    socket.say({ id: 1, extend: [tokens(socket)[0]], leaseMs: 60_000 });
     await socket.untilRecords(3);
     expect(socket.records[2]).toMatchObject({ value: '1', attempt: 2 });
     socket.say({ id: 2, ack: [tokens(socket)[0], tokens(socket)[1]] });

@@ -19,8 +19,10 @@ const clientMessage = z.strictObject({
   reject: tokens.optional(),
   extend: tokens.optional(),
   release: tokens.optional(),
-  /** Of `nack`: until the next delivery. Of `extend`: until the lease ends. Left out: as the queue has it. */
+  /** Of `nack`: until the next delivery. Left out: as the queue has it. */
   delayMs: wholeNumber.max(MAX_DELAY_MS).optional(),
+  /** Of `extend`: until the lease ends. Left out: as the queue has it. */
+  leaseMs: wholeNumber.max(MAX_DELAY_MS).optional(),
   /** Of `nack` and `reject`, for people. */
   reason: z.string().max(1024).optional(),
   /** Records that may come besides those allowed before. */

@@ -60,6 +60,8 @@ export class EventOutlet implements ClientOutlet {
     response.writeHead(200, { ...this.#headers, ...HEADERS });
     const socket = response.socket as Socket;
     socket.setNoDelay(true);
+    // Silence is judged here.
+    socket.setTimeout(0);
     // There are no answers to pings: the kernel finds out about a client that is no more.
     socket.setKeepAlive(true, TCP_KEEP_ALIVE_MS);
     this.#progress = new ProgressWatch(socket);

@@ -7,6 +7,7 @@ import type { ByteBudget } from '../../../log/byte-budget.ts';
 import type { PumpScheduler } from '../../quic/pump-scheduler.ts';
 import type { TurnAccount } from '../../quic/turn-account.ts';
 import type { ClientMessage } from './client-message.ts';
+import type { StreamCounters } from './stream-counters.ts';
 import type { StreamLimits } from './stream-limits.ts';
 
 /** What streams ask of a broker. */
@@ -24,20 +25,6 @@ export interface StreamContext {
   /** What is held inflated for clients that do not read. */
   readonly inflated: ByteBudget;
   readonly counters: StreamCounters;
-}
-
-/** What streams count. Plain fields: metrics read them on scrape. */
-export interface StreamCounters {
-  /** Open now. */
-  sockets: number;
-  eventStreams: number;
-  /** Handed to clients since the start. */
-  records: number;
-  bytes: number;
-  /** Refused before they were open. */
-  refused: number;
-  /** Ended by this node, by code. */
-  readonly ended: Partial<Record<ErrorCode, number>>;
 }
 
 /** Where a client gets its records: a WebSocket or an event stream. */

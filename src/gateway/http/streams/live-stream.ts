@@ -71,8 +71,7 @@ export class LiveStream implements FeedHost {
   end(error: SluiceError): void {
     if (this.#isOver) return;
     this.#failure = error;
-    const { ended } = this.context.counters;
-    ended[error.code] = (ended[error.code] ?? 0) + 1;
+    this.context.counters.countEnded(error.code);
     this.outlet.finish(error);
     this.gone();
   }

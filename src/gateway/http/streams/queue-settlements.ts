@@ -10,6 +10,7 @@ import type { Refused } from './feed.ts';
 export interface SettleOrder {
   readonly kind: SettlementKind;
   readonly tokens: readonly string[];
+  /** As `Settlement.delay_ms`. */
   readonly delayMs?: number | undefined;
   readonly reason?: string | undefined;
 }
@@ -94,14 +95,14 @@ export class QueueSettlements {
 
 /** What a client's message says about leased records. @param tokensOf an acknowledgement, for which a queue takes tokens only */
 export function ordersOf(
-  { nack, reject, extend, release, delayMs, reason }: ClientMessage,
+  { nack, reject, extend, release, delayMs, leaseMs, reason }: ClientMessage,
   ack: readonly string[],
 ): readonly SettleOrder[] {
   const orders: SettleOrder[] = [
     { kind: SettlementKind.ACK, tokens: ack },
     { kind: SettlementKind.NACK, tokens: nack ?? [], delayMs, reason },
     { kind: SettlementKind.REJECT, tokens: reject ?? [], reason },
-    { kind: SettlementKind.EXTEND, tokens: extend ?? [], delayMs },
+    { kind: SettlementKind.EXTEND, tokens: extend ?? [], delayMs: leaseMs },
     { kind: SettlementKind.RELEASE, tokens: release ?? [] },
   ];
   return orders.filter(({ tokens }) => tokens.length > 0);

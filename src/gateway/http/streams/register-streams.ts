@@ -10,11 +10,12 @@ import type { Random } from '../../../kernel/random.ts';
 import { ByteBudget } from '../../../log/byte-budget.ts';
 import { PumpScheduler } from '../../quic/pump-scheduler.ts';
 import { EventOutlet } from './event-stream.ts';
-import type { StreamBroker, StreamContext, StreamCounters } from './feed.ts';
+import type { StreamBroker, StreamContext } from './feed.ts';
 import type { StreamClient } from './live-stream.ts';
 import { LiveStream } from './live-stream.ts';
 import { refuseUpgrade } from './refuse-upgrade.ts';
 import { shownCredentials, SUBPROTOCOL } from './shown-credentials.ts';
+import { StreamCounters } from './stream-counters.ts';
 import type { StreamLimits } from './stream-limits.ts';
 import { DEFAULT_STREAM_LIMITS } from './stream-limits.ts';
 import type { StreamRequest } from './stream-request.ts';
@@ -43,6 +44,8 @@ export interface StreamsOptions {
   readonly random: Random;
   readonly door: Door;
   readonly limits?: Partial<StreamLimits> | undefined;
+  /** Default: ones of its own. */
+  readonly counters?: StreamCounters | undefined;
   /** Aborts when the gateway lets its clients go. */
   readonly going?: AbortSignal | undefined;
 }
@@ -90,12 +93,13 @@ class Registration {
   readonly #door: Door;
   readonly #sockets: WebSocketServer;
 
-  constructor({ broker, clock, random, door, limits: given }: StreamsOptions) {
-    const limits = { ...DEFAULT_STREAM_LIMITS, ...given };
+  constructor(given: StreamsOptions) {
+    const { broker, clock, random, door } = given;
+    const limits = { ...DEFAULT_STREAM_LIMITS, ...given.limits };
     this.context = {
       ...{ broker, clock, random, limits, scheduler: new PumpScheduler(clock) },
       inflated: new ByteBudget(limits.maxHeldInflatedBytes),
-      counters: { sockets: 0, eventStreams: 0, records: 0, bytes: 0, refused: 0, ended: {} },
+      counters: given.counters ?? new StreamCounters(),
     };
     this.table = new StreamTable(clock, limits);
     this.#door = door;
