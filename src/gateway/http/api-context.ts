@@ -1,10 +1,12 @@
 import type { Broker } from '../../broker/broker.ts';
 import type { Principal } from '../../broker/ports.ts';
 import type { Clock } from '../../kernel/clock.ts';
+import type { ByteBudget } from '../../log/byte-budget.ts';
 import type { Random } from '../../kernel/random.ts';
 import type { FailedAuthentications } from '../../security/failed-authentications.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { SecurityLog } from '../quic/security-log.ts';
+import type { HttpCounters } from './counters.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -63,7 +65,10 @@ export interface ApiOptions {
 
 /** What routes of the API share. */
 export interface ApiContext extends ApiOptions {
+  readonly counters: HttpCounters;
   readonly log: Logger;
   /** Aborts when the gateway lets its clients go: what waits for records answers with what there is. */
   readonly going: AbortSignal;
+  /** Bytes of large answers that clients have not taken yet. */
+  readonly unread: ByteBudget;
 }

@@ -1,7 +1,8 @@
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { FastifyInstance, FastifyServerOptions } from 'fastify';
 import { fastify } from 'fastify';
 import { ERRORS, SluiceError } from '../../kernel/errors.ts';
+import { ByteBudget } from '../../log/byte-budget.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import type { TlsIdentity } from '../../transport/transport.ts';
@@ -68,6 +69,12 @@ const TIMEOUT_CHECK_MS = 1_000;
 const KEEP_ALIVE_TIMEOUT_MS = 60_000;
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_HEADERS = 200;
+/** Requests of one connection that have no answer yet; more are OVERLOADED. */
+const MAX_PIPELINED = 256;
+/** A connection on which nothing moves is over: longer than anybody may wait for records. */
+const SILENT_MS = 120_000;
+/** Large answers that clients have not taken yet, all together. */
+const UNREAD_MAX_BYTES = 256 * 1024 * 1024;
 
 /**
  * Serves health, readiness, metrics and version over HTTP/1.1, plain or with TLS:
@@ -93,13 +100,16 @@ export async function createHttpGateway(options: HttpGatewayOptions): Promise<Ht
     if (request.raw.rawHeaders.length <= 2 * MAX_HEADERS) done();
     else done(new SluiceError('FRAME_TOO_LARGE', `at most ${MAX_HEADERS} headers`));
   });
+  boundPipelines(server);
   // What waits for records would keep the server from closing.
   server.addHook('preClose', (done) => {
     going.abort();
     done();
   });
   addRoutes(server, options);
-  if (api) await addApi(server, { ...api, log, going: going.signal }, version.version ?? '');
+  const unread = new ByteBudget(UNREAD_MAX_BYTES);
+  if (api)
+    await addApi(server, { ...api, log, counters, unread, going: going.signal }, version.version ?? '');
   await bind(server, listen);
   server.server.maxConnections = options.maxConnections ?? Infinity;
   const address = server.server.address() as AddressInfo;
@@ -124,6 +134,7 @@ function createServer({ tls, requestTimeoutMs = REQUEST_TIMEOUT_MS }: HttpGatewa
     logger: false,
     bodyLimit: BODY_LIMIT_BYTES,
     requestTimeout: requestTimeoutMs,
+    connectionTimeout: SILENT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     // A path may hold a topic and a key.
     routerOptions: { maxParamLength: MAX_HEADER_BYTES },
@@ -132,8 +143,7 @@ function createServer({ tls, requestTimeoutMs = REQUEST_TIMEOUT_MS }: HttpGatewa
     // Connections between requests end at once on close, requests under way finish.
     forceCloseConnections: 'idle',
     clientErrorHandler: answerClientError,
-    frameworkErrors: (error, _request, reply) =>
-      answerFrameworkError(error, reply),
+    frameworkErrors: (error, _request, reply) => answerFrameworkError(error, reply),
   };
   if (!tls) return fastify({ ...options, http: shared });
   return fastify({
@@ -166,6 +176,21 @@ function setIdentity(server: FastifyInstance, tls: HttpTls): void {
       cause: error,
     });
   }
+}
+
+/** Each request that waits takes memory, however small it was. */
+function boundPipelines(server: FastifyInstance): void {
+  const unanswered = new WeakMap<Socket, number>();
+  server.addHook('onRequest', ({ socket }, _reply, done) => {
+    const count = (unanswered.get(socket) ?? 0) + 1;
+    unanswered.set(socket, count);
+    if (count <= MAX_PIPELINED) done();
+    else done(new SluiceError('OVERLOADED', `at most ${MAX_PIPELINED} requests of a connection at once`));
+  });
+  server.addHook('onResponse', ({ socket }, _reply, done) => {
+    unanswered.set(socket, unanswered.get(socket)! - 1);
+    done();
+  });
 }
 
 function addRoutes(server: FastifyInstance, { metrics, readiness, version }: HttpGatewayOptions): void {

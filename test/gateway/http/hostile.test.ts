@@ -72,6 +72,22 @@ describe('hostile requests', () => {
     ]);
   });
 
+  it('refuses requests without end that wait for something', async () => {
+    await stage.post('/v1/topics', { name: 'quiet' });
+    const wait = 'GET /v1/topics/quiet/partitions/0/messages?wait=30000 HTTP/1.1\r\nhost: localhost\r\n\r\n';
+    const socket = dial();
+    const answered = text(socket);
+    socket.write(wait.repeat(300));
+    await stage.get('/v1/topics');
+    stage.gateway.drain();
+    socket.write('GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n');
+    const statuses = (await answered).match(/HTTP\/1\.1 \d+/g)!;
+    expect([statuses.length, statuses.filter((status) => status.endsWith('429')).length >= 44]).toEqual([
+      301,
+      true,
+    ]);
+  });
+
   it('refuses too many headers', async () => {
     const answer = await raw(post(Array.from({ length: 300 }, (_, n) => `h${n}: x`).join('\r\n')));
     expect([answer.slice(0, 12), codeOf(answer)]).toEqual(['HTTP/1.1 413', 'FRAME_TOO_LARGE']);

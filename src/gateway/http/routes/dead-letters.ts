@@ -8,6 +8,7 @@ import { bodyOrEmpty } from '../body.ts';
 import { browsedRecords } from '../leased-records.ts';
 import { parseEncoding } from '../place.ts';
 import { plain } from '../plain.ts';
+import { sendJson } from '../send-json.ts';
 import { integer, object, reference, text } from '../schemas/json-schema.ts';
 import { BROWSED, OFFSETS, QUEUES } from '../schemas/queues.ts';
 import { ENCODING } from '../schemas/shared.ts';
@@ -30,7 +31,6 @@ interface BrowseQuery {
 }
 
 const PAGE_RECORDS = 1000;
-const JSON_ANSWER = 'application/json; charset=utf-8';
 const POSITIONS = /^\d{1,10}:\d{1,16}(?:,\d{1,10}:\d{1,16})*$/;
 const REFUSED = { description: 'Refused', ...reference('Error') };
 const PARAMS = object({ topic: text('The topic whose dead letters are meant') }, ['topic']);
@@ -106,7 +106,7 @@ export function addDeadLetterRoutes(scope: FastifyInstance, context: ApiContext)
     async ({ principal, params, query: { limit, from, encoding } }, reply) => {
       const { records, next } = await letters.browse(principal, params.topic, from, limit, encoding);
       const more = next === undefined ? '' : `,"next":"${next}"`;
-      return reply.header('content-type', JSON_ANSWER).send(`{"messages":[${records.join(',')}]${more}}`);
+      return sendJson(reply, `{"messages":[${records.join(',')}]${more}}`, context.unread);
     },
   );
   scope.get<{ Params: DeadLetterParams; Querystring: Pick<BrowseQuery, 'encoding'> }>(

@@ -9,6 +9,7 @@ import type { ReadRecords } from '../read-records.ts';
 import { readRecords } from '../read-records.ts';
 import { recordJson } from '../record-json.ts';
 import type { RecordEncoding } from '../record-json.ts';
+import { sendJson } from '../send-json.ts';
 import { choice, integer, list, object, reference, text } from '../schemas/json-schema.ts';
 import { ENCODING, PLACE } from '../schemas/shared.ts';
 
@@ -20,7 +21,6 @@ const MAX_RECORDS = 10_000;
 const MAX_BYTES = 16 * MiB;
 const PEEK_MAX_RECORDS = 1000;
 
-const JSON_ANSWER = 'application/json; charset=utf-8';
 const REFUSED = { description: 'Refused', ...reference('Error') };
 const BOUNDS = {
   maxBytes: integer('Of keys and values, bytes; one record comes even when it alone is larger', {
@@ -107,26 +107,25 @@ export function addMessageRoutes(scope: FastifyInstance, context: ApiContext): v
     async (request, reply) => {
       const { topic, partition } = request.params;
       const { offset, limit, wait, maxBytes, encoding } = request.query;
-      const { broker, clock, limits, going } = context;
+      const { broker, clock, limits, going, unread } = context;
       const form = parseEncoding(encoding);
       const start = parsePlace(offset);
       const name = `HTTP ${request.ip}`;
       await requireTopic(broker, request.principal, topic);
       const open = await broker.openReader(request.principal, { topic, partition, start, name });
+      let found: ReadRecords;
       try {
-        const found = await readRecords(open.reader, clock, {
+        found = await readRecords(open.reader, clock, {
           maxRecords: limit,
           maxBytes,
           waitMs: wait,
           inflatedMaxBytes: limits.inflatedMaxBytes,
-          signal: signalOf(reply, going),
+          signal: wait === 0 ? going : signalOf(reply, going),
         });
-        return await reply
-          .header('content-type', JSON_ANSWER)
-          .send(fetchedJson(topic, partition, found, form));
       } finally {
         open.close();
       }
+      return sendJson(reply, fetchedJson(topic, partition, found, form), unread);
     },
   );
   scope.get<{ Params: { topic: string }; Querystring: PeekQuery }>(
@@ -137,9 +136,8 @@ export function addMessageRoutes(scope: FastifyInstance, context: ApiContext): v
       const form = parseEncoding(request.query.encoding);
       const found = await peek(context, request.principal, topic, request.query);
       const messages = found.map(({ record, partition }) => recordJson(record, { topic, partition }, form));
-      return reply
-        .header('content-type', JSON_ANSWER)
-        .send(`{"topic":"${topic}","messages":[${messages.join(',')}]}`);
+      const body = `{"topic":"${topic}","messages":[${messages.join(',')}]}`;
+      return sendJson(reply, body, context.unread);
     },
   );
 }

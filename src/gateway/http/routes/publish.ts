@@ -15,6 +15,7 @@ import {
   recordsFromLines,
   recordsFromList,
 } from '../publish/record-input.ts';
+import { JSON_TYPE } from '../send-json.ts';
 import { choice, flag, integer, list, object, reference, text } from '../schemas/json-schema.ts';
 
 interface PublishQuery {
@@ -33,8 +34,7 @@ type PublishRequest = FastifyRequest<{
 const ACKS: Readonly<Record<NonNullable<PublishQuery['acks']>, Acks>> = { all: 2, leader: 1, none: 0 };
 const NO_BODY = Buffer.alloc(0);
 const NDJSON = /^application\/(?:x-)?(?:ndjson|jsonl|jsonlines)\b/;
-const JSON_TYPE = /^application\/json\b/;
-const JSON_ANSWER = 'application/json; charset=utf-8';
+const JSON_BODY = /^application\/json\b/;
 const IDEMPOTENCY_KEY_MAX = 255;
 
 const QUERY = object({
@@ -130,7 +130,7 @@ class Publishing {
       this.#answerMany(request, reply, recordsFromLines(body.toString()));
       return;
     }
-    const isJson = type !== undefined && JSON_TYPE.test(type);
+    const isJson = type !== undefined && JSON_BODY.test(type);
     const record = isJson
       ? recordFromJson(parseJson(body.toString()))
       : recordFromRequest(request.headers, key, body);
@@ -195,7 +195,7 @@ function storedAnswer({ topic, acks }: Destination, partition: number, offset: n
 }
 
 function send(reply: FastifyReply, { status, body }: KeptAnswer): void {
-  void reply.code(status).header('content-type', JSON_ANSWER).send(body);
+  void reply.code(status).header('content-type', JSON_TYPE).send(body);
 }
 
 function sendLater(reply: FastifyReply, answer: Promise<KeptAnswer>): void {

@@ -12,6 +12,7 @@ import { leasedRecords } from '../leased-records.ts';
 import { placeToWire } from '../place-wire.ts';
 import { parseEncoding } from '../place.ts';
 import { faultOf, plain, statusOf } from '../plain.ts';
+import { sendJson } from '../send-json.ts';
 import { integer, object, reference, text } from '../schemas/json-schema.ts';
 import {
   CONFIGURED,
@@ -60,7 +61,6 @@ interface SettleBody {
 
 const SETTLE_MAX = 10_000;
 const REFUSED = { description: 'Refused', ...reference('Error') };
-const JSON_ANSWER = 'application/json; charset=utf-8';
 const DELAY = integer('Milliseconds');
 const REASON = text('For people, in the dead letter', { maxLength: 1024 });
 const tags = ['queues'];
@@ -229,7 +229,7 @@ class QueueRequests {
     if (reply.raw.destroyed) await this.#release(request.principal, queue, batches);
     const messages = batches.flatMap((batch) => leasedRecords(batch, form));
     const rest = `"leaseMs":${batches[0]?.leaseMs ?? 0},"gaps":${JSON.stringify(plain(gaps))}`;
-    return reply.header('content-type', JSON_ANSWER).send(`{"messages":[${messages.join(',')}],${rest}}`);
+    return sendJson(reply, `{"messages":[${messages.join(',')}],${rest}}`, this.#context.unread);
   }
 
   /** Each token by itself, so that it can be said of each what became of it. */

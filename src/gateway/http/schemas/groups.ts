@@ -123,7 +123,10 @@ export const JOIN = object(
     instanceId: text('Static membership'),
     clientId: text('For people'),
     sessionTimeoutMs: integer('Default 10 s'),
-    waitMs: integer('Milliseconds; at most a third of the session timeout counts'),
+    waitMs: integer('Milliseconds; at most a third of the session timeout counts', {
+      minimum: 0,
+      maximum: 30_000,
+    }),
     from: PLACE,
   },
   ['topics'],
