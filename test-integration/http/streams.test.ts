@@ -1,6 +1,8 @@
+import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
-import { StreamsStage } from './streams-stage.ts';
+import { NodeProcess } from '../support/node-process.ts';
+import { StreamsStage, TestSocket } from './streams-stage.ts';
 
 describe('streams', () => {
   let stage: StreamsStage;
@@ -241,5 +243,18 @@ describe('streams', () => {
       events.close();
       await eventually('it is gone', () => stage.streams.counters.eventStreams === 0);
     });
+  });
+
+  it('are served over TLS too, by a real node', async () => {
+    await using node = await NodeProcess.start({ env: { SLUICE_HTTP_TLS: 'true' } });
+    const url = `wss://127.0.0.1:${node.httpPort}/v1/topics/orders/stream`;
+    const socket = await new TestSocket(url, [], { ca: readFileSync(node.ca) }).untilOpen();
+    await using client = await node.connect();
+    const values = Array.from({ length: 2000 }, (_, index) => `${index} ${'x'.repeat(1000)}`);
+    const producer = client.producer();
+    await Promise.all(values.map((value) => producer.send({ topic: 'orders', key: 'k', value })));
+    await socket.untilRecords(values.length);
+    expect(socket.values).toEqual(values);
+    socket.ws.terminate();
   });
 });
