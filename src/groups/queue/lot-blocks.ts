@@ -1,11 +1,19 @@
 import type { Lot } from './lot.ts';
 
 /** Offsets of a block; no lot reaches over its edges. Few enough that a place within a block is found and made in no time. */
-export const BLOCK_OFFSETS = 256;
+const BLOCK_OFFSETS = 256;
+
+/** Blocks that are asked for one by one. */
+const PROBES_MAX = 64;
 
 /** About what a lot and a block take in memory. */
 const LOT_BYTES = 240;
 const BLOCK_BYTES = 200;
+
+/** Exclusive end of the block that `offset` is in. */
+export function endOfBlock(offset: number): number {
+  return (Math.floor(offset / BLOCK_OFFSETS) + 1) * BLOCK_OFFSETS;
+}
 
 /** The lots of `BLOCK_OFFSETS` neighbouring offsets, in rising order. */
 interface Block {
@@ -48,7 +56,7 @@ export class LotBlocks {
   /** The lots that hold any of `[first, end)`, in rising order. What is done to them afterwards does not change the list. */
   within(first: number, end: number): Lot[] {
     const found: Lot[] = [];
-    for (const lot of this.from(first)) {
+    for (const lot of lotsFrom(this.#blockWithin(first, end), first)) {
       if (lot.first >= end) break;
       found.push(lot);
     }
@@ -56,14 +64,8 @@ export class LotBlocks {
   }
 
   /** The lots that hold any offset from `from` on, in rising order. Nothing may change meanwhile. */
-  *from(from: number): Generator<Lot, void> {
-    let block = this.#blockAtOrAfter(from);
-    let index = block ? placeOf(block.lots, from) : 0;
-    while (block) {
-      for (; index < block.lots.length; index++) yield block.lots[index]!;
-      block = block.next;
-      index = 0;
-    }
+  from(from: number): Iterable<Lot> {
+    return lotsFrom(this.#blockAtOrAfter(from), from);
   }
 
   /** The neighbour of a lot in its block that ends where the lot begins. */
@@ -100,6 +102,16 @@ export class LotBlocks {
     return block;
   }
 
+  /** The first block that may have lots of `[first, end)`. Few are asked for one by one: a walk would pass all that are open. */
+  #blockWithin(first: number, end: number): Block | undefined {
+    if (end - first > PROBES_MAX * BLOCK_OFFSETS) return this.#blockAtOrAfter(first);
+    for (let offset = first; offset < end; offset = endOfBlock(offset)) {
+      const block = this.#blockOf(offset);
+      if (block) return block;
+    }
+    return undefined;
+  }
+
   #blockAtOrAfter(offset: number): Block | undefined {
     const exact = this.#blockOf(offset);
     if (exact) return exact;
@@ -128,6 +140,14 @@ export class LotBlocks {
     else this.#last = block.previous;
     if (this.#recent === block) this.#recent = undefined;
     this.#blocks.delete(block.number);
+  }
+}
+
+function* lotsFrom(first: Block | undefined, from: number): Generator<Lot, void> {
+  let index = first ? placeOf(first.lots, from) : 0;
+  for (let block = first; block; block = block.next) {
+    for (; index < block.lots.length; index++) yield block.lots[index]!;
+    index = 0;
   }
 }
 

@@ -1,5 +1,5 @@
 import { KeyOrder } from './key-order.ts';
-import { BLOCK_OFFSETS, LotBlocks } from './lot-blocks.ts';
+import { endOfBlock, LotBlocks } from './lot-blocks.ts';
 import { isAlike, Lot } from './lot.ts';
 import {
   RUN_MAX_RECORDS,
@@ -203,7 +203,7 @@ export class QueueState {
     this.cursor = end;
     if (lot.keyHash !== -1) this.#keys.add(lot);
     for (let from = first; from < end;) {
-      const to = Math.min(end, (Math.floor(from / BLOCK_OFFSETS) + 1) * BLOCK_OFFSETS);
+      const to = Math.min(end, endOfBlock(from));
       const piece = to - from === end - first ? lot : lot.copy(from, to);
       this.lots.insert(piece);
       this.#textBytes += piece.text.length;
