@@ -100,6 +100,9 @@ describe('streams in a real browser', () => {
       'zwölf €',
       '\u0000"\\',
     ]);
+    const metrics = await (await fetch(`http://127.0.0.1:${node.httpPort}/metrics`)).text();
+    expect(metrics).toContain('sluice_http_streams{kind="websocket"} 1');
+    expect(metrics).toContain('sluice_http_stream_records_total 2');
   });
 
   it('is told by the code of the close why it may not have a stream', async () => {

@@ -34,7 +34,10 @@ export async function addApi(server: FastifyInstance, context: ApiContext, versi
     open.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
     for (const [$id, schema] of Object.entries(SHARED_SCHEMAS)) open.addSchema({ ...schema, $id });
     await describe(open, version);
-    registerStreams(open, { ...context, door: identity, limits: {} });
+    registerStreams(open, {
+      ...{ ...context, door: identity, counters: context.counters.streams },
+      limits: { maxInflatedBytes: context.limits.inflatedMaxBytes },
+    });
     await open.register((scope, _options, done) => {
       authenticate(scope, context, identity);
       addRoutes(scope, context, version);
