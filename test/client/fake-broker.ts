@@ -61,6 +61,8 @@ export class FakeConnection {
   readonly connection: Connection;
   hello: Hello | undefined;
   readonly requests: RequestBody[] = [];
+  /** By request, the stream it came on; 0: the control stream. */
+  readonly requestStreams: number[] = [];
   readonly credits: CreditFrame[] = [];
   readonly pongs: Buffer[] = [];
   control!: BidiStream;
@@ -68,6 +70,7 @@ export class FakeConnection {
   /** Node that was connected to. */
   readonly nodeId: string;
   readonly #broker: FakeBroker;
+  readonly #streams = new Map<number, BidiStream>();
 
   constructor(broker: FakeBroker, connection: Connection, nodeId: string) {
     this.#broker = broker;
@@ -101,6 +104,11 @@ export class FakeConnection {
     const open = { subscriptionId: id, partition, firstOffset: BigInt(firstOffset) };
     send.write(encodeControl(FRAME.STREAM_OPEN, StreamOpenSchema, open, topic));
     return new FakeDelivery(send);
+  }
+
+  /** Resets a stream of requests. */
+  resetStream(id: number): void {
+    this.#streams.get(id)!.send.reset(ERRORS.UNAVAILABLE.wire);
   }
 
   cut(): void {
@@ -141,6 +149,7 @@ export class FakeConnection {
   #request({ correlationId, body }: Request, send: SendStream): void {
     if (body.case === undefined) return;
     this.requests.push(body);
+    this.requestStreams.push(send.id);
     const answer = this.#broker.onRequest(body, this, (later) => this.#answer(correlationId, later, send));
     if (answer !== undefined) this.#answer(correlationId, answer, send);
   }
@@ -150,12 +159,14 @@ export class FakeConnection {
       const message = { correlationId, code: ERRORS[answer.error].wire, message: 'refused by the test' };
       send.write(encodeControl(FRAME.ERROR, ErrorSchema, message));
     } else {
-      send.write(encodeControl(FRAME.RESPONSE, ResponseSchema, { correlationId, body: answer }));
+      const limits = { ...LIMITS, maxResponseBytes: FRAME_MAX_BYTES };
+      send.write(encodeControl(FRAME.RESPONSE, ResponseSchema, { correlationId, body: answer }, '', limits));
     }
   }
 
   /** A publish stream, or one of requests. */
   #readStream(stream: BidiStream): void {
+    this.#streams.set(stream.id, stream);
     const reader = new FrameReader(LIMITS, (type, topic, payload) => {
       if (type === FRAME.REQUEST) {
         this.#request(decodeControl(RequestSchema, payload), stream.send);

@@ -217,7 +217,12 @@ describe('dead letters', () => {
       case: 'describeQueue',
       value: { partitions: [0, 1].map((partition) => ({ partition, end: 40n })) },
     };
-    script(described, page(letter(7, LETTER), [[7, 8, 0]]), described, page(letter(9, LETTER), [[9, 10, 0]]));
+    script(
+      described,
+      page(letter(7, LETTER), [[7, 8, 0]]),
+      described,
+      page(letter(9, LETTER), [[9, 10, 0]], 10),
+    );
     const letters = client.admin.deadLetters('jobs');
     expect(await letters.peek({ partition: 1, offset: 7 })).toMatchObject({ offset: 7 });
     expect(asked[1]!.value).toMatchObject({

@@ -224,6 +224,35 @@ describe('acknowledgements', () => {
     expect(stage.settled).toEqual(['ack 0.1 [0, 1)', 'ack 0.1 [1, 100)']);
   });
 
+  it('come after what extends the lease', async () => {
+    const queue = await stage.queue();
+    const jobs = await received(queue, { values: numbers(3) });
+    const extended = jobs[1]!.extend(5000);
+    void jobs[0]!.ack();
+    void jobs[1]!.ack();
+    await extended;
+    expect(stage.settled).toEqual(['extend 0.1 [1, 2) 5000 ms; ack 0.1 [0, 2)']);
+  });
+
+  it('that nobody answers hold back what is received', async () => {
+    const queue = await stage.queue({ credit: 1 });
+    const taking = new Taking(queue);
+    stage.hold = true;
+    for (let offset = 0; offset < 10; offset++) {
+      const job = taking.next();
+      await stage.broker.pass(10);
+      await stage.lease({ grant: offset, base: offset, values: ['a'] });
+      void ((await job) ?? (await taking.next()))!.ack();
+    }
+    await taking.next();
+    await stage.broker.pass(10);
+    expect(asked()).toEqual([]);
+    stage.release();
+    await turns(4);
+    await stage.broker.pass(10);
+    expect(asked()).toEqual([1]);
+  });
+
   it('are sent again on the next connection', async () => {
     const queue = await stage.queue();
     const [job] = await received(queue, { values: ['a'] });
@@ -336,6 +365,24 @@ describe('iterating', () => {
     expect(asked()).toEqual([1]);
   });
 
+  it('takes more at a time again when it keeps up', async () => {
+    const queue = await stage.queue({ credit: 8 });
+    const taking = new Taking(queue);
+    await taking.next();
+    await stage.lease({ values: numbers(8), leaseMs: 3000 });
+    void (await taking.next())!.ack();
+    await stage.broker.pass(2100);
+    expect(asked()).toEqual([1]);
+    for (const credit of [2, 4, 8]) {
+      const next = taking.next();
+      await stage.lease({ grant: credit, values: ['a'] });
+      void ((await next) ?? (await taking.next()))!.ack();
+      await taking.next();
+      await stage.broker.pass(10);
+      expect(asked().reduce((sum, records) => sum + records, 0)).toBe(credit);
+    }
+  });
+
   it('hands out nothing that waited too long while nobody looked', async () => {
     const queue = await stage.queue();
     const taking = new Taking(queue);
@@ -411,94 +458,6 @@ describe('iterating', () => {
   });
 });
 
-describe('processing', () => {
-  it('acknowledges what a handler has done, and gives back what it failed at', async () => {
-    const queue = await stage.queue();
-    const failed: unknown[] = [];
-    queue.on('failed', ({ job, error }) => failed.push([job.record.offset, String(error)]));
-    const done: string[] = [];
-    void queue.process(async ({ record }) => {
-      await turns(1);
-      if (record.text() === '1') throw new Error('no');
-      done.push(record.text());
-    });
-    await stage.lease({ values: numbers(3) });
-    await turns(10);
-    expect(done).toEqual(['0', '2']);
-    expect(failed).toEqual([[1, 'Error: no']]);
-    expect(stage.settled.join('; ').split('; ')).toEqual([
-      'ack 0.1 [0, 1)',
-      'nack 0.1 [1, 2) no',
-      'ack 0.1 [2, 3)',
-    ]);
-  });
-
-  it('leaves a job alone that its handler has settled', async () => {
-    const queue = await stage.queue();
-    void queue.process((job) => void job.reject('bad'));
-    await stage.lease({ values: ['a'] });
-    expect(stage.settled).toEqual(['reject 0.1 [0, 1) bad']);
-  });
-
-  it('has so many handlers at work at once', async () => {
-    const queue = await stage.queue();
-    let working = 0;
-    const finish: (() => void)[] = [];
-    const handler = async (): Promise<void> => {
-      working += 1;
-      await new Promise<void>((resolve) => finish.push(resolve));
-      working -= 1;
-    };
-    void queue.process(handler, { concurrency: 3 });
-    await stage.lease({ values: numbers(5) });
-    expect(working).toBe(3);
-    finish.shift()!();
-    await turns(4);
-    expect([working, finish.length]).toEqual([3, 3]);
-    for (const each of finish.splice(0)) each();
-    await turns(4);
-    for (const each of finish.splice(0)) each();
-  });
-
-  it('extends the leases of what its handlers are at, and only those', async () => {
-    const queue = await stage.queue();
-    let finish = (): void => undefined;
-    void queue.process(() => new Promise<void>((resolve) => (finish = resolve)));
-    await stage.lease({ values: ['a'], leaseMs: 4000 });
-    await stage.broker.pass(10_000);
-    expect(stage.settled.length).toBeGreaterThan(3);
-    expect(new Set(stage.settled)).toEqual(new Set(['extend 0.1 [0, 1)']));
-    const extended = stage.settled.length;
-    finish();
-    await stage.broker.pass(10_000);
-    expect(stage.settled.slice(extended)).toEqual(['ack 0.1 [0, 1)']);
-  });
-
-  it('ends by its signal when what is at work is done, and gives back the rest', async () => {
-    const queue = await stage.queue();
-    const stop = new AbortController();
-    let finish = (): void => undefined;
-    const over = queue.process(() => new Promise<void>((resolve) => (finish = resolve)), {
-      signal: stop.signal,
-    });
-    await stage.lease({ values: numbers(3) });
-    stop.abort();
-    await turns(4);
-    expect(stage.settled).toEqual([]);
-    finish();
-    await over;
-    await turns(4);
-    expect(stage.settled).toEqual(['ack 0.1 [0, 1)', 'release 0.1 [1, 3)']);
-  });
-
-  it('throws what the broker refuses it with', async () => {
-    const queue = await stage.queue();
-    const over = expect(queue.process(() => undefined)).rejects.toMatchObject({ code: 'TOPIC_NOT_FOUND' });
-    await stage.refuseReceive('TOPIC_NOT_FOUND');
-    await over;
-  });
-});
-
 describe('closing a queue', () => {
   it('gives back all that is not settled, and what still comes', async () => {
     const queue = await stage.queue({ credit: 4 });
@@ -516,6 +475,18 @@ describe('closing a queue', () => {
     expect(await taking.next()).toBeUndefined();
     await expect(job!.ack()).rejects.toMatchObject({ code: 'LEASE_EXPIRED' });
     await expect(queue.receive()).rejects.toMatchObject({ code: 'CLOSED' });
+  });
+
+  it('gives up a receive that waits', async () => {
+    const queue = await stage.queue();
+    const waiting = expect(queue.receive({ waitMs: 30_000 })).rejects.toMatchObject({ code: 'CANCELLED' });
+    await turns(4);
+    const closed = queue.close();
+    await turns(4);
+    await stage.refuseReceive('CANCELLED');
+    await waiting;
+    await closed;
+    expect(asked()).toEqual([]);
   });
 
   it('lets handlers finish', async () => {
