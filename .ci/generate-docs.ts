@@ -60,6 +60,15 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   STORAGE_FAILED: 'Reading or writing storage failed.',
   DATA_DIR_LOCKED: 'Another process uses the data directory.',
   CORRUPT_LOG: 'Stored records are damaged; those before and behind the damage can be read.',
+  GROUP_NOT_FOUND: 'No consumer group has this name.',
+  GROUP_NOT_EMPTY: 'The consumer group has members; stop them first.',
+  UNKNOWN_MEMBER: 'The consumer group does not know the member, or no more; join again.',
+  STALE_GENERATION:
+    'The partition is not this member’s, or not any more; what it wanted to commit is not stored.',
+  QUEUE_NOT_FOUND: 'No queue of this name reads the topic.',
+  LEASE_EXPIRED:
+    'The record is not leased under this token, or not any more: it was settled, or goes to another consumer.',
+  RECORD_NOT_FOUND: 'There is no such record: it was never there, is done, or retention took it.',
 };
 
 const GRPC_NAMES: Readonly<Record<number, string>> = {

@@ -8,6 +8,7 @@ import { clusterScenarios } from './cluster.ts';
 import { diskScenarios } from './disk.ts';
 import type { FanOut } from './load/fan-out.ts';
 import { runFanOut } from './load/fan-out.ts';
+import { httpPublish } from './load/http-publish.ts';
 import { runIdle } from './load/idle.ts';
 import { runIsolation } from './load/isolation.ts';
 import { runLaggard } from './load/laggard.ts';
@@ -114,6 +115,7 @@ const SCENARIOS: Readonly<Record<string, () => Promise<Row[]>>> = {
   ...{ 'fan-out': fanOut, latency, isolation, laggard, idle },
   ...diskScenarios({ runs: RUNS, quick: values.quick, big: values.big }),
   ...clusterScenarios({ runs: RUNS, quick: values.quick }),
+  http: () => httpPublish({ runs: RUNS, quick: values.quick }),
 };
 const wanted = values.only?.split(',') ?? Object.keys(SCENARIOS);
 const rows: Row[] = [];

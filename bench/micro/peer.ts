@@ -226,5 +226,6 @@ function servicesOf(batchBytes: number): PeerServices {
     forwards: { forward: (_, done) => done({ kind: 'appended', baseOffset: 1, appendTimeMs: 0 }) },
     partitions: { describe: () => [], listOffsets: unused, deleteRecords: unused },
     copies: { read: unused },
+    groups: { coordinate: unused },
   };
 }

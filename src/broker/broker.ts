@@ -1,5 +1,6 @@
 import { parseFilter } from '../catalog/topic-filter.ts';
 import type { Coordinator } from '../coordination/coordinator.ts';
+import type { OpenReader } from '../groups/ports.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
@@ -17,7 +18,11 @@ import { ClusterAdministration } from './cluster-administration.ts';
 import { TopicDescriber, partitionsOf } from './describe-topic.ts';
 import type { TopicObserver } from './failed-topics.ts';
 import type { Answer, TopicPartition } from './leader-questions.ts';
+import type { BrokerGroupOptions } from './open-groups.ts';
+import type { Groups } from './groups.ts';
+import { openGroups } from './open-groups.ts';
 import { LeaderQuestions } from './leader-questions.ts';
+import { openOnePartition } from './one-partition.ts';
 import type { OtherNodes } from './other-nodes.ts';
 import type {
   Authenticator,
@@ -40,6 +45,7 @@ import { Tokens } from './tokens.ts';
 import type { AlterTopic, NewTopicRequest } from './topic-administration.ts';
 import { TopicAdministration } from './topic-administration.ts';
 import { TopicDirectory } from './topic-directory.ts';
+import { TopicListeners } from './topic-listeners.ts';
 import type {
   BrokerStatus,
   Position,
@@ -60,7 +66,17 @@ export interface SubscribeOptions {
   readonly start: Start;
   /** Explicit positions; partitions not named use `start`. */
   readonly resume?: readonly Position[] | undefined;
+  /** Only these, of a literal topic; undefined: all. Those that do not exist yet count once they do. */
+  readonly partitions?: readonly number[] | undefined;
   readonly subscriber: Subscriber;
+}
+
+/** A cursor to be opened. */
+export interface OneReader {
+  readonly topic: string;
+  readonly partition: number;
+  readonly start: Start;
+  readonly name: string;
 }
 
 /** What the broker counts. Plain fields: metrics read them on scrape. Bytes out are counted by the gateways. */
@@ -98,6 +114,8 @@ export interface BrokerOptions {
   readonly catchUpBytesPerSecond?: number | undefined;
   /** What may be asked of the cluster; left out on a node on its own. */
   readonly control?: ClusterControl | undefined;
+  /** Consumer groups and queues. */
+  readonly groups?: BrokerGroupOptions | undefined;
 }
 
 /**
@@ -110,6 +128,7 @@ export interface BrokerOptions {
 export class Broker {
   /** What may be asked about the nodes. */
   readonly cluster: ClusterAdministration;
+  readonly groups: Groups;
   readonly #options: BrokerOptions;
   readonly #access: AccessControl;
   readonly #directory: TopicDirectory;
@@ -129,6 +148,7 @@ export class Broker {
     access: AccessControl,
     directory: TopicDirectory,
     subscriptions: Subscriptions,
+    listeners: TopicListeners,
     counters: PartitionCounters,
   ) {
     const { coordinator, others, copies } = options;
@@ -157,6 +177,11 @@ export class Broker {
     this.#tokens = new Tokens(options.coordinator.tokens, this.#access, options.clock, options.random);
     this.#producerIds = new ProducerIds(options.coordinator.producerKey);
     this.#startedMs = options.clock.monotonicMs();
+    this.groups = openGroups({
+      ...{ options, access, directory, subscriptions, listeners },
+      ...{ administration: this.#administration, questions: this.#questions },
+      ...{ publisher: this.#publisher, producerIds: this.#producerIds },
+    });
     this.counters = Object.assign(counters, { refusedPublishes: this.#publisher.refusals });
   }
 
@@ -167,17 +192,19 @@ export class Broker {
     const counters = options.counters ?? newPartitionCounters();
     const access = new AccessControl(options.authorizer);
     const subscriptions = new Subscriptions(access);
+    const listeners = new TopicListeners();
+    listeners.add(subscriptions);
     const parts = { coordinator, clock, random, logs, counters, inflatedMaxBytes };
     const directory = await TopicDirectory.open({
       ...{ coordinator, clock, logs },
       openReplicas: (listener: ReplicaListener, observer: Partial<ReplicaObserver>) =>
         Replicas.open({ ...parts, client, maxLagMs, catchUpBytesPerSecond, listener, observer }),
       limits: options.topics,
-      listener: subscriptions,
+      listener: listeners,
       observer: options.observer,
       replicaObserver: options.replicaObserver,
     });
-    return new Broker(options, access, directory, subscriptions, counters);
+    return new Broker(options, access, directory, subscriptions, listeners, counters);
   }
 
   /** @throws UNAUTHENTICATED */
@@ -226,7 +253,7 @@ export class Broker {
    * allowed. Nothing waits when the topics exist, are led here and are in memory: the subscriber has its readers when this call returns.
    *
    * @throws INVALID_FILTER; FORBIDDEN, TOPIC_NOT_FOUND for a literal topic; OFFSET_OUT_OF_RANGE when a start is above a log end;
-   *   DRAINING
+   *   INVALID_ARGUMENT for partitions of a wildcard; DRAINING
    */
   async subscribe(principal: Principal, options: SubscribeOptions): Promise<Subscription> {
     this.#checkNotDraining();
@@ -234,8 +261,17 @@ export class Broker {
     const creating = filter.topic === undefined ? undefined : this.#require(principal, filter.topic);
     // It may fail while the subscription is being opened, or when that has failed already.
     creating?.catch(() => undefined);
-    const { start, resume = [], subscriber } = options;
-    const parts = { principal, filter, start, resume, subscriber };
+    const { start, resume = [], partitions, subscriber } = options;
+    if (partitions && filter.topic === undefined)
+      throw new SluiceError('INVALID_ARGUMENT', 'partitions can be chosen of one topic, not of a wildcard');
+    const parts = {
+      principal,
+      filter,
+      start,
+      resume,
+      subscriber,
+      partitions: partitions && new Set(partitions),
+    };
     const subscription = await this.#subscriptions.open(parts, this.#directory.all());
     try {
       // It is there before the topic is, so it misses nothing of what is published meanwhile.
@@ -245,6 +281,24 @@ export class Broker {
       throw error;
     }
     return subscription;
+  }
+
+  /**
+   * Opens a cursor into one partition, for who reads it in this process; it goes on whoever leads the partition.
+   * @param name shown in `listSubscriptions`
+   * @throws FORBIDDEN, TOPIC_NOT_FOUND, PARTITION_NOT_FOUND, OFFSET_OUT_OF_RANGE, DRAINING; NOT_LEADER when the partition cannot be read anywhere
+   *   within five seconds
+   */
+  async openReader(principal: Principal, { topic, partition, start, name }: OneReader): Promise<OpenReader> {
+    this.#checkNotDraining();
+    await this.#require(principal, topic);
+    this.#administration.require(topic).checkIndex(partition);
+    return openOnePartition(
+      (subscriber) =>
+        this.subscribe(principal, { filter: topic, start, partitions: [partition], subscriber }),
+      this.#options.clock,
+      name,
+    );
   }
 
   /** Where topics are led. @param topics names; empty: all that the principal may see */
@@ -425,11 +479,13 @@ export class Broker {
   /** From now on publishes, subscriptions and changes are refused with DRAINING; readers that are open go on. Idempotent. */
   drain(): void {
     this.#draining = true;
+    this.groups.drain();
   }
 
   /** Drains and closes all topics: readers end. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.drain();
+    this.groups.close();
     this.#subscriptions.end();
     await this.#directory.close();
   }

@@ -29,6 +29,8 @@ export interface SubscriptionParts {
   readonly filter: TopicFilter;
   readonly start: Start;
   readonly resume: readonly Position[];
+  /** Undefined: all. */
+  readonly partitions?: ReadonlySet<number> | undefined;
   readonly subscriber: Subscriber;
 }
 
@@ -61,6 +63,7 @@ export class LiveSubscription implements Subscription {
   readonly principal: Principal;
   readonly #owner: SubscriptionOwner;
   readonly #filter: TopicFilter;
+  readonly #partitions: ReadonlySet<number> | undefined;
   readonly #subscriber: Subscriber;
   readonly #readers = new PlaceTable<LogReader>();
   readonly #distant: DistantReaders | undefined;
@@ -69,9 +72,13 @@ export class LiveSubscription implements Subscription {
   readonly #resume: ReadonlyMap<string, number>;
   #closed = false;
 
-  constructor({ principal, filter, subscriber, resume }: SubscriptionParts, owner: SubscriptionOwner) {
+  constructor(
+    { principal, filter, partitions, subscriber, resume }: SubscriptionParts,
+    owner: SubscriptionOwner,
+  ) {
     this.principal = principal;
     this.#filter = filter;
+    this.#partitions = partitions;
     this.#subscriber = subscriber;
     this.#owner = owner;
     this.#distant = owner.distant && new DistantReaders(owner.distant, filter.matchesKey);
@@ -95,6 +102,7 @@ export class LiveSubscription implements Subscription {
       for (const topic of topics) {
         if (!this.#matches(topic)) continue;
         for (let index = 0; index < topic.count; index++) {
+          if (!this.#isWanted(index)) continue;
           const at = this.#startOf(topic, index, start);
           const copy = topic.copy(index);
           if (this.#distant && copy?.role !== 'leader') distant.push({ topic, index, at });
@@ -118,7 +126,7 @@ export class LiveSubscription implements Subscription {
       this.#move(reader, topic);
       return;
     }
-    if (this.#opening?.has(placeOf(place)) || !this.#matches(topic)) return;
+    if (this.#opening?.has(placeOf(place)) || !this.#isWanted(index) || !this.#matches(topic)) return;
     if (this.#distant) this.#addDistant(this.#distant, topic, index);
     else this.#addHere(topic.copy(index));
   }
@@ -201,6 +209,10 @@ export class LiveSubscription implements Subscription {
       this.#owner.access.allows(this.principal, 'subscribe', topic.name) &&
       takesTopic(this.#filter, topic.name)
     );
+  }
+
+  #isWanted(index: number): boolean {
+    return this.#partitions?.has(index) ?? true;
   }
 
   /** A topic that is still being created is read from its beginning. */

@@ -1,3 +1,4 @@
+import type { GroupRequest, GroupResponse } from '../gen/sluice/client/v1/groups_pb.ts';
 import type { SluiceError } from '../kernel/errors.ts';
 import type { Acks } from '../partition/acknowledgements.ts';
 import type { Start } from '../partition/reader.ts';
@@ -64,4 +65,18 @@ export interface OtherNodes {
     partitions: readonly PartitionRef[],
     before: Start,
   ): Promise<readonly (number | SluiceError)[]>;
+  /**
+   * Asks the coordinator of groups and queues that the other node is.
+   * @param statePartition of `__groups`
+   * @param waitMs how long it may let the question wait
+   * @param signal nobody waits for the answer any more: it learns of it
+   * @throws NOT_LEADER when it is none; what it answers; CANCELLED
+   */
+  coordinate(
+    nodeId: string,
+    statePartition: number,
+    request: GroupRequest,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<GroupResponse>;
 }

@@ -121,6 +121,13 @@ export class TopicAdministration {
     }
     const partitions = request.partitions ?? definition.partitions;
     this.#checkPartitions(partitions);
+    if (isInternalTopic(request.name) && partitions !== definition.partitions) {
+      // What is kept there is found by the hash of its key.
+      throw new SluiceError(
+        'INVALID_ARGUMENT',
+        'the partitions of a topic of the broker’s own stay as they are',
+      );
+    }
     return this.#describe(await this.#directory.alter(request.name, { partitions, settings }));
   }
 

@@ -66,7 +66,8 @@ function settings(command: Command): Command {
     .option('--config <file>', 'settings, YAML; see: sluice config reference')
     .option('--data <dir>', 'everything the node keeps (default: ./sluice-data)')
     .option('--quic <host:port>', 'QUIC, udp (default: 127.0.0.1:7450)')
-    .option('--http <host:port>', "health and metrics, tcp, or 'off' (default: 127.0.0.1:7451)")
+    .option('--http <host:port>', "health, metrics and the HTTP API, tcp, or 'off' (default: 127.0.0.1:7451)")
+    .option('--grpc <host:port>', 'messages and queues over gRPC, tcp (default: off)')
     .option(
       '--tls-listen <host:port>',
       "HTTP/2 over TLS, tcp, for networks that block UDP; 'same' as --quic, or 'off' (default: same)",

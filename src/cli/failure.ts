@@ -16,7 +16,8 @@ const NEXT_STEP: Partial<Record<ErrorCode, string>> = {
   NODE_NOT_FOUND: 'See who is there with: sluice cluster nodes',
   TOKEN_NOT_FOUND: 'See what exists with: sluice token list',
   DATA_DIR_LOCKED: 'Stop the node that runs there, or name another directory with --data.',
-  ADDRESS_IN_USE: 'Choose another port with --quic, --tls-listen or --http, or stop what listens there.',
+  ADDRESS_IN_USE:
+    'Choose another port with --quic, --tls-listen, --http or --grpc, or stop what listens there.',
   DRAINING: 'Try again when it is back.',
 };
 

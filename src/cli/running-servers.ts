@@ -15,7 +15,7 @@ import type { ServerAddress } from './server-address.ts';
 /** What a running node says about itself to the commands of its user. */
 export interface RunningServer {
   readonly url: string;
-  /** `http://host:port`, where health and metrics are. */
+  /** `http://host:port` or `https://…`, where health, metrics and the HTTP API are. */
   readonly http: string | undefined;
   /** Absolute path of the authority's certificate, PEM. */
   readonly ca: string | undefined;

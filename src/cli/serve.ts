@@ -21,6 +21,7 @@ interface Ready {
   readonly quic: string;
   readonly tls: string | undefined;
   readonly http: string | undefined;
+  readonly grpc: string | undefined;
   /** Authority that clients must trust; undefined where the certificate was configured. */
   readonly ca: string | undefined;
   readonly dataDir: string;
@@ -39,13 +40,14 @@ export async function serve(flags: ServeFlags, terminal: Terminal): Promise<void
   const { settings } = loaded;
   const log = logger(loaded, terminal);
   await using node = await Node.start(settings, { log });
-  const { quic, tls, http } = node.addresses;
+  const { quic, tls, http, grpc } = node.addresses;
   const dataDir = resolve(terminal.folder, settings.dataDir);
   const ready: Ready = {
     evt: 'node.ready',
     quic: url('quic', quic),
     tls: tls === undefined ? undefined : url('tls', tls),
-    http: http === undefined ? undefined : url('http', http),
+    http: http && url(settings.http.tls ? 'https' : 'http', http),
+    grpc: grpc && url(settings.grpc.plaintext ? 'grpc' : 'grpcs', grpc),
     ca: node.authorityFile === undefined ? undefined : resolve(terminal.folder, node.authorityFile),
     dataDir,
     pid: process.pid,
@@ -99,6 +101,7 @@ function banner(ready: Ready): string {
     ['QUIC', ready.quic],
     ...(ready.tls === undefined ? [] : [['TLS', ready.tls] as const]),
     ...(ready.http === undefined ? [] : [['HTTP', `${ready.http}/metrics`] as const]),
+    ...(ready.grpc === undefined ? [] : [['gRPC', ready.grpc] as const]),
     ['data', ready.dataDir],
   ]);
   const server = ready.quic.endsWith(':7450') ? '' : ` --server ${ready.quic}`;

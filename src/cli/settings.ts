@@ -9,6 +9,7 @@ export interface SettingFlags {
   readonly data?: string;
   readonly quic?: string;
   readonly http?: string;
+  readonly grpc?: string;
   readonly tlsListen?: string;
   readonly allowAnonymous?: true;
   readonly nodeId?: string;
@@ -20,6 +21,7 @@ const SETTING_OF = {
   data: 'dataDir',
   quic: 'quic.listen',
   http: 'http.listen',
+  grpc: 'grpc.listen',
   tlsListen: 'tls.listen',
   allowAnonymous: 'auth.allowAnonymous',
   nodeId: 'node.id',

@@ -17,6 +17,10 @@ import {
 } from './admin-views.ts';
 import type { ClusterStatus } from './cluster-views.ts';
 import { clusterFromWire } from './cluster-views.ts';
+import type { AskGroup } from './group-requests.ts';
+import { GroupAdmin } from './groups/admin.ts';
+import { QueueAdmin } from './queues/admin.ts';
+import { DeadLetters } from './queues/dead-letters.ts';
 import type { Position, StartPosition } from './subscribe-options.ts';
 import { startMessage } from './subscribe-options.ts';
 import type { SendRequest } from './topic-directory.ts';
@@ -53,16 +57,28 @@ export interface NewToken {
  * answer: then a change may have been made or not; questions are asked again by themselves.
  */
 export class Admin {
+  /** Consumer groups. */
+  readonly groups: GroupAdmin;
+  /** Queues. */
+  readonly queues: QueueAdmin;
   readonly #ask: SendRequest;
   readonly #change: SendRequest;
 
   /**
    * @param ask sends what may be sent twice
    * @param change sends what may not
+   * @param askGroup asks about groups and queues
    */
-  constructor(ask: SendRequest, change: SendRequest) {
+  constructor(ask: SendRequest, change: SendRequest, askGroup: AskGroup) {
     this.#ask = ask;
     this.#change = change;
+    this.groups = new GroupAdmin(askGroup);
+    this.queues = new QueueAdmin(askGroup);
+  }
+
+  /** The dead letters of a topic. @param topic where they came from, or the topic they lie in, which begins with `dlq.` */
+  deadLetters(topic: string): DeadLetters {
+    return new DeadLetters(this.queues, topic);
   }
 
   /** @throws TOPIC_EXISTS, INVALID_TOPIC, INVALID_ARGUMENT */

@@ -3,14 +3,21 @@ import { Admin } from './admin.ts';
 import { withDeadline } from './deadline.ts';
 import type { ResolvedOptions } from './connect-options.ts';
 import type { ClientEvents, ConnectionSupervisor } from './connection-supervisor.ts';
-import type { RequestBody, RequestName, ResponseBody } from './control-channel.ts';
+import type { RequestBody, RequestName, ResponseBody } from './pending-requests.ts';
 import type { Unlisten } from './events.ts';
+import { GroupRequests } from './group-requests.ts';
+import { GroupConsumer } from './groups/consumer.ts';
+import type { GroupOptions } from './groups/options.ts';
+import { planGroup } from './groups/options.ts';
 import type { NodeLinks } from './node-links.ts';
 import type { ClientPorts } from './ports.ts';
 import { Producer } from './producer.ts';
 import type { ProducerOptions } from './producer-options.ts';
 import { planProducer } from './producer-options.ts';
-import type { SubscribeOptions } from './subscribe-options.ts';
+import type { QueueOptions } from './queues/options.ts';
+import { planQueue } from './queues/options.ts';
+import { Queue } from './queues/queue.ts';
+import type { StartPosition, SubscribeOptions } from './subscribe-options.ts';
 import { planSubscription } from './subscribe-options.ts';
 import { Subscription } from './subscription.ts';
 import { TopicDirectory } from './topic-directory.ts';
@@ -41,6 +48,8 @@ export class Client implements AsyncDisposable {
   readonly #links: NodeLinks | undefined;
   readonly #producers = new Set<Producer>();
   readonly #subscriptions = new Set<Subscription>();
+  readonly #members = new Set<GroupConsumer>();
+  readonly #queues = new Set<Queue>();
   #closing: Promise<void> | undefined;
 
   /**
@@ -59,7 +68,7 @@ export class Client implements AsyncDisposable {
     const ask = this.#ask.bind(this);
     this.#links = links;
     this.#directory = new TopicDirectory(ask, ports, (nodes) => links?.learn(nodes));
-    this.admin = new Admin(ask, this.#change.bind(this));
+    this.admin = new Admin(ask, this.#change.bind(this), this.#groupRequests(true).ask);
   }
 
   /** Calls `listener` for each event of that name from now on. */
@@ -108,6 +117,44 @@ export class Client implements AsyncDisposable {
     return subscription;
   }
 
+  /**
+   * Becomes a member of a consumer group, which shares the partitions of its topics among its members and remembers how far each is.
+   * It joins by itself; `ready()` resolves when it has.
+   *
+   * @throws INVALID_ARGUMENT when the options cannot be
+   */
+  group(name: string, options: GroupOptions): GroupConsumer {
+    const context = {
+      supervisor: this.#supervisor,
+      ports: this.#ports,
+      requests: this.#groupRequests(true),
+      clientId: this.#options.clientId,
+      offsetAt: this.#offsetAt.bind(this),
+      onClosed: (over: GroupConsumer) => void this.#members.delete(over),
+    };
+    const member = GroupConsumer.start(context, planGroup(name, options));
+    this.#members.add(member);
+    return member;
+  }
+
+  /**
+   * Becomes a consumer of a queue: of a topic whose records are leased one by one to the consumers of a group. Nothing is asked for before it
+   * is iterated, processes or receives.
+   *
+   * @throws INVALID_ARGUMENT when the options cannot be
+   */
+  queue(topic: string, options: QueueOptions = {}): Queue {
+    const context = {
+      supervisor: this.#supervisor,
+      ports: this.#ports,
+      requests: this.#groupRequests(true),
+      onClosed: (over: Queue) => void this.#queues.delete(over),
+    };
+    const queue = new Queue(context, planQueue(topic, this.#options.clientId, options));
+    this.#queues.add(queue);
+    return queue;
+  }
+
   /** Measures a round trip to the broker and back, milliseconds. @throws TIMEOUT, CLOSED */
   async ping(): Promise<number> {
     const session = await this.#withTimeout(this.#supervisor.whenUp());
@@ -115,9 +162,9 @@ export class Client implements AsyncDisposable {
   }
 
   /**
-   * Flushes and closes producers, ends subscriptions, and closes the connection. Idempotent.
+   * Leaves groups, gives back what is leased, ends subscriptions, flushes and closes producers, and closes the connection. Idempotent.
    *
-   * @param options `timeoutMs`: how long producers may take; what is not answered then is rejected with CLOSED. Default 10,000
+   * @param options `timeoutMs`: how long groups, queues and producers may take; what is not answered then is rejected with CLOSED. Default 10,000
    * @throws what a producer's flush throws; the client is closed all the same
    */
   close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
@@ -131,16 +178,31 @@ export class Client implements AsyncDisposable {
 
   async #close(timeoutMs: number): Promise<void> {
     const producers = [...this.#producers];
+    const members = [...this.#members, ...this.#queues];
     const deadline = this.#ports.clock.setTimer(timeoutMs, () => {
-      for (const producer of producers) producer.abort();
+      for (const one of [...members, ...producers]) one.abort();
     });
     try {
-      await Promise.all([...this.#subscriptions].map((subscription) => subscription.close()));
+      await Promise.all([...this.#subscriptions, ...members].map((reader) => reader.close()));
       await Promise.all(producers.map((producer) => producer.close()));
     } finally {
       deadline.cancel();
       this.#supervisor.end();
     }
+  }
+
+  #groupRequests(onStream: boolean): GroupRequests {
+    const { requestTimeoutMs } = this.#options;
+    return new GroupRequests(
+      { supervisor: this.#supervisor, ports: this.#ports, requestTimeoutMs },
+      onStream,
+    );
+  }
+
+  async #offsetAt(topic: string, partition: number, at: StartPosition): Promise<number> {
+    const [position] = await this.admin.listOffsets(topic, at, [partition]);
+    if (position !== undefined) return position.offset;
+    throw new SluiceError('PARTITION_NOT_FOUND', `${topic}/${partition}: the broker names no offset`);
   }
 
   /** Sends what may be sent twice: again on the next session when the one before is lost. */

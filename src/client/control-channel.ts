@@ -1,31 +1,14 @@
 import type { Clock } from '../kernel/clock.ts';
 import { asSluiceError, errorCodeFromWire, SluiceError } from '../kernel/errors.ts';
-import type { GoAway, Hello, Request, Response, Welcome } from '../gen/sluice/client/v1/control_pb.ts';
-import {
-  ErrorSchema,
-  GoAwaySchema,
-  HelloSchema,
-  RequestSchema,
-  ResponseSchema,
-  WelcomeSchema,
-} from '../gen/sluice/client/v1/control_pb.ts';
+import type { GoAway, Hello, Welcome } from '../gen/sluice/client/v1/control_pb.ts';
+import { GoAwaySchema, HelloSchema, WelcomeSchema } from '../gen/sluice/client/v1/control_pb.ts';
 import type { BidiStream } from '../transport/transport.ts';
 import { decodeControl, encodeControl } from '../wire/control.ts';
 import { CONTROL_MAX_BYTES, encodeFrame, FRAME, frameName } from '../wire/frame.ts';
 import { FrameReader } from '../wire/frame-reader.ts';
 import type { MessageInitShape } from '@bufbuild/protobuf';
-
-/** Names of the requests. */
-export type RequestName = Exclude<Request['body']['case'], undefined>;
-type RequestInit = Exclude<
-  Exclude<MessageInitShape<typeof RequestSchema>['body'], undefined>,
-  { case?: undefined }
->;
-
-/** What a request of that name carries. */
-export type RequestBody<Name extends RequestName> = Extract<RequestInit, { case: Name }>['value'];
-/** What its answer carries. */
-export type ResponseBody<Name extends RequestName> = Extract<Response['body'], { case: Name }>['value'];
+import type { RequestBody, RequestName, ResponseBody } from './pending-requests.ts';
+import { PendingRequests } from './pending-requests.ts';
 
 /** What its owner hears of a control channel. */
 export interface ControlEvents {
@@ -33,12 +16,6 @@ export interface ControlEvents {
   onGoAway(goAway: GoAway): void;
   /** The broker refused the connection, spoke nonsense or ended the stream; called once. */
   onFailed(error: SluiceError): void;
-}
-
-interface PendingRequest {
-  readonly name: RequestName;
-  resolve(body: unknown): void;
-  reject(error: SluiceError): void;
 }
 
 const PING_BYTES = 8;
@@ -49,12 +26,11 @@ export class ControlChannel {
   readonly #events: ControlEvents;
   readonly #clock: Clock;
   readonly #reader: FrameReader;
-  readonly #pending = new Map<number, PendingRequest>();
+  readonly #pending = new PendingRequests();
   readonly #pings = new Map<
     number,
     { readonly sentMs: number; resolve(ms: number): void; reject(error: SluiceError): void }
   >();
-  #nextId = 1;
   #failure: SluiceError | undefined;
 
   constructor(stream: BidiStream, clock: Clock, events: ControlEvents) {
@@ -76,7 +52,7 @@ export class ControlChannel {
 
   /** Requests that wait for their answer. */
   get pendingCount(): number {
-    return this.#pending.size;
+    return this.#pending.count;
   }
 
   hello(hello: MessageInitShape<typeof HelloSchema> & Partial<Hello>): void {
@@ -88,16 +64,8 @@ export class ControlChannel {
    * @throws CLOSED when the connection goes before the answer; whatever the broker answers as error
    */
   request<Name extends RequestName>(name: Name, body: RequestBody<Name>): Promise<ResponseBody<Name>> {
-    return new Promise((resolve, reject) => {
-      if (this.#failure !== undefined) throw this.#failure;
-      const correlationId = this.#takeId();
-      const frame = encodeControl(FRAME.REQUEST, RequestSchema, {
-        correlationId,
-        body: { case: name, value: body } as RequestInit,
-      });
-      this.#pending.set(correlationId, { name, resolve: resolve, reject });
-      this.#stream.send.write(frame);
-    });
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    return this.#pending.add(name, body, (frame) => this.#stream.send.write(frame));
   }
 
   /** Writes a whole frame that has no answer, such as CREDIT. */
@@ -109,7 +77,7 @@ export class ControlChannel {
   ping(): Promise<number> {
     return new Promise((resolve, reject) => {
       if (this.#failure !== undefined) throw this.#failure;
-      const id = this.#takeId();
+      const id = this.#pending.takeId();
       const payload = Buffer.alloc(PING_BYTES);
       payload.writeUInt32BE(id, 4);
       this.#pings.set(id, { sentMs: this.#clock.monotonicMs(), resolve, reject });
@@ -122,17 +90,10 @@ export class ControlChannel {
     if (this.#failure !== undefined) return;
     this.#failure = error;
     this.#reader.stop();
-    for (const request of this.#pending.values()) request.reject(error);
+    this.#pending.rejectAll(error);
     for (const ping of this.#pings.values()) ping.reject(error);
-    this.#pending.clear();
     this.#pings.clear();
     this.#events.onFailed(error);
-  }
-
-  #takeId(): number {
-    const id = this.#nextId;
-    this.#nextId = id === 0xffff_ffff ? 1 : id + 1;
-    return id;
   }
 
   #guard(work: () => void): void {
@@ -150,11 +111,12 @@ export class ControlChannel {
         return;
       }
       case FRAME.RESPONSE: {
-        this.#response(decodeControl(ResponseSchema, payload));
+        this.#pending.onResponse(payload);
         return;
       }
       case FRAME.ERROR: {
-        this.#error(payload);
+        const error = this.#pending.onError(payload);
+        if (error !== undefined) this.fail(error);
         return;
       }
       case FRAME.GOAWAY: {
@@ -171,32 +133,6 @@ export class ControlChannel {
       default:
         throw new SluiceError('PROTOCOL_ERROR', `${frameName(type)} makes no sense on the control stream`);
     }
-  }
-
-  #response(response: Response): void {
-    const request = this.#pending.get(response.correlationId);
-    if (request === undefined) return;
-    this.#pending.delete(response.correlationId);
-    if (response.body.case === request.name) request.resolve(response.body.value);
-    else
-      request.reject(
-        new SluiceError(
-          'PROTOCOL_ERROR',
-          `the broker answered ${request.name} with ${response.body.case ?? 'nothing'}`,
-        ),
-      );
-  }
-
-  #error(payload: Buffer): void {
-    const message = decodeControl(ErrorSchema, payload);
-    const error = new SluiceError(errorCodeFromWire(message.code), message.message);
-    if (message.correlationId === 0) {
-      this.fail(error);
-      return;
-    }
-    const request = this.#pending.get(message.correlationId);
-    this.#pending.delete(message.correlationId);
-    request?.reject(error);
   }
 
   #pong(payload: Buffer): void {

@@ -26,12 +26,43 @@ export { connect } from './connect.ts';
 export type { ClientEvents } from './connection-supervisor.ts';
 export type { GapEvent } from './delivery-buffer.ts';
 export type { Unlisten } from './events.ts';
+export { GroupAdmin } from './groups/admin.ts';
+export { GroupConsumer } from './groups/consumer.ts';
+export type { GroupEvents, RevokedEvent } from './groups/events.ts';
+export type { GroupOptions } from './groups/options.ts';
+export type {
+  GroupDescription,
+  GroupMember,
+  GroupOffset,
+  GroupState,
+  GroupSummary,
+  PartitionName,
+} from './groups/views.ts';
 export type { SendResult } from './outgoing-batch.ts';
 export type { ProducerOptions } from './producer-options.ts';
 export type { ProducerEvents, RejectedEvent } from './producer.ts';
 export { Producer } from './producer.ts';
+export type { BrowsedRecord, RecordChoice, RecordPlace } from './queues/admin.ts';
+export { QueueAdmin } from './queues/admin.ts';
+export type { DeadLetter } from './queues/dead-letters.ts';
+export { DeadLetters } from './queues/dead-letters.ts';
+export type { QueueEvents } from './queues/events.ts';
+export type { NackOptions } from './queues/job.ts';
+export { Job } from './queues/job.ts';
+export type { QueueOptions } from './queues/options.ts';
+export type { ProcessOptions, ReceiveOptions } from './queues/queue.ts';
+export { Queue } from './queues/queue.ts';
+export type { UnsettledEvent } from './queues/settlements.ts';
+export type {
+  QueueDescription,
+  QueuePartitionStatus,
+  QueueSettings,
+  QueueSettingsChange,
+  QueueSummary,
+} from './queues/views.ts';
 export { ReceivedBatch } from './received-batch.ts';
 export type { Bytes, HeadersToSend, RecordToSend } from './record.ts';
+export type { DeliveryTimes } from './record-times.ts';
 export { ReceivedRecord } from './record.ts';
 export type { Position, StartPosition, SubscribeOptions } from './subscribe-options.ts';
 export type {

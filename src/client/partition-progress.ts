@@ -12,6 +12,8 @@ export class PartitionProgress {
   readonly clusterId: string;
   /** Where the broker was last asked to go on; a stream that begins below it comes from another log. */
   resumedAt = 0;
+  /** Nobody reads it any more: what waits of it is not handed out. */
+  dropped = false;
   readonly #receivedAhead = new OffsetRanges();
   readonly #consumedAhead = new OffsetRanges();
 

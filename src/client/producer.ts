@@ -9,6 +9,7 @@ import type { ProducerContext } from './producer-engine.ts';
 import { ProducerEngine, tooLarge } from './producer-engine.ts';
 import type { ProducerPlan } from './producer-options.ts';
 import type { RecordToSend } from './record.ts';
+import { withDeliveryTimes } from './record-times.ts';
 import { splitAddress, toBytes, toHeaders } from './record.ts';
 
 /** Records that were given up and that nobody waited for. */
@@ -114,7 +115,7 @@ export class Producer implements AsyncDisposable {
   publish(
     address: string,
     value: RecordToSend['value'],
-    options: Pick<RecordToSend, 'headers' | 'timestampMs' | 'partition'> = {},
+    options: Omit<RecordToSend, 'topic' | 'key' | 'value'> = {},
   ): Promise<SendResult> {
     return this.send({ ...splitAddress(address), value, ...options });
   }
@@ -192,7 +193,9 @@ export class Producer implements AsyncDisposable {
   #take(record: RecordToSend, delivery: Delivery | undefined): void {
     const key = toBytes(record.key ?? null);
     const value = toBytes(record.value);
-    const headers = record.headers === undefined ? NO_HEADERS : toHeaders(record.headers);
+    const nowMs = this.#clock.now();
+    const given = record.headers === undefined ? NO_HEADERS : toHeaders(record.headers);
+    const headers = withDeliveryTimes(given, record, nowMs);
     const limits = this.#engine.session?.limits ?? DEFAULT_LIMITS;
     if (key !== null && key.length > limits.maxKeyBytes)
       throw tooLarge('key', key.length, limits.maxKeyBytes);
@@ -202,7 +205,7 @@ export class Producer implements AsyncDisposable {
       key,
       value,
       headers,
-      timestampMs: record.timestampMs ?? this.#clock.now(),
+      timestampMs: record.timestampMs ?? nowMs,
       partition: record.partition,
       delivery,
     });

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { SluiceError } from '../kernel/errors.ts';
 import type { Header, WireRecord } from '../wire/record-batch-decoder.ts';
+import type { DeliveryTimes } from './record-times.ts';
 
 /** Bytes of a key or value: a string is its UTF-8. `null` as value is a tombstone. */
 export type Bytes = Uint8Array | string | null;
@@ -10,7 +11,7 @@ export type HeadersToSend =
   Readonly<Record<string, Bytes>> | readonly (readonly [key: string, value: Bytes])[];
 
 /** A record to publish. The bytes are copied by the call that takes the record. */
-export interface RecordToSend {
+export interface RecordToSend extends DeliveryTimes {
   readonly topic: string;
   /** Records with one key go to one partition and stay in order. Default: none. */
   readonly key?: Bytes | undefined;

@@ -8,7 +8,7 @@ import type { FrameLimits } from '../wire/frame.ts';
 import { CONTROL_MAX_BYTES, FRAME_MAX_BYTES } from '../wire/frame.ts';
 import { INFLATED_MAX_BYTES } from '../wire/codecs.ts';
 import { withDeadline } from './deadline.ts';
-import type { RequestBody, RequestName, ResponseBody } from './control-channel.ts';
+import type { RequestBody, RequestName, ResponseBody } from './pending-requests.ts';
 import { ControlChannel } from './control-channel.ts';
 import type { DeliverySink } from './delivery-reader.ts';
 import { DeliveryReader } from './delivery-reader.ts';

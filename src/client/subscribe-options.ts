@@ -1,6 +1,6 @@
 import { SluiceError } from '../kernel/errors.ts';
 import { DeliveryMode, GapPolicy } from '../gen/sluice/client/v1/subscription_pb.ts';
-import type { RequestBody } from './control-channel.ts';
+import type { RequestBody } from './pending-requests.ts';
 import { withDefaults } from './with-defaults.ts';
 
 /** A place in a partition. */
@@ -21,6 +21,8 @@ export type StartPosition = 'latest' | 'earliest' | 'last-per-key' | number | Da
 export interface SubscribeOptions {
   /** Default `latest`. */
   readonly from?: StartPosition;
+  /** Only these partitions, of a filter that is one topic and no wildcard. Default: all. */
+  readonly partitions?: readonly number[];
   /** Places to go on at, as `positions()` gave them; partitions not named use `from`. */
   readonly resume?: readonly Position[];
   /**
@@ -44,6 +46,7 @@ export interface SubscribeOptions {
 export interface SubscriptionPlan {
   readonly filter: string;
   readonly from: StartPosition;
+  readonly partitions: readonly number[];
   readonly resume: readonly Position[];
   readonly delivery: 'ordered' | 'unordered' | 'datagram';
   readonly onGap: 'skip' | 'end';
@@ -62,6 +65,7 @@ const DELIVERY = {
 
 const DEFAULTS: Omit<SubscriptionPlan, 'filter' | 'name'> = {
   from: 'latest',
+  partitions: [],
   resume: [],
   delivery: 'ordered',
   onGap: 'skip',
@@ -99,6 +103,7 @@ export function subscribeRequest(
     urgencyPlusOne: plan.urgency + 1,
     name: plan.name,
     paused,
+    partitions: [...plan.partitions],
   };
 }
 

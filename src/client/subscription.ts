@@ -1,7 +1,7 @@
-import { asSluiceError, SluiceError } from '../kernel/errors.ts';
+import { SluiceError } from '../kernel/errors.ts';
 import type { ConnectionSupervisor } from './connection-supervisor.ts';
-import type { DeliveryItem } from './delivery-buffer.ts';
 import { DeliveryBuffer } from './delivery-buffer.ts';
+import { DeliveryIteration } from './delivery-iteration.ts';
 import type { Unlisten } from './events.ts';
 import { Events } from './events.ts';
 import type { ClientPorts } from './ports.ts';
@@ -11,8 +11,6 @@ import type { Position, SubscriptionPlan } from './subscribe-options.ts';
 import type { SubscriptionEvents, SubscriptionStats } from './subscription-events.ts';
 import { zeroCounters } from './subscription-events.ts';
 import { SubscriptionFeed } from './subscription-feed.ts';
-
-type BatchItem = Extract<DeliveryItem, { kind: 'batch' }>;
 
 /**
  * A subscription: an async iterable of records, or of batches with {@link batches}.
@@ -29,6 +27,7 @@ export class Subscription implements AsyncIterable<ReceivedRecord>, AsyncDisposa
   readonly #counters = zeroCounters();
   readonly #buffer: DeliveryBuffer;
   readonly #feed: SubscriptionFeed;
+  readonly #iteration: DeliveryIteration;
   readonly #onClosed: (subscription: Subscription) => void;
   #paused: boolean;
   #closed = false;
@@ -51,6 +50,7 @@ export class Subscription implements AsyncIterable<ReceivedRecord>, AsyncDisposa
       status: (status) => this.#events.emit('status', status),
       ended: (error) => this.#end(error),
     });
+    this.#iteration = this.#iterate();
   }
 
   /**
@@ -84,34 +84,12 @@ export class Subscription implements AsyncIterable<ReceivedRecord>, AsyncDisposa
    * GAP with `onGap: 'end'`; CORRUPT_BATCH or BATCH_TOO_LARGE for a batch that cannot be read; what ended the client.
    */
   [Symbol.asyncIterator](): AsyncIterator<ReceivedRecord, undefined> {
-    let records: { next(): ReceivedRecord | undefined } | undefined;
-    let item: BatchItem | undefined;
-    const step = (): IteratorResult<ReceivedRecord, undefined> | undefined => {
-      for (;;) {
-        const record = this.#closed ? undefined : records?.next();
-        if (record !== undefined) {
-          item!.progress.consume(item!.from, Math.min(record.offset + 1, item!.to));
-          return { done: false, value: record };
-        }
-        if (item !== undefined) this.#settle(item);
-        item = this.#takeBatch();
-        if (item === undefined) return this.#over ? this.#finish() : undefined;
-        records = item.batch.cursor();
-      }
-    };
-    return this.#iterator(step);
+    return this.#iteration.records();
   }
 
   /** Batches instead of records: the fastest way to read. Throws as the iterator of records does. */
   batches(): AsyncIterable<ReceivedBatch> {
-    const step = (): IteratorResult<ReceivedBatch, undefined> | undefined => {
-      for (let item = this.#takeBatch(); item !== undefined; item = this.#takeBatch()) {
-        this.#settle(item);
-        if (item.batch.recordCount > 0) return { done: false, value: item.batch };
-      }
-      return this.#over ? this.#finish() : undefined;
-    };
-    return { [Symbol.asyncIterator]: () => this.#iterator(step) };
+    return { [Symbol.asyncIterator]: () => this.#iteration.batches() };
   }
 
   /** Stops handing out and asks the broker to stop sending. What is on its way waits in the buffer. Idempotent. */
@@ -154,66 +132,17 @@ export class Subscription implements AsyncIterable<ReceivedRecord>, AsyncDisposa
     return this.close();
   }
 
-  get #over(): boolean {
-    return this.#ended && this.#buffer.empty;
-  }
-
-  #iterator<T>(step: () => IteratorResult<T, undefined> | undefined): AsyncIterator<T, undefined> {
-    const next = async (): Promise<IteratorResult<T, undefined>> => {
-      for (;;) {
-        const result = this.#step(step);
-        if (result !== undefined) return result;
-        await this.#buffer.wait();
-      }
-    };
-    return {
-      // Without an async function where something is there already: this runs for each record.
-      next: () => {
-        try {
-          const result = this.#step(step);
-          return result === undefined ? next() : Promise.resolve(result);
-        } catch (error) {
-          return Promise.reject(asSluiceError(error));
-        }
-      },
-      return: async () => {
-        await this.close();
-        return { done: true, value: undefined };
-      },
-    };
-  }
-
-  /** One step; a batch that cannot be read ends the subscription. */
-  #step<T>(step: () => IteratorResult<T, undefined> | undefined): IteratorResult<T, undefined> | undefined {
-    if (this.#paused && !this.#ended) return undefined;
-    try {
-      return step();
-    } catch (error) {
-      const known = asSluiceError(error);
-      this.#abandon(known);
-      throw known;
-    }
-  }
-
-  #takeBatch(): BatchItem | undefined {
-    for (let item = this.#buffer.shift(); item !== undefined; item = this.#buffer.shift()) {
-      if (item.kind === 'batch') return item;
-      const { gap, progress, fatal } = item;
-      progress.consume(gap.from, gap.to);
-      this.#events.emit('gap', gap);
-      if (!fatal) continue;
-      const where = `${gap.topic}/${gap.partition}`;
-      throw new SluiceError(
-        'GAP',
-        `offsets ${gap.from} to ${gap.to} of ${where} are gone before they were read`,
-      );
-    }
-    return undefined;
-  }
-
-  #settle(item: BatchItem): void {
-    item.progress.consume(item.from, item.to);
-    this.#feed.consumed(item);
+  #iterate(): DeliveryIteration {
+    return new DeliveryIteration(this.#buffer, {
+      isHeld: () => this.#paused && !this.#ended,
+      isOver: () => this.#ended && this.#buffer.empty,
+      wants: () => !this.#closed,
+      consumed: (item) => this.#feed.consumed(item),
+      gap: (gap) => this.#events.emit('gap', gap),
+      abandon: (error) => this.#abandon(error),
+      finish: () => this.#finish(),
+      close: () => this.close(),
+    });
   }
 
   /** Ends it and throws away what waits. The iterator that finds `error` throws it itself. */

@@ -1,6 +1,6 @@
 import { Backoff } from '../kernel/backoff.ts';
 import { asSluiceError, errorCodeFromWire, SluiceError } from '../kernel/errors.ts';
-import type { RequestBody, RequestName, ResponseBody } from './control-channel.ts';
+import type { RequestBody, RequestName, ResponseBody } from './pending-requests.ts';
 import type { ClientPorts } from './ports.ts';
 import type { NodePlace } from './session.ts';
 

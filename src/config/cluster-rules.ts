@@ -1,4 +1,5 @@
-import { isClustered, replicationDefaults } from './cluster-settings.ts';
+import type { Replication } from './cluster-settings.ts';
+import { groupReplication, isClustered, replicationDefaults } from './cluster-settings.ts';
 import type { ConfigFault } from './config-fault.ts';
 import type { ListenAddress } from './kinds.ts';
 import type { ParsedConfig } from './schema/schema.ts';
@@ -20,17 +21,27 @@ export function isEveryInterface({ host }: ListenAddress): boolean {
 }
 
 function* replicationFaults(config: ParsedConfig): Generator<ConfigFault> {
-  const { replicationFactor, minInsync } = replicationDefaults(config);
-  if (replicationFactor > 1 && !isClustered(config)) {
+  const sections = { 'topics.defaults': replicationDefaults(config), groups: groupReplication(config) };
+  for (const [path, replication] of Object.entries(sections)) {
+    yield* copiesFaults(path, replication, isClustered(config));
+  }
+}
+
+function* copiesFaults(
+  path: string,
+  { replicationFactor, minInsync }: Replication,
+  isOneOfMany: boolean,
+): Generator<ConfigFault> {
+  if (replicationFactor > 1 && !isOneOfMany) {
     yield {
-      path: 'topics.defaults.replicationFactor',
+      path: `${path}.replicationFactor`,
       message: 'must be 1 on a node on its own; in a cluster cluster.etcd.endpoints is set',
     };
   }
   if (minInsync > replicationFactor) {
     yield {
-      path: 'topics.defaults.minInsync',
-      message: 'must be at most topics.defaults.replicationFactor: no more copies can be in sync',
+      path: `${path}.minInsync`,
+      message: `must be at most ${path}.replicationFactor: no more copies can be in sync`,
     };
   }
 }

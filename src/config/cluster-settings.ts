@@ -67,12 +67,32 @@ export function filesOf(named: {
   return certificate === null || key === null ? null : { certificate, key };
 }
 
-/** Copies of a partition that nobody configured, and how many of them have to be in sync. */
-export function replicationDefaults(config: Pick<ParsedConfig, 'topics' | 'cluster'>): {
+/** Copies of each partition of a topic, and how many of them have to be in sync. */
+export interface Replication {
   readonly replicationFactor: number;
   readonly minInsync: number;
-} {
-  const { replicationFactor, minInsync } = config.topics.defaults;
+}
+
+/** The same as it is written; null: what suits. */
+interface ConfiguredReplication {
+  readonly replicationFactor: number | null;
+  readonly minInsync: number | null;
+}
+
+/** Copies of a partition that nobody configured, and how many of them have to be in sync. */
+export function replicationDefaults(config: Pick<ParsedConfig, 'topics' | 'cluster'>): Replication {
+  return replicationOf(config.topics.defaults, config);
+}
+
+/** The same of the topic with the state of groups and queues. */
+export function groupReplication(config: Pick<ParsedConfig, 'groups' | 'cluster'>): Replication {
+  return replicationOf(config.groups, config);
+}
+
+function replicationOf(
+  { replicationFactor, minInsync }: ConfiguredReplication,
+  config: Pick<ParsedConfig, 'cluster'>,
+): Replication {
   const copies = replicationFactor ?? (isClustered(config) ? 3 : 1);
   return { replicationFactor: copies, minInsync: minInsync ?? Math.min(2, copies) };
 }

@@ -1,6 +1,6 @@
 import { clusterFaults } from './cluster-rules.ts';
 import type { ConfigFault } from './config-fault.ts';
-import type { ListenAddress } from './kinds.ts';
+import { isLoopback } from './loopback.ts';
 import type { ParsedConfig } from './schema/schema.ts';
 import { tlsListen } from './settings.ts';
 
@@ -15,17 +15,13 @@ export function crossFaults(config: ParsedConfig): ConfigFault[] {
   ];
 }
 
-/** Whether only this machine can reach the address. */
-export function isLoopback({ host }: ListenAddress): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
-}
-
 function* accessFaults(config: ParsedConfig): Generator<ConfigFault> {
   if (config.auth.mode !== 'none' || config.auth.allowAnonymous) return;
   const listens = {
     'quic.listen': config.quic.listen,
     'tls.listen': tlsListen(config),
     'http.listen': config.http.listen,
+    'grpc.listen': config.grpc.listen,
   };
   const open = Object.entries(listens).filter(([, address]) => address !== null && !isLoopback(address));
   if (open.length === 0) return;
@@ -38,12 +34,19 @@ function* accessFaults(config: ParsedConfig): Generator<ConfigFault> {
   };
 }
 
-function* certificateFaults({ tls }: ParsedConfig): Generator<ConfigFault> {
+function* certificateFaults({ tls, grpc }: ParsedConfig): Generator<ConfigFault> {
   if ((tls.certificate === null) !== (tls.key === null)) {
     yield { path: 'tls.key', message: 'tls.certificate and tls.key belong together: set both, or neither' };
   }
   if (tls.requireClientCertificate && tls.clientCa === null) {
     yield { path: 'tls.clientCa', message: 'is needed where tls.requireClientCertificate is true' };
+  }
+  if (tls.requireClientCertificate && grpc.listen !== null && grpc.plaintext) {
+    yield {
+      path: 'grpc.plaintext',
+      message:
+        'must be false where tls.requireClientCertificate is true: without TLS nobody shows a certificate',
+    };
   }
 }
 

@@ -1,6 +1,7 @@
 import type { CertificateFiles, ClusterSettings } from './cluster-settings.ts';
-import { filesOf, replicationDefaults, toClusterSettings } from './cluster-settings.ts';
+import { filesOf, groupReplication, replicationDefaults, toClusterSettings } from './cluster-settings.ts';
 import type { ListenAddress } from './kinds.ts';
+import { isLoopback } from './loopback.ts';
 import type { ParsedConfig } from './schema/schema.ts';
 
 /** A rule of the access control list, as configured. */
@@ -32,7 +33,19 @@ export interface Settings {
   };
   /** Null: a node on its own. */
   readonly cluster: ClusterSettings | null;
-  readonly http: { readonly listen: ListenAddress | null };
+  readonly http: {
+    readonly listen: ListenAddress | null;
+    readonly tls: boolean;
+    /** Whether more than health and metrics is served. */
+    readonly api: boolean;
+    readonly origins: readonly string[];
+    readonly bodyMaxBytes: number;
+  };
+  readonly grpc: {
+    readonly listen: ListenAddress | null;
+    /** Without TLS. */
+    readonly plaintext: boolean;
+  };
   readonly auth: {
     readonly mode: 'none' | 'required';
     readonly allowAnonymous: boolean;
@@ -57,6 +70,12 @@ export interface Settings {
       readonly replicationFactor: number;
       readonly minInsync: number;
     };
+  };
+  /** The topic with the state of consumer groups and queues. */
+  readonly groups: {
+    readonly partitions: number;
+    readonly replicationFactor: number;
+    readonly minInsync: number;
   };
   readonly storage: {
     /** Null: what the machine allows. */
@@ -109,6 +128,7 @@ export function toSettings(parsed: ParsedConfig): Settings {
       names: certificateNames([
         parsed.quic.listen.host,
         listen?.host,
+        parsed.grpc.listen?.host,
         parsed.quic.advertise?.host,
         tls.advertise?.host,
         ...tls.names,
@@ -117,7 +137,8 @@ export function toSettings(parsed: ParsedConfig): Settings {
       requireClientCertificate: tls.requireClientCertificate,
     },
     cluster: toClusterSettings(parsed),
-    http: parsed.http,
+    http: { ...parsed.http, api: servesApi(parsed) },
+    grpc: parsed.grpc,
     auth: parsed.auth,
     acl: parsed.acl,
     topics: {
@@ -130,6 +151,7 @@ export function toSettings(parsed: ParsedConfig): Settings {
         ...replicationDefaults(parsed),
       },
     },
+    groups: { partitions: parsed.groups.partitions, ...groupReplication(parsed) },
     storage: parsed.storage,
     limits: {
       ...counts,
@@ -145,6 +167,12 @@ export function toSettings(parsed: ParsedConfig): Settings {
 /** Where the HTTP/2 fallback listens. */
 export function tlsListen(parsed: Pick<ParsedConfig, 'tls' | 'quic'>): ListenAddress | null {
   return parsed.tls.listen === 'same' ? { ...parsed.quic.listen } : parsed.tls.listen;
+}
+
+/** Nothing secret goes over a network in the clear unless that is said. */
+function servesApi({ http }: ParsedConfig): boolean {
+  if (http.api !== 'auto') return http.api === 'on';
+  return http.tls || (http.listen !== null && isLoopback(http.listen));
 }
 
 /** Addresses that stand for "every interface" name nobody and are left out. */

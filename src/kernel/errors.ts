@@ -65,6 +65,14 @@ export const ERRORS = {
   STORAGE_FAILED: { wire: 81, retryable: true, http: 500, grpc: 13 },
   DATA_DIR_LOCKED: { wire: 82, retryable: false, http: 500, grpc: 9 },
   CORRUPT_LOG: { wire: 83, retryable: false, http: 500, grpc: 15 },
+
+  GROUP_NOT_FOUND: { wire: 90, retryable: false, http: 404, grpc: 5 },
+  GROUP_NOT_EMPTY: { wire: 91, retryable: false, http: 409, grpc: 9 },
+  UNKNOWN_MEMBER: { wire: 92, retryable: false, http: 409, grpc: 9 },
+  STALE_GENERATION: { wire: 93, retryable: false, http: 409, grpc: 9 },
+  QUEUE_NOT_FOUND: { wire: 94, retryable: false, http: 404, grpc: 5 },
+  LEASE_EXPIRED: { wire: 95, retryable: false, http: 410, grpc: 9 },
+  RECORD_NOT_FOUND: { wire: 96, retryable: false, http: 404, grpc: 5 },
 } as const satisfies Record<string, ErrorSpec>;
 
 export type ErrorCode = keyof typeof ERRORS;

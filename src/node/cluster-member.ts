@@ -13,7 +13,7 @@ import { TopicNames } from './topic-names.ts';
 /** What a member of a cluster is made of. */
 export interface ClusterMemberOptions {
   readonly coordinator: Pick<Coordinator, 'nodeId' | 'topics' | 'watchTopics' | 'cluster'>;
-  readonly broker: Pick<Broker, 'copy'>;
+  readonly broker: Pick<Broker, 'copy' | 'groups'>;
   readonly peers: Pick<Peers, 'listen'>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -38,7 +38,10 @@ export async function joinCluster(
   announce: () => Promise<void>,
   parts: AsyncDisposableStack,
 ): Promise<ClusterMember> {
-  const services = new LocalServices({ clock, find: (topicId, index) => broker.copy(topicId, index) });
+  const services = new LocalServices(
+    { clock, find: (topicId, index) => broker.copy(topicId, index) },
+    broker.groups,
+  );
   parts.defer(() => services.close());
   await peers.listen(services, parts);
   await announce();

@@ -23,6 +23,7 @@ import { createClusterControl } from './cluster-control.ts';
 import type { ClusterHealth } from './cluster-health.ts';
 import { openCoordination } from './coordination.ts';
 import { diskLimits, gatewayLimits, memoryLogBytes, topicDefaults } from './derived-limits.ts';
+import { coordinatorObserver } from './coordinator-log.ts';
 import { LimitedLog } from './limited-log.ts';
 import type { Self } from './members.ts';
 import { clientNodes } from './members.ts';
@@ -50,12 +51,15 @@ export interface Core extends CorePorts {
   readonly self: Self;
   readonly broker: Broker;
   readonly gateway: NativeGateway;
+  readonly security: SecurityLog;
   readonly certificates: CertificateRotation;
   readonly disk: DiskShared;
   /** Undefined on a node on its own. */
   readonly observers: Observers | undefined;
   /** Also read while it is being filled: WELCOME names what listens. */
   readonly listeners: Map<string, Listener>;
+  /** What else shows the node's certificate. */
+  readonly secured: Set<Pick<Listener, 'setIdentity'>>;
 }
 
 /** Builds everything that needs no listener, in order. @param parts what is to be taken apart again, the last first */
@@ -102,7 +106,8 @@ export async function buildCore(
   });
   return {
     ...{ settings, ...ports, coordinator, health, peers, self },
-    ...{ broker, gateway, certificates, disk, listeners, observers },
+    ...{ broker, gateway, security, certificates, disk, listeners, observers },
+    secured: new Set(),
   };
 }
 
@@ -136,6 +141,7 @@ async function openBroker(
       others: peers?.client,
       copies: observers,
       control: health && createClusterControl(coordinator.cluster, log),
+      groups: { storage: settings.groups, observer: coordinatorObserver(log) },
     }),
   );
   return { broker, observers };

@@ -2,6 +2,7 @@ import { totalmem } from 'node:os';
 import type { TopicDefaults } from '../broker/views.ts';
 import { BATCH_MAX_BYTES_LIMIT } from '../catalog/topic-settings.ts';
 import type { Settings } from '../config/settings.ts';
+import type { GrpcGatewayLimits } from '../gateway/grpc/grpc-gateway.ts';
 import type { GatewayLimits } from '../gateway/quic/limits.ts';
 import type { DiskLimits } from '../log/disk/disk-shared.ts';
 import type { TransportLimits } from '../transport/transport.ts';
@@ -35,6 +36,35 @@ export function gatewayLimits({ limits, drain }: Settings): Partial<GatewayLimit
     maxInflatedBytes: limits.inflatedMaxBytes,
     maxKeyBytes: limits.keyMaxBytes,
     drainTimeoutMs: drain.timeoutMs,
+  };
+}
+
+/** Larger requests than a single message needs: several may come in one. */
+const GRPC_MESSAGE_LEAST_BYTES = 4 * MiB;
+/** Messages of all clients that have arrived and are not done with, bytes. */
+const GRPC_HELD_MAX_BYTES = 128 * MiB;
+/** Calls of all clients at once. */
+const GRPC_CALLS_MAX = 16_384;
+/** What a message takes besides body and key. */
+const GRPC_MESSAGE_OVERHEAD_BYTES = 64 * 1024;
+
+/** Limits of the gRPC gateway. */
+export function grpcLimits({ limits }: Settings): GrpcGatewayLimits {
+  const { batchMaxBytes, keyMaxBytes, idleTimeoutMs, keepAliveMs } = limits;
+  return {
+    maxKeyBytes: keyMaxBytes,
+    maxInflatedBytes: limits.inflatedMaxBytes,
+    maxMessageBytes: Math.max(
+      GRPC_MESSAGE_LEAST_BYTES,
+      Math.min(BATCH_MAX_BYTES_LIMIT, batchMaxBytes) + keyMaxBytes + GRPC_MESSAGE_OVERHEAD_BYTES,
+    ),
+    windowBytes: limits.streamWindowBytes,
+    // Without keep-alive a dead connection is still found out.
+    keepAliveMs: keepAliveMs === 0 ? idleTimeoutMs : keepAliveMs,
+    keepAliveTimeoutMs: idleTimeoutMs,
+    maxStreams: limits.maxStreams,
+    maxHeldBytes: GRPC_HELD_MAX_BYTES,
+    maxCalls: GRPC_CALLS_MAX,
   };
 }
 

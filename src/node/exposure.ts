@@ -1,4 +1,4 @@
-import { isLoopback } from '../config/rules.ts';
+import { isLoopback } from '../config/loopback.ts';
 import type { Settings } from '../config/settings.ts';
 import { SluiceError } from '../kernel/errors.ts';
 
@@ -8,9 +8,11 @@ import { SluiceError } from '../kernel/errors.ts';
  *
  * @throws INVALID_CONFIG
  */
-export function checkExposure({ auth, quic, tls, http }: Settings): void {
+export function checkExposure({ auth, quic, tls, http, grpc }: Settings): void {
   if (auth.mode !== 'none' || auth.allowAnonymous) return;
-  const open = [quic.listen, tls.listen, http.listen].find((address) => address && !isLoopback(address));
+  const open = [quic.listen, tls.listen, http.listen, grpc.listen].find(
+    (address) => address && !isLoopback(address),
+  );
   if (!open) return;
   throw new SluiceError(
     'INVALID_CONFIG',

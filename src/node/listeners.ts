@@ -13,7 +13,7 @@ export async function openListeners(core: Core, parts: AsyncDisposableStack): Pr
   const resetKey = await loadResetKey(settings.dataDir, random);
   await open(core, parts, createQuicTransport({ clock, random, onFault, resetKey }), settings.quic.listen);
   if (settings.tls.listen) await open(core, parts, createHttp2Transport({ clock }), settings.tls.listen);
-  core.certificates.watch(() => core.listeners.values());
+  core.certificates.watch(() => [...core.listeners.values(), ...core.secured]);
 }
 
 async function open(

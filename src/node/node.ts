@@ -1,26 +1,27 @@
 import type { ListenAddress } from '../config/kinds.ts';
 import type { Settings } from '../config/settings.ts';
+import type { GrpcGateway } from '../gateway/grpc/grpc-gateway.ts';
 import type { HttpGateway, Readiness } from '../gateway/http/http-gateway.ts';
-import { createHttpGateway } from '../gateway/http/http-gateway.ts';
 import { systemRandom } from '../kernel/random.ts';
 import { systemClock } from '../kernel/system-clock.ts';
 import { createLogger } from '../telemetry/logger.ts';
-import { createMetrics } from '../telemetry/metrics.ts';
 import { joinCluster } from './cluster-member.ts';
 import type { Core, CorePorts } from './core.ts';
 import { buildCore } from './core.ts';
 import { checkExposure } from './exposure.ts';
+import { serveGrpc } from './grpc.ts';
 import { openListeners } from './listeners.ts';
 import { alternativesTo, handOver, tellCluster } from './members.ts';
 import type { ClusterSources } from './metrics/node-metrics.ts';
-import { registerNodeMetrics } from './metrics/node-metrics.ts';
-import { packageVersion, software } from './version.ts';
+import { serveHttp } from './serve-http.ts';
+import { software } from './version.ts';
 
 /** Addresses that were bound; undefined is off. */
 export interface NodeAddresses {
   readonly quic: ListenAddress;
   readonly tls: ListenAddress | undefined;
   readonly http: ListenAddress | undefined;
+  readonly grpc: ListenAddress | undefined;
 }
 
 /** What a test may replace; the machine's own where left out. The log is as `log.level` and `log.format` say, on standard error. */
@@ -30,25 +31,34 @@ export type NodePorts = Partial<CorePorts>;
  * A running node: everything built from its settings, in order, and taken apart in reverse.
  *
  *     data directory → coordination → certificates → topics on disk → broker → native gateway → QUIC → HTTP/2 → other nodes →
- *     announced to the cluster → controller → HTTP (health, metrics)
+ *     announced to the cluster → controller → gRPC → HTTP (health, metrics, API)
  */
 export class Node implements AsyncDisposable {
   readonly addresses: NodeAddresses;
   /** File with the authority of the node's own certificate; undefined where a certificate was configured. */
   readonly authorityFile: string | undefined;
   readonly #core: Core;
+  readonly #grpc: GrpcGateway | undefined;
+  readonly #http: HttpGateway | undefined;
   readonly #parts: AsyncDisposableStack;
   #drained: Promise<void> | undefined;
 
-  private constructor(core: Core, http: HttpGateway | undefined, parts: AsyncDisposableStack) {
+  private constructor(
+    core: Core,
+    { http, grpc }: { readonly http: HttpGateway | undefined; readonly grpc: GrpcGateway | undefined },
+    parts: AsyncDisposableStack,
+  ) {
     const { listeners, certificates } = core;
     this.#core = core;
+    this.#grpc = grpc;
+    this.#http = http;
     this.#parts = parts;
     this.authorityFile = certificates.current.authorityFile;
     this.addresses = {
       quic: addressOf(listeners.get('quic')!),
       tls: listeners.has('tls') ? addressOf(listeners.get('tls')!) : undefined,
       http: http && addressOf(http),
+      grpc: grpc && addressOf(grpc),
     };
   }
 
@@ -76,7 +86,9 @@ export class Node implements AsyncDisposable {
       );
       await openListeners(core, parts);
       const member = await join(core, parts);
-      const node: Node = new Node(core, await serveHttp(core, member, parts), parts);
+      const grpc = await serveGrpc(core, parts);
+      const http = await serveHttp(core, { member, grpc, readiness: () => readinessOf(core) }, parts);
+      const node: Node = new Node(core, { http, grpc }, parts);
       log.info('node.started', {
         ...node.addresses,
         nodeId: core.coordinator.nodeId,
@@ -124,12 +136,16 @@ export class Node implements AsyncDisposable {
   }
 
   async #drain(): Promise<void> {
-    const { broker, gateway, listeners, log, self, coordinator } = this.#core;
+    const { broker, gateway, listeners, log, self, coordinator, settings } = this.#core;
     log.info('node.draining', { connections: gateway.gauges().connections });
     await this.#handOver();
     broker.drain();
+    this.#http?.drain();
     for (const listener of listeners.values()) listener.pause();
-    await gateway.drain('this node is stopping', alternativesTo(self, coordinator.cluster));
+    await Promise.all([
+      gateway.drain('this node is stopping', alternativesTo(self, coordinator.cluster)),
+      this.#grpc?.drain(settings.drain.timeoutMs),
+    ]);
     log.info('node.drained');
   }
 
@@ -167,27 +183,7 @@ function announce({ coordinator, settings, self, peers, log }: Core): Promise<vo
   return tellCluster(coordinator.cluster, description, log);
 }
 
-async function serveHttp(
-  core: Core,
-  member: ClusterSources | undefined,
-  parts: AsyncDisposableStack,
-): Promise<HttpGateway | undefined> {
-  const { settings, log } = core;
-  if (!settings.http.listen) return undefined;
-  const metrics = createMetrics();
-  registerNodeMetrics(metrics, core, member);
-  const http = await createHttpGateway({
-    listen: settings.http.listen,
-    metrics,
-    readiness: () => readinessOf(core),
-    log,
-    version: { name: 'sluice', version: packageVersion(), node: process.version },
-  });
-  parts.defer(() => http.close());
-  return http;
-}
-
-/** Health and metrics are served last, so a node that can be asked has everything else. */
+/** HTTP is served last, so a node that can be asked has everything else. */
 function readinessOf({ broker, health }: Core): Readiness {
   const reasons = [...(health?.faults() ?? [])];
   if (broker.snapshot().draining) reasons.unshift('the node is draining');

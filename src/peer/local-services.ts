@@ -3,7 +3,7 @@ import { FetchSessions } from '../partition/fetch-sessions.ts';
 import { CopyReads } from './copy-reads.ts';
 import { LeaderAnswers } from './leader-answers.ts';
 import { LedForwards } from './led-forwards.ts';
-import type { PeerServices } from './ports.ts';
+import type { GroupCoordination, PeerServices } from './ports.ts';
 
 /** What a node does for the others with the replicas that it has. */
 export class LocalServices implements PeerServices {
@@ -11,8 +11,10 @@ export class LocalServices implements PeerServices {
   readonly forwards: LedForwards;
   readonly partitions: LeaderAnswers;
   readonly copies: CopyReads;
+  readonly groups: GroupCoordination;
 
-  constructor(parts: FetchSessionParts) {
+  constructor(parts: FetchSessionParts, groups: GroupCoordination) {
+    this.groups = groups;
     this.replication = new FetchSessions(parts);
     this.forwards = new LedForwards(parts.find);
     this.partitions = new LeaderAnswers(parts.find);

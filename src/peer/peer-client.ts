@@ -1,4 +1,5 @@
 import type { Clock } from '../kernel/clock.ts';
+import type { GroupRequest, GroupResponse } from '../gen/sluice/client/v1/groups_pb.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Start } from '../partition/reader.ts';
@@ -111,6 +112,17 @@ export class PeerClient implements ReplicationClient {
     return this.#call(nodeId, PEER.deleteRecords, { partitions, start: before });
   }
 
+  /** Asks the coordinator that the other node is. @throws NOT_LEADER, CANCELLED, what it answers */
+  coordinate(
+    nodeId: string,
+    statePartition: number,
+    request: GroupRequest,
+    waitMs: number,
+    signal: AbortSignal,
+  ): Promise<GroupResponse> {
+    return this.#call(nodeId, PEER.coordinate, { statePartition, request }, waitMs, signal);
+  }
+
   /** New certificates for connections to come; those that are open go on. @throws INVALID_CONFIG, and nothing has changed then */
   setTls(tls: GrpcTls): void {
     secureContextOptions(tls);
@@ -125,8 +137,14 @@ export class PeerClient implements ReplicationClient {
     this.#links.clear();
   }
 
-  async #call<In, Out>(nodeId: string, method: RpcMethod<In, Out>, request: In, waitMs = 0): Promise<Out> {
-    return this.#link(nodeId).connection().call(method, request, waitMs);
+  async #call<In, Out>(
+    nodeId: string,
+    method: RpcMethod<In, Out>,
+    request: In,
+    waitMs = 0,
+    signal?: AbortSignal,
+  ): Promise<Out> {
+    return this.#link(nodeId).connection().call(method, request, waitMs, signal);
   }
 
   #link(nodeId: string): PeerLink {

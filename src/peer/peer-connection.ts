@@ -78,9 +78,9 @@ export class PeerConnection {
     this.#forwards.forward(publish, done);
   }
 
-  /** @throws what the other node answers; UNAVAILABLE, TIMEOUT */
-  call<In, Out>(method: RpcMethod<In, Out>, request: In, waitMs: number): Promise<Out> {
-    return this.#channel.call(method, request, waitMs + this.#parts.settings.callTimeoutMs);
+  /** @throws what the other node answers; UNAVAILABLE, TIMEOUT, CANCELLED */
+  call<In, Out>(method: RpcMethod<In, Out>, request: In, waitMs: number, signal?: AbortSignal): Promise<Out> {
+    return this.#channel.call(method, request, waitMs + this.#parts.settings.callTimeoutMs, signal);
   }
 
   /** Ends it and fails everything on it. Idempotent. */

@@ -1,6 +1,7 @@
 import { PeerService } from '../gen/sluice/peer/v1/peer_pb.ts';
 import { rpcMethod } from '../transport/grpc/rpc-method.ts';
 import { fetchRequestCodec, fetchResponseCodec } from './fetch-messages.ts';
+import { coordinateRequestCodec, coordinateResponseCodec } from './group-messages.ts';
 import { forwardRequestCodec, forwardResponseCodec } from './forward-messages.ts';
 import {
   deleteRecordsRequestCodec,
@@ -23,4 +24,5 @@ export const PEER = {
   describePartitions: rpcMethod(method.describePartitions, describeRequestCodec, describeResponseCodec),
   listOffsets: rpcMethod(method.listOffsets, listOffsetsRequestCodec, listOffsetsResponseCodec),
   deleteRecords: rpcMethod(method.deleteRecords, deleteRecordsRequestCodec, deleteRecordsResponseCodec),
+  coordinate: rpcMethod(method.coordinate, coordinateRequestCodec, coordinateResponseCodec),
 } as const;

@@ -57,7 +57,7 @@ export class PeerServer {
   }
 }
 
-function routesOf({ replication, forwards, partitions, copies }: PeerServices): Route<string>[] {
+function routesOf({ replication, forwards, partitions, copies, groups }: PeerServices): Route<string>[] {
   /** The stream of each node that fetches; the newest counts, because the end of a broken one may be noticed late. */
   const followers = new Map<string, FetchAnswers>();
   return [
@@ -80,5 +80,8 @@ function routesOf({ replication, forwards, partitions, copies }: PeerServices): 
     answers(PEER.describePartitions, (_, refs) => partitions.describe(refs)),
     answers(PEER.listOffsets, (_, request) => partitions.listOffsets(request.partitions, request.start)),
     answers(PEER.deleteRecords, (_, request) => partitions.deleteRecords(request.partitions, request.start)),
+    answers(PEER.coordinate, (_, { statePartition, request }, gone) =>
+      groups.coordinate(statePartition, request, gone),
+    ),
   ];
 }

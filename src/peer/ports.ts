@@ -1,4 +1,5 @@
 import type { ForwardCallback, ForwardedPublish, PartitionFacts } from '../broker/other-nodes.ts';
+import type { GroupRequest, GroupResponse } from '../gen/sluice/client/v1/groups_pb.ts';
 import type { SluiceError } from '../kernel/errors.ts';
 import type { EpochEnd } from '../partition/epoch-history.ts';
 import type { Start } from '../partition/reader.ts';
@@ -73,10 +74,21 @@ export interface LocalCopies {
   read(request: ReadRequest, gone: AbortSignal): Promise<ReadAnswer>;
 }
 
+/** The coordinators of groups and queues that this node is. */
+export interface GroupCoordination {
+  /**
+   * @param partition of `__groups`
+   * @param gone aborted when nobody waits for the answer any more
+   * @throws NOT_LEADER when this node does not coordinate it; what is answered
+   */
+  coordinate(partition: number, request: GroupRequest, gone: AbortSignal): Promise<GroupResponse>;
+}
+
 /** What a node does for the others. */
 export interface PeerServices {
   readonly replication: ReplicationServer;
   readonly forwards: ForwardTarget;
   readonly partitions: LedPartitions;
   readonly copies: LocalCopies;
+  readonly groups: GroupCoordination;
 }

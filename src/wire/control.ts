@@ -1,17 +1,18 @@
 import type { DescMessage, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { SluiceError } from '../kernel/errors.ts';
-import type { FrameType } from './frame.ts';
+import type { FrameLimits, FrameType } from './frame.ts';
 import { CONTROL_MAX_BYTES, encodeFrame, frameName, maxPayloadBytes } from './frame.ts';
 
 /** Fields of newer versions are dropped, not kept: nobody here forwards messages. */
 const READ_OPTIONS = { readUnknownFields: false } as const;
-const LIMITS = { maxFrameBytes: CONTROL_MAX_BYTES, maxControlBytes: CONTROL_MAX_BYTES };
+const LIMITS: FrameLimits = { maxFrameBytes: CONTROL_MAX_BYTES, maxControlBytes: CONTROL_MAX_BYTES };
 
 /**
  * A whole frame that carries a protobuf message.
  *
  * @param topic only STREAM_OPEN has one
+ * @param limits where the frame may be larger than on a control stream
  * @throws FRAME_TOO_LARGE when the message is larger than a control frame may be (64 KiB; 1 MiB for REQUEST, 4 MiB for RESPONSE): the caller answers with that
  *   error instead; INVALID_ARGUMENT when a field does not fit its protobuf type
  */
@@ -20,6 +21,7 @@ export function encodeControl<Desc extends DescMessage>(
   schema: Desc,
   message: MessageInitShape<Desc>,
   topic = '',
+  limits: FrameLimits = LIMITS,
 ): Buffer {
   let payload: Uint8Array;
   try {
@@ -29,7 +31,7 @@ export function encodeControl<Desc extends DescMessage>(
       cause: error,
     });
   }
-  const limit = maxPayloadBytes(type, LIMITS);
+  const limit = maxPayloadBytes(type, limits);
   if (payload.length > limit) {
     throw new SluiceError(
       'FRAME_TOO_LARGE',

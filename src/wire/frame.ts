@@ -63,6 +63,8 @@ export interface FrameLimits {
   readonly maxFrameBytes: number;
   /** Of every other type but REQUEST, RESPONSE, PING and PONG, whose bounds are fixed. */
   readonly maxControlBytes: number;
+  /** Of RESPONSE. Default 4 MiB; on a request stream, where records come, as `maxFrameBytes`. */
+  readonly maxResponseBytes?: number;
 }
 
 const NAMES: ReadonlyMap<number, string> = new Map(Object.entries(FRAME).map(([name, type]) => [type, name]));
@@ -87,7 +89,7 @@ export function isDataFrame(type: number): boolean {
 export function maxPayloadBytes(type: number, limits: FrameLimits): number {
   if (isDataFrame(type)) return limits.maxFrameBytes;
   if (type === FRAME.PING || type === FRAME.PONG) return PING_MAX_BYTES;
-  if (type === FRAME.RESPONSE) return RESPONSE_MAX_BYTES;
+  if (type === FRAME.RESPONSE) return limits.maxResponseBytes ?? RESPONSE_MAX_BYTES;
   if (type === FRAME.REQUEST) return REQUEST_MAX_BYTES;
   return limits.maxControlBytes;
 }

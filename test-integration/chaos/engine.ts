@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { requireTools } from '../support/system-tools.ts';
 
 const run = promisify(execFile);
 const HERE = dirname(fileURLToPath(import.meta.url));
@@ -66,6 +67,7 @@ async function baseImages(): Promise<string> {
     () => false,
   );
   if (isReachable) return pulled;
+  requireTools(['debootstrap', 'etcd', 'etcdctl']);
   await run('bash', [join(HERE, 'docker/base-images.sh')], { maxBuffer: OUTPUT_MAX_BYTES });
   return 'etcd:3.4';
 }

@@ -33,6 +33,7 @@ export const AGREEABLE: PeerServices = {
     deleteRecords: () => Promise.resolve([]),
   },
   copies: { read: () => Promise.reject(new SluiceError('UNSUPPORTED', 'not here')) },
+  groups: { coordinate: () => Promise.reject(new SluiceError('UNSUPPORTED', 'not here')) },
 };
 
 if (process.argv[2] === 'run') await run();

@@ -1,6 +1,8 @@
 /** What a client that is broken, or means harm, writes to a node's streams. */
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { RequestSchema } from '../../src/gen/sluice/client/v1/control_pb.ts';
+import type { GroupCase, GroupQuestionInit } from '../../src/groups/api.ts';
+import { groupRequest } from '../../src/groups/messages.ts';
 import { encodeControl } from '../../src/wire/control.ts';
 import { encodeCredit } from '../../src/wire/delivery.ts';
 import { encodeFrame, FRAME } from '../../src/wire/frame.ts';
@@ -34,6 +36,34 @@ export function requestFrame(body: RequestBody, correlationId = 1): Buffer {
   return encodeControl(FRAME.REQUEST, RequestSchema, { correlationId, body });
 }
 
+/** A REQUEST about consumer groups and queues. */
+function groupFrame<C extends GroupCase>(name: C, question: GroupQuestionInit<C>): Buffer {
+  return requestFrame({ case: 'group', value: groupRequest(name, question) });
+}
+
+const MEMBER = { group: 'g', memberId: 'm', generation: 1 };
+const QUEUE = { topic: 'fuzz', group: 'q' };
+
+const GROUP_FRAMES: readonly Buffer[] = [
+  groupFrame('joinGroup', { ...MEMBER, filters: ['fuzz*', 'fuzz'], maxWaitMs: 500, sessionTimeoutMs: 2000 }),
+  groupFrame('leaveGroup', MEMBER),
+  groupFrame('commitOffsets', { ...MEMBER, offsets: [{ topic: 'fuzz', offset: 3n, metadata: 'x' }] }),
+  groupFrame('describeGroup', MEMBER),
+  groupFrame('listGroups', {}),
+  groupFrame('resetGroup', { ...QUEUE, to: { at: { case: 'offset', value: 1n } } }),
+  groupFrame('deleteGroup', MEMBER),
+  groupFrame('receive', { ...QUEUE, maxRecords: 10, maxWaitMs: 300, leaseMs: 50 }),
+  groupFrame('settle', { ...QUEUE, settlements: [{ grant: 1n, first: 0n, end: 9n, kind: 1, reason: 'r' }] }),
+  groupFrame('settle', { ...QUEUE, settlements: [{ grant: 2n, first: 0n, end: 2n ** 63n, kind: 3 }] }),
+  groupFrame('configureQueue', { ...QUEUE, settings: { maxAttempts: 2, backoffMs: 1, orderedByKey: true } }),
+  groupFrame('describeQueue', QUEUE),
+  groupFrame('listQueues', {}),
+  groupFrame('deleteQueue', QUEUE),
+  groupFrame('browseQueue', { ...QUEUE, maxRecords: 5, positions: [{ partition: 0, offset: 1n }] }),
+  groupFrame('moveRecords', { ...QUEUE, destination: 'fuzz-moved', ranges: [{ first: 0n, end: 5n }] }),
+  groupFrame('discardRecords', { ...QUEUE, ranges: [{ partition: 0, first: 0n, end: 2n ** 53n }] }),
+];
+
 /** Valid frames of each kind a client sends: what a fuzzer mutates. */
 export const VALID_FRAMES: readonly Buffer[] = [
   HELLO,
@@ -46,6 +76,7 @@ export const VALID_FRAMES: readonly Buffer[] = [
   requestFrame({ case: 'createTopic', value: { name: 'fuzz-made' } }),
   requestFrame({ case: 'nodeStatus', value: {} }),
   requestFrame({ case: 'listSubscriptions', value: {} }),
+  ...GROUP_FRAMES,
   encodeFrame(FRAME.PING, '', Buffer.alloc(64, 7)),
   encodeFrame(FRAME.PUBLISH, 'fuzz/key', Buffer.from('value')),
   encodeFrame(FRAME.SUBSCRIBE, 'fuzz/+', Buffer.from('earliest')),

@@ -31,6 +31,7 @@ interface Ready {
   readonly quic: string;
   readonly tls: string;
   readonly http: string;
+  readonly grpc?: string;
   readonly ca: string;
   readonly pid: number;
 }
@@ -76,6 +77,10 @@ export class NodeProcess implements AsyncDisposable {
   }
   get httpPort(): number {
     return Number(new URL(this.#said.http).port);
+  }
+  /** `host:port` of gRPC, which a flag has to switch on. */
+  get grpcAddress(): string {
+    return new URL(this.#said.grpc!).host;
   }
   /** File with the authority of the node's certificate. */
   get ca(): string {

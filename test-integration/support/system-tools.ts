@@ -15,11 +15,9 @@ const PACKAGES = {
   etcd: 'etcd-server',
   etcdctl: 'etcd-client',
   kubectl: 'kubernetes-client',
-  docker: 'docker.io',
-  dockerd: 'docker.io',
   'docker-compose': 'docker-compose',
-  iptables: 'iptables',
   debootstrap: 'debootstrap',
+  chromium: 'chromium',
 } as const;
 
 export type SystemTool = keyof typeof PACKAGES;

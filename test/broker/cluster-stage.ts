@@ -1,5 +1,6 @@
 import { Broker } from '../../src/broker/broker.ts';
 import type { PublishOutcome, SubscribeOptions } from '../../src/broker/broker.ts';
+import type { BrokerGroupOptions } from '../../src/broker/open-groups.ts';
 import type { OtherNodes } from '../../src/broker/other-nodes.ts';
 import type { Copies } from '../../src/broker/ports.ts';
 import type { PartitionState } from '../../src/coordination/cluster.ts';
@@ -55,6 +56,8 @@ export class BrokerCluster implements AsyncDisposable {
   fetchGate: Promise<void> = Promise.resolve();
   /** Nodes that are asked about offsets only after it. */
   readonly offsetGates = new Map<string, Promise<void>>();
+  /** How nodes that are started from now on keep and coordinate groups. */
+  groups: BrokerGroupOptions | undefined;
   #seed = 1;
   #forwarding: Promise<void> = Promise.resolve();
 
@@ -108,9 +111,13 @@ export class BrokerCluster implements AsyncDisposable {
         client: this.#client(id),
         others,
         copies: observers satisfies Copies | undefined,
+        groups: this.groups,
       }),
     );
-    const services = new LocalServices({ clock, find: (topicId, index) => broker.copy(topicId, index) });
+    const services = new LocalServices(
+      { clock, find: (topicId, index) => broker.copy(topicId, index) },
+      broker.groups,
+    );
     this.nodes.set(id, { id, coordinator, broker, services, asked: [], observers });
   }
 
@@ -270,6 +277,10 @@ export class BrokerCluster implements AsyncDisposable {
       },
       deleteRecords: async (nodeId, refs, before) =>
         this.#reach(nodeId, 'deleteRecords').services.partitions.deleteRecords(refs, before),
+      coordinate: async (nodeId, partition, request, _waitMs, signal) => {
+        await turns(TURNS_ON_THE_WAY);
+        return this.#reach(nodeId, 'coordinate').services.groups.coordinate(partition, request, signal);
+      },
     };
   }
 

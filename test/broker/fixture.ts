@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Broker } from '../../src/broker/broker.ts';
 import type { BrokerOptions, PublishOutcome, SubscribeOptions } from '../../src/broker/broker.ts';
+import type { BrokerGroupOptions } from '../../src/broker/open-groups.ts';
 import type { Authorizer, SubscriberInfo } from '../../src/broker/ports.ts';
 import type { TopicDefaults } from '../../src/broker/views.ts';
 import { EmbeddedCoordinator } from '../../src/coordination/embedded.ts';
@@ -43,6 +44,7 @@ export class TestBroker implements AsyncDisposable {
   readonly #topics: Partial<TopicDefaults>;
   readonly #authorizer: Authorizer;
   readonly #makeLogs: MakeLogs;
+  readonly #groups: BrokerGroupOptions | undefined;
   /** What the broker told of topics in trouble. */
   readonly told: string[] = [];
 
@@ -51,20 +53,23 @@ export class TestBroker implements AsyncDisposable {
     topics: Partial<TopicDefaults>,
     authorizer: Authorizer,
     makeLogs: MakeLogs,
+    groups: BrokerGroupOptions | undefined,
   ) {
     this.dataDir = dataDir;
     this.#topics = topics;
     this.#authorizer = authorizer;
     this.#makeLogs = makeLogs;
+    this.#groups = groups;
   }
 
   static async open(
     topics: Partial<TopicDefaults> = {},
     authorizer: Authorizer = { allows: () => true },
     makeLogs: MakeLogs = ({ clock }) => memoryReplicaLogs(clock, new MemoryBudget(Infinity)),
+    groups?: BrokerGroupOptions,
   ): Promise<TestBroker> {
     const dataDir = await mkdtemp(join(tmpdir(), 'sluice-broker-'));
-    const test = new TestBroker(dataDir, topics, authorizer, makeLogs);
+    const test = new TestBroker(dataDir, topics, authorizer, makeLogs, groups);
     await test.start();
     return test;
   }
@@ -81,6 +86,7 @@ export class TestBroker implements AsyncDisposable {
       logs: await this.#makeLogs({ clock, coordinator: this.coordinator }),
       topics: { ...DEFAULTS, ...this.#topics },
       inflatedMaxBytes: 1024 * 1024,
+      groups: this.#groups,
       observer: {
         onOpenFailed: ({ name }, { code }) => this.told.push(`${name} failed ${code}`),
         onRecovered: ({ name }) => this.told.push(`${name} recovered`),

@@ -36,6 +36,7 @@ describe('sluice config', () => {
     ['--quic', '127.0.0.1:1', 'quic.listen'],
     ['--http', 'off', 'http.listen'],
     ['--tls-listen', 'off', 'tls.listen'],
+    ['--grpc', '127.0.0.1:7453', 'grpc.listen'],
     ['--node-id', 'n', 'node.id'],
     ['--log-level', 'warn', 'log.level'],
   ])('%s %s sets %s', async (option, value, path) => {

@@ -41,7 +41,7 @@ import { turns } from '../support/turns.ts';
 
 const LIMITS = { maxFrameBytes: FRAME_MAX_BYTES, maxControlBytes: CONTROL_MAX_BYTES };
 type ResponseBody = MessageInitShape<typeof ResponseSchema>['body'];
-type RequestBody = Exclude<Request['body'], { case: undefined }>;
+export type RequestBody = Exclude<Request['body'], { case: undefined }>;
 
 /** A PRODUCE frame that came, and the way to answer it. */
 export interface Arrived extends ProduceRequest {
@@ -61,6 +61,8 @@ export class FakeConnection {
   readonly connection: Connection;
   hello: Hello | undefined;
   readonly requests: RequestBody[] = [];
+  /** By request, the stream it came on; 0: the control stream. */
+  readonly requestStreams: number[] = [];
   readonly credits: CreditFrame[] = [];
   readonly pongs: Buffer[] = [];
   control!: BidiStream;
@@ -68,6 +70,7 @@ export class FakeConnection {
   /** Node that was connected to. */
   readonly nodeId: string;
   readonly #broker: FakeBroker;
+  readonly #streams = new Map<number, BidiStream>();
 
   constructor(broker: FakeBroker, connection: Connection, nodeId: string) {
     this.#broker = broker;
@@ -78,7 +81,7 @@ export class FakeConnection {
     };
     connection.onStream = (stream) => {
       if (stream.id === 0) this.#readControl(stream as BidiStream);
-      else this.#readPublish(stream as BidiStream);
+      else this.#readStream(stream as BidiStream);
     };
   }
 
@@ -101,6 +104,11 @@ export class FakeConnection {
     const open = { subscriptionId: id, partition, firstOffset: BigInt(firstOffset) };
     send.write(encodeControl(FRAME.STREAM_OPEN, StreamOpenSchema, open, topic));
     return new FakeDelivery(send);
+  }
+
+  /** Resets a stream of requests. */
+  resetStream(id: number): void {
+    this.#streams.get(id)!.send.reset(ERRORS.UNAVAILABLE.wire);
   }
 
   cut(): void {
@@ -135,25 +143,35 @@ export class FakeConnection {
         );
       }
     }
-    if (type === FRAME.REQUEST) this.#request(decodeControl(RequestSchema, payload));
+    if (type === FRAME.REQUEST) this.#request(decodeControl(RequestSchema, payload), send);
   }
 
-  #request({ correlationId, body }: Request): void {
+  #request({ correlationId, body }: Request, send: SendStream): void {
     if (body.case === undefined) return;
     this.requests.push(body);
-    const answer = this.#broker.onRequest(body, this);
-    if (answer === undefined) return;
-    const { send } = this.control;
+    this.requestStreams.push(send.id);
+    const answer = this.#broker.onRequest(body, this, (later) => this.#answer(correlationId, later, send));
+    if (answer !== undefined) this.#answer(correlationId, answer, send);
+  }
+
+  #answer(correlationId: number, answer: NonNullable<Answer>, send: SendStream): void {
     if ('error' in answer) {
       const message = { correlationId, code: ERRORS[answer.error].wire, message: 'refused by the test' };
       send.write(encodeControl(FRAME.ERROR, ErrorSchema, message));
     } else {
-      send.write(encodeControl(FRAME.RESPONSE, ResponseSchema, { correlationId, body: answer }));
+      const limits = { ...LIMITS, maxResponseBytes: FRAME_MAX_BYTES };
+      send.write(encodeControl(FRAME.RESPONSE, ResponseSchema, { correlationId, body: answer }, '', limits));
     }
   }
 
-  #readPublish(stream: BidiStream): void {
-    const reader = new FrameReader(LIMITS, (_type, topic, payload) => {
+  /** A publish stream, or one of requests. */
+  #readStream(stream: BidiStream): void {
+    this.#streams.set(stream.id, stream);
+    const reader = new FrameReader(LIMITS, (type, topic, payload) => {
+      if (type === FRAME.REQUEST) {
+        this.#request(decodeControl(RequestSchema, payload), stream.send);
+        return;
+      }
       const request = decodeProduce(payload);
       const values: string[] = [];
       new RecordBatch(request.batch).forEach(({ value }) => values.push(value?.toString() ?? ''));
@@ -172,6 +190,7 @@ export class FakeConnection {
       this.#broker.onProduce(arrived);
     });
     stream.receive.onData = (chunk) => reader.push(chunk);
+    stream.receive.onEnd = () => this.#broker.endedStreams.push(stream.id);
   }
 }
 
@@ -227,6 +246,8 @@ export class FakeBroker implements AsyncDisposable {
   /** In the order they came. */
   readonly connections: FakeConnection[] = [];
   readonly produced: Arrived[] = [];
+  /** Streams of requests, or of publishes, that clients have ended. */
+  readonly endedStreams: number[] = [];
   refuseHello: ErrorCode | 'silent' | undefined;
   clusterId = 'fakes';
   partitions = 1;
@@ -239,8 +260,12 @@ export class FakeBroker implements AsyncDisposable {
   /** Windows of the client. */
   streamWindowBytes = DEFAULT_LIMITS.streamWindowBytes;
   onProduce: (arrived: Arrived) => void = () => undefined;
-  onRequest: (request: RequestBody, connection: FakeConnection) => Answer = (request) =>
-    this.defaultAnswer(request);
+  /** `later` answers a request for which undefined was returned. */
+  onRequest: (
+    request: RequestBody,
+    connection: FakeConnection,
+    later: (answer: NonNullable<Answer>) => void,
+  ) => Answer = (request) => this.defaultAnswer(request);
   readonly #clients: Client[] = [];
   readonly #listeners: Listener[] = [];
   #producerIds = 100n;

@@ -136,6 +136,27 @@ describe('configuration', () => {
     expect([settings.tls.listen, settings.http.listen, settings.limits.keepAliveMs]).toEqual([null, null, 0]);
   });
 
+  it('serves the HTTP API where nobody on the way can read it, and elsewhere only when that is said', () => {
+    const serves = (http: string): boolean =>
+      load(`auth: { mode: required }\nhttp: { ${http} }`).settings.http.api;
+    expect([
+      serves('listen: "127.0.0.1:1"'),
+      serves('listen: "0.0.0.0:1"'),
+      serves('listen: "0.0.0.0:1", tls: true'),
+      serves('listen: "0.0.0.0:1", api: on'),
+      serves('listen: "127.0.0.1:1", api: off'),
+    ]).toEqual([true, false, true, true, false]);
+  });
+
+  it('takes origins that are some, and no paths', () => {
+    const origins = load('http: { origins: ["https://a.example", "http://localhost:3000"] }').settings.http
+      .origins;
+    expect([origins, faults('http: { origins: ["https://a.example/x"] }')]).toEqual([
+      ['https://a.example', 'http://localhost:3000'],
+      ['http.origins[0]'],
+    ]);
+  });
+
   it('cannot be changed afterwards', () => {
     const { settings } = load();
     expect(Object.isFrozen(settings.topics.defaults)).toBe(true);
@@ -210,6 +231,9 @@ describe('configuration, one setting against another', () => {
     const path = 'topics.defaults.replicationFactor';
     expect(faults('topics: { defaults: { replicationFactor: 3 } }')).toEqual([path]);
     expect(faults('topics: { defaults: { minInsync: 2 } }')).toEqual(['topics.defaults.minInsync']);
+    expect(load('').settings.groups).toEqual({ partitions: 16, replicationFactor: 1, minInsync: 1 });
+    expect(faults('groups: { replicationFactor: 3 }')).toEqual(['groups.replicationFactor']);
+    expect(faults('groups: { minInsync: 2 }')).toEqual(['groups.minInsync']);
   });
 
   describe('of a cluster', () => {
@@ -221,7 +245,7 @@ describe('configuration, one setting against another', () => {
 
     it('is read, with more copies of each topic', () => {
       const etcd = `${secure}, ca: e.pem, certificate: c.pem, key: k.pem, username: sluice, passwordFile: p`;
-      const { cluster, topics, node } = load(
+      const { cluster, topics, groups, node } = load(
         member(etcd, ', zone: east, leaseTtl: 5s, capacity: 0'),
       ).settings;
       expect(cluster).toEqual({
@@ -244,6 +268,7 @@ describe('configuration, one setting against another', () => {
         },
       });
       expect([node.id, topics.defaults.replicationFactor, topics.defaults.minInsync]).toEqual(['a', 3, 2]);
+      expect(groups).toMatchObject({ replicationFactor: 3, minInsync: 2 });
     });
 
     it('is none without endpoints', () => {

@@ -1,6 +1,7 @@
 import { beforeEach, expect, it } from 'vitest';
 import type { Candidate, Cluster } from '../../src/coordination/cluster.ts';
 import type { Coordinator } from '../../src/coordination/coordinator.ts';
+import { SluiceError } from '../../src/kernel/errors.ts';
 import type { ClusterMember } from '../../src/node/cluster-member.ts';
 import { joinCluster } from '../../src/node/cluster-member.ts';
 import type { PeerServices } from '../../src/peer/ports.ts';
@@ -41,7 +42,8 @@ beforeEach(async () => {
     },
   };
   const partition = openPartition();
-  const broker = { copy: (topicId: string) => (topicId === 't1' ? partition : undefined) };
+  const groups = { coordinate: () => Promise.reject(new SluiceError('NOT_LEADER', 'not here')) } as never;
+  const broker = { copy: (topicId: string) => (topicId === 't1' ? partition : undefined), groups };
   const announce = () => Promise.resolve(void steps.push('announced'));
   member = await joinCluster({ coordinator, broker, peers, clock: new FakeClock(), log }, announce, parts);
 });

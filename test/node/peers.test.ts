@@ -13,7 +13,7 @@ import { NodeAuthority } from '../support/node-certificates.ts';
 import { FakeCluster, member } from './fake-cluster.ts';
 
 const authority = await NodeAuthority.create();
-const noReplicas = new LocalServices({ clock: systemClock, find: () => undefined });
+const noReplicas = new LocalServices({ clock: systemClock, find: () => undefined }, undefined as never);
 const tlsOf = { a: await authority.tls('a'), b: await authority.tls('b') };
 
 describe('a node among others', () => {

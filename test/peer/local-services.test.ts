@@ -9,6 +9,7 @@ import { turns } from '../support/turns.ts';
 import type { PeerStage } from './peer-stage.ts';
 import { fetchRequest, forward, publishOf, startPeers } from './peer-stage.ts';
 
+const NO_COORDINATOR = { coordinate: () => Promise.reject(new TypeError('not asked')) };
 const EPOCH = 7;
 
 describe('a node with replicas', () => {
@@ -23,7 +24,7 @@ describe('a node with replicas', () => {
     partition = idlePartition({ clock: systemClock });
     partition.lead(leadershipOf(EPOCH, { selfId: 'b', isr, cluster }));
     const find = (topicId: string): Partition | undefined => (topicId === 't1' ? partition : undefined);
-    services = new LocalServices({ clock: systemClock, find });
+    services = new LocalServices({ clock: systemClock, find }, NO_COORDINATOR);
     stage = await startPeers({ services });
   });
   afterEach(async () => {

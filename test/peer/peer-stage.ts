@@ -84,6 +84,7 @@ const NO_SERVICES: PeerServices = {
     deleteRecords: () => Promise.resolve([]),
   },
   copies: { read: () => Promise.reject(refused()) },
+  groups: { coordinate: () => Promise.reject(refused()) },
 };
 
 /** A request with little in it. */

@@ -48,6 +48,11 @@ export class FakeClock implements Clock {
     this.#move(end);
   }
 
+  /** Time passes in which nothing can run: timers that become due are late. */
+  stall(ms: number): void {
+    this.#move(this.#monotonicMs + ms);
+  }
+
   /** Sets wall-clock time without moving monotonic time, as an administrator or NTP does. */
   jumpTo(wallMs: number): void {
     this.#wallMs = wallMs;

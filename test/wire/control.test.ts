@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { HelloSchema, RequestSchema } from '../../src/gen/sluice/client/v1/control_pb.ts';
+import { HelloSchema, RequestSchema, ResponseSchema } from '../../src/gen/sluice/client/v1/control_pb.ts';
 import { StreamOpenSchema } from '../../src/gen/sluice/client/v1/subscription_pb.ts';
 import { decodeControl, encodeControl } from '../../src/wire/control.ts';
 import { FRAME, FRAME_HEADER_BYTES } from '../../src/wire/frame.ts';
@@ -44,6 +44,15 @@ describe('control frame', () => {
   it('is refused when it would not fit a control frame', () => {
     const large = { clientId: 'x'.repeat(65_536) };
     expect(codeOf(() => encodeControl(FRAME.HELLO, HelloSchema, large))).toBe('FRAME_TOO_LARGE');
+  });
+
+  it('may be larger where the stream allows it', () => {
+    const message = { body: { case: 'nodeStatus', value: { software: 'x'.repeat(5_000_000) } } } as const;
+    const limits = { maxFrameBytes: 6_000_000, maxControlBytes: 100, maxResponseBytes: 6_000_000 };
+    expect(codeOf(() => encodeControl(FRAME.RESPONSE, ResponseSchema, message))).toBe('FRAME_TOO_LARGE');
+    expect(encodeControl(FRAME.RESPONSE, ResponseSchema, message, '', limits).length).toBeGreaterThan(
+      5_000_000,
+    );
   });
 
   it('is refused when a field does not fit its type', () => {

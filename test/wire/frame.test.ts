@@ -80,6 +80,10 @@ describe('frame', () => {
     expect(maxPayloadBytes(FRAME[name] satisfies FrameType, LIMITS)).toBe(bytes);
   });
 
+  it('bounds a RESPONSE as its stream says', () => {
+    expect(maxPayloadBytes(FRAME.RESPONSE, { ...LIMITS, maxResponseBytes: 99 })).toBe(99);
+  });
+
   it('cuts an address to 255 bytes without cutting a character', () => {
     expect(cutTopic(`ab${'€'.repeat(100)}`)).toBe(`ab${'€'.repeat(84)}`);
   });

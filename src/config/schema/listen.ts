@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { commaList, listenAddress, orOff, orWord, path, text, yesOrNo } from '../kinds.ts';
+import { commaList, listenAddress, oneOf, orOff, orWord, path, size, text, yesOrNo } from '../kinds.ts';
 import { setting } from '../setting.ts';
 
 /** Who this node is. */
@@ -73,11 +73,47 @@ export const tlsSchema = z.strictObject({
   }),
 });
 
-/** Health, readiness and metrics over plain HTTP. */
+/** Messages and queues for programs in any language, over gRPC. */
+export const grpcSchema = z.strictObject({
+  listen: setting(orOff(listenAddress()), {
+    description: 'TCP address of the message service over gRPC (docs/grpc.md), such as `127.0.0.1:7453`.',
+    default: 'off',
+    flag: 'grpc',
+  }),
+  plaintext: setting(yesOrNo(), {
+    description:
+      'Without TLS: tokens and messages can be read on the way. `false`: with the certificates of `tls`.',
+    default: false,
+  }),
+});
+
+/** The HTTP gateway: health, readiness and metrics, and the API. */
 export const httpSchema = z.strictObject({
   listen: setting(orOff(listenAddress()), {
-    description: 'TCP address of health, readiness and metrics, plain HTTP.',
+    description: 'TCP address of health, readiness, metrics and the HTTP API. Port 0 picks a free one.',
     default: '127.0.0.1:7451',
     flag: 'http',
+  }),
+  tls: setting(yesOrNo(), {
+    description:
+      'HTTPS with the certificates of `tls`, and client certificates as there. `false`: plain HTTP, health and metrics included.',
+    default: false,
+  }),
+  api: setting(oneOf(['auto', 'on', 'off']), {
+    description:
+      'Whether topics, messages, groups and queues are served besides health and metrics. `auto`: over HTTPS, and over plain HTTP where `http.listen` is an address of this machine only. `on`: over plain HTTP on any address, where tokens and records can be read on the way.',
+    default: 'auto',
+  }),
+  origins: setting(
+    commaList('a list of https://host[:port], http://host[:port], or *', /^(?:https?:\/\/[^/\s,]+|\*)$/),
+    {
+      description:
+        'Origins whose pages may use the HTTP API (CORS), besides those this node was loaded from by its own names; `*`: every page anywhere. In the environment: separated by commas.',
+      default: [],
+    },
+  ),
+  bodyMaxBytes: setting(size({ min: 1024, max: 64 * 1024 * 1024 }), {
+    description: 'Largest body of a request; a batch of records in NDJSON is one.',
+    default: '4MiB',
   }),
 });

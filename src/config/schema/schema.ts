@@ -3,8 +3,9 @@ import { duration, oneOf, path } from '../kinds.ts';
 import { setting } from '../setting.ts';
 import { aclSchema, authSchema } from './access.ts';
 import { clusterSchema, peerSchema } from './cluster.ts';
+import { groupsSchema } from './groups.ts';
 import { limitsSchema } from './limits.ts';
-import { httpSchema, nodeSchema, quicSchema, tlsSchema } from './listen.ts';
+import { grpcSchema, httpSchema, nodeSchema, quicSchema, tlsSchema } from './listen.ts';
 import { storageSchema } from './storage.ts';
 import { topicsSchema } from './topics.ts';
 
@@ -19,11 +20,13 @@ export const configSchema = z.strictObject({
   quic: quicSchema,
   tls: tlsSchema,
   http: httpSchema,
+  grpc: grpcSchema,
   cluster: clusterSchema,
   peer: peerSchema,
   auth: authSchema,
   acl: aclSchema,
   topics: topicsSchema,
+  groups: groupsSchema,
   storage: storageSchema,
   limits: limitsSchema,
   drain: z.strictObject({

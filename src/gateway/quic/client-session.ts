@@ -2,6 +2,7 @@ import type { Principal } from '../../broker/ports.ts';
 import type { ErrorCode, SluiceError } from '../../kernel/errors.ts';
 import type { Connection } from '../../transport/transport.ts';
 import type { GatewayContext } from './gateway-context.ts';
+import type { StreamInputOwner } from './stream-input.ts';
 import type { SubscriptionTable } from './subscription-table.ts';
 import type { TurnAccount } from './turn-account.ts';
 
@@ -23,6 +24,10 @@ export interface ClientSession {
   deliveredBytes: number;
   /** Whether it is known who the client is, anonymous included. */
   readonly authenticated: boolean;
+  /** Whether the client has said HELLO: this is batch mode. */
+  readonly helloSeen: boolean;
+  /** Requests for records of queues that are not answered, on all streams. */
+  receives: number;
   /**
    * The client, for something it wants the broker to do.
    * @throws UNAUTHENTICATED when it has not said who it is; DRAINING
@@ -38,7 +43,8 @@ export interface ClientSession {
   fail(error: SluiceError): void;
   /** Something that a drain may wait for has changed. */
   progressed(): void;
-  publishStreamOver(stream: Settling): void;
+  /** A stream besides the control stream is over. */
+  streamOver(stream: Settling): void;
 }
 
 /** A stream that a drain waits for. */
@@ -47,8 +53,11 @@ export interface Settling {
   readonly settled: boolean;
 }
 
-/** What the handlers of control frames see of the control stream. */
-export interface ControlChannel {
+/** What works on the frames of a stream besides the control stream. */
+export interface StreamWork extends StreamInputOwner, Settling {}
+
+/** Where requests come from and their answers go to. */
+export interface RequestChannel {
   readonly session: ClientSession;
   /** Whether this is batch mode. */
   readonly helloSeen: boolean;
@@ -59,6 +68,14 @@ export interface ControlChannel {
    * more frames are read: a small request may have a large answer.
    */
   run(task: () => Promise<void>): void;
+  /** Aborted when nobody waits for answers any more. */
+  readonly signal: AbortSignal;
+  /** Of the payload of one RESPONSE. */
+  readonly maxResponseBytes: number;
+}
+
+/** What the handlers of control frames see of the control stream. */
+export interface ControlChannel extends RequestChannel {
   /** Something has begun that may take time and write a small answer; {@link answered} says that it is over. */
   asked(): void;
   answered(): void;

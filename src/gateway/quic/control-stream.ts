@@ -3,7 +3,7 @@ import { SluiceError } from '../../kernel/errors.ts';
 import type { BidiStream } from '../../transport/transport.ts';
 import { decodeControl, encodeControl } from '../../wire/control.ts';
 import { decodeCredit } from '../../wire/delivery.ts';
-import { encodeFrame, FRAME, frameName } from '../../wire/frame.ts';
+import { encodeFrame, FRAME, frameName, RESPONSE_MAX_BYTES } from '../../wire/frame.ts';
 import type { ClientSession, ControlChannel, Settling } from './client-session.ts';
 import { errorFrame } from './error-frame.ts';
 import { URGENCY } from './limits.ts';
@@ -38,6 +38,8 @@ export class ControlStream implements StreamInputOwner, ControlChannel, Settling
   #running = 0;
   #framesSeen = 0;
   #helloSeen = false;
+  /** Only who waits for something needs one: thousands are idle. */
+  #asking: AbortController | undefined;
 
   constructor(session: ClientSession, stream: BidiStream) {
     this.session = session;
@@ -60,6 +62,15 @@ export class ControlStream implements StreamInputOwner, ControlChannel, Settling
 
   get helloSeen(): boolean {
     return this.#helloSeen;
+  }
+
+  get signal(): AbortSignal {
+    this.#asking ??= new AbortController();
+    return this.#asking.signal;
+  }
+
+  get maxResponseBytes(): number {
+    return RESPONSE_MAX_BYTES;
   }
 
   get congested(): boolean {
@@ -103,6 +114,7 @@ export class ControlStream implements StreamInputOwner, ControlChannel, Settling
   sayGoodbye(error: SluiceError): void {
     this.write(errorFrame(0, error));
     this.#stream.send.end();
+    this.#asking?.abort();
     this.#input.stop(error.wire);
   }
 
@@ -183,6 +195,7 @@ export class ControlStream implements StreamInputOwner, ControlChannel, Settling
 
   /** The client gave up its control stream, unless it is only that the whole connection is going: then the close follows at once. */
   #gone(): void {
+    this.#asking?.abort();
     queueMicrotask(() =>
       this.session.fail(
         new SluiceError('PROTOCOL_ERROR', 'the control stream lasts as long as the connection'),

@@ -12,6 +12,8 @@ export class GatewayCounters {
   rawPublishes = 0;
   requests = 0;
   streamsOpened = 0;
+  /** Request streams open now; control streams are none. */
+  requestStreams = 0;
   /** Bytes of frames that have begun to arrive and are not complete, of all connections now. */
   partialBytes = 0;
   /** Requests, publishes, streams and connections that were refused or ended with an error, by its code. */
@@ -28,6 +30,8 @@ export interface GatewayGauges {
   readonly subscriptions: number;
   readonly deliveryStreams: number;
   readonly publishStreams: number;
+  /** Control streams are none. */
+  readonly requestStreams: number;
   /** Deliveries whose client has no room at the moment. */
   readonly blockedDeliveries: number;
 }

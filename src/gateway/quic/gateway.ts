@@ -94,19 +94,21 @@ export class NativeGateway {
   gauges(): GatewayGauges {
     let subscriptions = 0;
     let deliveryStreams = 0;
-    let publishStreams = 0;
+    const { requestStreams } = this.#context.counters;
+    let streams = 0;
     let blockedDeliveries = 0;
     for (const session of this.#sessions) {
       subscriptions += session.subscriptions.count;
       deliveryStreams += session.subscriptions.deliveryCount;
-      publishStreams += session.publishStreamCount;
+      streams += session.streamCount;
       blockedDeliveries += session.subscriptions.blockedCount;
     }
     return {
       connections: this.#sessions.size,
       subscriptions,
       deliveryStreams,
-      publishStreams,
+      publishStreams: streams - requestStreams,
+      requestStreams,
       blockedDeliveries,
     };
   }

@@ -6,9 +6,8 @@ import { errorFrame } from './error-frame.ts';
 import { URGENCY } from './limits.ts';
 import { ProducedAnswers } from './produced-answers.ts';
 import { rawPublish } from './raw-publish.ts';
-import type { ClientSession, Settling } from './client-session.ts';
-import { StreamInput } from './stream-input.ts';
-import type { StreamInputOwner } from './stream-input.ts';
+import type { ClientSession, Settling, StreamWork } from './client-session.ts';
+import type { StreamInput } from './stream-input.ts';
 
 /**
  * A stream on which a client publishes: PRODUCE frames, each answered in the order of its partition, or raw PUBLISH frames.
@@ -18,10 +17,12 @@ import type { StreamInputOwner } from './stream-input.ts';
  *
  * @see docs/protocol.md sections 4 and 6
  */
-export class PublishStream implements StreamInputOwner, Settling {
+export class PublishStream implements StreamWork {
   readonly #session: ClientSession;
   readonly #stream: Stream;
   readonly #input: StreamInput;
+  /** What the session knows the stream by. */
+  readonly #owner: Settling;
   /** Undefined on a unidirectional stream. */
   readonly #answers: ProducedAnswers | undefined;
   /** Publishes whose outcome is not known, answered or not. */
@@ -31,17 +32,18 @@ export class PublishStream implements StreamInputOwner, Settling {
   #inputEnded = false;
   #over = false;
 
-  constructor(session: ClientSession, stream: Stream) {
+  constructor(session: ClientSession, stream: Stream, input: StreamInput, owner: Settling) {
     this.#session = session;
     this.#stream = stream;
-    const { send, receive } = stream;
+    this.#input = input;
+    this.#owner = owner;
+    const { send } = stream;
     if (send) {
       this.#answers = new ProducedAnswers(send);
       send.setPriority(URGENCY.ANSWERS, true);
       send.onWritable = () => this.#wroteOut();
       send.onStopped = () => this.#wroteOut();
     }
-    this.#input = new StreamInput(session.context, session, receive!, this);
   }
 
   /** Whether everything that was received has been answered, as far as this end can know. */
@@ -163,6 +165,6 @@ export class PublishStream implements StreamInputOwner, Settling {
 
   #close(): void {
     this.#over = true;
-    this.#session.publishStreamOver(this);
+    this.#session.streamOver(this.#owner);
   }
 }

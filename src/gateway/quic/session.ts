@@ -4,10 +4,10 @@ import { asSluiceError, SluiceError } from '../../kernel/errors.ts';
 import type { Timer } from '../../kernel/clock.ts';
 import type { BidiStream, CloseReason, Connection, Stream } from '../../transport/transport.ts';
 import type { ClientSession, Settling } from './client-session.ts';
+import { ClientStream } from './client-stream.ts';
 import { ControlStream } from './control-stream.ts';
 import type { CredentialHolder } from './credential-watch.ts';
 import type { GatewayContext } from './gateway-context.ts';
-import { PublishStream } from './publish-stream.ts';
 import { SubscriptionTable } from './subscription-table.ts';
 import { TurnAccount } from './turn-account.ts';
 
@@ -48,7 +48,7 @@ interface Drain {
  * One connection of the native protocol: who the client is, its streams, its subscriptions.
  *
  *     control stream (id 0) ── HELLO, REQUEST, raw SUBSCRIBE ──> principal, subscriptions ──> delivery streams
- *     other client streams  ── PRODUCE, PUBLISH ──> broker
+ *     other client streams  ── PRODUCE, PUBLISH, REQUEST ──> broker
  *
  * Whatever a client sends ends at most its own stream or this connection; nothing is thrown to the transport.
  */
@@ -65,9 +65,10 @@ export class Session implements ClientSession, CredentialHolder {
   isWrittenOff = false;
   /** Batch bytes delivered. */
   deliveredBytes = 0;
+  receives = 0;
 
   readonly #owner: SessionOwner;
-  #publishStreams: Set<Settling> | undefined;
+  #streams: Set<Settling> | undefined;
   #control: ControlStream | undefined;
   #principal: Principal | undefined;
   #phase: Phase = 'greeting';
@@ -102,8 +103,12 @@ export class Session implements ClientSession, CredentialHolder {
     return this.#principal !== undefined;
   }
 
-  get publishStreamCount(): number {
-    return this.#publishStreams?.size ?? 0;
+  get helloSeen(): boolean {
+    return this.#control?.helloSeen === true;
+  }
+
+  get streamCount(): number {
+    return this.#streams?.size ?? 0;
   }
 
   /**
@@ -201,8 +206,8 @@ export class Session implements ClientSession, CredentialHolder {
     this.#goWhenSettled();
   }
 
-  publishStreamOver(stream: Settling): void {
-    this.#publishStreams?.delete(stream);
+  streamOver(stream: Settling): void {
+    this.#streams?.delete(stream);
     this.#goWhenSettled();
   }
 
@@ -232,7 +237,7 @@ export class Session implements ClientSession, CredentialHolder {
     if (this.#phase !== 'staying' && this.#phase !== 'going') return;
     if (this.#control && !this.#control.settled) return;
     if (this.#control && this.#phase === 'staying' && !this.#control.over) return;
-    for (const stream of this.#publishStreams ?? []) if (!stream.settled) return;
+    for (const stream of this.#streams ?? []) if (!stream.settled) return;
     this.#sayGoodbye(0, 'drained', GOODBYE_MS);
   }
 
@@ -266,8 +271,8 @@ export class Session implements ClientSession, CredentialHolder {
       this.#control = new ControlStream(this, stream as BidiStream);
       return;
     }
-    this.#publishStreams ??= new Set();
-    this.#publishStreams.add(new PublishStream(this, stream));
+    this.#streams ??= new Set();
+    this.#streams.add(new ClientStream(this, stream));
   }
 
   #onClose(reason: CloseReason): void {
@@ -275,7 +280,7 @@ export class Session implements ClientSession, CredentialHolder {
     this.#enter('closed');
     this.context.credentials.delete(this);
     this.subscriptions.abandonAll();
-    this.#publishStreams = undefined;
+    this.#streams = undefined;
     this.context.log.info('session.closed', {
       session: this.id,
       code: reason.errorCode,

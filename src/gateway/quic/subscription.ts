@@ -27,6 +27,8 @@ export interface SubscriptionOptions {
   readonly filter: string;
   readonly start: Start;
   readonly resume: readonly Position[];
+  /** Undefined: all. */
+  readonly partitions?: readonly number[] | undefined;
   readonly delivery: 'ordered' | 'unordered' | 'datagram';
   readonly endAtGap: boolean;
   /** 0 (first) to 7 (last). */
@@ -86,10 +88,11 @@ export class ClientSubscription implements DeliveryOwner, Subscriber, SinkHost, 
     const subscription = new ClientSubscription(session, options);
     session.subscriptions.add(subscription);
     try {
-      const { filter, start, resume } = options;
+      const { filter, start, resume, partitions } = options;
       const subscriber = subscription;
       const { broker } = session.context;
-      return subscription.#opened(await broker.subscribe(principal, { filter, start, resume, subscriber }));
+      const wanted = { filter, start, resume, partitions, subscriber };
+      return subscription.#opened(await broker.subscribe(principal, wanted));
     } catch (error) {
       const refusal = asSluiceError(error);
       subscription.end(refusal.code, refusal.message);

@@ -30,6 +30,7 @@ export function registerGateway(metrics: Metrics, { gateway, listeners }: Gatewa
     () => gateway.gauges().deliveryStreams,
   );
   metrics.gaugeFrom('sluice_publish_streams', 'Publish streams open.', () => gateway.gauges().publishStreams);
+  metrics.gaugeFrom('sluice_request_streams', 'Request streams open.', () => counters.requestStreams);
   metrics.gaugeFrom(
     'sluice_blocked_delivery_streams',
     'Deliveries whose client has no room now.',

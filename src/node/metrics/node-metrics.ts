@@ -12,6 +12,7 @@ import type { DiskSources } from './disk-metrics.ts';
 import { registerCompaction, registerDisk } from './disk-metrics.ts';
 import type { GatewaySources } from './gateway-metrics.ts';
 import { registerAuthentication, registerGateway, registerLag } from './gateway-metrics.ts';
+import { registerGroups } from './group-metrics.ts';
 import type { PeerSources } from './peer-metrics.ts';
 import { registerPeers } from './peer-metrics.ts';
 import type { ReplicaSources } from './replica-metrics.ts';
@@ -37,6 +38,7 @@ export function registerNodeMetrics(
   cluster: ClusterSources | undefined,
 ): void {
   registerBroker(metrics, sources.broker);
+  registerGroups(metrics, sources.broker);
   registerDisk(metrics, sources);
   registerCompaction(metrics, sources);
   registerGateway(metrics, sources);

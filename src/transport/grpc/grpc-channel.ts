@@ -65,13 +65,21 @@ export class GrpcChannel {
   /**
    * A single call.
    * @param timeoutMs milliseconds, after which it is given up at both ends
-   * @throws what the server answers; UNAVAILABLE, TIMEOUT
+   * @param signal gives it up at both ends
+   * @throws what the server answers; UNAVAILABLE, TIMEOUT, CANCELLED
    */
-  call<In, Out>(method: RpcMethod<In, Out>, request: In, timeoutMs: number): Promise<Out> {
+  call<In, Out>(
+    method: RpcMethod<In, Out>,
+    request: In,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<Out> {
+    if (signal?.aborted) return Promise.reject(new SluiceError('CANCELLED', 'nobody waits for the answer'));
     return new Promise((resolve, reject: (error: SluiceError) => void) => {
       const bytes = method.request.encode(request);
       const call = this.#client.makeUnaryRequest(method.path, asIs, asIs, bytes, (error, response) => {
         timer.cancel();
+        signal?.removeEventListener('abort', cancel);
         try {
           if (error ?? !response) reject(errorFromCall(error));
           else resolve(method.response.decode(response));
@@ -83,6 +91,8 @@ export class GrpcChannel {
         reject(new SluiceError('TIMEOUT', `no answer from the other node after ${timeoutMs} ms`));
         call.cancel();
       });
+      const cancel = (): void => call.cancel();
+      signal?.addEventListener('abort', cancel, { once: true });
     });
   }
 

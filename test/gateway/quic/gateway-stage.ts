@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Broker } from '../../../src/broker/broker.ts';
+import type { BrokerGroupOptions } from '../../../src/broker/open-groups.ts';
 import type { Principal } from '../../../src/broker/ports.ts';
 import { EmbeddedCoordinator } from '../../../src/coordination/embedded.ts';
 import type { TopicSettings } from '../../../src/coordination/coordinator.ts';
@@ -36,6 +37,8 @@ export interface StageOptions {
   readonly tokens?: Readonly<Record<string, string>>;
   /** Logs answer reads in a later turn, as a disk does. */
   readonly lateReads?: boolean;
+  /** Who coordinates groups and queues. Default: those there are. */
+  readonly groups?: BrokerGroupOptions;
   /** Default: nothing is written. */
   readonly log?: Logger;
 }
@@ -157,6 +160,7 @@ export class GatewayStage implements AsyncDisposable {
         maxPartitions: 10_000,
       },
       inflatedMaxBytes: 16 * MiB,
+      groups: options.groups,
     });
     this.gateway = new NativeGateway({
       broker: this.broker,

@@ -33,6 +33,8 @@ export interface Frame {
   readonly payload: Buffer;
 }
 
+const LARGE = 64 * 1024 * 1024;
+
 type Waiter = { readonly resolve: (frame: Frame) => void; readonly reject: (error: Error) => void };
 
 /** Why a channel brings no more frames: `end`, or `reset CODE`. */
@@ -97,7 +99,7 @@ export class FrameChannel {
   #listen(receive: ReceiveStream | undefined, resolve: (ending: Ending) => void): void {
     if (!receive) return;
     const reader = new FrameReader(
-      { maxFrameBytes: 64 * 1024 * 1024, maxControlBytes: 1024 * 1024 },
+      { maxFrameBytes: LARGE, maxControlBytes: 1024 * 1024, maxResponseBytes: LARGE },
       (type, topic, payload) => this.#arrive({ type, topic, payload }),
     );
     const finish = (ending: Ending): void => {
@@ -179,9 +181,9 @@ export class NativeClient {
   }
 
   /** Sends a request without waiting for its answer; returns its correlation id. */
-  ask(body: RequestBody): number {
+  ask(body: RequestBody, channel = this.control): number {
     const correlationId = this.#nextCorrelation++;
-    this.control.write(encodeControl(FRAME.REQUEST, RequestSchema, { correlationId, body }));
+    channel.write(encodeControl(FRAME.REQUEST, RequestSchema, { correlationId, body }));
     return correlationId;
   }
 

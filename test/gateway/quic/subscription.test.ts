@@ -186,6 +186,7 @@ describe('subscription', () => {
       subscriptions: 0,
       deliveryStreams: 0,
       publishStreams: 0,
+      requestStreams: 0,
       blockedDeliveries: 0,
     });
     expect(stage.broker.snapshot().subscriptions).toBe(0);

@@ -6,7 +6,7 @@ import { FakeClock } from '../../support/fake-clock.ts';
 import { shown } from './shown.ts';
 
 it('of other nodes show what was handed over, both ways', async () => {
-  const services = new LocalServices({ clock: new FakeClock(), find: () => undefined });
+  const services = new LocalServices({ clock: new FakeClock(), find: () => undefined }, undefined as never);
   const publish = { topicId: 't1', partition: 0, leaderEpoch: 1, acks: 1, batch: Buffer.alloc(40) } as const;
   services.forwards.forward(publish, () => undefined);
   const counters = { publishes: 5, bytes: 600, messages: 2, overloaded: 1 };

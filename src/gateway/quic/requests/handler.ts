@@ -1,6 +1,6 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Request, ResponseSchema } from '../../../gen/sluice/client/v1/control_pb.ts';
-import type { ClientSession } from '../client-session.ts';
+import type { ClientSession, RequestChannel } from '../client-session.ts';
 
 type RequestBody = Request['body'];
 type ResponseBody = NonNullable<MessageInitShape<typeof ResponseSchema>['body']>;
@@ -16,11 +16,13 @@ export type ResponseValue<C extends RequestCase> = Extract<ResponseBody, { case:
 
 /**
  * Answers one kind of request.
+ * @param channel where the answer goes
  * @throws SluiceError that becomes the ERROR for it
  */
 export type RequestHandler<C extends RequestCase> = (
   session: ClientSession,
   request: RequestValue<C>,
+  channel: Pick<RequestChannel, 'signal' | 'maxResponseBytes'>,
 ) => ResponseValue<C> | Promise<ResponseValue<C>>;
 
 /** Handlers by the name of their request. */

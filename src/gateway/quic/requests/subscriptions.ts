@@ -43,7 +43,7 @@ export const subscriptionHandlers: RequestHandlers<
 
 /** @throws INVALID_ARGUMENT, OFFSET_OUT_OF_RANGE */
 function optionsFromWire(request: SubscribeRequest): SubscriptionOptions {
-  const { subscriptionId, filter, name, paused, urgencyPlusOne } = request;
+  const { subscriptionId, filter, name, paused, urgencyPlusOne, partitions } = request;
   if (subscriptionId === 0) throw new SluiceError('INVALID_ARGUMENT', 'subscription ids begin at 1');
   if (Buffer.byteLength(name) > NAME_MAX_BYTES) {
     throw new SluiceError('INVALID_ARGUMENT', `names of subscriptions have at most ${NAME_MAX_BYTES} bytes`);
@@ -58,6 +58,7 @@ function optionsFromWire(request: SubscribeRequest): SubscriptionOptions {
     filter,
     start: startFromWire(request.start),
     resume: request.resume.map(positionFromWire),
+    partitions: partitions.length === 0 ? undefined : partitions,
     delivery: deliveryFromWire(request.delivery),
     endAtGap: request.onGap === GapPolicy.END,
     urgency: urgencyPlusOne === 0 ? DEFAULT_URGENCY : urgencyPlusOne - 1,

@@ -7,6 +7,8 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GroupRequest, GroupResponse } from "../../client/v1/groups_pb.ts";
+import { file_sluice_client_v1_groups } from "../../client/v1/groups_pb.ts";
 import type { Start } from "../../client/v1/subscription_pb.ts";
 import { file_sluice_client_v1_subscription } from "../../client/v1/subscription_pb.ts";
 import type { ForwardRequestSchema, ForwardResponseSchema } from "./forwarding_pb.ts";
@@ -19,7 +21,48 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/peer/v1/peer.proto.
  */
 export const file_sluice_peer_v1_peer: GenFile = /*@__PURE__*/
-  fileDesc("ChlzbHVpY2UvcGVlci92MS9wZWVyLnByb3RvEg5zbHVpY2UucGVlci52MSKwAQoLUmVhZFJlcXVlc3QSEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEg4KBm9mZnNldBgDIAEoBBIRCgltYXhfYnl0ZXMYBCABKA0SEwoLbWF4X3dhaXRfbXMYBSABKA0SFwoKbGFzdF9lcG9jaBgGIAEoEUgAiAEBEhIKBXVwX3RvGAcgASgESAGIAQFCDQoLX2xhc3RfZXBvY2hCCAoGX3VwX3RvIqABCgxSZWFkUmVzcG9uc2USFAoMbGVhZGVyX2Vwb2NoGAEgASgNEhEKCWxvZ19zdGFydBgCIAEoBBIWCg5oaWdoX3dhdGVybWFyaxgDIAEoBBIPCgdsb2dfZW5kGAQgASgEEi0KCWRpdmVyZ2luZxgFIAEoCzIaLnNsdWljZS5wZWVyLnYxLkRpdmVyZ2VuY2USDwoHYmF0Y2hlcxgPIAMoDCJNChlEZXNjcmliZVBhcnRpdGlvbnNSZXF1ZXN0EjAKCnBhcnRpdGlvbnMYASADKAsyHC5zbHVpY2UucGVlci52MS5QYXJ0aXRpb25SZWYiUAoaRGVzY3JpYmVQYXJ0aXRpb25zUmVzcG9uc2USMgoKcGFydGl0aW9ucxgBIAMoCzIeLnNsdWljZS5wZWVyLnYxLlBhcnRpdGlvbkZhY3RzIroBCg5QYXJ0aXRpb25GYWN0cxISCgplcnJvcl9jb2RlGAEgASgNEhUKDWVycm9yX21lc3NhZ2UYAiABKAkSFAoMbGVhZGVyX2Vwb2NoGAMgASgNEhEKCWxvZ19zdGFydBgEIAEoBBIWCg5oaWdoX3dhdGVybWFyaxgFIAEoBBIPCgdsb2dfZW5kGAYgASgEEhYKDnJldGFpbmVkX2J5dGVzGAcgASgEEhMKC3N1YnNjcmliZXJzGAggASgNImsKEkxpc3RPZmZzZXRzUmVxdWVzdBIwCgpwYXJ0aXRpb25zGAEgAygLMhwuc2x1aWNlLnBlZXIudjEuUGFydGl0aW9uUmVmEiMKAmF0GAIgASgLMhcuc2x1aWNlLmNsaWVudC52MS5TdGFydCJKChNMaXN0T2Zmc2V0c1Jlc3BvbnNlEjMKCnBhcnRpdGlvbnMYASADKAsyHy5zbHVpY2UucGVlci52MS5QYXJ0aXRpb25PZmZzZXQicQoURGVsZXRlUmVjb3Jkc1JlcXVlc3QSMAoKcGFydGl0aW9ucxgBIAMoCzIcLnNsdWljZS5wZWVyLnYxLlBhcnRpdGlvblJlZhInCgZiZWZvcmUYAiABKAsyFy5zbHVpY2UuY2xpZW50LnYxLlN0YXJ0IkwKFURlbGV0ZVJlY29yZHNSZXNwb25zZRIzCgpwYXJ0aXRpb25zGAEgAygLMh8uc2x1aWNlLnBlZXIudjEuUGFydGl0aW9uT2Zmc2V0IkwKD1BhcnRpdGlvbk9mZnNldBISCgplcnJvcl9jb2RlGAEgASgNEhUKDWVycm9yX21lc3NhZ2UYAiABKAkSDgoGb2Zmc2V0GAMgASgEMpkECgtQZWVyU2VydmljZRJUCglSZXBsaWNhdGUSIC5zbHVpY2UucGVlci52MS5SZXBsaWNhdGVSZXF1ZXN0GiEuc2x1aWNlLnBlZXIudjEuUmVwbGljYXRlUmVzcG9uc2UoATABEk4KB0ZvcndhcmQSHi5zbHVpY2UucGVlci52MS5Gb3J3YXJkUmVxdWVzdBofLnNsdWljZS5wZWVyLnYxLkZvcndhcmRSZXNwb25zZSgBMAESQQoEUmVhZBIbLnNsdWljZS5wZWVyLnYxLlJlYWRSZXF1ZXN0Ghwuc2x1aWNlLnBlZXIudjEuUmVhZFJlc3BvbnNlEmsKEkRlc2NyaWJlUGFydGl0aW9ucxIpLnNsdWljZS5wZWVyLnYxLkRlc2NyaWJlUGFydGl0aW9uc1JlcXVlc3QaKi5zbHVpY2UucGVlci52MS5EZXNjcmliZVBhcnRpdGlvbnNSZXNwb25zZRJWCgtMaXN0T2Zmc2V0cxIiLnNsdWljZS5wZWVyLnYxLkxpc3RPZmZzZXRzUmVxdWVzdBojLnNsdWljZS5wZWVyLnYxLkxpc3RPZmZzZXRzUmVzcG9uc2USXAoNRGVsZXRlUmVjb3JkcxIkLnNsdWljZS5wZWVyLnYxLkRlbGV0ZVJlY29yZHNSZXF1ZXN0GiUuc2x1aWNlLnBlZXIudjEuRGVsZXRlUmVjb3Jkc1Jlc3BvbnNlYgZwcm90bzM", [file_sluice_client_v1_subscription, file_sluice_peer_v1_forwarding, file_sluice_peer_v1_replication]);
+  fileDesc("ChlzbHVpY2UvcGVlci92MS9wZWVyLnByb3RvEg5zbHVpY2UucGVlci52MSJdChFDb29yZGluYXRlUmVxdWVzdBIXCg9zdGF0ZV9wYXJ0aXRpb24YASABKA0SLwoHcmVxdWVzdBgCIAEoCzIeLnNsdWljZS5jbGllbnQudjEuR3JvdXBSZXF1ZXN0IkcKEkNvb3JkaW5hdGVSZXNwb25zZRIxCghyZXNwb25zZRgBIAEoCzIfLnNsdWljZS5jbGllbnQudjEuR3JvdXBSZXNwb25zZSKwAQoLUmVhZFJlcXVlc3QSEAoIdG9waWNfaWQYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEg4KBm9mZnNldBgDIAEoBBIRCgltYXhfYnl0ZXMYBCABKA0SEwoLbWF4X3dhaXRfbXMYBSABKA0SFwoKbGFzdF9lcG9jaBgGIAEoEUgAiAEBEhIKBXVwX3RvGAcgASgESAGIAQFCDQoLX2xhc3RfZXBvY2hCCAoGX3VwX3RvIqABCgxSZWFkUmVzcG9uc2USFAoMbGVhZGVyX2Vwb2NoGAEgASgNEhEKCWxvZ19zdGFydBgCIAEoBBIWCg5oaWdoX3dhdGVybWFyaxgDIAEoBBIPCgdsb2dfZW5kGAQgASgEEi0KCWRpdmVyZ2luZxgFIAEoCzIaLnNsdWljZS5wZWVyLnYxLkRpdmVyZ2VuY2USDwoHYmF0Y2hlcxgPIAMoDCJNChlEZXNjcmliZVBhcnRpdGlvbnNSZXF1ZXN0EjAKCnBhcnRpdGlvbnMYASADKAsyHC5zbHVpY2UucGVlci52MS5QYXJ0aXRpb25SZWYiUAoaRGVzY3JpYmVQYXJ0aXRpb25zUmVzcG9uc2USMgoKcGFydGl0aW9ucxgBIAMoCzIeLnNsdWljZS5wZWVyLnYxLlBhcnRpdGlvbkZhY3RzIroBCg5QYXJ0aXRpb25GYWN0cxISCgplcnJvcl9jb2RlGAEgASgNEhUKDWVycm9yX21lc3NhZ2UYAiABKAkSFAoMbGVhZGVyX2Vwb2NoGAMgASgNEhEKCWxvZ19zdGFydBgEIAEoBBIWCg5oaWdoX3dhdGVybWFyaxgFIAEoBBIPCgdsb2dfZW5kGAYgASgEEhYKDnJldGFpbmVkX2J5dGVzGAcgASgEEhMKC3N1YnNjcmliZXJzGAggASgNImsKEkxpc3RPZmZzZXRzUmVxdWVzdBIwCgpwYXJ0aXRpb25zGAEgAygLMhwuc2x1aWNlLnBlZXIudjEuUGFydGl0aW9uUmVmEiMKAmF0GAIgASgLMhcuc2x1aWNlLmNsaWVudC52MS5TdGFydCJKChNMaXN0T2Zmc2V0c1Jlc3BvbnNlEjMKCnBhcnRpdGlvbnMYASADKAsyHy5zbHVpY2UucGVlci52MS5QYXJ0aXRpb25PZmZzZXQicQoURGVsZXRlUmVjb3Jkc1JlcXVlc3QSMAoKcGFydGl0aW9ucxgBIAMoCzIcLnNsdWljZS5wZWVyLnYxLlBhcnRpdGlvblJlZhInCgZiZWZvcmUYAiABKAsyFy5zbHVpY2UuY2xpZW50LnYxLlN0YXJ0IkwKFURlbGV0ZVJlY29yZHNSZXNwb25zZRIzCgpwYXJ0aXRpb25zGAEgAygLMh8uc2x1aWNlLnBlZXIudjEuUGFydGl0aW9uT2Zmc2V0IkwKD1BhcnRpdGlvbk9mZnNldBISCgplcnJvcl9jb2RlGAEgASgNEhUKDWVycm9yX21lc3NhZ2UYAiABKAkSDgoGb2Zmc2V0GAMgASgEMu4ECgtQZWVyU2VydmljZRJUCglSZXBsaWNhdGUSIC5zbHVpY2UucGVlci52MS5SZXBsaWNhdGVSZXF1ZXN0GiEuc2x1aWNlLnBlZXIudjEuUmVwbGljYXRlUmVzcG9uc2UoATABEk4KB0ZvcndhcmQSHi5zbHVpY2UucGVlci52MS5Gb3J3YXJkUmVxdWVzdBofLnNsdWljZS5wZWVyLnYxLkZvcndhcmRSZXNwb25zZSgBMAESQQoEUmVhZBIbLnNsdWljZS5wZWVyLnYxLlJlYWRSZXF1ZXN0Ghwuc2x1aWNlLnBlZXIudjEuUmVhZFJlc3BvbnNlEmsKEkRlc2NyaWJlUGFydGl0aW9ucxIpLnNsdWljZS5wZWVyLnYxLkRlc2NyaWJlUGFydGl0aW9uc1JlcXVlc3QaKi5zbHVpY2UucGVlci52MS5EZXNjcmliZVBhcnRpdGlvbnNSZXNwb25zZRJWCgtMaXN0T2Zmc2V0cxIiLnNsdWljZS5wZWVyLnYxLkxpc3RPZmZzZXRzUmVxdWVzdBojLnNsdWljZS5wZWVyLnYxLkxpc3RPZmZzZXRzUmVzcG9uc2USXAoNRGVsZXRlUmVjb3JkcxIkLnNsdWljZS5wZWVyLnYxLkRlbGV0ZVJlY29yZHNSZXF1ZXN0GiUuc2x1aWNlLnBlZXIudjEuRGVsZXRlUmVjb3Jkc1Jlc3BvbnNlElMKCkNvb3JkaW5hdGUSIS5zbHVpY2UucGVlci52MS5Db29yZGluYXRlUmVxdWVzdBoiLnNsdWljZS5wZWVyLnYxLkNvb3JkaW5hdGVSZXNwb25zZWIGcHJvdG8z", [file_sluice_client_v1_groups, file_sluice_client_v1_subscription, file_sluice_peer_v1_forwarding, file_sluice_peer_v1_replication]);
+
+/**
+ * @generated from message sluice.peer.v1.CoordinateRequest
+ */
+export type CoordinateRequest = Message<"sluice.peer.v1.CoordinateRequest"> & {
+  /**
+   * Partition of the topic `__groups` whose leader the coordinator is.
+   *
+   * @generated from field: uint32 state_partition = 1;
+   */
+  statePartition: number;
+
+  /**
+   * @generated from field: sluice.client.v1.GroupRequest request = 2;
+   */
+  request?: GroupRequest | undefined;
+};
+
+/**
+ * Describes the message sluice.peer.v1.CoordinateRequest.
+ * Use `create(CoordinateRequestSchema)` to create a new message.
+ */
+export const CoordinateRequestSchema: GenMessage<CoordinateRequest> = /*@__PURE__*/
+  messageDesc(file_sluice_peer_v1_peer, 0);
+
+/**
+ * @generated from message sluice.peer.v1.CoordinateResponse
+ */
+export type CoordinateResponse = Message<"sluice.peer.v1.CoordinateResponse"> & {
+  /**
+   * @generated from field: sluice.client.v1.GroupResponse response = 1;
+   */
+  response?: GroupResponse | undefined;
+};
+
+/**
+ * Describes the message sluice.peer.v1.CoordinateResponse.
+ * Use `create(CoordinateResponseSchema)` to create a new message.
+ */
+export const CoordinateResponseSchema: GenMessage<CoordinateResponse> = /*@__PURE__*/
+  messageDesc(file_sluice_peer_v1_peer, 1);
 
 /**
  * @generated from message sluice.peer.v1.ReadRequest
@@ -76,7 +119,7 @@ export type ReadRequest = Message<"sluice.peer.v1.ReadRequest"> & {
  * Use `create(ReadRequestSchema)` to create a new message.
  */
 export const ReadRequestSchema: GenMessage<ReadRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_peer_v1_peer, 0);
+  messageDesc(file_sluice_peer_v1_peer, 2);
 
 /**
  * @generated from message sluice.peer.v1.ReadResponse
@@ -128,7 +171,7 @@ export type ReadResponse = Message<"sluice.peer.v1.ReadResponse"> & {
  * Use `create(ReadResponseSchema)` to create a new message.
  */
 export const ReadResponseSchema: GenMessage<ReadResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_peer_v1_peer, 1);
+  messageDesc(file_sluice_peer_v1_peer, 3);
 
 /**
  * @generated from message sluice.peer.v1.DescribePartitionsRequest
@@ -145,7 +188,7 @@ export type DescribePartitionsRequest = Message<"sluice.peer.v1.DescribePartitio
  * Use `create(DescribePartitionsRequestSchema)` to create a new message.
  */
 export const DescribePartitionsRequestSchema: GenMessage<DescribePartitionsRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_peer_v1_peer, 2);
+  messageDesc(file_sluice_peer_v1_peer, 4);
 
 /**
  * @generated from message sluice.peer.v1.DescribePartitionsResponse
@@ -164,7 +207,7 @@ export type DescribePartitionsResponse = Message<"sluice.peer.v1.DescribePartiti
  * Use `create(DescribePartitionsResponseSchema)` to create a new message.
  */
 export const DescribePartitionsResponseSchema: GenMessage<DescribePartitionsResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_peer_v1_peer, 3);
+  messageDesc(file_sluice_peer_v1_peer, 5);
 
 /**
  * @generated from message sluice.peer.v1.PartitionFacts
@@ -226,7 +269,7 @@ export type PartitionFacts = Message<"sluice.peer.v1.PartitionFacts"> & {
  * Use `create(PartitionFactsSchema)` to create a new message.
  */
 export const PartitionFactsSchema: GenMessage<PartitionFacts> = /*@__PURE__*/
-  messageDesc(file_sluice_peer_v1_peer, 4);
+  messageDesc(file_sluice_peer_v1_peer, 6);
 
 /**
  * @generated from message sluice.peer.v1.ListOffsetsRequest
@@ -250,7 +293,7 @@ export type ListOffsetsRequest = Message<"sluice.peer.v1.ListOffsetsRequest"> & 
  * Use `create(ListOffsetsRequestSchema)` to create a new message.
  */
 export const ListOffsetsRequestSchema: GenMessage<ListOffsetsRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_peer_v1_peer, 5);
+  messageDesc(file_sluice_peer_v1_peer, 7);
 
 /**
  * @generated from message sluice.peer.v1.ListOffsetsResponse
@@ -269,7 +312,7 @@ export type ListOffsetsResponse = Message<"sluice.peer.v1.ListOffsetsResponse"> 
  * Use `create(ListOffsetsResponseSchema)` to create a new message.
  */
 export const ListOffsetsResponseSchema: GenMessage<ListOffsetsResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_peer_v1_peer, 6);
+  messageDesc(file_sluice_peer_v1_peer, 8);
 
 /**
  * @generated from message sluice.peer.v1.DeleteRecordsRequest
@@ -293,7 +336,7 @@ export type DeleteRecordsRequest = Message<"sluice.peer.v1.DeleteRecordsRequest"
  * Use `create(DeleteRecordsRequestSchema)` to create a new message.
  */
 export const DeleteRecordsRequestSchema: GenMessage<DeleteRecordsRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_peer_v1_peer, 7);
+  messageDesc(file_sluice_peer_v1_peer, 9);
 
 /**
  * @generated from message sluice.peer.v1.DeleteRecordsResponse
@@ -312,7 +355,7 @@ export type DeleteRecordsResponse = Message<"sluice.peer.v1.DeleteRecordsRespons
  * Use `create(DeleteRecordsResponseSchema)` to create a new message.
  */
 export const DeleteRecordsResponseSchema: GenMessage<DeleteRecordsResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_peer_v1_peer, 8);
+  messageDesc(file_sluice_peer_v1_peer, 10);
 
 /**
  * @generated from message sluice.peer.v1.PartitionOffset
@@ -341,7 +384,7 @@ export type PartitionOffset = Message<"sluice.peer.v1.PartitionOffset"> & {
  * Use `create(PartitionOffsetSchema)` to create a new message.
  */
 export const PartitionOffsetSchema: GenMessage<PartitionOffset> = /*@__PURE__*/
-  messageDesc(file_sluice_peer_v1_peer, 9);
+  messageDesc(file_sluice_peer_v1_peer, 11);
 
 /**
  * @generated from service sluice.peer.v1.PeerService
@@ -402,6 +445,16 @@ export const PeerService: GenService<{
     methodKind: "unary";
     input: typeof DeleteRecordsRequestSchema;
     output: typeof DeleteRecordsResponseSchema;
+  },
+  /**
+   * Asks the coordinator of a consumer group or a queue, for a client who may.
+   *
+   * @generated from rpc sluice.peer.v1.PeerService.Coordinate
+   */
+  coordinate: {
+    methodKind: "unary";
+    input: typeof CoordinateRequestSchema;
+    output: typeof CoordinateResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_sluice_peer_v1_peer, 0);

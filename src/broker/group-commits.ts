@@ -1,0 +1,119 @@
+import type { GroupAnswer } from '../groups/api.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { delay } from '../kernel/clock.ts';
+import { Backoff } from '../kernel/backoff.ts';
+import { asSluiceError, errorCodeFromWire, SluiceError } from '../kernel/errors.ts';
+import type { Random } from '../kernel/random.ts';
+import type { Place } from '../partition/place-table.ts';
+
+/** How far a group has come in one partition. */
+export interface GroupPosition extends Place {
+  /** The first that is not done. */
+  readonly offset: number;
+}
+
+/** What committing takes. */
+export interface CommitParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Asks the coordinator to store offsets, as the member that one is now. */
+  store(offsets: readonly GroupPosition[]): Promise<GroupAnswer<'commitOffsets'>>;
+}
+
+/** Offsets that wait to be sent together, and those who wait for them. */
+interface Round {
+  readonly offsets: Map<string, GroupPosition>;
+  readonly done: Promise<void>;
+  resolve(): void;
+  reject(error: SluiceError): void;
+}
+
+const RETRY = { minMs: 50, maxMs: 2_000 };
+
+/**
+ * Commits of one member: one request at a time, and what is committed meanwhile goes with the next one, the newest of each partition.
+ * So whoever commits every record keeps one number for each partition waiting, and no more.
+ */
+export class GroupCommits {
+  readonly #parts: CommitParts;
+  readonly #backoff: Backoff;
+  #next: Round | undefined;
+  #running: Promise<void> | undefined;
+  #under: Round | undefined;
+  #failure: SluiceError | undefined;
+
+  constructor(parts: CommitParts) {
+    this.#parts = parts;
+    this.#backoff = new Backoff(RETRY, parts.random);
+  }
+
+  /**
+   * Resolves when the offsets are stored, or others of the same partitions that came later. A coordinator that cannot be reached is asked again.
+   * @throws UNKNOWN_MEMBER, STALE_GENERATION and what else one of the round was refused with; the others are stored
+   */
+  commit(offsets: Iterable<GroupPosition>): Promise<void> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    const round = (this.#next ??= newRound());
+    for (const position of offsets) round.offsets.set(`${position.topic}/${position.partition}`, position);
+    this.#running ??= this.#run();
+    return round.done;
+  }
+
+  /** Resolves when all that was committed so far is answered, well or not. */
+  async settled(): Promise<void> {
+    await this.#running;
+  }
+
+  /** The member is none any more: what waits is refused. With `forever` also what comes. */
+  discard(error: SluiceError, forever: boolean): void {
+    this.#next?.reject(error);
+    this.#next = undefined;
+    this.#under?.reject(error);
+    this.#under = undefined;
+    if (forever) this.#failure = error;
+  }
+
+  async #run(): Promise<void> {
+    // What one turn commits goes together.
+    await Promise.resolve();
+    while (this.#next) {
+      const round = this.#next;
+      this.#next = undefined;
+      this.#under = round;
+      await this.#send(round);
+    }
+    this.#under = undefined;
+    this.#running = undefined;
+  }
+
+  async #send(round: Round): Promise<void> {
+    while (this.#under === round) {
+      try {
+        const { results } = await this.#parts.store([...round.offsets.values()]);
+        this.#backoff.reset();
+        const refused = results.find(({ errorCode }) => errorCode !== 0);
+        if (refused)
+          round.reject(new SluiceError(errorCodeFromWire(refused.errorCode), refused.errorMessage));
+        else round.resolve();
+        return;
+      } catch (error) {
+        const refusal = asSluiceError(error);
+        if (!refusal.retryable || refusal.code === 'DRAINING') {
+          round.reject(refusal);
+          return;
+        }
+        await delay(this.#parts.clock, this.#backoff.nextMs());
+      }
+    }
+  }
+}
+
+function newRound(): Round {
+  let settle: Pick<Round, 'resolve' | 'reject'> | undefined;
+  const done = new Promise<void>((resolve, reject) => {
+    settle = { resolve, reject };
+  });
+  // Not everybody who commits waits for it.
+  done.catch(() => undefined);
+  return { offsets: new Map(), done, ...settle! };
+}

@@ -1,0 +1,316 @@
+import type { GroupAnswer, GroupQuestionInit } from '../groups/api.ts';
+import type { OpenReader } from '../groups/ports.ts';
+import { Backoff } from '../kernel/backoff.ts';
+import type { Clock, Timer } from '../kernel/clock.ts';
+import { asSluiceError, SluiceError } from '../kernel/errors.ts';
+import type { Random } from '../kernel/random.ts';
+import type { Place } from '../partition/place-table.ts';
+import type { PartitionReader, Start } from '../partition/reader.ts';
+import type { OneReader } from './broker.ts';
+import type { GroupPosition } from './group-commits.ts';
+import { GroupCommits } from './group-commits.ts';
+import type { Groups } from './groups.ts';
+import type { Principal } from './ports.ts';
+
+/** The broker as a member of a group needs it. */
+export interface MemberBroker {
+  readonly groups: Pick<Groups, 'ask'>;
+  openReader(principal: Principal, reader: OneReader): Promise<OpenReader>;
+}
+
+/** What a member is made of. */
+export interface GroupMemberParts {
+  readonly broker: MemberBroker;
+  readonly principal: Principal;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly listener: GroupMemberListener;
+}
+
+/** What somebody joins, and as whom. */
+export interface GroupMemberOptions {
+  readonly group: string;
+  /** Topics, or wildcards over topics. */
+  readonly filters: readonly string[];
+  /** Where a partition begins for which the group has committed nothing. */
+  readonly start: NonNullable<GroupQuestionInit<'joinGroup'>['start']>;
+  /** For people. */
+  readonly clientId: string;
+  /** Static membership; empty: none. */
+  readonly instanceId?: string | undefined;
+  /** Milliseconds, 1 s to 30 minutes. Default 10 s. */
+  readonly sessionTimeoutMs?: number | undefined;
+}
+
+/** Whom a member works for. Nothing may throw. */
+export interface GroupMemberListener {
+  /** A partition is the member's: its reader begins where the group has come to. The member closes it. */
+  assigned(reader: PartitionReader): void;
+  /**
+   * A partition is the member's no more, and its reader is closed after this call. What is committed in it still counts, unless the member
+   * was put out of its group.
+   */
+  revoked(place: Place): void;
+  /** Nothing goes on: what the member was refused with. All its partitions were revoked before. */
+  ended(error: SluiceError): void;
+}
+
+/** A partition that the member has. */
+interface Owned extends GroupPosition {
+  /** Undefined while it is being opened. */
+  reader?: OpenReader;
+}
+
+const SESSION_TIMEOUT_MS = 10_000;
+/** Between attempts to reach a coordinator, or a partition. */
+const RETRY = { minMs: 50, maxMs: 2_000 };
+/** How long closing waits for the coordinator; the session timeout does the rest. */
+const FAREWELL_MS = 2_000;
+const LATEST: Start = { at: 'latest' };
+
+/**
+ * A member of a consumer group that lives in this process, for gateways whose clients cannot be one themselves.
+ *
+ *     join ── assigned, generation ──> what is lost: revoked, committed, closed ── what is new: opened ──┐
+ *       └────────────────────── asked again with what is owned now; that is the heartbeat ──────────────┘
+ *
+ * It owns a partition from the answer on, so that a partition that takes long to open does not stop the heartbeat. A coordinator that cannot be
+ * reached is asked again while the partitions go on; a member that its group does not know any more gives up all and joins anew.
+ */
+export class GroupMember {
+  readonly #parts: GroupMemberParts;
+  readonly #options: GroupMemberOptions;
+  readonly #memberId: string;
+  readonly #sessionTimeoutMs: number;
+  readonly #abort = new AbortController();
+  readonly #owned = new Map<string, Owned>();
+  readonly #commits: GroupCommits;
+  readonly #waits = new Set<() => void>();
+  #generation = 0;
+  #isOver = false;
+  #running: Promise<void> = Promise.resolve();
+  readonly #joined = settleable();
+
+  private constructor(parts: GroupMemberParts, options: GroupMemberOptions) {
+    this.#parts = parts;
+    this.#options = options;
+    this.#memberId = parts.random.uuid();
+    this.#sessionTimeoutMs = options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS;
+    this.#commits = new GroupCommits({ ...parts, store: (offsets) => this.#store(offsets) });
+  }
+
+  /** Joins a group and stays in it until it is closed or refused. */
+  static join(parts: GroupMemberParts, options: GroupMemberOptions): GroupMember {
+    const member = new GroupMember(parts, options);
+    member.#running = member.#run();
+    return member;
+  }
+
+  /** Resolves when the group has taken it for the first time. Rejects with what it was refused with before that; CLOSED. */
+  get joined(): Promise<void> {
+    return this.#joined.promise;
+  }
+
+  /** Partitions that it has now. */
+  get assignment(): readonly Place[] {
+    return [...this.#owned.values()].map(({ topic, partition }) => ({ topic, partition }));
+  }
+
+  /**
+   * Resolves when the offsets are stored; each is the first that is not done.
+   * @throws STALE_GENERATION when a partition is the member's no more, UNKNOWN_MEMBER, CLOSED, FORBIDDEN …
+   */
+  commit(offsets: Iterable<GroupPosition>): Promise<void> {
+    return this.#commits.commit(offsets);
+  }
+
+  /** Stores what was committed, leaves the group and closes its readers. The listener hears no more. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#joined.reject(new SluiceError('CLOSED', 'the member was closed before it was in its group'));
+    this.#abort.abort();
+    for (const wake of this.#waits) wake();
+    await this.#running;
+    for (const owned of this.#owned.values()) owned.reader?.close();
+    this.#owned.clear();
+    await this.#within(FAREWELL_MS, this.#commits.settled());
+    this.#commits.discard(new SluiceError('CLOSED', 'the member has left its group'), true);
+    const { group, instanceId = '' } = this.#options;
+    const leaving = { group, memberId: this.#memberId, returning: instanceId !== '' };
+    const { broker, principal } = this.#parts;
+    await this.#within(FAREWELL_MS, broker.groups.ask(principal, 'leaveGroup', leaving));
+  }
+
+  async #run(): Promise<void> {
+    const backoff = new Backoff(RETRY, this.#parts.random);
+    while (!this.#isOver) {
+      try {
+        await this.#take(await this.#join());
+        backoff.reset();
+      } catch (error) {
+        await this.#refused(asSluiceError(error), backoff);
+      }
+    }
+  }
+
+  #join(): Promise<GroupAnswer<'joinGroup'>> {
+    const { group, filters, start, clientId, instanceId = '' } = this.#options;
+    const { broker, principal } = this.#parts;
+    const question: GroupQuestionInit<'joinGroup'> = {
+      ...{ group, filters: [...filters], start, clientId, instanceId },
+      memberId: this.#memberId,
+      generation: this.#generation,
+      owned: [...this.assignment],
+      sessionTimeoutMs: this.#sessionTimeoutMs,
+      // Who joins wants to know whether it may.
+      maxWaitMs: this.#generation === 0 ? 0 : Math.floor(this.#sessionTimeoutMs / 3),
+    };
+    return broker.groups.ask(principal, 'joinGroup', question, { signal: this.#abort.signal });
+  }
+
+  async #take({ generation, assigned }: GroupAnswer<'joinGroup'>): Promise<void> {
+    if (this.#isOver) return;
+    this.#generation = generation;
+    this.#joined.resolve();
+    const wanted = new Map(
+      assigned.map(({ topic, partition, offset }) => [
+        `${topic}/${partition}`,
+        { topic, partition, offset: Number(offset) },
+      ]),
+    );
+    const lost = [...this.#owned].filter(([key]) => !wanted.has(key));
+    for (const [, owned] of lost) this.#revoke(owned);
+    // As long as the member is said to own them its commits count.
+    if (lost.length > 0) await this.#within(this.#sessionTimeoutMs / 3, this.#commits.settled());
+    for (const [key] of lost) this.#owned.delete(key);
+    for (const [key, position] of wanted) if (!this.#owned.has(key)) this.#begin(key, position);
+  }
+
+  async #refused(error: SluiceError, backoff: Backoff): Promise<void> {
+    if (this.#isOver) return;
+    const { instanceId = '' } = this.#options;
+    // Of a static member somebody else may have taken the place: joining again would throw that one out in turn.
+    if (error.code === 'UNKNOWN_MEMBER' && instanceId === '') this.#lose(error);
+    else if (!error.retryable || error.code === 'DRAINING') {
+      this.#fail(error);
+      return;
+    }
+    await this.#wait(backoff.nextMs());
+  }
+
+  /** The group goes on without this member, which begins again. */
+  #lose(error: SluiceError): void {
+    this.#generation = 0;
+    for (const owned of this.#owned.values()) this.#revoke(owned);
+    this.#owned.clear();
+    this.#commits.discard(error, false);
+  }
+
+  #fail(error: SluiceError): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#abort.abort();
+    for (const wake of this.#waits) wake();
+    this.#lose(error);
+    this.#commits.discard(error, true);
+    this.#joined.reject(error);
+    this.#parts.listener.ended(error);
+  }
+
+  #revoke(owned: Owned): void {
+    if (!owned.reader) return;
+    const { topic, partition } = owned;
+    this.#parts.listener.revoked({ topic, partition });
+    owned.reader.close();
+  }
+
+  #begin(key: string, position: GroupPosition): void {
+    const owned: Owned = { ...position };
+    this.#owned.set(key, owned);
+    void this.#open(key, owned);
+  }
+
+  /** Opens the reader of a partition, however long that takes. */
+  async #open(key: string, owned: Owned): Promise<void> {
+    const { random, listener } = this.#parts;
+    const backoff = new Backoff(RETRY, random);
+    let start: Start = { at: 'offset', offset: owned.offset };
+    const isWanted = (): boolean => !this.#isOver && this.#owned.get(key) === owned;
+    while (isWanted()) {
+      try {
+        const opened = await this.#openReader(owned, start);
+        if (!isWanted()) {
+          opened.close();
+          return;
+        }
+        owned.reader = opened;
+        listener.assigned(opened.reader);
+        return;
+      } catch (error) {
+        const { code, message, retryable } = asSluiceError(error);
+        // Records that were committed are gone, with the disks that had them: what comes is new.
+        if (code === 'OFFSET_OUT_OF_RANGE' && start !== LATEST) start = LATEST;
+        // The coordinator hears of it too, and takes the partition away.
+        else if (code === 'TOPIC_NOT_FOUND' || code === 'PARTITION_NOT_FOUND') return;
+        else if (retryable && code !== 'DRAINING') await this.#wait(backoff.nextMs());
+        else if (isWanted()) this.#fail(new SluiceError(code, message));
+      }
+    }
+  }
+
+  #openReader({ topic, partition }: Place, start: Start): Promise<OpenReader> {
+    const { broker, principal } = this.#parts;
+    return broker.openReader(principal, { topic, partition, start, name: this.#options.group });
+  }
+
+  #store(offsets: readonly GroupPosition[]): Promise<GroupAnswer<'commitOffsets'>> {
+    const { broker, principal } = this.#parts;
+    return broker.groups.ask(principal, 'commitOffsets', {
+      group: this.#options.group,
+      memberId: this.#memberId,
+      generation: this.#generation,
+      offsets: offsets.map(({ topic, partition, offset }) => ({ topic, partition, offset: BigInt(offset) })),
+    });
+  }
+
+  /** Ends early when the member does. */
+  #wait(ms: number): Promise<void> {
+    if (this.#isOver) return Promise.resolve();
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#waits.delete(wake);
+        timer.cancel();
+        resolve();
+      };
+      const timer = this.#parts.clock.setTimer(ms, wake);
+      this.#waits.add(wake);
+    });
+  }
+
+  /** Waits for something that may as well fail, but not for long. */
+  #within(ms: number, work: Promise<unknown>): Promise<void> {
+    return new Promise((resolve) => {
+      const timer: Timer = this.#parts.clock.setTimer(ms, resolve);
+      const done = (): void => {
+        timer.cancel();
+        resolve();
+      };
+      work.then(done, done);
+    });
+  }
+}
+
+function settleable(): {
+  readonly promise: Promise<void>;
+  resolve(): void;
+  reject(error: SluiceError): void;
+} {
+  let settle: { resolve(): void; reject(error: SluiceError): void } | undefined;
+  const promise = new Promise<void>((resolve, reject) => {
+    settle = { resolve, reject };
+  });
+  // Not everybody waits for it.
+  promise.catch(() => undefined);
+  return { promise, ...settle! };
+}

@@ -1,0 +1,128 @@
+import type { GroupRequest, GroupResponse } from '../gen/sluice/client/v1/groups_pb.ts';
+import type { AskOptions, GroupAnswer, GroupCase, GroupQuestionInit } from '../groups/api.ts';
+import type { CoordinatorCounts } from '../groups/coordinators.ts';
+import { answerIn, groupRequest, groupResponse } from '../groups/messages.ts';
+import { SluiceError } from '../kernel/errors.ts';
+import { visibleAssignment, visibleGroup, visibleGroups, visibleQueues } from './group-answers.ts';
+import type { GroupRights } from './group-rights.ts';
+import type { GroupRouter } from './group-router.ts';
+import type { Principal } from './ports.ts';
+
+/** Consumer groups and queues: who may. Which node coordinates them knows the router. */
+export class Groups {
+  readonly #rights: GroupRights;
+  readonly #router: GroupRouter;
+  /** Questions of clients of this node that are not answered. */
+  readonly #asked = new Set<AbortController>();
+  #isDraining = false;
+
+  constructor(rights: GroupRights, router: GroupRouter) {
+    this.#rights = rights;
+    this.#router = router;
+  }
+
+  /** Questions of clients of this node that are not answered. */
+  get waiting(): number {
+    return this.#asked.size;
+  }
+
+  /** Of the coordinators of this node. */
+  counts(): CoordinatorCounts {
+    return this.#router.counts();
+  }
+
+  /**
+   * Asks the coordinator, here or on another node; waits up to five seconds for one.
+   *
+   * @param name of the question; the answer has the same
+   * @throws FORBIDDEN, INVALID_TOPIC, INVALID_FILTER, INVALID_ARGUMENT; DRAINING; NOT_LEADER when nobody coordinates it; UNAVAILABLE, TIMEOUT: it may
+   *   have been done; CANCELLED when the asker has gone; what the coordinator answers
+   */
+  async ask<C extends GroupCase>(
+    principal: Principal,
+    name: C,
+    question: GroupQuestionInit<C>,
+    { signal }: AskOptions = {},
+  ): Promise<GroupAnswer<C>> {
+    if (this.#isDraining) throw draining();
+    const request = this.#rights.admit(principal, groupRequest(name, question));
+    const gone = new AbortController();
+    const abort = (): void => gone.abort();
+    if (signal?.aborted) abort();
+    signal?.addEventListener('abort', abort, { once: true });
+    this.#asked.add(gone);
+    try {
+      return answerIn<C>(await this.#ask(principal, request, gone.signal));
+    } catch (error) {
+      throw gone.signal.reason instanceof SluiceError ? gone.signal.reason : error;
+    } finally {
+      this.#asked.delete(gone);
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  /**
+   * Asks the coordinator that this node is, for another node whose client may.
+   * @param partition of `__groups`
+   * @throws NOT_LEADER when it is none; what it answers
+   */
+  coordinate(partition: number, request: GroupRequest, signal: AbortSignal): Promise<GroupResponse> {
+    return this.#router.askHere(partition, request, signal);
+  }
+
+  /** Questions that wait are given up, and none are taken any more: DRAINING. Idempotent. */
+  drain(): void {
+    this.#isDraining = true;
+    for (const gone of this.#asked) gone.abort(draining());
+  }
+
+  /** Drains, and ends what is coordinated here. */
+  close(): void {
+    this.drain();
+    this.#router.close();
+  }
+
+  async #ask(principal: Principal, request: GroupRequest, signal: AbortSignal): Promise<GroupResponse> {
+    const { body } = request;
+    if (body.case === 'listGroups' || body.case === 'listQueues') {
+      return this.#list(principal, body.case, await this.#router.askAll(request, signal));
+    }
+    if (body.case === 'deleteGroup') await this.#checkDeletion(principal, request, body.value.group, signal);
+    const response = await this.#router.ask(request, signal);
+    const answer = response.body;
+    if (answer.case === 'joinGroup') visibleAssignment(this.#rights, principal, answer.value);
+    if (answer.case === 'describeGroup') visibleGroup(this.#rights, principal, answer.value);
+    return response;
+  }
+
+  #list(
+    principal: Principal,
+    name: 'listGroups' | 'listQueues',
+    answers: readonly GroupResponse[],
+  ): GroupResponse {
+    if (name === 'listGroups') {
+      const groups = answers.flatMap((answer) => answerIn<'listGroups'>(answer).groups);
+      return groupResponse(name, { groups: visibleGroups(this.#rights, principal, groups) });
+    }
+    const queues = answers.flatMap((answer) => answerIn<'listQueues'>(answer).queues);
+    return groupResponse(name, { queues: visibleQueues(this.#rights, principal, queues) });
+  }
+
+  /** Who deletes a group forgets where it was in each of its topics. @throws FORBIDDEN */
+  async #checkDeletion(
+    principal: Principal,
+    request: GroupRequest,
+    name: string,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const answer = await this.#router.askWhere(request, groupRequest('listGroups', {}), signal);
+    const { groups } = answerIn<'listGroups'>(answer);
+    for (const topic of groups.find(({ group }) => group === name)?.topics ?? []) {
+      this.#rights.checkRead(principal, topic);
+    }
+  }
+}
+
+function draining(): SluiceError {
+  return new SluiceError('DRAINING', 'this node is going; connect to another one');
+}

@@ -1,0 +1,21 @@
+import { z } from 'zod';
+import { integer, orWord } from '../kinds.ts';
+import { setting } from '../setting.ts';
+
+/** The topic `__groups`, where consumer groups and queues keep what must not be forgotten; counts when it is made, at their first use. */
+export const groupsSchema = z.strictObject({
+  partitions: setting(integer({ min: 1, max: 1024 }), {
+    description:
+      'Partitions of the topic `__groups`, where consumer groups and queues keep their state: over so many nodes their coordination can be spread. Counts when the topic is made, at their first use; it never changes.',
+    default: 16,
+  }),
+  replicationFactor: setting(orWord(integer({ min: 1, max: 16 }), 'auto', null), {
+    description: 'Nodes that keep a copy of it. `auto`: 3 in a cluster, 1 on a node on its own.',
+    default: 'auto',
+  }),
+  minInsync: setting(orWord(integer({ min: 1, max: 16 }), 'auto', null), {
+    description:
+      'Replicas, the leader among them, that have to be in sync for groups and queues to work. `auto`: 2 where there are two copies or more.',
+    default: 'auto',
+  }),
+});

@@ -1,0 +1,27 @@
+import { SluiceError } from '../../kernel/errors.ts';
+import type { Start } from '../../partition/reader.ts';
+import type { RecordEncoding } from './record-json.ts';
+import { parseRecordEncoding } from './record-json.ts';
+
+const PLACE = /^(?:(earliest|latest)|(@?)(\d{1,16}))$/;
+
+/**
+ * A place in a partition as requests say it: `earliest`, `latest`, an offset, `@` and milliseconds since 1970.
+ * @throws INVALID_ARGUMENT
+ */
+export function parsePlace(text: string): Exclude<Start, { at: 'last-per-key' }> {
+  const [, word, isTime, digits] = PLACE.exec(text) ?? [];
+  if (word === 'earliest' || word === 'latest') return { at: word };
+  const number = Number(digits);
+  if (!Number.isSafeInteger(number))
+    throw new SluiceError(
+      'INVALID_ARGUMENT',
+      'a place is earliest, latest, an offset, or @ and milliseconds since 1970',
+    );
+  return isTime === '@' ? { at: 'timestamp', timestampMs: number } : { at: 'offset', offset: number };
+}
+
+/** @throws INVALID_ARGUMENT */
+export function parseEncoding(text: string | undefined): RecordEncoding {
+  return parseRecordEncoding(text === 'text' ? undefined : text);
+}

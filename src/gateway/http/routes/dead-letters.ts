@@ -1,0 +1,256 @@
+import { Readable } from 'node:stream';
+import type { FastifyInstance } from 'fastify';
+import type { Principal } from '../../../broker/ports.ts';
+import { DEAD_LETTER_PREFIX } from '../../../groups/api.ts';
+import { SluiceError } from '../../../kernel/errors.ts';
+import type { ApiContext } from '../api-context.ts';
+import { bodyOrEmpty } from '../body.ts';
+import { browsedRecords } from '../leased-records.ts';
+import { parseEncoding } from '../place.ts';
+import { plain } from '../plain.ts';
+import { sendJson } from '../send-json.ts';
+import { integer, object, reference, text } from '../schemas/json-schema.ts';
+import { BROWSED, OFFSETS, QUEUES } from '../schemas/queues.ts';
+import { ENCODING } from '../schemas/shared.ts';
+
+interface DeadLetterParams {
+  readonly topic: string;
+}
+interface RecordPlace {
+  readonly partition: number;
+  readonly offset: number;
+}
+interface ReplayBody {
+  readonly records?: readonly RecordPlace[];
+  readonly destination?: string;
+}
+interface BrowseQuery {
+  readonly limit: number;
+  readonly from?: string;
+  readonly encoding?: string;
+}
+
+const PAGE_RECORDS = 1000;
+const POSITIONS = /^\d{1,10}:\d{1,16}(?:,\d{1,10}:\d{1,16})*$/;
+const REFUSED = { description: 'Refused', ...reference('Error') };
+const PARAMS = object({ topic: text('The topic whose dead letters are meant') }, ['topic']);
+const tags = ['dead letters'];
+const path = '/v1/dead-letters/:topic';
+
+const LIST_DEAD_LETTERS_ROUTE = {
+  schema: {
+    ...{
+      tags,
+      operationId: 'listDeadLetters',
+      summary: 'Queues of dead letters; topic is that of the dead letters',
+    },
+    response: { 200: QUEUES, default: REFUSED },
+  },
+};
+
+const BROWSE_DEAD_LETTERS_ROUTE = {
+  schema: {
+    ...{
+      tags,
+      operationId: 'browseDeadLetters',
+      summary: 'Dead letters, without taking them',
+      params: PARAMS,
+    },
+    querystring: object({
+      limit: integer('Records at most', { minimum: 1, maximum: 10_000, default: 100 }),
+      from: text('`next` of the answer before', { pattern: POSITIONS.source }),
+      encoding: ENCODING,
+    }),
+    response: { 200: BROWSED, default: REFUSED },
+  },
+};
+
+const EXPORT_DEAD_LETTERS_ROUTE = {
+  schema: {
+    ...{ tags, operationId: 'exportDeadLetters', summary: 'All dead letters as NDJSON', params: PARAMS },
+    querystring: object({ encoding: ENCODING }),
+    response: {
+      200: {
+        description: 'On each line a record',
+        content: { 'application/x-ndjson': { schema: text() } },
+      },
+      default: REFUSED,
+    },
+  },
+};
+
+const REPLAY_DEAD_LETTERS_ROUTE = {
+  schema: {
+    ...{ tags, operationId: 'replayDeadLetters', summary: 'Publishes them again, where they came from' },
+    params: PARAMS,
+    body: object({ records: OFFSETS, destination: text('Default: where each came from') }),
+    response: {
+      200: { description: 'How many', ...object({ moved: integer() }, ['moved']) },
+      default: REFUSED,
+    },
+  },
+  preValidation: bodyOrEmpty,
+};
+
+/** Dead letters of a topic: looked at, sent back, deleted, exported. */
+export function addDeadLetterRoutes(scope: FastifyInstance, context: ApiContext): void {
+  const { groups } = context.broker;
+  const letters = new DeadLetters(context);
+  scope.get('/v1/dead-letters', LIST_DEAD_LETTERS_ROUTE, async ({ principal }) => {
+    const { queues } = await groups.ask(principal, 'listQueues', {});
+    return { queues: queues.filter(({ topic }) => topic.startsWith(DEAD_LETTER_PREFIX)).map(plain) };
+  });
+  scope.get<{ Params: DeadLetterParams; Querystring: BrowseQuery }>(
+    path,
+    BROWSE_DEAD_LETTERS_ROUTE,
+    async ({ principal, params, query: { limit, from, encoding } }, reply) => {
+      const { records, next } = await letters.browse(principal, params.topic, from, limit, encoding);
+      const more = next === undefined ? '' : `,"next":"${next}"`;
+      return sendJson(reply, `{"messages":[${records.join(',')}]${more}}`, context.unread);
+    },
+  );
+  scope.get<{ Params: DeadLetterParams; Querystring: Pick<BrowseQuery, 'encoding'> }>(
+    `${path}/export`,
+    EXPORT_DEAD_LETTERS_ROUTE,
+    async ({ principal, params, query }, reply) => {
+      const lines = await letters.lines(principal, params.topic, query.encoding);
+      return reply
+        .header('content-type', 'application/x-ndjson')
+        .send(Readable.from(lines, { objectMode: false }));
+    },
+  );
+  scope.post<{ Params: DeadLetterParams; Body: ReplayBody }>(
+    `${path}/replay`,
+    REPLAY_DEAD_LETTERS_ROUTE,
+    ({ principal, params, body }) => letters.replay(principal, params.topic, body),
+  );
+  addDeletion(scope, letters);
+}
+
+function addDeletion(scope: FastifyInstance, letters: DeadLetters): void {
+  const response = {
+    200: { description: 'How many', ...object({ discarded: integer() }, ['discarded']) },
+    default: REFUSED,
+  };
+  scope.post<{ Params: DeadLetterParams; Body: { records: readonly RecordPlace[] } }>(
+    `${path}/delete`,
+    {
+      schema: {
+        ...{
+          tags,
+          operationId: 'deleteDeadLetters',
+          summary: 'Deletes dead letters',
+          params: PARAMS,
+          response,
+        },
+        body: object({ records: OFFSETS }, ['records']),
+      },
+    },
+    ({ principal, params, body }) => {
+      if (body.records.length === 0) throw new SluiceError('INVALID_ARGUMENT', 'records names none');
+      return letters.discard(principal, params.topic, body.records);
+    },
+  );
+  scope.delete<{ Params: DeadLetterParams }>(
+    path,
+    {
+      schema: {
+        tags,
+        operationId: 'purgeDeadLetters',
+        summary: 'Deletes all dead letters',
+        params: PARAMS,
+        response,
+      },
+    },
+    ({ principal, params }) => letters.discard(principal, params.topic, []),
+  );
+}
+
+/** What the routes of dead letters do. */
+class DeadLetters {
+  readonly #context: ApiContext;
+
+  constructor(context: ApiContext) {
+    this.#context = context;
+  }
+
+  /** @param from `next` of the page before; undefined: from the beginning */
+  async browse(
+    principal: Principal,
+    topic: string,
+    from: string | undefined,
+    limit: number,
+    encoding: string | undefined,
+  ): Promise<{ readonly records: readonly string[]; readonly next: string | undefined }> {
+    const queue = queueOf(topic);
+    const { inflatedMaxBytes } = this.#context.limits;
+    const form = { topic: queue.topic, encoding: parseEncoding(encoding), inflatedMaxBytes };
+    const question = { ...queue, positions: positionsOf(from), maxRecords: limit };
+    const { batches, next } = await this.#groups.ask(principal, 'browseQueue', question);
+    const records = batches.flatMap((batch) => browsedRecords(batch, form));
+    const position = next.map(({ partition, offset }) => `${partition}:${offset}`).join(',');
+    return { records, next: position === '' ? undefined : position };
+  }
+
+  /** All dead letters, a line each; what is refused is so before the first line. */
+  async lines(
+    principal: Principal,
+    topic: string,
+    encoding: string | undefined,
+  ): Promise<AsyncGenerator<string>> {
+    let page = await this.browse(principal, topic, undefined, PAGE_RECORDS, encoding);
+    const browse = (from: string): Promise<typeof page> =>
+      this.browse(principal, topic, from, PAGE_RECORDS, encoding);
+    return (async function* () {
+      for (;;) {
+        for (const record of page.records) yield `${record}\n`;
+        if (page.next === undefined) return;
+        page = await browse(page.next);
+      }
+    })();
+  }
+
+  async replay(principal: Principal, topic: string, body: ReplayBody): Promise<{ moved: number }> {
+    const { records, destination = '' } = body;
+    if (records?.length === 0)
+      throw new SluiceError('INVALID_ARGUMENT', 'records names none; leave it out for all');
+    const question = { ...queueOf(topic), ranges: rangesOf(records ?? []), destination };
+    const { moved } = await this.#groups.ask(principal, 'moveRecords', question);
+    return { moved: Number(moved) };
+  }
+
+  /** @param records none: all */
+  async discard(
+    principal: Principal,
+    topic: string,
+    records: readonly RecordPlace[],
+  ): Promise<{ discarded: number }> {
+    const question = { ...queueOf(topic), ranges: rangesOf(records) };
+    const { discarded } = await this.#groups.ask(principal, 'discardRecords', question);
+    return { discarded: Number(discarded) };
+  }
+
+  get #groups(): ApiContext['broker']['groups'] {
+    return this.#context.broker.groups;
+  }
+}
+
+function queueOf(topic: string): { topic: string; group: string } {
+  return { topic: topic.startsWith(DEAD_LETTER_PREFIX) ? topic : `${DEAD_LETTER_PREFIX}${topic}`, group: '' };
+}
+
+function rangesOf(records: readonly RecordPlace[]): { partition: number; first: bigint; end: bigint }[] {
+  return records.map(({ partition, offset }) => ({
+    partition,
+    first: BigInt(offset),
+    end: BigInt(offset + 1),
+  }));
+}
+
+function positionsOf(from: string | undefined): { partition: number; offset: bigint }[] {
+  if (from === undefined) return [];
+  return from.split(',').map((each) => {
+    const [partition, offset] = each.split(':');
+    return { partition: Number(partition), offset: BigInt(offset!) };
+  });
+}

@@ -1,0 +1,189 @@
+import { SluiceError } from '../../kernel/errors.ts';
+import type { GroupAnswerInit, GroupCase, GroupQuestion } from '../api.ts';
+import type { GroupPart, GroupPartCounts, GroupPartOptions } from '../group-part.ts';
+import { ConsumerGroup } from './consumer-group.ts';
+import { describeGroup, summarizeGroup } from './describe.ts';
+import { FirstOffsets } from './first-offsets.ts';
+import type { GroupSurroundings, GroupTotals } from './group-surroundings.ts';
+import { checkGroupName, checkJoin } from './join-question.ts';
+import { Journal, notCoordinator } from './journal.ts';
+import type { MemberFilters } from './member-filters.ts';
+import { Places } from './place.ts';
+import { StateReader } from './stored-state.ts';
+import type { TopicWatcher } from './topic-watch.ts';
+import { TopicWatch } from './topic-watch.ts';
+
+type ConsumerCase =
+  | 'joinGroup'
+  | 'leaveGroup'
+  | 'commitOffsets'
+  | 'describeGroup'
+  | 'listGroups'
+  | 'resetGroup'
+  | 'deleteGroup';
+
+type Answers = {
+  readonly [C in ConsumerCase]: (
+    question: GroupQuestion<C>,
+    signal?: AbortSignal,
+  ) => Promise<GroupAnswerInit<C>> | GroupAnswerInit<C>;
+};
+
+type Answer = (question: GroupQuestion, signal?: AbortSignal) => Promise<GroupAnswerInit>;
+
+/** The consumer groups that one coordinator looks after. @see docs/groups.md */
+export class ConsumerGroups implements GroupPart {
+  readonly #options: GroupPartOptions;
+  readonly #with: GroupSurroundings;
+  readonly #reader = new StateReader();
+  readonly #groups = new Map<string, ConsumerGroup>();
+  readonly #answers: Answers = {
+    joinGroup: (question, signal) => this.#join(question, signal),
+    leaveGroup: async (question) => {
+      await this.#groups.get(checkGroupName(question.group))?.leave(question);
+      return {};
+    },
+    commitOffsets: async (question) => ({ results: await this.#commit(question) }),
+    describeGroup: ({ group }) => {
+      const { topics, clock, nodeId } = this.#options;
+      return describeGroup(this.#group(group), topics, clock.monotonicMs(), nodeId);
+    },
+    listGroups: () => {
+      const { nodeId } = this.#options;
+      return { groups: Array.from(this.#groups.values(), (group) => summarizeGroup(group, nodeId)) };
+    },
+    resetGroup: (question) => this.#group(question.group).reset(question),
+    deleteGroup: async ({ group: name }) => {
+      const group = this.#group(name);
+      await group.delete(() => this.#groups.delete(name));
+      return {};
+    },
+  };
+  readonly #totals: GroupTotals = { rebalances: 0, expiredMembers: 0, commits: 0, staleCommits: 0 };
+  #watch: TopicWatch | undefined;
+  #isClosed = false;
+
+  constructor(options: GroupPartOptions) {
+    const { log, topics, clock, random, onFailure } = options;
+    this.#options = options;
+    this.#with = {
+      ...{ topics, clock, totals: this.#totals },
+      journal: new Journal(log, onFailure),
+      places: new Places(),
+      firstOffsets: new FirstOffsets(topics, clock, random),
+    };
+  }
+
+  load(key: readonly string[], value: Buffer | null): void {
+    this.#reader.take(key, value);
+  }
+
+  start(): void {
+    for (const [name, loaded] of this.#reader.groups()) this.#make(name).restore(loaded);
+    this.#watch = new TopicWatch(this.#options.topics, this.#options.clock, this.#watcher());
+    // Topics may have changed while nobody coordinated.
+    for (const group of this.#groups.values()) group.topicsChanged();
+  }
+
+  async ask<C extends GroupCase>(
+    name: C,
+    question: GroupQuestion<C>,
+    signal?: AbortSignal,
+  ): Promise<GroupAnswerInit<C>> {
+    if (this.#isClosed) throw notCoordinator();
+    const answer = (this.#answers as Partial<Record<GroupCase, unknown>>)[name] as Answer | undefined;
+    if (!answer) throw new SluiceError('UNSUPPORTED', `${name} is not a question to consumer groups`);
+    return (await answer(question, signal)) as GroupAnswerInit<C>;
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#with.journal.close();
+    this.#with.firstOffsets.close();
+    this.#watch?.close();
+    for (const group of this.#groups.values()) group.close();
+  }
+
+  counts(): GroupPartCounts {
+    const { rebalances, expiredMembers, commits, staleCommits } = this.#totals;
+    const states = Array.from(this.#groups.values(), ({ state }) => state);
+    const sum = (count: (state: (typeof states)[number]) => number): number =>
+      states.reduce((total, state) => total + count(state), 0);
+    return {
+      groups: states.length,
+      members: sum(({ members }) => members.size),
+      offsets: sum(({ offsets }) => offsets.size),
+      unassigned_partitions: sum(({ unassigned }) => unassigned),
+      rebalances_total: rebalances,
+      expired_members_total: expiredMembers,
+      commits_total: commits,
+      stale_commits_total: staleCommits,
+    };
+  }
+
+  async #join(
+    question: GroupQuestion<'joinGroup'>,
+    signal?: AbortSignal,
+  ): Promise<GroupAnswerInit<'joinGroup'>> {
+    const name = checkGroupName(question.group);
+    const facts = checkJoin(question);
+    if (facts.generation === 0) {
+      await this.#makeTopics(facts.filters);
+      // What it takes may be new to the coordinator, which may have ended meanwhile.
+      if (this.#isClosed) throw notCoordinator();
+      return (this.#groups.get(name) ?? this.#make(name)).join(facts, signal);
+    }
+    const group = this.#groups.get(name);
+    if (!group) throw new SluiceError('UNKNOWN_MEMBER', `there is no group ${name}: join it again`);
+    return group.join(facts, signal);
+  }
+
+  /** Offsets may be committed before anybody joins, so that it goes on there. */
+  async #commit(question: GroupQuestion<'commitOffsets'>): ReturnType<ConsumerGroup['commit']> {
+    const name = checkGroupName(question.group);
+    const group = this.#groups.get(name);
+    if (group) return group.commit(question);
+    if (question.memberId !== '') {
+      throw new SluiceError('UNKNOWN_MEMBER', `there is no group ${name}: join it again`);
+    }
+    const made = this.#make(name);
+    const results = await made.commit(question);
+    if (made.isNothing) this.#groups.delete(name);
+    return results;
+  }
+
+  /** Topics that a member names are made when they are first used, as when one subscribes to them. */
+  async #makeTopics({ names }: MemberFilters): Promise<void> {
+    const { topics } = this.#options;
+    await Promise.all(
+      [...names].filter((name) => !topics.find(name)).map((name) => topics.findOrCreate(name)),
+    );
+  }
+
+  #group(name: string): ConsumerGroup {
+    const group = this.#groups.get(checkGroupName(name));
+    if (!group) throw new SluiceError('GROUP_NOT_FOUND', `there is no group ${name}`);
+    return group;
+  }
+
+  #make(name: string): ConsumerGroup {
+    const group = new ConsumerGroup(name, this.#with);
+    this.#groups.set(name, group);
+    return group;
+  }
+
+  #watcher(): TopicWatcher {
+    const groups = this.#groups;
+    const { places } = this.#with;
+    return {
+      onMade: (topic) => groups.forEach((group) => group.topicMade(topic)),
+      onChanged: () => groups.forEach((group) => group.topicsChanged()),
+      onGone: (topicId) => {
+        for (const group of groups.values()) group.topicGone(topicId);
+        places.forget(topicId);
+      },
+      kept: () => Array.from(groups.values(), ({ state }) => state.places()).flat(),
+    };
+  }
+}

@@ -1,0 +1,27 @@
+import type { Clock } from '../../kernel/clock.ts';
+import type { Topics } from '../ports.ts';
+import type { FirstOffsets } from './first-offsets.ts';
+import type { Journal } from './journal.ts';
+import type { Places } from './place.ts';
+
+/** What the groups of one coordinator share. */
+export interface GroupSurroundings {
+  readonly journal: Journal;
+  readonly topics: Topics;
+  readonly clock: Clock;
+  readonly places: Places;
+  readonly firstOffsets: FirstOffsets;
+  readonly totals: GroupTotals;
+}
+
+/** What has happened to all groups since the coordinator began. */
+export interface GroupTotals {
+  /** Times that an assignment of a group changed. */
+  rebalances: number;
+  /** Members that were not heard of for too long. */
+  expiredMembers: number;
+  /** Offsets that were committed. */
+  commits: number;
+  /** Offsets that were refused, since the partition is not the member's, or not in that generation. */
+  staleCommits: number;
+}

@@ -1,0 +1,130 @@
+import { SluiceError, asSluiceError } from '../kernel/errors.ts';
+import type { AskOptions, GroupAnswerInit, GroupCase, GroupQuestion } from './api.ts';
+import type { GroupPart, GroupPartCounts, GroupPartOptions } from './group-part.ts';
+import type { ClosableStateLog, LedState } from './led-state.ts';
+import { partOf, partOfFact } from './question-kinds.ts';
+import { loadState } from './state-loader.ts';
+
+/** What a coordinator consists of. */
+export interface GroupParts {
+  readonly groups: GroupPart;
+  readonly queues: GroupPart;
+}
+
+/** Makes the parts of one coordinator. */
+export type MakeGroupParts = (options: GroupPartOptions) => GroupParts;
+
+/** What a coordinator is made of. */
+export interface CoordinatorOptions extends Pick<GroupPartOptions, 'topics' | 'clock' | 'random' | 'nodeId'> {
+  readonly state: LedState;
+  readonly makeParts: MakeGroupParts;
+  /** Told once when it has loaded its state. @param facts that were read @param ms that it took */
+  readonly onLoaded: (facts: number, ms: number) => void;
+  /** Told once when it has ended by itself: its state could not be loaded, or something could not be stored. */
+  readonly onFailed: (error: SluiceError) => void;
+}
+
+/**
+ * Coordinates the consumer groups and queues of one partition of `__groups`, in one epoch that this node leads it.
+ *
+ *     loading ── all facts below the log end of the beginning are read ──> open ── closed, a fact not stored ──> closed
+ *
+ * Questions that come while it loads wait for it.
+ */
+export class GroupCoordinator {
+  readonly leaderEpoch: number;
+  readonly #options: CoordinatorOptions;
+  readonly #log: ClosableStateLog;
+  readonly #parts: GroupParts;
+  readonly #gone = new AbortController();
+  /** Resolves when it is open, or has ended; says whether it is open. */
+  readonly #loaded: Promise<boolean>;
+  #isOpen = false;
+
+  constructor(options: CoordinatorOptions) {
+    const { state, makeParts, topics, clock, random, nodeId } = options;
+    this.#options = options;
+    this.leaderEpoch = state.leaderEpoch;
+    this.#log = state.openLog();
+    const onFailure = (error: unknown): void => this.#fail(error);
+    this.#parts = makeParts({ log: this.#log, topics, clock, random, nodeId, onFailure });
+    this.#loaded = this.#load();
+  }
+
+  /** Whether it has loaded its state and goes on. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Of its parts; a part that is not loaded counts what it has. */
+  counts(): { readonly groups: GroupPartCounts; readonly queues: GroupPartCounts } {
+    return { groups: this.#parts.groups.counts(), queues: this.#parts.queues.counts() };
+  }
+
+  /** @throws what is to be told to the asker; NOT_LEADER when it has ended; CANCELLED when the asker went while it was loading */
+  async ask<C extends GroupCase>(
+    name: C,
+    question: GroupQuestion<C>,
+    { signal }: AskOptions = {},
+  ): Promise<GroupAnswerInit<C>> {
+    if (!this.#isOpen) {
+      if (!(await this.#loaded)) throw notLeader();
+      if (signal?.aborted) throw new SluiceError('CANCELLED', 'the asker has gone');
+    }
+    return this.#parts[partOf(name)].ask(name, question, signal);
+  }
+
+  /** Ends it: what waits is answered NOT_LEADER. Idempotent. */
+  close(): void {
+    if (this.#gone.signal.aborted) return;
+    this.#isOpen = false;
+    this.#gone.abort();
+    this.#log.close();
+    this.#parts.groups.close();
+    this.#parts.queues.close();
+  }
+
+  async #load(): Promise<boolean> {
+    const { state, clock, onLoaded } = this.#options;
+    const startedMs = clock.monotonicMs();
+    try {
+      const facts = await this.#read(state);
+      if (this.#gone.signal.aborted) return false;
+      this.#isOpen = true;
+      this.#parts.groups.start();
+      this.#parts.queues.start();
+      onLoaded(facts, clock.monotonicMs() - startedMs);
+      return true;
+    } catch (error) {
+      this.#fail(error);
+      return false;
+    }
+  }
+
+  async #read(state: LedState): Promise<number> {
+    // Not before who made this has it.
+    await Promise.resolve();
+    const end = state.end();
+    const reader = await state.openReader();
+    try {
+      const take = (key: string, value: Buffer | null): void => {
+        const levels = key.split('/');
+        this.#parts[partOfFact(levels[0]!)].load(levels, value);
+      };
+      return await loadState(reader, end, take, this.#gone.signal);
+    } finally {
+      reader.close();
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#gone.signal.aborted) return;
+    this.close();
+    this.#options.onFailed(asSluiceError(error));
+  }
+}
+
+/** Whoever asks finds the one who leads now. */
+export function notLeader(): SluiceError {
+  return new SluiceError('NOT_LEADER', 'this node does not coordinate it any more');
+}

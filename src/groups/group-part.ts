@@ -1,0 +1,52 @@
+import type { GroupAnswerInit, GroupCase, GroupQuestion } from './api.ts';
+import type { StateLog, Topics } from './ports.ts';
+import type { Clock } from '../kernel/clock.ts';
+import type { Random } from '../kernel/random.ts';
+
+/** What a part of a coordinator is built with. */
+export interface GroupPartOptions {
+  /** The partition of `__groups` whose state this is, in one epoch that this node leads it. */
+  readonly log: StateLog;
+  readonly topics: Topics;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** This node, as `coordinator_node_id` of answers. */
+  readonly nodeId: string;
+  /** A fact could not be stored: the coordinator closes all its parts, and whoever leads then loads the state again. */
+  readonly onFailure: (error: unknown) => void;
+}
+
+/** Counts of a part for metrics: `<what>` to how many there are, or have been since the coordinator began. */
+export type GroupPartCounts = Readonly<Record<string, number>>;
+
+/**
+ * Consumer groups, or queues, of one partition of `__groups`.
+ *
+ * Its life: `load` for each fact, `start`, `ask` many times, `close`. Nothing is told to anybody before what it rests on is stored: an answer comes
+ * after the `StateLog.append` of what it says has resolved. Memory may run ahead of the log, answers may not.
+ */
+export interface GroupPart {
+  /**
+   * While the state is loaded, in the order of the log: the last of each key counts.
+   * @param key of this part, split at `/`
+   * @param value null: the key is gone
+   * @throws CORRUPT_LOG, or what decoding throws: the coordinator does not start
+   */
+  load(key: readonly string[], value: Buffer | null): void;
+  /** All is loaded, from now on questions come. Time-outs of members and leases begin anew, in full, now. */
+  start(): void;
+  /**
+   * A question of this part.
+   * @param signal the asker has gone: what waits is given up, and nothing is leased any more
+   * @throws SluiceError what the asker is told; NOT_LEADER once closed
+   */
+  ask<C extends GroupCase>(
+    name: C,
+    question: GroupQuestion<C>,
+    signal?: AbortSignal,
+  ): Promise<GroupAnswerInit<C>>;
+  /** The node leads no more: waiting questions are answered NOT_LEADER, timers end, cursors close. Idempotent. */
+  close(): void;
+  /** Plain numbers, read when metrics are scraped. */
+  counts(): GroupPartCounts;
+}

@@ -1,0 +1,318 @@
+import { Backoff } from '../../kernel/backoff.ts';
+import type { Clock, Timer } from '../../kernel/clock.ts';
+import { asSluiceError } from '../../kernel/errors.ts';
+import type { Random } from '../../kernel/random.ts';
+import { batchBaseOffset, batchNextOffset } from '../../wire/record-batch.ts';
+import type { Topics } from '../ports.ts';
+import { holesOf, inspectBatch } from './batch-inspection.ts';
+import type { BatchCache } from './batch-cache.ts';
+import { Intake } from './intake.ts';
+import { batchToSend, recordsIn } from './leased-batch.ts';
+import { OldBatches } from './old-batches.ts';
+import type { QueueCounters } from './queue-context.ts';
+import type { Moment, OffsetRun } from './queue-event.ts';
+import type { QueueJournal } from './queue-journal.ts';
+import type { QueuePartition } from './queue-partition.ts';
+import type { DeliveredRun } from './queue-runs.ts';
+import type { StateWriter } from './state-writer.ts';
+
+/** What the state of one partition may take in memory before nothing new is offered: what is leased or delayed has to be done first. */
+const HELD_MAX_BYTES = 64 * 1024 * 1024;
+
+/** Bytes of new batches that one call looks through; the rest waits for the next turn. */
+const OFFERED_MAX_BYTES = 4 * 1024 * 1024;
+
+/** Runs whose batches have to be read before they can be delivered. */
+const PARKED_MAX = 16;
+
+/** Gaps that nobody was told of yet; older ones are in the metrics only. */
+const GAPS_MAX = 1000;
+
+const RETRY = { minMs: 50, maxMs: 5000 } as const;
+
+/** How much somebody takes. */
+export interface Wanted {
+  readonly records: number;
+  /** Of batches. */
+  readonly bytes: number;
+  /** The first batch comes whatever its size. */
+  readonly atLeastOne: boolean;
+  readonly leaseMs: number;
+}
+
+/** Records of one batch that were leased together; nobody may be told before it is stored. */
+export interface TakenBatch {
+  readonly runner: PartitionRunner;
+  readonly grant: number;
+  readonly batch: Buffer;
+  readonly leases: readonly DeliveredRun[];
+}
+
+/** What {@link PartitionRunner} needs. */
+export interface PartitionRunnerOptions {
+  readonly journal: QueueJournal;
+  readonly topic: string;
+  readonly partition: number;
+  readonly orderedByKey: () => boolean;
+  readonly topics: Topics;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly cache: BatchCache;
+  readonly writer: StateWriter;
+  readonly counters: QueueCounters;
+  /** Its state has changed, or there may be something to take, or it has become known that there is nothing. Only schedules. */
+  readonly onChange: (runner: PartitionRunner) => void;
+  /** The log of the partition ends below what the queue knows of it. Only schedules. */
+  readonly onOutOfRange: (runner: PartitionRunner) => void;
+}
+
+/** One partition of a queue at work: offers what is new, reads again what is delivered again, and leases both with the batches they are in. */
+export class PartitionRunner {
+  readonly partition: number;
+  readonly state: QueuePartition;
+  readonly journal: QueueJournal;
+  /** Records that retention took and of which nobody has been told yet. */
+  gaps: OffsetRun[] = [];
+  readonly #options: PartitionRunnerOptions;
+  readonly #intake: Intake;
+  readonly #old: OldBatches;
+  readonly #backoff: Backoff;
+  /** Taken, and given back once their batches are at hand. */
+  #parked: DeliveredRun[] = [];
+  /** Stays at hand for whoever takes next, whatever the cache does. */
+  #loaded: Buffer | undefined;
+  #isLoading = false;
+  #retry: Timer | undefined;
+  #isClosed = false;
+
+  constructor(options: PartitionRunnerOptions) {
+    const { journal, partition, topics, topic, clock, random, cache } = options;
+    const onChange = (): void => options.onChange(this);
+    const onOutOfRange = (): void => options.onOutOfRange(this);
+    this.#options = options;
+    this.partition = partition;
+    this.journal = journal;
+    this.state = journal.partition;
+    this.#intake = new Intake({ topics, topic, partition, clock, random, onChange, onOutOfRange });
+    this.#old = new OldBatches({ topics, topic, partition, clock, cache: cache.partition() });
+    this.#backoff = new Backoff(RETRY, random);
+  }
+
+  /** Whether nothing is being read that somebody could get. */
+  get isQuiet(): boolean {
+    return this.#intake.isQuiet && !this.#isLoading;
+  }
+
+  /** Batches that were read before, for who moves or looks at records. */
+  get batches(): OldBatches {
+    return this.#old;
+  }
+
+  /** Leases what there is, oldest first; what has to be read first is there later, and `onChange` is called. */
+  take(wanted: Wanted, now: Moment): TakenBatch[] {
+    const taken: TakenBatch[] = [];
+    const heldBytes = this.state.heldBytes;
+    let { records, bytes } = wanted;
+    let offeredBytes = 0;
+    while (records > 0 && bytes > 0 && this.#parked.length < PARKED_MAX) {
+      const runs = this.state.take(records, now);
+      if (runs.length === 0) {
+        if (offeredBytes >= OFFERED_MAX_BYTES) {
+          this.#options.clock.setTimer(0, () => this.#options.onChange(this));
+          break;
+        }
+        const offered = this.#offerNext();
+        if (offered === undefined) break;
+        offeredBytes += offered;
+        continue;
+      }
+      const before = taken.length;
+      bytes = this.#lease(runs, { ...wanted, bytes }, now, taken);
+      for (let at = before; at < taken.length; at++) records -= recordsIn(taken[at]!.leases);
+    }
+    this.#loadParked();
+    // Records past their time to live are done without anybody's doing.
+    if (this.state.heldBytes !== heldBytes) this.changed();
+    return taken;
+  }
+
+  /** What the state has noted is stored soon, and what follows from it happens. */
+  changed(): void {
+    if (this.#isClosed) return;
+    this.#options.writer.note(this.journal);
+    this.#options.onChange(this);
+  }
+
+  /** What waits only for its batch to be read may be had by others: by who moves or discards it. */
+  unpark(): void {
+    for (const { first, end } of this.#parked) this.state.giveBack(first, end);
+    this.#parked = [];
+  }
+
+  /** Offers a batch that somebody else read, if it is what comes next in this queue. */
+  offer(batch: Buffer): void {
+    const { state } = this;
+    const end = batchNextOffset(batch);
+    if (end <= state.cursor) return;
+    const first = Math.max(batchBaseOffset(batch), state.cursor);
+    const records = inspectBatch(batch, this.#options.orderedByKey());
+    if (records) {
+      state.offerEach(
+        end,
+        records.filter(({ offset }) => offset >= first),
+      );
+    } else state.offer(first, end);
+    this.changed();
+  }
+
+  /** Records below `end` are gone. */
+  skip(first: number, end: number): void {
+    const records = this.state.skip(first, end);
+    this.#options.counters.gaps += records;
+    if (records > 0) this.gaps.push({ first, end });
+    if (this.gaps.length > GAPS_MAX) this.gaps.shift();
+    this.changed();
+  }
+
+  /** Nobody waits: cursors close. */
+  rest(): void {
+    this.#intake.rest();
+    this.#old.rest();
+    this.#loaded = undefined;
+  }
+
+  /** Idempotent. */
+  close(): void {
+    this.#isClosed = true;
+    this.#retry?.cancel();
+    this.#intake.close();
+    this.#old.close();
+  }
+
+  /** @returns bytes that are left to be had */
+  #lease(
+    runs: DeliveredRun[],
+    { bytes, leaseMs, atLeastOne }: Wanted,
+    now: Moment,
+    taken: TakenBatch[],
+  ): number {
+    let left = bytes;
+    const rest = [...runs];
+    for (let run = rest[0]; run; run = rest[0]) {
+      const batch = this.#find(run.first);
+      if (!batch) {
+        this.#parked.push(run);
+        rest.shift();
+        continue;
+      }
+      const group = takeBelow(rest, batchNextOffset(batch));
+      const toSend = batchToSend(batch, group);
+      if (toSend.length > left && (taken.length > 0 || !atLeastOne)) {
+        for (const { first, end } of [...group, ...rest]) this.state.giveBack(first, end);
+        return 0;
+      }
+      const { grant, leases } = this.state.grant(group, leaseMs, now);
+      this.changed();
+      if (leases.length === 0) continue;
+      taken.push({ runner: this, grant, batch: toSend, leases });
+      left -= toSend.length;
+    }
+    return left;
+  }
+
+  #find(offset: number): Buffer | undefined {
+    const loaded = this.#loaded;
+    if (loaded && batchBaseOffset(loaded) <= offset && offset < batchNextOffset(loaded)) return loaded;
+    return this.#old.find(offset);
+  }
+
+  /** @returns bytes of what was offered; undefined: nothing */
+  #offerNext(): number | undefined {
+    if (this.state.heldBytes >= HELD_MAX_BYTES) return undefined;
+    const next = this.#intake.next(this.state.cursor);
+    if (!next) return undefined;
+    if (next.kind === 'gap') {
+      this.skip(Math.max(next.first, this.state.cursor), next.end);
+      return 0;
+    }
+    this.offer(next.batch);
+    this.#old.keep(next.batch);
+    return next.batch.length;
+  }
+
+  #loadParked(): void {
+    const run = this.#parked[0];
+    if (!run || this.#isLoading || this.#isClosed || this.#retry) return;
+    this.#isLoading = true;
+    void this.#load(run.first).finally(() => {
+      this.#isLoading = false;
+      if (this.#isClosed) return;
+      this.#options.onChange(this);
+      this.#loadParked();
+    });
+  }
+
+  async #load(offset: number): Promise<void> {
+    try {
+      const found = await this.#old.load(offset);
+      this.#backoff.reset();
+      if (this.#isClosed) return;
+      if (found.kind === 'gone') {
+        this.skip(offset, found.to);
+        this.#unparkBelow(found.to);
+      } else {
+        this.#loaded = found.batch;
+        this.#dropHoles(found.batch);
+        this.#unparkBelow(batchNextOffset(found.batch));
+      }
+    } catch (error) {
+      if (!this.#isClosed) this.#loadFailed(error);
+    }
+  }
+
+  #loadFailed(error: unknown): void {
+    this.#retry = this.#options.clock.setTimer(this.#backoff.nextMs(), () => {
+      this.#retry = undefined;
+      this.#loadParked();
+    });
+    if (asSluiceError(error).code === 'OFFSET_OUT_OF_RANGE') this.#options.onOutOfRange(this);
+  }
+
+  /** Records that compaction has taken out of their batch since they were offered are done. */
+  #dropHoles(batch: Buffer): void {
+    for (const { first, end } of this.#parked) {
+      const upTo = Math.min(end, batchNextOffset(batch));
+      if (first >= upTo) continue;
+      for (const hole of holesOf(batch, first, upTo)) this.state.skip(hole.first, hole.end);
+    }
+    this.changed();
+  }
+
+  /** Gives back what lies below `end`, and keeps what is not yet at hand. */
+  #unparkBelow(end: number): void {
+    const parked = this.#parked;
+    this.#parked = [];
+    for (const run of parked) {
+      if (run.first >= end) this.#parked.push(run);
+      else {
+        this.state.giveBack(run.first, Math.min(run.end, end));
+        if (run.end > end) this.#parked.push({ ...run, first: end });
+      }
+    }
+  }
+}
+
+/** Takes from the front of `runs` what lies below `end`; a run across it is split. */
+function takeBelow(runs: DeliveredRun[], end: number): DeliveredRun[] {
+  const below: DeliveredRun[] = [];
+  for (let run = runs[0]; run && run.first < end; run = runs[0]) {
+    if (run.end > end) {
+      runs[0] = { ...run, first: end };
+      below.push({ ...run, end });
+      return below;
+    }
+    below.push(run);
+    runs.shift();
+  }
+  return below;
+}

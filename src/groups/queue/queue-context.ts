@@ -1,0 +1,55 @@
+import type { Clock } from '../../kernel/clock.ts';
+import type { Random } from '../../kernel/random.ts';
+import type { Topics } from '../ports.ts';
+import type { BatchCache } from './batch-cache.ts';
+import type { StateWriter } from './state-writer.ts';
+
+/** What the queues of a coordinator have done since it began, for metrics. */
+export interface QueueCounters {
+  /** Records leased, and told. */
+  delivered: number;
+  acknowledged: number;
+  nacked: number;
+  rejected: number;
+  extended: number;
+  released: number;
+  /** Leases that ended without an answer. */
+  expired: number;
+  /** Settlements that came too late. */
+  late: number;
+  deadLettered: number;
+  /** Records moved on request. */
+  moved: number;
+  discarded: number;
+  /** Records that retention took before they were done. */
+  gaps: number;
+}
+
+/** What all queues of a coordinator share. */
+export interface QueueContext {
+  readonly topics: Topics;
+  readonly writer: StateWriter;
+  readonly cache: BatchCache;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly nodeId: string;
+  readonly counters: QueueCounters;
+}
+
+/** All zero. */
+export function queueCounters(): QueueCounters {
+  return {
+    delivered: 0,
+    acknowledged: 0,
+    nacked: 0,
+    rejected: 0,
+    extended: 0,
+    released: 0,
+    expired: 0,
+    late: 0,
+    deadLettered: 0,
+    moved: 0,
+    discarded: 0,
+    gaps: 0,
+  };
+}

@@ -1,0 +1,135 @@
+import { once } from 'node:events';
+import { request as httpRequest } from 'node:http';
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { ApiStageOptions } from './api-stage.ts';
+import { ApiStage } from './api-stage.ts';
+
+describe('access to the HTTP API', () => {
+  let stage: ApiStage;
+  const open = async (options: ApiStageOptions): Promise<void> => {
+    stage = await ApiStage.open(options);
+  };
+  afterEach(() => stage[Symbol.asyncDispose]());
+  const alice = { authorization: 'Bearer secret-a' };
+  const tokens = { 'secret-a': 'alice', 'secret-b': 'bob' };
+  /** `fetch` sets Host and Origin itself. @returns status and body */
+  const withHeaders = (headers: Record<string, string>, method = 'GET'): Promise<[number, string]> =>
+    new Promise((resolve, reject) => {
+      const options = { port: stage.gateway.port, path: '/v1/topics', method, headers };
+      const asking = httpRequest(options, (response) => {
+        text(response).then((body) => resolve([response.statusCode!, body]), reject);
+      });
+      asking.on('error', reject).end();
+    });
+
+  it('asks for a token', async () => {
+    await open({ tokens });
+    const { status, body, headers } = await stage.get('/v1/topics');
+    expect([status, body, headers.get('www-authenticate')]).toMatchObject([
+      401,
+      { error: { code: 'UNAUTHENTICATED' } },
+      'Bearer',
+    ]);
+  });
+
+  it('lets in who shows a token', async () => {
+    await open({ tokens });
+    expect((await stage.get('/v1/topics', alice)).status).toBe(200);
+  });
+
+  it.each(['Bearer wrong', 'Basic YTpi', 'Bearer'])('refuses "%s"', async (authorization) => {
+    await open({ tokens });
+    expect((await stage.get('/v1/topics', { authorization })).status).toBe(401);
+  });
+
+  it('asks for the rights of the principal of the request, also where a connection had another before', async () => {
+    await open({ tokens, allows: ({ name }) => name === 'alice' });
+    await stage.post('/v1/topics/orders/messages', 'x', alice);
+    const answer = await stage.post('/v1/topics/orders/messages', 'x', { authorization: 'Bearer secret-b' });
+    expect([answer.status, answer.body]).toMatchObject([403, { error: { code: 'FORBIDDEN' } }]);
+  });
+
+  it('never publishes records of two principals as one batch', async () => {
+    await open({ tokens, allows: ({ name }) => name === 'alice' });
+    await stage.post('/v1/topics', { name: 'orders' }, alice);
+    const publish = (_: unknown, n: number): Promise<{ status: number }> =>
+      stage.post(
+        '/v1/topics/orders/messages',
+        'x',
+        n % 2 === 0 ? alice : { authorization: 'Bearer secret-b' },
+      );
+    const statuses = (await Promise.all(Array.from({ length: 20 }, publish))).map(({ status }) => status);
+    expect(statuses).toEqual(statuses.map((_, n) => (n % 2 === 0 ? 201 : 403)));
+  });
+
+  it('lets who guesses wait', async () => {
+    await open({ tokens, refusalDelaysMs: [60] });
+    const beginMs = performance.now();
+    await stage.get('/v1/topics', { authorization: 'Bearer wrong' });
+    expect(performance.now() - beginMs).toBeGreaterThan(50);
+  });
+
+  it('reads nothing of a body before it knows who sends it', async () => {
+    await open({ tokens });
+    const socket = connect(stage.gateway.port, '127.0.0.1');
+    socket.write('POST /v1/topics/a/messages HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n');
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    socket.destroy();
+    expect(answer.toString()).toMatch(/^HTTP\/1\.1 401 /);
+  });
+
+  it('serves health and the description to everybody', async () => {
+    await open({ tokens });
+    const paths = ['/healthz', '/readyz', '/metrics', '/version', '/openapi.json'];
+    const statuses = await Promise.all(paths.map(async (path) => (await stage.get(path)).status));
+    expect(statuses).toEqual(paths.map(() => 200));
+  });
+
+  it('refuses pages of other origins', async () => {
+    await open({});
+    const [status, body] = await withHeaders({ host: 'localhost', origin: 'https://evil.example' }, 'POST');
+    expect([status, JSON.parse(body)]).toMatchObject([403, { error: { code: 'FORBIDDEN' } }]);
+  });
+
+  it('serves pages of its own and of configured origins', async () => {
+    await open({ api: { origins: ['https://app.example'] } });
+    const own = await withHeaders({ host: 'localhost:7451', origin: 'http://localhost:7451' });
+    const other = await withHeaders({ host: 'localhost:7451', origin: 'https://app.example' });
+    expect([own[0], other[0]]).toEqual([200, 200]);
+  });
+
+  it('takes no page for its own whose name was made to point to this machine', async () => {
+    await open({});
+    const page = await withHeaders({ host: 'evil.example', origin: 'http://evil.example' });
+    const quiet = await withHeaders({ host: 'evil.example' });
+    expect([page[0], quiet[0]]).toEqual([403, 403]);
+  });
+
+  it('answers preflight requests of configured origins only', async () => {
+    await open({ tokens, api: { origins: ['https://app.example'] } });
+    const preflight = (origin: string): Promise<Response> =>
+      fetch(`http://127.0.0.1:${stage.gateway.port}/v1/topics`, {
+        method: 'OPTIONS',
+        headers: {
+          origin,
+          'access-control-request-method': 'POST',
+          'access-control-request-headers': 'authorization',
+        },
+      });
+    const allowed = await preflight('https://app.example');
+    const other = await preflight('https://evil.example');
+    const origins = [allowed, other].map(({ headers }) => headers.get('access-control-allow-origin'));
+    expect([allowed.status, origins]).toEqual([204, ['https://app.example', null]]);
+  });
+
+  it('has no CORS unless it is configured', async () => {
+    await open({});
+    const [status] = await withHeaders(
+      { host: 'localhost', 'access-control-request-method': 'POST' },
+      'OPTIONS',
+    );
+    expect(status).toBe(404);
+  });
+});

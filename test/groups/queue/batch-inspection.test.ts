@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest';
+import { holesOf, inspectBatch } from '../../../src/groups/queue/batch-inspection.ts';
+import { batchToSend } from '../../../src/groups/queue/leased-batch.ts';
+import type { Codec } from '../../../src/wire/codecs.ts';
+import { CODECS } from '../../../src/wire/codecs.ts';
+import { stampBatch } from '../../../src/wire/record-batch.ts';
+import { RecordBatchEncoder } from '../../../src/wire/record-batch-encoder.ts';
+import { filterBatch } from '../../../src/wire/record-batch-filter.ts';
+import { textOf } from '../../support/batch.ts';
+
+function batchOf(
+  records: readonly { key?: string; headers?: Record<string, string> }[],
+  codec: Codec = 'none',
+): Buffer {
+  const encoder = new RecordBatchEncoder();
+  for (const { key, headers = {} } of records) {
+    const wired = Object.entries(headers).map(([name, value]) => ({ key: name, value: Buffer.from(value) }));
+    encoder.append(key === undefined ? null : Buffer.from(key), Buffer.from('v'), wired, 1);
+  }
+  const batch = encoder.finish({ codec });
+  stampBatch(batch, 10, 1);
+  return batch;
+}
+
+const codecs = Object.keys(CODECS) as Codec[];
+
+describe('what a queue has to know of records', () => {
+  it.each(codecs)('is nothing without headers, holes or order (%s)', (codec) => {
+    expect(inspectBatch(batchOf([{ key: 'a' }, { headers: { other: '1' } }], codec), false)).toBeUndefined();
+  });
+
+  it.each(codecs)('is when they may be delivered (%s)', (codec) => {
+    const headers = { 'sluice-deliver-at': '5', 'sluice-expire-at': '900000000000000' };
+    expect(inspectBatch(batchOf([{}, { headers }], codec), false)).toEqual([
+      { offset: 10 },
+      { offset: 11, availableAtMs: 5, expiresAtMs: 900_000_000_000_000 },
+    ]);
+  });
+
+  it('is their keys where their order counts', () => {
+    const [first, second, third] = inspectBatch(batchOf([{ key: 'a' }, { key: 'a' }, {}]), true)!;
+    expect(first?.keyHash).toBe(second?.keyHash);
+    expect(first?.keyHash).toBeGreaterThanOrEqual(0);
+    expect(third?.keyHash).toBeUndefined();
+  });
+
+  it('is which offsets have a record where some were taken out', () => {
+    const batch = filterBatch(batchOf([{}, {}, {}]), ({ offset }) => offset !== 11);
+    expect(inspectBatch(batch, false)).toEqual([{ offset: 10 }, { offset: 12 }]);
+    expect(holesOf(batch, 10, 13)).toEqual([{ first: 11, end: 12 }]);
+    expect(holesOf(batchOf([{}, {}]), 10, 12)).toEqual([]);
+  });
+
+  it('is nothing where a batch cannot be read', () => {
+    const batch = batchOf([{ headers: { 'sluice-deliver-at': '5' } }], 'zstd');
+    batch.fill(0xff, 61);
+    expect(inspectBatch(batch, false)).toBeUndefined();
+    expect(batchToSend(batch, [{ first: 10, end: 11 }])).toBe(batch);
+  });
+});
+
+describe('the bytes that go with leases', () => {
+  const large = batchOf(Array.from({ length: 100 }, () => ({ key: 'k'.repeat(100) })));
+
+  it('are the batch itself where half of it is leased, or it is small', () => {
+    expect(batchToSend(large, [{ first: 10, end: 70 }])).toBe(large);
+    const small = batchOf([{}, {}, {}]);
+    expect(batchToSend(small, [{ first: 10, end: 11 }])).toBe(small);
+  });
+
+  it('are only the leased records where they are few', () => {
+    const sent = batchToSend(large, [
+      { first: 12, end: 13 },
+      { first: 50, end: 52 },
+    ]);
+    expect(textOf([sent]).map((text) => text.split(' ')[0])).toEqual(['12', '50', '51']);
+    expect(sent.length).toBeLessThan(1000);
+  });
+});

@@ -1,0 +1,77 @@
+import { describe, expect, it } from 'vitest';
+import { StateWriter } from '../../../src/groups/queue/state-writer.ts';
+import { turns } from '../../support/turns.ts';
+import { FakeStateLog } from './fake-log.ts';
+import { codeOf } from './queue-stage.ts';
+
+const record = (key: string): { key: string; value: Buffer } => ({ key, value: Buffer.from(key) });
+
+describe('what stores the changes of queues', () => {
+  it('makes one append of what changed in a turn, the last word of each', async () => {
+    const log = new FakeStateLog();
+    const writer = new StateWriter(log, () => undefined);
+    let changes = 0;
+    const changing = { changes: () => [record(`c${++changes}`)] };
+    writer.note(changing);
+    writer.put([record('p')]);
+    writer.note(changing);
+    await writer.stored();
+    expect([log.appends, log.records.map(({ key }) => key)]).toEqual([1, ['p', 'c1']]);
+  });
+
+  it('says that something is stored when all before it is, also where nothing changed', async () => {
+    const log = new FakeStateLog();
+    const writer = new StateWriter(log, () => undefined);
+    log.isHeld = true;
+    writer.put([record('a')]);
+    await turns();
+    let stored = false;
+    const waiting = writer.stored().finally(() => (stored = true));
+    await turns();
+    expect(stored).toBe(false);
+    log.release();
+    await waiting;
+    expect(log.appends).toBe(1);
+  });
+
+  it('gathers while four appends are under way', async () => {
+    const log = new FakeStateLog();
+    const writer = new StateWriter(log, () => undefined);
+    log.isHeld = true;
+    for (let i = 0; i < 10; i++) {
+      writer.put([record(String(i))]);
+      await turns(1);
+    }
+    expect(log.appends).toBe(4);
+    log.release();
+    await writer.stored();
+    expect([log.appends, log.records.length]).toEqual([5, 10]);
+  });
+
+  it('ends with the first failure, and says so once', async () => {
+    const log = new FakeStateLog();
+    const failures: unknown[] = [];
+    const writer = new StateWriter(log, (error) => failures.push(error));
+    log.failure = new Error('gone');
+    const waiting = [codeOf(writer.stored()), codeOf(writer.stored())];
+    writer.put([record('a')]);
+    await turns();
+    writer.put([record('b')]);
+    expect(await Promise.all([...waiting, codeOf(writer.stored())])).toEqual([
+      'NOT_LEADER',
+      'NOT_LEADER',
+      'NOT_LEADER',
+    ]);
+    expect([failures, log.appends]).toEqual([[log.failure], 1]);
+  });
+
+  it('stores nothing more of what is forgotten', async () => {
+    const log = new FakeStateLog();
+    const writer = new StateWriter(log, () => undefined);
+    const changing = { changes: () => [record('c')] };
+    writer.note(changing);
+    writer.forget(changing);
+    await writer.stored();
+    expect(log.records).toEqual([]);
+  });
+});
