@@ -194,6 +194,19 @@ describe('a static member', () => {
     expect(await codeOf(stage.commit('a', fewer.generation, places(fewer)[0]!, 7))).toBe('UNKNOWN_MEMBER');
   });
 
+  it('has what it had, and not only as much, when all restart at once', async () => {
+    stage.topics.grow('t', 8);
+    const other = { instanceId: 'two' };
+    const a = await joined('a', instance);
+    const b = await joined('b', other);
+    const mine = await next('a', a);
+    await next('a', mine);
+    const theirs = await next('b', b);
+    const [back] = await Promise.all([joined('a2', instance), joined('b2', other)]);
+    expect(places(back)).toEqual(places(mine));
+    expect(theirs.assigned.size).toBe(4);
+  });
+
   it('loses what it has when it does not come back in time', async () => {
     await joined('a', instance);
     const b = await joined('b', { sessionTimeoutMs: 60_000 });
@@ -206,6 +219,18 @@ describe('a static member', () => {
 });
 
 describe('committed offsets', () => {
+  it('are told only once they are stored', async () => {
+    const a = await joined('a');
+    stage.log.isHeld = true;
+    const commit = stage.commit('a', a.generation, 't/2', 42);
+    await stage.pass();
+    expect(await stage.committed()).toMatchObject({ 't/2': 0 });
+    expect(await isSettled(commit)).toBe(false);
+    stage.log.release();
+    await commit;
+    expect(await stage.committed()).toMatchObject({ 't/2': 42 });
+  });
+
   it('are where a partition goes on', async () => {
     const a = await joined('a');
     expect(a.assigned.get('t/2')).toBe(0);

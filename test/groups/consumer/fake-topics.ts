@@ -39,6 +39,16 @@ export class FakeTopics implements Topics {
     this.#tell(name);
   }
 
+  /** A topic is not heard of for a while. @returns it is, as it was */
+  hide(name: string): () => void {
+    const topic = this.#find(name);
+    this.#topics.delete(name);
+    return () => {
+      this.#topics.set(name, topic);
+      this.#tell(name);
+    };
+  }
+
   /** Sets the end of a partition. */
   write(name: string, partition: number, end: number): void {
     this.#find(name).ends[partition] = end;
