@@ -35,7 +35,8 @@ type Answer = (question: GroupQuestion, signal?: AbortSignal) => Promise<GroupAn
 export class ConsumerGroups implements GroupPart {
   readonly #options: GroupPartOptions;
   readonly #with: GroupSurroundings;
-  readonly #reader = new StateReader();
+  /** Until all is loaded. */
+  #reader = new StateReader();
   readonly #groups = new Map<string, ConsumerGroup>();
   readonly #answers: Answers = {
     joinGroup: (question, signal) => this.#join(question, signal),
@@ -80,6 +81,7 @@ export class ConsumerGroups implements GroupPart {
 
   start(): void {
     for (const [name, loaded] of this.#reader.groups()) this.#make(name).restore(loaded);
+    this.#reader = new StateReader();
     this.#watch = new TopicWatch(this.#options.topics, this.#options.clock, this.#watcher());
     // Topics may have changed while nobody coordinated.
     for (const group of this.#groups.values()) group.topicsChanged();
@@ -115,10 +117,10 @@ export class ConsumerGroups implements GroupPart {
       members: sum(({ members }) => members.size),
       offsets: sum(({ offsets }) => offsets.size),
       unassigned_partitions: sum(({ unassigned }) => unassigned),
-      rebalances_total: rebalances,
-      expired_members_total: expiredMembers,
-      commits_total: commits,
-      stale_commits_total: staleCommits,
+      rebalances,
+      expired_members: expiredMembers,
+      commits,
+      stale_commits: staleCommits,
     };
   }
 
