@@ -290,6 +290,16 @@ describe('moving records back', () => {
     expect((await stage.browse({ topic: 'dlq.jobs' })).jobs.map(({ value }) => value)).toEqual(['0', '2']);
   });
 
+  it('leaves what lies before the one that is wanted to be delivered', async () => {
+    const stage = new QueueStage();
+    stage.topics.put('jobs', texts(2));
+    stage.topics.put('jobs', [{ value: '2' }]);
+    const ranges = [{ partition: 0, first: 2n, end: 3n }] as never;
+    expect(await stage.move({ destination: 'others', ranges })).toBe(1);
+    expect(valuesOf(stage.topics, 'others')).toEqual(['2']);
+    expect(await stage.values()).toEqual(['0', '1']);
+  });
+
   it('brings them to another topic', async () => {
     const stage = await withDeadLetters();
     expect(await stage.move({ topic: 'dlq.jobs', destination: 'others' })).toBe(3);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { filterBatch } from '../../../src/wire/record-batch-filter.ts';
 import { turns } from '../../support/turns.ts';
 import { FakeTopics } from './fake-topics.ts';
 import { QueueStage, codeOf } from './queue-stage.ts';
@@ -118,6 +119,19 @@ describe('receiving', () => {
     expect(answered).toBe(false);
     stage.log.release();
     expect((await received).jobs).toHaveLength(1);
+  });
+
+  it('gives a lease its full time from the answer on, however long that took to store', async () => {
+    const stage = new QueueStage();
+    await stage.receive();
+    stage.topics.put('jobs', numbers(1));
+    stage.log.isHeld = true;
+    const received = stage.receive({ leaseMs: 1000 });
+    await stage.pass(900);
+    stage.log.release();
+    const { jobs } = await received;
+    await stage.pass(900);
+    expect(await stage.settle('ACK', jobs)).toEqual([undefined]);
   });
 
   it('ends with the log, and answers nothing', async () => {
@@ -373,6 +387,42 @@ describe('retention', () => {
   });
 });
 
+describe('compaction', () => {
+  it('does not wait for a record that was taken out between two deliveries', async () => {
+    const stage = new QueueStage();
+    stage.topics.put('jobs', [{ value: 'x'.repeat(9_000_000) }, { value: 'kept' }]);
+    stage.topics.put('jobs', [{ value: 'y'.repeat(9_000_000) }]);
+    await stage.settle('NACK', (await stage.receive({ maxRecords: 2 })).jobs, { delayMs: 1000 });
+    await stage.receive({ maxRecords: 1 });
+    const { batches } = stage.topics.log('jobs');
+    batches[0] = filterBatch(batches[0]!, ({ offset }) => offset === 1);
+    await stage.pass(1000);
+    expect(await stage.values({ maxWaitMs: 100 })).toEqual(['kept']);
+    expect((await stage.describe()).partitions).toMatchObject([{ floor: 1n, leased: 2n }]);
+  });
+
+  it('does not wait for a batch that was taken out between two deliveries', async () => {
+    const stage = new QueueStage();
+    stage.topics.put('jobs', [{ value: 'x'.repeat(9_000_000) }]);
+    stage.topics.put('jobs', [{ value: 'y'.repeat(9_000_000) }]);
+    await stage.settle('NACK', (await stage.receive({ maxRecords: 1 })).jobs, { delayMs: 1000 });
+    await stage.receive({ maxRecords: 1 });
+    stage.topics.log('jobs').batches.shift();
+    await stage.pass(1000);
+    expect((await stage.receive({ maxWaitMs: 100 })).jobs).toEqual([]);
+    expect((await stage.describe()).partitions).toMatchObject([{ floor: 1n, leased: 1n }]);
+  });
+
+  it('knows no record where none is', async () => {
+    const stage = new QueueStage();
+    stage.topics.put('jobs', numbers(3));
+    const { batches } = stage.topics.log('jobs');
+    batches[0] = filterBatch(batches[0]!, ({ offset }) => offset === 1);
+    await stage.receive();
+    expect(await stage.counted()).toEqual({ ready: 0, leased: 1, delayed: 0 });
+  });
+});
+
 describe('topics that change', () => {
   it('takes up partitions that are added, from their first record', async () => {
     const stage = new QueueStage();
@@ -437,16 +487,18 @@ describe('topics that change', () => {
   });
 
   it('goes on from its floor when the log has lost records', async () => {
-    const stage = new QueueStage();
+    let stage = new QueueStage();
     stage.topics.put('jobs', numbers(1));
     stage.topics.put('jobs', numbers(3));
     const { jobs } = await stage.receive();
-    await stage.settle('ACK', [...jobs.slice(0, 1), ...jobs.slice(2)]);
+    await stage.settle('ACK', jobs);
     stage.topics.log('jobs').loseFrom(1);
     const received = stage.values({ maxWaitMs: 30_000 });
     for (let i = 0; i < 20; i++) await stage.pass(1000);
     stage.topics.put('jobs', [{ value: 'new' }]);
     expect(await received).toEqual(['new']);
+    stage = stage.succeed();
+    expect((await stage.describe()).partitions).toMatchObject([{ floor: 1n, cursor: 2n, leased: 1n }]);
   });
 });
 
@@ -469,6 +521,16 @@ describe('administration', () => {
     expect(stage.log.keys()).toEqual([]);
     expect(await codeOf(stage.describe())).toBe('QUEUE_NOT_FOUND');
     expect((await stage.receive()).jobs).toMatchObject([{ attempt: 1 }]);
+  });
+
+  it('stores nothing of a queue behind its end', async () => {
+    const stage = new QueueStage();
+    stage.topics.put('jobs', numbers(1));
+    const { jobs } = await stage.receive();
+    const settled = stage.settle('ACK', jobs);
+    await stage.ask('deleteQueue', { topic: 'jobs', group: '' } as never);
+    await settled;
+    expect(stage.log.keys()).toEqual([]);
   });
 
   it('shows records that are not done, without leasing them', async () => {
