@@ -116,8 +116,9 @@ export class QueueTable {
     if (facts?.id !== id)
       throw new SluiceError('UNAVAILABLE', 'the topic was deleted while its queue was made');
     const queue = this.#newQueue({ topic: name.topic, group: groupOf(name) }, { topicId: id, given });
-    this.#context.writer.put([queue.stored()]);
     for (const [partition, cursor] of cursors.entries()) this.#open(queue, partition, cursor);
+    // Last: where there is a queue, it is known where it begins.
+    this.#context.writer.note({ changes: () => (queue.isClosed ? [] : [queue.stored()]) });
     this.#openMissing(queue, facts);
     return queue;
   }

@@ -259,7 +259,7 @@ export class FakeTopics implements Topics {
     const sequence = batchBaseSequence(batch);
     const producer = log.producers.get(batchProducerId(batch)) ?? {
       next: 0,
-      stored: new Map<number, number>(),
+      stored: new Map<string, number>(),
     };
     const key = `${sequence}+${header.recordCount}`;
     const stored = producer.stored.get(key);

@@ -156,6 +156,15 @@ describe('receiving', () => {
     expect(await stage.values()).toEqual(['new']);
   });
 
+  it('is no queue before it is stored where it begins', async () => {
+    const stage = new QueueStage(new FakeTopics().make('jobs', 3));
+    await stage.configure({ start: { at: { case: 'latest', value: true } } });
+    expect(stage.log.keys()).toEqual([
+      ...[0, 1, 2].map((partition) => `q/jobs/default/${partition}/s`),
+      'q/jobs/default',
+    ]);
+  });
+
   it.each([
     { maxRecords: 0 },
     { maxRecords: 10_001 },
