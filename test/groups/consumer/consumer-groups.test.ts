@@ -1,4 +1,6 @@
+import { create } from '@bufbuild/protobuf';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { CommitOffsetsRequestSchema } from '../../../src/gen/sluice/client/v1/groups_pb.ts';
 import { ERRORS } from '../../../src/kernel/errors.ts';
 import type { Joined } from './stage.ts';
 import { START, Stage, codeOf, isSettled, placeOf } from './stage.ts';
@@ -247,6 +249,15 @@ describe('committed offsets', () => {
     expect((await joined('b', { start: START.latest })).assigned.get('t/0')).toBe(100);
   });
 
+  it('are stored once where one request names a partition again and again: its last word counts', async () => {
+    const offsets = [5, 9, 7].map((offset) => ({ topic: 't', partition: 2, offset: BigInt(offset) }));
+    const question = create(CommitOffsetsRequestSchema, { group: 'g', offsets });
+    const { results = [] } = await stage.groups.ask('commitOffsets', question);
+    expect(results.map(({ errorCode = 0 }) => errorCode)).toEqual([0, 0, 0]);
+    expect(await stage.committed()).toEqual({ 't/2': 7 });
+    expect(stage.state.stored.map(({ key }) => key)).toEqual(['o/g/t/2']);
+  });
+
   it('are refused from who does not have the partition in its generation', async () => {
     const stale = ERRORS.STALE_GENERATION.wire;
     const a = await joined('a');
@@ -304,15 +315,14 @@ describe('committed offsets', () => {
   });
 
   it('wait for a partition that cannot be reached, and the others do not', async () => {
-    await joined('a');
-    stage.topics.refusal = 'UNAVAILABLE';
-    stage.topics.grow('t', 5);
-    await stage.pass(1000);
-    const before = await joined('a');
-    expect(places(before)).toHaveLength(4);
-    stage.topics.refusal = undefined;
+    stage.topics.unreachable = 2;
+    const first = await stage.join('a');
+    await stage.pass(50);
+    const before = await next('a', first);
+    expect(places(before)).toEqual(['t/0', 't/1', 't/3']);
+    stage.topics.unreachable = undefined;
     await stage.pass(5000);
-    expect(places(await next('a', before))).toHaveLength(5);
+    expect(places(await next('a', before))).toHaveLength(4);
   });
 });
 
@@ -413,9 +423,14 @@ describe('what is told of groups', () => {
 
   it('lacks only the ends of partitions that cannot be reached', async () => {
     await joined('a');
-    stage.topics.refusal = 'NOT_LEADER';
+    stage.topics.unreachable = 1;
     const { offsets = [] } = await stage.describe();
-    expect(offsets[0]).toMatchObject({ topic: 't', partition: 0, end: 0n, lag: 0n });
+    expect(offsets.map(({ end, lag }) => [end, lag])).toEqual([
+      [100n, 100n],
+      [0n, 0n],
+      [100n, 100n],
+      [100n, 100n],
+    ]);
   });
 
   it('is a list', async () => {
