@@ -167,8 +167,11 @@ export class Queue {
 
   /** Records that make the log forget the queue; it is closed then. */
   erase(): StateRecord[] {
-    const records: StateRecord[] = [{ key: `q/${this.topic}/${this.group}`, value: null }];
-    for (const { runner } of this.#works.values()) records.push(...runner.journal.erase());
+    const records: StateRecord[] = [];
+    for (const { runner } of this.#works.values())
+      for (const one of runner.journal.erase()) records.push(one);
+    // Last: as long as there is something of it, there is the queue.
+    records.push({ key: `q/${this.topic}/${this.group}`, value: null });
     this.close(new SluiceError('QUEUE_NOT_FOUND', `queue ${this.topic}/${this.group} was deleted`));
     return records;
   }
