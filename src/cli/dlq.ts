@@ -1,4 +1,4 @@
-import type { Admin, DeadLetter, DeadLetters } from '../client/index.ts';
+import type { Admin, DeadLetter, DeadLetters, RecordPlace } from '../client/index.ts';
 import { asSluiceError, SluiceError } from '../kernel/errors.ts';
 import { quantity } from '../kernel/quantity.ts';
 import { withClient } from './connection.ts';
@@ -83,6 +83,7 @@ export function replayDeadLetters(
   return withLetters(topic, flags, terminal, async (letters) => {
     const replayed = await letters.replay(records, options);
     tell({ replayed }, `replayed ${quantity(replayed, 'record')}`, flags, terminal);
+    checkAll(records, replayed);
   });
 }
 
@@ -94,12 +95,18 @@ export function deleteDeadLetters(
   terminal: Terminal,
 ): Promise<void> {
   const records = places.map(parsePlace);
-  return forget(topic, flags, terminal, (letters) => letters.delete(records));
+  return withLetters(topic, flags, terminal, async (letters) => {
+    const deleted = await letters.delete(records);
+    tellDeleted(deleted, flags, terminal);
+    checkAll(records, deleted);
+  });
 }
 
 /** Forgets all dead letters of a topic that nobody has leased. */
 export function purgeDeadLetters(topic: string, flags: AdminFlags, terminal: Terminal): Promise<void> {
-  return forget(topic, flags, terminal, (letters) => letters.purge());
+  return withLetters(topic, flags, terminal, async (letters) => {
+    tellDeleted(await letters.purge(), flags, terminal);
+  });
 }
 
 /** Writes all dead letters to stdout, a JSON object on each line. Ends quietly when nobody reads any more. */
@@ -114,16 +121,12 @@ export function exportDeadLetters(topic: string, flags: ConnectionFlags, termina
   });
 }
 
-function forget(
-  topic: string,
-  flags: AdminFlags,
-  terminal: Terminal,
-  which: (letters: DeadLetters) => Promise<number>,
-): Promise<void> {
-  return withLetters(topic, flags, terminal, async (letters) => {
-    const deleted = await which(letters);
-    tell({ deleted }, `deleted ${quantity(deleted, 'record')}`, flags, terminal);
-  });
+/** @throws RECORD_NOT_FOUND when that was not all that were named */
+function checkAll(records: readonly RecordPlace[] | undefined, done: number): void {
+  const named = new Set(records?.map(placeText)).size;
+  if (done >= named) return;
+  const what = `${named - done} of ${quantity(named, 'record')} could not be found: no dead letters now, or leased by somebody`;
+  throw new SluiceError('RECORD_NOT_FOUND', what);
 }
 
 /** Without a dead-letter topic there are none: that is what the error says. */
@@ -149,8 +152,7 @@ function withLetters(
 async function firstOf(letters: DeadLetters): Promise<DeadLetter> {
   const [first] = await letters.list({ max: 1 });
   if (first !== undefined) return first;
-  const what = `there are no dead letters in ${letters.topic} now. See which topics have: sluice dlq list`;
-  throw new SluiceError('RECORD_NOT_FOUND', what);
+  throw new SluiceError('RECORD_NOT_FOUND', `there are no dead letters in ${letters.topic} now`);
 }
 
 interface TopicWithLetters {
@@ -189,6 +191,10 @@ function tell(
   { stdout }: Terminal,
 ): void {
   stdout.line(output === 'json' ? JSON.stringify(json) : text);
+}
+
+function tellDeleted(deleted: number, flags: AdminFlags, terminal: Terminal): void {
+  tell({ deleted }, `deleted ${quantity(deleted, 'record')}`, flags, terminal);
 }
 
 function letterTable(letters: readonly DeadLetter[]): string {

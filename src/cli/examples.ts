@@ -169,10 +169,7 @@ const EXAMPLES: Readonly<Record<string, Examples>> = {
   'dlq delete': { lines: ['sluice dlq delete jobs 0:17 0:18'] },
   'dlq purge': { lines: ['sluice dlq purge jobs'] },
   'dlq export': {
-    lines: [
-      'sluice dlq export jobs > jobs.ndjson',
-      'sluice dlq export jobs | jq .value',
-    ],
+    lines: ['sluice dlq export jobs > jobs.ndjson', 'sluice dlq export jobs | jq .value'],
   },
   'log verify': {
     lines: [

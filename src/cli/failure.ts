@@ -22,7 +22,7 @@ const NEXT_STEP: Partial<Record<ErrorCode, string>> = {
   GROUP_NOT_EMPTY: 'Stop its members first; who they are says: sluice group describe GROUP',
   QUEUE_NOT_FOUND: 'See what exists with: sluice queue list',
   LEASE_EXPIRED: 'Somebody else may have it by now; take it again with: sluice queue receive TOPIC',
-  RECORD_NOT_FOUND: 'See what is there with: sluice queue peek TOPIC, or sluice dlq list TOPIC',
+  RECORD_NOT_FOUND: 'See what there is with: sluice dlq list',
   DRAINING: 'Try again when it is back.',
 };
 

@@ -65,7 +65,7 @@ async function receiveWithin(
   const untilMs = clock.monotonicMs() + waitMs;
   try {
     for (;;) {
-      const leftMs = Math.max(0, untilMs - clock.monotonicMs());
+      const leftMs = Math.max(0, Math.ceil(untilMs - clock.monotonicMs()));
       const jobs = await queue.receive({ ...what, waitMs: Math.min(leftMs, WAIT_MAX_MS) });
       if (jobs.length > 0 || clock.monotonicMs() >= untilMs) return jobs;
     }
