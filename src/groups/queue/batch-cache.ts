@@ -5,13 +5,15 @@ interface CachedBatch {
   readonly end: number;
   readonly bytes: Buffer;
   readonly owner: OffsetIndex;
+  /** Used before and after it. */
+  older: CachedBatch | undefined;
+  newer: CachedBatch | undefined;
 }
 
 /** Batches that are likely to be delivered again, or the rest of which is: those used last, up to a bound over all queues of a coordinator. */
 export class BatchCache {
   readonly #maxBytes: number;
-  /** The one used longest ago is first. */
-  readonly #batches = new Set<CachedBatch>();
+  readonly #byUse = new UseOrder();
   #bytes = 0;
 
   /** @param maxBytes of batches; the one that came last stays even when it alone is larger */
@@ -31,8 +33,8 @@ export class BatchCache {
       find: (offset) => {
         const found = index.find(offset);
         if (!found) return undefined;
-        this.#batches.delete(found);
-        this.#batches.add(found);
+        this.#byUse.delete(found);
+        this.#byUse.add(found);
         return found.bytes;
       },
       keep: (bytes) => {
@@ -45,20 +47,21 @@ export class BatchCache {
   }
 
   #keep(owner: OffsetIndex, bytes: Buffer): void {
-    const batch = { base: batchBaseOffset(bytes), end: batchNextOffset(bytes), bytes, owner };
+    const [base, end] = [batchBaseOffset(bytes), batchNextOffset(bytes)];
+    const batch: CachedBatch = { base, end, bytes, owner, older: undefined, newer: undefined };
     // A batch can come again with fewer records, or as part of another: the newer one is true.
-    for (const older of owner.overlapping(batch.base, batch.end)) this.#remove(older);
+    for (const older of owner.overlapping(base, end)) this.#remove(older);
     owner.add(batch);
-    this.#batches.add(batch);
+    this.#byUse.add(batch);
     this.#bytes += bytes.length;
-    for (const oldest of this.#batches) {
-      if (this.#bytes <= this.#maxBytes || oldest === batch) return;
+    for (let { oldest } = this.#byUse; oldest && oldest !== batch; { oldest } = this.#byUse) {
+      if (this.#bytes <= this.#maxBytes) return;
       this.#remove(oldest);
     }
   }
 
   #remove(batch: CachedBatch): void {
-    if (!this.#batches.delete(batch)) return;
+    this.#byUse.delete(batch);
     this.#bytes -= batch.bytes.length;
     batch.owner.delete(batch);
   }
@@ -71,6 +74,34 @@ export interface PartitionCache {
   /** @param bytes one whole batch; kept, not copied */
   keep(bytes: Buffer): void;
   clear(): void;
+}
+
+/** Batches in the order of their last use. A list, because a set walks over all that was taken from its front before it finds the first. */
+class UseOrder {
+  #oldest: CachedBatch | undefined;
+  #newest: CachedBatch | undefined;
+
+  get oldest(): CachedBatch | undefined {
+    return this.#oldest;
+  }
+
+  /** It was used last. */
+  add(batch: CachedBatch): void {
+    batch.older = this.#newest;
+    if (this.#newest) this.#newest.newer = batch;
+    else this.#oldest = batch;
+    this.#newest = batch;
+  }
+
+  delete(batch: CachedBatch): void {
+    const { older, newer } = batch;
+    if (older) older.newer = newer;
+    else this.#oldest = newer;
+    if (newer) newer.older = older;
+    else this.#newest = older;
+    batch.older = undefined;
+    batch.newer = undefined;
+  }
 }
 
 /** Offsets of one shelf. There may be as many batches as records: in one sorted list each that goes would move all behind it. */
