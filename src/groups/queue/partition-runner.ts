@@ -100,7 +100,7 @@ export class PartitionRunner {
 
   /** Whether nothing is being read that somebody could get. */
   get isQuiet(): boolean {
-    return this.#intake.isQuiet && !this.#isLoading;
+    return (!this.#mayOffer || this.#intake.isQuiet) && !this.#isLoading;
   }
 
   /** Batches that were read before, for who moves or looks at records. */
@@ -226,9 +226,14 @@ export class PartitionRunner {
     return this.#old.find(offset);
   }
 
+  /** Else nobody gets what is new, however much of it there is, before something else was done. */
+  get #mayOffer(): boolean {
+    return this.state.heldBytes < HELD_MAX_BYTES && this.#parked.length < PARKED_MAX;
+  }
+
   /** @returns bytes of what was offered; undefined: nothing */
   #offerNext(): number | undefined {
-    if (this.state.heldBytes >= HELD_MAX_BYTES) return undefined;
+    if (!this.#mayOffer) return undefined;
     const next = this.#intake.next(this.state.cursor);
     if (!next) return undefined;
     if (next.kind === 'gap') {

@@ -112,6 +112,9 @@ export class QueueTable {
       Array.from({ length: partitions }, (_, partition) => topics.offsetAt(name.topic, partition, start)),
     );
     if (this.#isClosed) throw new SluiceError('NOT_LEADER', 'this node coordinates the queue no more');
+    // It is stored, and this node has heard of its topic only now.
+    const restored = this.#queues.get(keyOf(name));
+    if (restored) return restored;
     const facts = topics.find(name.topic);
     if (facts?.id !== id)
       throw new SluiceError('UNAVAILABLE', 'the topic was deleted while its queue was made');
@@ -207,6 +210,7 @@ export class QueueTable {
   }
 
   #later(work: () => void): void {
+    if (this.#isClosed) return;
     const timer = this.#context.clock.setTimer(RETRY_MS, () => {
       this.#timers.delete(timer);
       work();

@@ -47,7 +47,7 @@ export class Queue {
   #timer: Timer | undefined;
   #timerAtMs = Infinity;
   readonly #outOfRange = new Map<number, Timer>();
-  #isClosed = false;
+  #closedWith: SluiceError | undefined;
 
   constructor({ context, topic, group, record, onOutOfRange }: QueueOptions) {
     this.topic = topic;
@@ -85,7 +85,12 @@ export class Queue {
   }
 
   get isClosed(): boolean {
-    return this.#isClosed;
+    return this.#closedWith !== undefined;
+  }
+
+  /** What those who ask it are told since it is closed. */
+  get closedWith(): SluiceError | undefined {
+    return this.#closedWith;
   }
 
   /** Its partitions, in order. */
@@ -178,7 +183,7 @@ export class Queue {
 
   /** Nothing is leased, moved or stored any more. Idempotent. @param error for those who wait */
   close(error: SluiceError): void {
-    this.#isClosed = true;
+    this.#closedWith ??= error;
     this.#timer?.cancel();
     this.#line.close(error);
     for (const partition of [...this.#works.keys()]) this.#end(partition);
@@ -197,11 +202,11 @@ export class Queue {
   }
 
   #schedule(): void {
-    if (this.#isScheduled || this.#isClosed) return;
+    if (this.#isScheduled || this.isClosed) return;
     this.#isScheduled = true;
     queueMicrotask(() => {
       this.#isScheduled = false;
-      if (!this.#isClosed) this.#turn();
+      if (!this.isClosed) this.#turn();
     });
   }
 

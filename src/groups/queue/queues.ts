@@ -9,6 +9,7 @@ import { queueCounters } from './queue-context.ts';
 import type { Queue } from './queue.ts';
 import { changeSettings, settingsToWire } from './queue-settings.ts';
 import { browseRecords, discardRecords, moveRecords, queueEnds } from './queue-records.ts';
+import type { QueueName } from './queue-table.ts';
 import { QueueTable } from './queue-table.ts';
 import { StateWriter } from './state-writer.ts';
 import { StoredQueues } from './stored-queues.ts';
@@ -110,13 +111,23 @@ export class Queues implements GroupPart {
       this.#table.delete(this.#table.get(question));
       return Promise.resolve({});
     },
-    browseQueue: async (question, signal) =>
-      browseRecords(this.#context, await this.#table.getOrMake(question), question, signal),
-    moveRecords: async (question, signal) =>
-      moveRecords(this.#context, await this.#table.getOrMake(question), question, signal),
-    discardRecords: async (question, signal) =>
-      discardRecords(this.#context, await this.#table.getOrMake(question), question, signal),
+    browseQueue: (question, signal) =>
+      this.#workOn(question, (queue) => browseRecords(this.#context, queue, question, signal)),
+    moveRecords: (question, signal) =>
+      this.#workOn(question, (queue) => moveRecords(this.#context, queue, question, signal)),
+    discardRecords: (question, signal) =>
+      this.#workOn(question, (queue) => discardRecords(this.#context, queue, question, signal)),
   };
+
+  async #workOn<T>(name: QueueName, work: (queue: Queue) => Promise<T>): Promise<T> {
+    const queue = await this.#table.getOrMake(name);
+    try {
+      return await work(queue);
+    } catch (error) {
+      // A queue that was deleted is not to be made, and worked on, again.
+      throw queue.closedWith ?? error;
+    }
+  }
 
   async #configure(question: GroupQuestion<'configureQueue'>): Promise<GroupAnswerInit<'configureQueue'>> {
     const queue = await this.#table.make(question, question.settings);

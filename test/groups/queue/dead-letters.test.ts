@@ -343,6 +343,17 @@ describe('moving records back', () => {
     );
   });
 
+  it('is over when the queue is deleted, which is not made again for the rest', async () => {
+    const stage = new QueueStage();
+    stage.topics.put('jobs', texts(200));
+    stage.topics.onPublish = async () => {
+      stage.topics.onPublish = () => undefined;
+      await stage.ask('deleteQueue', { topic: 'jobs', group: '' } as never);
+    };
+    expect(await codeOf(stage.move({ destination: 'other' }))).toBe('QUEUE_NOT_FOUND');
+    expect(stage.topics.records('other')).toHaveLength(99);
+  });
+
   it('stops when its asker goes, and leaves the rest', async () => {
     const stage = new QueueStage();
     stage.topics.put('jobs', texts(500));
