@@ -160,7 +160,7 @@ export class ConsumerGroup {
 
   /** Whether there is nothing of it to be kept. */
   get isNothing(): boolean {
-    return this.state.members.size === 0 && this.state.offsets.size === 0 && !this.#isStoring;
+    return this.state.members.size === 0 && this.state.offsets.isNothing && !this.#isStoring;
   }
 
   /** @throws GROUP_NOT_EMPTY while it has members */

@@ -13,6 +13,9 @@ import { StateReader } from './stored-state.ts';
 import type { TopicWatcher } from './topic-watch.ts';
 import { TopicWatch } from './topic-watch.ts';
 
+/** Groups of one coordinator; they stay until they are deleted. */
+const GROUPS_MAX = 10_000;
+
 type ConsumerCase =
   | 'joinGroup'
   | 'leaveGroup'
@@ -134,7 +137,7 @@ export class ConsumerGroups implements GroupPart {
       await this.#makeTopics(facts.filters);
       // What it takes may be new to the coordinator, which may have ended meanwhile.
       if (this.#isClosed) throw notCoordinator();
-      return (this.#groups.get(name) ?? this.#make(name)).join(facts, signal);
+      return (this.#groups.get(name) ?? this.#makeNew(name)).join(facts, signal);
     }
     const group = this.#groups.get(name);
     if (!group) throw new SluiceError('UNKNOWN_MEMBER', `there is no group ${name}: join it again`);
@@ -149,7 +152,7 @@ export class ConsumerGroups implements GroupPart {
     if (question.memberId !== '') {
       throw new SluiceError('UNKNOWN_MEMBER', `there is no group ${name}: join it again`);
     }
-    const made = this.#make(name);
+    const made = this.#makeNew(name);
     const results = await made.commit(question);
     if (made.isNothing) this.#groups.delete(name);
     return results;
@@ -167,6 +170,12 @@ export class ConsumerGroups implements GroupPart {
     const group = this.#groups.get(checkGroupName(name));
     if (!group) throw new SluiceError('GROUP_NOT_FOUND', `there is no group ${name}`);
     return group;
+  }
+
+  /** @throws OVERLOADED when there are too many */
+  #makeNew(name: string): ConsumerGroup {
+    if (this.#groups.size < GROUPS_MAX) return this.#make(name);
+    throw new SluiceError('OVERLOADED', `${GROUPS_MAX} groups are too many here: delete some`);
   }
 
   #make(name: string): ConsumerGroup {

@@ -298,6 +298,24 @@ describe('committed offsets', () => {
     expect(await stage.committed()).toEqual({ 't/0': 0, 't/1': 100, 't/2': 100, 't/3': 0 });
   });
 
+  it('keeps the first commit of a group, also next to one that is refused', async () => {
+    const codes = await Promise.all([stage.commit('', 0, 'u/0', 1), stage.commit('', 0, 't/1', 17)]);
+    expect(codes).toEqual([ERRORS.TOPIC_NOT_FOUND.wire, 0]);
+    expect(await stage.committed()).toEqual({ 't/1': 17 });
+  });
+
+  it('takes no more groups than fit', async () => {
+    const commitOf = (group: string) => {
+      const offsets = [{ topic: 't', partition: 0, offset: 1n }];
+      return stage.groups.ask('commitOffsets', create(CommitOffsetsRequestSchema, { group, offsets }));
+    };
+    await Promise.all(Array.from({ length: 10_000 }, (_, at) => commitOf(`g${at}`)));
+    expect(await codeOf(commitOf('one-more'))).toBe('OVERLOADED');
+    expect(await codeOf(stage.join('a'))).toBe('OVERLOADED');
+    await stage.delete('g0');
+    expect((await stage.join('a')).assigned.size).toBe(4);
+  });
+
   it('of a group that nobody made are not kept when none was valid', async () => {
     await stage.commit('', 0, 'u/0', 1);
     expect(await codeOf(stage.describe())).toBe('GROUP_NOT_FOUND');
