@@ -28,6 +28,12 @@ const PARKED_MAX = 16;
 /** Gaps that nobody was told of yet; older ones are in the metrics only. */
 const GAPS_MAX = 1000;
 
+/**
+ * A lease lasts from the answer on. While its grant is being stored it cannot end: else the record could be leased to somebody else before the first was told,
+ * and both be answered when the log goes on; and attempts would be used up of which nobody knows.
+ */
+const UNANSWERED = Infinity;
+
 const RETRY = { minMs: 50, maxMs: 5000 } as const;
 
 /** How much somebody takes. */
@@ -211,7 +217,7 @@ export class PartitionRunner {
         for (const { first, end } of [...group, ...rest]) this.state.giveBack(first, end);
         return 0;
       }
-      const { grant, leases } = this.state.grant(group, leaseMs, now);
+      const { grant, leases } = this.state.grant(group, leaseMs, { ...now, steadyMs: UNANSWERED });
       this.changed();
       if (leases.length === 0) continue;
       taken.push({ runner: this, grant, batch: toSend, leases });

@@ -245,6 +245,14 @@ export class Queue {
     this.#turn();
   }
 
+  /** Its leases have got their time. */
+  #rearm(runner: PartitionRunner): void {
+    const work = this.#works.get(runner.partition);
+    if (work?.runner !== runner) return;
+    this.#changed.add(work);
+    this.#schedule();
+  }
+
   #noteOutOfRange(partition: number): void {
     if (this.#outOfRange.has(partition)) return;
     const timer = this.#context.clock.setTimer(OUT_OF_RANGE_MS, () => {
@@ -269,6 +277,7 @@ export class Queue {
     return {
       batches: batches.map(({ runner, grant, batch, leases }) => {
         runner.state.answered({ grant, leases }, now);
+        this.#rearm(runner);
         for (const { first, end } of leases) counters.delivered += end - first;
         return {
           partition: runner.partition,

@@ -29,6 +29,9 @@ type Handlers = {
   ) => Promise<GroupAnswerInit<C>>;
 };
 
+/** Their answers come only when what they say is stored. */
+const STORED_WHEN_ANSWERED: ReadonlySet<GroupCase> = new Set(['receive', 'settle']);
+
 /** The queues of one coordinator: topics whose records are leased one by one. @see docs/groups.md */
 export class Queues implements GroupPart {
   readonly #context: QueueContext;
@@ -63,8 +66,8 @@ export class Queues implements GroupPart {
       | undefined;
     if (!handler) throw new SluiceError('INVALID_ARGUMENT', `${name} is no question for queues`);
     const answer = await handler(question, signal);
-    // Nobody is told what is not stored.
-    await this.#context.writer.stored();
+    // Nobody is told what is not stored. Those who see to that themselves wait no more: the leases that they tell of have begun.
+    if (!STORED_WHEN_ANSWERED.has(name)) await this.#context.writer.stored();
     return answer;
   }
 

@@ -142,6 +142,43 @@ describe('receiving', () => {
     expect((await received).jobs).toHaveLength(1);
   });
 
+  it('leases a record to nobody else while its lease is being stored, however long that takes', async () => {
+    const stage = new QueueStage();
+    await stage.configure({ leaseMs: 1000, backoffMs: 10, maxAttempts: 2 });
+    await stage.receive();
+    stage.topics.put('jobs', numbers(1));
+    stage.log.isHeld = true;
+    const first = stage.receive();
+    let isSecondTold = false;
+    const second = stage.receive({ maxWaitMs: 60_000 }).finally(() => {
+      isSecondTold = true;
+    });
+    await stage.pass(5000);
+    await stage.pass(5000);
+    stage.log.release();
+    expect((await first).jobs).toMatchObject([{ value: '0', attempt: 1 }]);
+    await stage.pass(999);
+    expect(isSecondTold).toBe(false);
+    await stage.pass(1);
+    await stage.pass(10);
+    expect((await second).jobs).toMatchObject([{ value: '0', attempt: 2 }]);
+  });
+
+  it('waits for nothing that was not its own once a lease has begun', async () => {
+    const stage = new QueueStage();
+    await stage.receive();
+    stage.topics.put('jobs', numbers(2));
+    stage.log.isHeld = true;
+    const first = stage.receive({ maxRecords: 1 });
+    await turns();
+    stage.log.release();
+    stage.log.isHeld = true;
+    const second = stage.receive({ maxRecords: 1 });
+    expect((await first).jobs).toHaveLength(1);
+    stage.log.release();
+    expect((await second).jobs).toHaveLength(1);
+  });
+
   it('gives a lease its full time from the answer on, however long that took to store', async () => {
     const stage = new QueueStage();
     await stage.receive();
