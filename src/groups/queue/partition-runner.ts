@@ -19,7 +19,7 @@ import type { StateWriter } from './state-writer.ts';
 /** What the state of one partition may take in memory before nothing new is offered: what is leased or delayed has to be done first. */
 const HELD_MAX_BYTES = 64 * 1024 * 1024;
 
-/** Bytes of new batches that one call looks through; the rest waits for the next turn. */
+/** Bytes of new batches, inflated, that one call looks through; the rest waits for the next turn. */
 const OFFERED_MAX_BYTES = 4 * 1024 * 1024;
 
 /** Runs whose batches have to be read before they can be delivered. */
@@ -155,13 +155,13 @@ export class PartitionRunner {
     this.#parked = [];
   }
 
-  /** Offers a batch that somebody else read, if it is what comes next in this queue. */
-  offer(batch: Buffer): void {
+  /** Offers a batch that somebody else read, if it is what comes next in this queue. @returns bytes that had to be looked through */
+  offer(batch: Buffer): number {
     const { state } = this;
     const end = batchNextOffset(batch);
-    if (end <= state.cursor) return;
+    if (end <= state.cursor) return 0;
     const first = Math.max(batchBaseOffset(batch), state.cursor);
-    const records = inspectBatch(batch, this.#options.orderedByKey());
+    const { records, bytes } = inspectBatch(batch, this.#options.orderedByKey());
     if (records) {
       state.offerEach(
         end,
@@ -169,6 +169,7 @@ export class PartitionRunner {
       );
     } else state.offer(first, end);
     this.changed();
+    return bytes;
   }
 
   /** Records below `end` are gone. */
@@ -246,9 +247,9 @@ export class PartitionRunner {
       this.skip(Math.max(next.first, this.state.cursor), next.end);
       return 0;
     }
-    this.offer(next.batch);
+    const bytes = this.offer(next.batch);
     this.#old.keep(next.batch);
-    return next.batch.length;
+    return bytes;
   }
 
   #loadParked(): void {
