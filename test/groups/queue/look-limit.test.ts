@@ -8,7 +8,7 @@ it('looks in one turn through no more than 4 MiB and a batch, inflated, however 
   const encoder = new RecordBatchEncoder();
   for (let batches = 0; batches < 3; batches++) {
     encoder.append(null, Buffer.alloc(3_000_000), [], 1);
-    await topics.publish('jobs', 0, encoder.finish({ codec: 'zstd' }));
+    topics.log('jobs').append(encoder.finish({ codec: 'zstd' }));
   }
   const stage = new QueueStage(topics);
   const offsets = async (): Promise<number[]> => (await stage.receive()).jobs.map(({ offset }) => offset);
