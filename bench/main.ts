@@ -6,6 +6,7 @@
 import { parseArgs } from 'node:util';
 import { clusterScenarios } from './cluster.ts';
 import { diskScenarios } from './disk.ts';
+import { groupScenarios } from './groups.ts';
 import type { FanOut } from './load/fan-out.ts';
 import { runFanOut } from './load/fan-out.ts';
 import { httpPublish } from './load/http-publish.ts';
@@ -115,6 +116,7 @@ const SCENARIOS: Readonly<Record<string, () => Promise<Row[]>>> = {
   ...{ 'fan-out': fanOut, latency, isolation, laggard, idle },
   ...diskScenarios({ runs: RUNS, quick: values.quick, big: values.big }),
   ...clusterScenarios({ runs: RUNS, quick: values.quick }),
+  ...groupScenarios({ runs: RUNS, quick: values.quick }),
   http: () => httpPublish({ runs: RUNS, quick: values.quick }),
 };
 const wanted = values.only?.split(',') ?? Object.keys(SCENARIOS);

@@ -26,7 +26,7 @@ export interface DurablePublishSample {
 
 export interface DurableSample {
   readonly published: readonly DurablePublishSample[];
-  /** Of a reader that acknowledges, where the system knows acknowledgements; undefined: not measured. */
+  /** Of a reader that acknowledges; undefined: not measured. */
   readonly consumedPerSecond: number | undefined;
 }
 
@@ -39,7 +39,7 @@ export async function runDurable(system: DurableSystem, scenario: DurablePublish
   await using server = await DurableServer.start(system, scenario);
   await using publisher = new WorkerProcess<DurableOrder, DurableReport>(WORKER);
   const target = { server: server.address, name: NAME };
-  publisher.tell({ kind: 'create', ...target });
+  publisher.tell({ kind: 'create', ...target, storage: 'disk' });
   await publisher.next('created');
   const published: DurablePublishSample[] = [];
   let stored = 0;

@@ -2,10 +2,11 @@
  * A process that publishes to, or reads from, a server that stores: takes orders over IPC, one at a time, and reports.
  *
  *     create     makes the topic, stream or queue; reports `created`
+ *     fill       publishes so many records, as fast as they are acknowledged; reports `filled`
  *     publish    keeps `inFlight` records unacknowledged; reports `measuring` once it is warm, then `published`
  *     consume    reads from the beginning and acknowledges; reports `consumed`
  */
-import type { DurableAddress, DurableClient } from '../adapters/durable/adapter.ts';
+import type { DurableAddress, DurableClient, Storage } from '../adapters/durable/adapter.ts';
 import { durableAdapterOf } from '../adapters/durable/adapter.ts';
 import { payloads } from './payload.ts';
 import type { Latency } from './statistics.ts';
@@ -24,15 +25,27 @@ interface PublishOrder extends Target {
   readonly measureMs: number;
 }
 
+interface FillOrder extends Target {
+  readonly kind: 'fill';
+  readonly bytes: number;
+  readonly records: number;
+}
+
 interface ConsumeOrder extends Target {
   readonly kind: 'consume';
   readonly records: number;
 }
 
-export type DurableOrder = (Target & { readonly kind: 'create' }) | PublishOrder | ConsumeOrder;
+interface CreateOrder extends Target {
+  readonly kind: 'create';
+  readonly storage: Storage;
+}
+
+export type DurableOrder = CreateOrder | FillOrder | PublishOrder | ConsumeOrder;
 
 export type DurableReport =
   | { readonly kind: 'created' }
+  | { readonly kind: 'filled' }
   | { readonly kind: 'measuring' }
   | {
       readonly kind: 'published';
@@ -54,6 +67,7 @@ export type DurableReport =
     }
   | { readonly kind: 'failed'; readonly message: string };
 
+const FILL_IN_FLIGHT = 1_000;
 /** Every so many records one is timed. */
 const TIMED_EVERY = 16;
 
@@ -72,6 +86,20 @@ let allRecords = 0;
 async function client(server: DurableAddress): Promise<DurableClient> {
   connected ??= await (await durableAdapterOf(server.system)).connect(server);
   return connected;
+}
+
+async function fill(order: FillOrder): Promise<void> {
+  const to = await client(order.server);
+  const values = payloads('random', order.bytes);
+  let sent = 0;
+  const lane = async (): Promise<void> => {
+    while (sent < order.records) {
+      sent += 1;
+      await to.publish(order.name, values[sent & 63]!);
+    }
+  };
+  await Promise.all(Array.from({ length: FILL_IN_FLIGHT }, lane));
+  report({ kind: 'filled' });
 }
 
 async function publish(order: PublishOrder): Promise<void> {
@@ -136,7 +164,8 @@ async function consume(order: ConsumeOrder): Promise<void> {
 async function obey(order: DurableOrder): Promise<void> {
   if (order.kind === 'publish') return publish(order);
   if (order.kind === 'consume') return consume(order);
-  await (await client(order.server)).create(order.name);
+  if (order.kind === 'fill') return fill(order);
+  await (await client(order.server)).create(order.name, order.storage);
   report({ kind: 'created' });
 }
 

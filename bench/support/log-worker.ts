@@ -2,13 +2,14 @@
  * A process that fills and reads logs through the SDK: takes orders over IPC and reports.
  *
  *     fill   publishes to the partitions in turn, as fast as it goes; reports `filled` when all is acknowledged
- *     read   one subscription from the beginning; reports `read`
+ *     read   one subscription, or one member of a group, from the beginning; reports `read`
+ *     pace   publishes to the partitions in turn at a fixed rate; reports `pacing`, and after `stop` `paced`
  *     lag    subscriptions that begin all over a topic; reports `lagging` when all are there, and after `stop` `lagged`
  */
 import type { ServerAddress } from '../adapters/adapter.ts';
-import type { Client, Subscription } from '../../src/client/index.ts';
+import type { Client, ReceivedBatch, Subscription } from '../../src/client/index.ts';
 import { connect } from '../../src/client/index.ts';
-import { payloads } from './payload.ts';
+import { payloads, stamp } from './payload.ts';
 
 interface Target {
   readonly server: ServerAddress;
@@ -29,6 +30,8 @@ interface FillOrder extends Target {
 interface ReadOrder extends Target {
   readonly kind: 'read';
   readonly records: number;
+  /** As a member of this group; undefined: as a plain subscription. */
+  readonly group?: string | undefined;
 }
 
 interface LagOrder extends Target {
@@ -41,7 +44,16 @@ interface LagOrder extends Target {
   readonly bytesPerSecond?: number | undefined;
 }
 
-export type LogOrder = FillOrder | ReadOrder | LagOrder | { readonly kind: 'stop' };
+interface PaceOrder extends Target {
+  readonly kind: 'pace';
+  readonly partitions: number;
+  /** Records per second, in all. */
+  readonly rate: number;
+  /** Of each value; the first of them say when it was published. */
+  readonly bytes: number;
+}
+
+export type LogOrder = FillOrder | ReadOrder | PaceOrder | LagOrder | { readonly kind: 'stop' };
 
 export type LogReport =
   | { readonly kind: 'filled'; readonly seconds: number }
@@ -51,6 +63,8 @@ export type LogReport =
       readonly seconds: number;
       readonly cpuSeconds: number;
     }
+  | { readonly kind: 'pacing' }
+  | { readonly kind: 'paced'; readonly records: number }
   | { readonly kind: 'lagging' }
   | { readonly kind: 'lagged'; readonly bytes: number; readonly seconds: number }
   | { readonly kind: 'failed'; readonly message: string };
@@ -91,14 +105,17 @@ async function fill({
   report({ kind: 'filled', seconds: (performance.now() - startMs) / 1e3 });
 }
 
-async function read({ server, topic, records }: ReadOrder): Promise<void> {
+async function read({ server, topic, records, group }: ReadOrder): Promise<void> {
   await using client = await dial(server);
-  await using subscription = await client.subscribe(topic, { from: 'earliest' });
+  await using reader: AsyncDisposable & { batches(): AsyncIterable<ReceivedBatch> } =
+    group === undefined
+      ? await client.subscribe(topic, { from: 'earliest' })
+      : client.group(group, { topics: [topic], from: 'earliest' });
   let got = 0;
   let bytes = 0;
   let startMs = 0;
   let startCpu = process.cpuUsage();
-  for await (const batch of subscription.batches()) {
+  for await (const batch of reader.batches()) {
     if (startMs === 0) {
       startMs = performance.now();
       startCpu = process.cpuUsage();
@@ -115,6 +132,27 @@ async function read({ server, topic, records }: ReadOrder): Promise<void> {
 }
 
 let stopped: (() => void) | undefined;
+
+async function pace({ server, topic, partitions, rate, bytes }: PaceOrder): Promise<void> {
+  await using client = await dial(server);
+  const producer = client.producer();
+  let over = false;
+  stopped = () => (over = true);
+  const startMs = performance.now();
+  let sent = 0;
+  report({ kind: 'pacing' });
+  while (!over) {
+    const due = ((performance.now() - startMs) * rate) / 1e3;
+    for (; sent < due; sent += 1) {
+      const value = Buffer.alloc(bytes, 120);
+      stamp(value);
+      if (!producer.offer({ topic, value, partition: sent % partitions })) await producer.ready();
+    }
+    await pause(1);
+  }
+  await producer.flush();
+  report({ kind: 'paced', records: sent });
+}
 
 async function lag(order: LagOrder): Promise<void> {
   const { server, topic, connections, subscriptions, records } = order;
@@ -162,6 +200,7 @@ async function crawl(
 async function obey(order: LogOrder): Promise<void> {
   if (order.kind === 'fill') await fill(order);
   else if (order.kind === 'read') await read(order);
+  else if (order.kind === 'pace') await pace(order);
   else if (order.kind === 'lag') await lag(order);
   else stopped?.();
 }

@@ -1,10 +1,9 @@
-import { execFileSync } from 'node:child_process';
-import { findTool, requireTools } from '../../test-integration/support/system-tools.ts';
 import type { DurableSystem } from '../adapters/durable/adapter.ts';
 import { DURABLE_SYSTEMS } from '../adapters/durable/adapter.ts';
 import type { DurableSample } from '../load/durable.ts';
 import { runDurable } from '../load/durable.ts';
 import { median, short } from '../support/statistics.ts';
+import { requireDurableServers } from './durable-servers.ts';
 
 /** How {@link runDurableVersus} is run. */
 export interface DurableVersus {
@@ -50,7 +49,7 @@ const TITLES: Readonly<Record<DurableSystem, string>> = {
  * has a fresh server on an empty folder; the systems take turns.
  */
 export async function runDurableVersus(options: DurableVersus): Promise<DurableResults> {
-  requireServers();
+  requireDurableServers(['nats-server', 'redis-server', 'rabbitmq-server']);
   const systems = DURABLE_SYSTEMS.filter((system) => options.systems.includes(system));
   if (systems.length < options.systems.length) throw new Error(`systems are ${DURABLE_SYSTEMS.join(', ')}`);
   const samples = SIZES.flatMap((bytes) =>
@@ -67,23 +66,6 @@ export async function runDurableVersus(options: DurableVersus): Promise<DurableR
   const table = tableOf(samples, systems);
   console.log(table.join('\n'));
   return { tls: options.tls, samples, table };
-}
-
-function requireServers(): void {
-  const wasThere = findTool('rabbitmq-server') !== undefined;
-  requireTools(['nats-server', 'redis-server', 'rabbitmq-server']);
-  if (wasThere) return;
-  // Debian starts what it installs, with a port mapper of its own.
-  for (const [program, ...rest] of [
-    ['service', 'rabbitmq-server', 'stop'],
-    ['epmd', '-kill'],
-  ] as const) {
-    try {
-      execFileSync(program, rest, { stdio: 'ignore', timeout: 60_000 });
-    } catch {
-      // It was not started.
-    }
-  }
 }
 
 function tableOf(samples: readonly Found[], systems: readonly DurableSystem[]): string[] {
@@ -104,29 +86,33 @@ function tableOf(samples: readonly Found[], systems: readonly DurableSystem[]): 
     `| --- |${' --- |'.repeat(columns.length)}`,
     ...rows,
     '',
-    `(N×: how many times faster ${TITLES[OURS]}, is; median of the ratios of neighbouring runs. Read: an acknowledgement each,`,
-    'Redis one for what each answer held; Sluice has no acknowledgements of consumers, so there are no ratios)',
+    `(N×: how many times faster ${TITLES[OURS]}, is; median of the ratios of neighbouring runs. Read: an acknowledgement`,
+    'each, Redis one for what each answer held)',
   ];
 }
 
 /** Publishing one by one, publishing in flight, reading: median, range, ratio. */
 function cellsOf(theirs: Found, ours: Found | undefined): string[] {
-  const published = IN_FLIGHT.map((_, index) => {
-    const rates = ratesOf(theirs, index);
-    const ratio =
-      ours === undefined || ours === theirs
-        ? ''
-        : ` **${short(median(ratesOf(ours, index).map((rate, n) => rate / rates[n]!)))}×**`;
-    return `${cell(rates)}${ratio}`;
+  const measured: ((found: Found) => number[])[] = [
+    ...IN_FLIGHT.map((_, index) => (found: Found) => ratesOf(found, index)),
+    readRatesOf,
+  ];
+  return measured.map((of) => {
+    const rates = of(theirs);
+    if (ours === undefined || ours === theirs) return cell(rates);
+    const oursToo = of(ours);
+    return `${cell(rates)} **${short(median(rates.map((rate, n) => oursToo[n]! / rate)))}×**`;
   });
-  return [...published, cell(theirs.runs.flatMap(({ consumedPerSecond }) => consumedPerSecond ?? []))];
 }
 
 function ratesOf({ runs }: Found, index: number): number[] {
   return runs.map(({ published }) => published[index]!.acknowledgedPerSecond);
 }
 
+function readRatesOf({ runs }: Found): number[] {
+  return runs.map(({ consumedPerSecond }) => consumedPerSecond!);
+}
+
 function cell(rates: readonly number[]): string {
-  if (rates.length === 0) return '–';
   return `${short(median(rates))} (${short(Math.min(...rates))}–${short(Math.max(...rates))})`;
 }

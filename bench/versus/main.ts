@@ -18,6 +18,7 @@ import { row, writeResults } from '../support/results.ts';
 import { median, short } from '../support/statistics.ts';
 import { runDurableVersus } from './durable.ts';
 import { runLoss } from './loss.ts';
+import { runQueueVersus } from './queue.ts';
 
 const { values } = parseArgs({
   options: {
@@ -25,7 +26,7 @@ const { values } = parseArgs({
     runs: { type: 'string', default: '3' },
     quick: { type: 'boolean', default: false },
     loss: { type: 'string', default: '0,1,5,10' },
-    /** Durable: without TLS where that can be, which is everywhere but with Sluice. */
+    /** Durable and queue: without TLS where that can be, which is everywhere but with Sluice. */
     plaintext: { type: 'boolean', default: false },
     /** Durable: only these. */
     systems: { type: 'string', default: DURABLE_SYSTEMS.join(',') },
@@ -137,7 +138,7 @@ function cellsOf(samples: ReadonlyMap<SystemName, readonly number[]>, more: bool
   });
 }
 
-const wanted = values.only?.split(',') ?? [...Object.keys(COMPARISONS), 'loss', 'durable'];
+const wanted = values.only?.split(',') ?? [...Object.keys(COMPARISONS), 'loss', 'durable', 'queue'];
 const groups = wanted.filter((group) => group in COMPARISONS);
 const rows: Row[] = [];
 const lines: string[] = [];
@@ -163,6 +164,9 @@ const durable = wanted.includes('durable')
       systems: values.systems.split(',') as DurableSystem[],
     })
   : undefined;
+const queue = wanted.includes('queue')
+  ? await runQueueVersus({ runs: RUNS, records: values.quick ? 10_000 : 100_000, tls: !values.plaintext })
+  : undefined;
 const table = [
   ...lines,
   '',
@@ -171,5 +175,7 @@ const table = [
   ...(loss?.table ?? []),
   '',
   ...(durable?.table ?? []),
+  '',
+  ...(queue?.table ?? []),
 ];
-console.log(writeResults(values.quick ? 'quick-versus' : 'versus', { rows, loss, durable, table }));
+console.log(writeResults(values.quick ? 'quick-versus' : 'versus', { rows, loss, durable, queue, table }));

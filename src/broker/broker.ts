@@ -168,6 +168,7 @@ export class Broker {
       ...{ directory, access },
       describer: new TopicDescriber(coordinator, leaders, this.#questions),
       defaults: options.topics,
+      clock: options.clock,
     });
     this.#publisher = new Publisher({
       ...{ leaders, others, inflatedMaxBytes: options.inflatedMaxBytes },

@@ -23,9 +23,7 @@ export interface CommitParts {
 /** Offsets that wait to be sent together, and those who wait for them. */
 interface Round {
   readonly offsets: Map<string, GroupPosition>;
-  readonly done: Promise<void>;
-  resolve(): void;
-  reject(error: SluiceError): void;
+  readonly done: PromiseWithResolvers<undefined>;
 }
 
 const RETRY = { minMs: 50, maxMs: 2_000 };
@@ -56,7 +54,7 @@ export class GroupCommits {
     const round = (this.#next ??= newRound());
     for (const position of offsets) round.offsets.set(`${position.topic}/${position.partition}`, position);
     this.#running ??= this.#run();
-    return round.done;
+    return round.done.promise;
   }
 
   /** Resolves when all that was committed so far is answered, well or not. */
@@ -66,9 +64,9 @@ export class GroupCommits {
 
   /** The member is none any more: what waits is refused. With `forever` also what comes. */
   discard(error: SluiceError, forever: boolean): void {
-    this.#next?.reject(error);
+    this.#next?.done.reject(error);
     this.#next = undefined;
-    this.#under?.reject(error);
+    this.#under?.done.reject(error);
     this.#under = undefined;
     if (forever) this.#failure = error;
   }
@@ -93,13 +91,13 @@ export class GroupCommits {
         this.#backoff.reset();
         const refused = results.find(({ errorCode }) => errorCode !== 0);
         if (refused)
-          round.reject(new SluiceError(errorCodeFromWire(refused.errorCode), refused.errorMessage));
-        else round.resolve();
+          round.done.reject(new SluiceError(errorCodeFromWire(refused.errorCode), refused.errorMessage));
+        else round.done.resolve(undefined);
         return;
       } catch (error) {
         const refusal = asSluiceError(error);
         if (!refusal.retryable || refusal.code === 'DRAINING') {
-          round.reject(refusal);
+          round.done.reject(refusal);
           return;
         }
         await delay(this.#parts.clock, this.#backoff.nextMs());
@@ -109,11 +107,8 @@ export class GroupCommits {
 }
 
 function newRound(): Round {
-  let settle: Pick<Round, 'resolve' | 'reject'> | undefined;
-  const done = new Promise<void>((resolve, reject) => {
-    settle = { resolve, reject };
-  });
+  const done = Promise.withResolvers<undefined>();
   // Not everybody who commits waits for it.
-  done.catch(() => undefined);
-  return { offsets: new Map(), done, ...settle! };
+  done.promise.catch(() => undefined);
+  return { offsets: new Map(), done };
 }

@@ -3,8 +3,8 @@ import type { Coordinators } from '../groups/coordinators.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { PartitionWatcher } from '../partition/partition-parts.ts';
 import type { Partition } from '../partition/partition.ts';
+import { createOrFind } from './create-or-find.ts';
 import { LedPartitionState } from './group-state.ts';
-import { createOrFind } from './group-topics.ts';
 import type { OpenTopic } from './open-topic.ts';
 import type { TopicDirectory, TopicListener } from './topic-directory.ts';
 

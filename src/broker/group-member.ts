@@ -2,6 +2,7 @@ import type { GroupAnswer, GroupQuestionInit } from '../groups/api.ts';
 import type { OpenReader } from '../groups/ports.ts';
 import { Backoff } from '../kernel/backoff.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
+import type { ErrorCode } from '../kernel/errors.ts';
 import { asSluiceError, SluiceError } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Place } from '../partition/place-table.ts';
@@ -55,10 +56,12 @@ export interface GroupMemberListener {
   ended(error: SluiceError): void;
 }
 
-/** A partition that the member has. */
+/** A partition that the member has, or is giving up. */
 interface Owned extends GroupPosition {
   /** Undefined while it is being opened. */
   reader?: OpenReader;
+  /** It is being given up: a reader that is opened too late is closed. */
+  isRevoked: boolean;
 }
 
 const SESSION_TIMEOUT_MS = 10_000;
@@ -67,6 +70,8 @@ const RETRY = { minMs: 50, maxMs: 2_000 };
 /** How long closing waits for the coordinator; the session timeout does the rest. */
 const FAREWELL_MS = 2_000;
 const LATEST: Start = { at: 'latest' };
+/** This node has not heard yet of what the coordinator knows; or it is gone, and the coordinator takes it away. */
+const UNHEARD: ReadonlySet<ErrorCode> = new Set(['TOPIC_NOT_FOUND', 'PARTITION_NOT_FOUND']);
 
 /**
  * A member of a consumer group that lives in this process, for gateways whose clients cannot be one themselves.
@@ -89,7 +94,7 @@ export class GroupMember {
   #generation = 0;
   #isOver = false;
   #running: Promise<void> = Promise.resolve();
-  readonly #joined = settleable();
+  readonly #joined = Promise.withResolvers<undefined>();
 
   private constructor(parts: GroupMemberParts, options: GroupMemberOptions) {
     this.#parts = parts;
@@ -97,6 +102,8 @@ export class GroupMember {
     this.#memberId = parts.random.uuid();
     this.#sessionTimeoutMs = options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS;
     this.#commits = new GroupCommits({ ...parts, store: (offsets) => this.#store(offsets) });
+    // Not everybody waits for it.
+    this.#joined.promise.catch(() => undefined);
   }
 
   /** Joins a group and stays in it until it is closed or refused. */
@@ -172,7 +179,7 @@ export class GroupMember {
   async #take({ generation, assigned }: GroupAnswer<'joinGroup'>): Promise<void> {
     if (this.#isOver) return;
     this.#generation = generation;
-    this.#joined.resolve();
+    this.#joined.resolve(undefined);
     const wanted = new Map(
       assigned.map(({ topic, partition, offset }) => [
         `${topic}/${partition}`,
@@ -219,6 +226,7 @@ export class GroupMember {
   }
 
   #revoke(owned: Owned): void {
+    owned.isRevoked = true;
     if (!owned.reader) return;
     const { topic, partition } = owned;
     this.#parts.listener.revoked({ topic, partition });
@@ -226,17 +234,17 @@ export class GroupMember {
   }
 
   #begin(key: string, position: GroupPosition): void {
-    const owned: Owned = { ...position };
+    const owned: Owned = { ...position, isRevoked: false };
     this.#owned.set(key, owned);
-    void this.#open(key, owned);
+    void this.#open(owned);
   }
 
   /** Opens the reader of a partition, however long that takes. */
-  async #open(key: string, owned: Owned): Promise<void> {
+  async #open(owned: Owned): Promise<void> {
     const { random, listener } = this.#parts;
     const backoff = new Backoff(RETRY, random);
     let start: Start = { at: 'offset', offset: owned.offset };
-    const isWanted = (): boolean => !this.#isOver && this.#owned.get(key) === owned;
+    const isWanted = (): boolean => !this.#isOver && !owned.isRevoked;
     while (isWanted()) {
       try {
         const opened = await this.#openReader(owned, start);
@@ -251,9 +259,7 @@ export class GroupMember {
         const { code, message, retryable } = asSluiceError(error);
         // Records that were committed are gone, with the disks that had them: what comes is new.
         if (code === 'OFFSET_OUT_OF_RANGE' && start !== LATEST) start = LATEST;
-        // The coordinator hears of it too, and takes the partition away.
-        else if (code === 'TOPIC_NOT_FOUND' || code === 'PARTITION_NOT_FOUND') return;
-        else if (retryable && code !== 'DRAINING') await this.#wait(backoff.nextMs());
+        else if (UNHEARD.has(code) || (retryable && code !== 'DRAINING')) await this.#wait(backoff.nextMs());
         else if (isWanted()) this.#fail(new SluiceError(code, message));
       }
     }
@@ -299,18 +305,4 @@ export class GroupMember {
       work.then(done, done);
     });
   }
-}
-
-function settleable(): {
-  readonly promise: Promise<void>;
-  resolve(): void;
-  reject(error: SluiceError): void;
-} {
-  let settle: { resolve(): void; reject(error: SluiceError): void } | undefined;
-  const promise = new Promise<void>((resolve, reject) => {
-    settle = { resolve, reject };
-  });
-  // Not everybody waits for it.
-  promise.catch(() => undefined);
-  return { promise, ...settle! };
 }

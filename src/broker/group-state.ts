@@ -6,10 +6,13 @@ import { asSluiceError } from '../kernel/errors.ts';
 import type { SluiceError } from '../kernel/errors.ts';
 import type { Partition, PublishTaker } from '../partition/partition.ts';
 import type { PartitionReader } from '../partition/reader.ts';
+import { BATCH_MAX_RECORDS } from '../wire/record-batch.ts';
 import { RecordBatchEncoder, recordBytesAtMost } from '../wire/record-batch-encoder.ts';
 
 /** Bytes of one batch of facts; what one call stores stays together even when it is more. */
 const BATCH_BYTES = 1024 * 1024;
+/** What one call stores is several batches beyond this, or beyond what a batch may have of records: its partition would take no larger one. */
+const TOGETHER_BYTES = 8 * 1024 * 1024;
 /** When all in-sync replicas have it. */
 const ACKS_ALL = 2;
 
@@ -65,11 +68,8 @@ class PartitionStateLog implements ClosableStateLog, PublishTaker<readonly Appen
 
   append(records: readonly StateRecord[]): Promise<void> {
     if (this.#isClosed) return Promise.reject(notLeader());
-    if (records.length === 0) return Promise.resolve();
-    return new Promise((stored, refused) => {
-      if (this.#waiting.length === 0) setImmediate(() => this.#write());
-      this.#waiting.push({ records, stored, refused });
-    });
+    const parts = partsOf(records).map((part) => this.#appendPart(part));
+    return parts.length === 1 ? parts[0]! : Promise.all(parts).then(() => undefined);
   }
 
   close(): void {
@@ -88,20 +88,28 @@ class PartitionStateLog implements ClosableStateLog, PublishTaker<readonly Appen
     for (const { refused } of appends) refused(error);
   }
 
+  #appendPart(records: readonly StateRecord[]): Promise<void> {
+    return new Promise((stored, refused) => {
+      if (this.#waiting.length === 0) setImmediate(() => this.#write());
+      this.#waiting.push({ records, stored, refused });
+    });
+  }
+
   #write(): void {
     const appends = this.#waiting;
     this.#waiting = [];
     let batch: Append[] = [];
-    let bytes = 0;
+    let [bytes, count] = [0, 0];
     for (const append of appends) {
       const more = bytesOf(append.records);
-      if (bytes > 0 && bytes + more > BATCH_BYTES) {
+      if (bytes > 0 && (bytes + more > BATCH_BYTES || count + append.records.length > BATCH_MAX_RECORDS)) {
         this.#publish(batch);
         batch = [];
-        bytes = 0;
+        [bytes, count] = [0, 0];
       }
       batch.push(append);
       bytes += more;
+      count += append.records.length;
     }
     if (batch.length > 0) this.#publish(batch);
   }
@@ -131,8 +139,28 @@ class PartitionStateLog implements ClosableStateLog, PublishTaker<readonly Appen
   }
 }
 
+/** Nearly always all of them. */
+function partsOf(records: readonly StateRecord[]): (readonly StateRecord[])[] {
+  const parts: (readonly StateRecord[])[] = [];
+  let [first, bytes] = [0, 0];
+  for (const [at, record] of records.entries()) {
+    const more = bytesOfOne(record);
+    if (at > first && (bytes + more > TOGETHER_BYTES || at - first >= BATCH_MAX_RECORDS)) {
+      parts.push(records.slice(first, at));
+      [first, bytes] = [at, 0];
+    }
+    bytes += more;
+  }
+  if (first < records.length) parts.push(first === 0 ? records : records.slice(first));
+  return parts;
+}
+
 function bytesOf(records: readonly StateRecord[]): number {
   let bytes = 0;
-  for (const { key, value } of records) bytes += recordBytesAtMost(null, value) + Buffer.byteLength(key);
+  for (const record of records) bytes += bytesOfOne(record);
   return bytes;
+}
+
+function bytesOfOne({ key, value }: StateRecord): number {
+  return recordBytesAtMost(null, value) + Buffer.byteLength(key);
 }

@@ -3,10 +3,10 @@ import { checkTopicName, isInternalTopic } from '../catalog/topic-name.ts';
 import type { Coordinator } from '../coordination/coordinator.ts';
 import type { OpenReader, PublishedAt, TopicFacts, Topics } from '../groups/ports.ts';
 import type { Clock } from '../kernel/clock.ts';
-import { delay } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { Start } from '../partition/reader.ts';
 import { BROKER_ITSELF } from './access-control.ts';
+import { createOrFind } from './create-or-find.ts';
 import type { Answer, LeaderQuestions } from './leader-questions.ts';
 import { OffsetQuestions } from './offset-questions.ts';
 import { openOnePartition } from './one-partition.ts';
@@ -20,9 +20,6 @@ import type { TopicDirectory } from './topic-directory.ts';
 const LATEST: Start = { at: 'latest' };
 /** When all in-sync replicas have it. */
 const ACKS_ALL = 2;
-/** How long a node may take to hear of a topic that another one has made, and how often it looks meanwhile. */
-const HEAR_OF_IT_MS = 5000;
-const LOOK_AGAIN_MS = 50;
 /** Shown as the name of the subscription. */
 const READER_NAME = 'queue';
 
@@ -128,29 +125,6 @@ export class GroupTopics implements Topics {
     const topic = this.#parts.directory.get(name);
     if (topic) return topic;
     throw new SluiceError('TOPIC_NOT_FOUND', `there is no topic ${name}`);
-  }
-}
-
-/**
- * Makes a topic, or takes the one that somebody else, here or on another node, has made meanwhile.
- * @throws as `TopicDirectory.create`; TOPIC_EXISTS when this node does not hear of that one within five seconds
- */
-export async function createOrFind(
-  directory: TopicDirectory,
-  clock: Clock,
-  topic: Parameters<TopicDirectory['create']>[0],
-): Promise<OpenTopic> {
-  const untilMs = clock.monotonicMs() + HEAR_OF_IT_MS;
-  for (;;) {
-    try {
-      return await directory.create(topic);
-    } catch (error) {
-      if (!(error instanceof SluiceError) || error.code !== 'TOPIC_EXISTS') throw error;
-      const found = directory.find(topic.name);
-      if (found) return found;
-      if (clock.monotonicMs() >= untilMs) throw error;
-    }
-    await delay(clock, LOOK_AGAIN_MS);
   }
 }
 

@@ -1,8 +1,10 @@
 import { checkTopicName, isInternalTopic } from '../catalog/topic-name.ts';
 import type { TopicSettingsChange } from '../catalog/topic-settings.ts';
 import { TOPIC_PARTITIONS_LIMIT, mergeSettings } from '../catalog/topic-settings.ts';
+import type { Clock } from '../kernel/clock.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import type { AccessControl } from './access-control.ts';
+import { createOrFind } from './create-or-find.ts';
 import type { TopicDescriber } from './describe-topic.ts';
 import type { OpenTopic } from './open-topic.ts';
 import type { Principal } from './ports.ts';
@@ -30,6 +32,7 @@ export interface TopicAdministrationParts {
   readonly describer: TopicDescriber;
   readonly access: AccessControl;
   readonly defaults: TopicDefaults;
+  readonly clock: Clock;
 }
 
 /** Creating, changing, deleting and describing topics, for principals that may. */
@@ -38,12 +41,14 @@ export class TopicAdministration {
   readonly #describer: TopicDescriber;
   readonly #access: AccessControl;
   readonly #defaults: TopicDefaults;
+  readonly #clock: Clock;
 
-  constructor({ directory, describer, access, defaults }: TopicAdministrationParts) {
+  constructor({ directory, describer, access, defaults, clock }: TopicAdministrationParts) {
     this.#directory = directory;
     this.#describer = describer;
     this.#access = access;
     this.#defaults = defaults;
+    this.#clock = clock;
   }
 
   /** @throws TOPIC_NOT_FOUND; why it cannot be used, when none of its partitions can be opened */
@@ -63,7 +68,7 @@ export class TopicAdministration {
   }
 
   /**
-   * A topic that somebody with the right to it begins to use: created with defaults where that is allowed.
+   * A topic that somebody with the right to it begins to use: created with defaults where that is allowed, by whoever is first.
    * @throws INVALID_TOPIC, TOPIC_NOT_FOUND; the promise rejects with OVERLOADED, STORAGE_FULL, STORAGE_FAILED
    */
   findOrCreate(name: string): OpenTopic | Promise<OpenTopic> {
@@ -72,7 +77,7 @@ export class TopicAdministration {
     checkTopicName(name);
     if (!this.#defaults.autoCreate || isInternalTopic(name)) throw notFound(name);
     const { partitions, settings } = this.#defaults;
-    return this.#directory.create({ name, partitions, settings });
+    return createOrFind(this.#directory, this.#clock, { name, partitions, settings });
   }
 
   /**

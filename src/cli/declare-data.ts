@@ -1,9 +1,11 @@
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { collect, integer, withConnection, withOutput } from './declare-options.ts';
+import { SluiceError } from '../kernel/errors.ts';
+import { collect, integer, withConnection, withEnding, withOutput, withRecords } from './declare-options.ts';
 import type { BenchFlags } from './bench.ts';
 import type { Declare } from './declare.ts';
 import type { PubFlags } from './pub.ts';
+import type { SubGroupFlags } from './sub-group.ts';
 import type { SubFlags } from './sub.ts';
 
 /** Declares `pub`, `sub` and `bench`. */
@@ -11,8 +13,15 @@ export const declareDataCommands: Declare = (program, run, terminal) => {
   declarePub(program).action((address: string, values: string[], flags: PubFlags) =>
     run(async () => (await import('./pub.ts')).pub(address, values, flags, terminal)),
   );
-  declareSub(program).action((filter: string, flags: SubFlags) =>
-    run(async () => (await import('./sub.ts')).sub(filter, flags, terminal)),
+  declareSub(program).action((filter: string, flags: SubFlags & Partial<SubGroupFlags>) =>
+    run(async () => {
+      const { group, instanceId } = flags;
+      if (group !== undefined) {
+        return (await import('./sub-group.ts')).subGroup(filter, { ...flags, group }, terminal);
+      }
+      if (instanceId !== undefined) throw new SluiceError('INVALID_ARGUMENT', '--instance-id needs --group.');
+      return (await import('./sub.ts')).sub(filter, flags, terminal);
+    }),
   );
   declareBench(program).action((flags: BenchFlags) =>
     run(async () => (await import('./bench.ts')).bench(flags, terminal)),
@@ -35,6 +44,11 @@ function declarePub(program: Command): Command {
     .option('--partition <n>', 'default: by the hash of the key', integer(0))
     .addOption(compression())
     .addOption(acks())
+    .option(
+      '--deliver-at <time>',
+      'queues do not deliver it before: a time (RFC 3339), or a duration from now (15m)',
+    )
+    .option('--ttl <duration>', 'queues do not deliver it later than this, from now or from --deliver-at on')
     .option('--quiet', 'no progress, no summary');
   return withConnection(withOutput(command));
 }
@@ -46,15 +60,15 @@ function declareSub(program: Command): Command {
     .argument('<filter>', "topic, topic/key-filter ('+' and '#'), 'prices.*', '+' for any topic")
     .option(
       '--from <start>',
-      'earliest, latest, last-per-key, an offset, a time (RFC 3339), or an age (15m)',
+      'earliest, latest, last-per-key, an offset, a time (RFC 3339), or an age (15m); with --group: where a new group begins',
       'latest',
     )
-    .option('-n, --count <n>', 'stop after so many records', integer(1))
-    .option('--timeout <duration>', 'stop after this long; exit code 6 when --count was not reached')
-    .addOption(
-      new Option('-o, --output <format>', 'what to print').choices(['value', 'json', 'raw']).default('value'),
+    .option(
+      '--group <name>',
+      'as a member of a consumer group: share its partitions, and commit what was printed',
     )
-    .option('--key-separator <text>', 'with -o value: print KEY<text>VALUE')
+    .option('--instance-id <name>', 'with --group: who comes back with it soon has its partitions still');
+  withEnding(withRecords(command))
     .addOption(
       new Option('--delivery <mode>', 'how it travels')
         .choices(['ordered', 'unordered', 'datagram'])
@@ -65,7 +79,7 @@ function declareSub(program: Command): Command {
     )
     .option('--urgency <n>', '0 (first) to 7 (last) among the subscriptions of a connection', integer(0, 7))
     .option('--name <name>', "shown in 'sluice status'")
-    .option('--quiet', 'no notes on stderr about gaps and reconnects');
+    .option('--quiet', 'no notes on stderr');
   return withConnection(command);
 }
 

@@ -14,6 +14,22 @@ export function withOutput(command: Command): Command {
   );
 }
 
+/** Adds the options that say how records are printed. */
+export function withRecords(command: Command): Command {
+  return command
+    .addOption(
+      new Option('-o, --output <format>', 'what to print').choices(['value', 'json', 'raw']).default('value'),
+    )
+    .option('--key-separator <text>', 'with -o value: print KEY<text>VALUE');
+}
+
+/** Adds the options that say when a command ends that goes on by itself. */
+export function withEnding(command: Command): Command {
+  return command
+    .option('-n, --count <n>', 'stop after so many records', integer(1))
+    .option('--timeout <duration>', 'stop after this long; exit code 6 when --count was not reached');
+}
+
 /** Adds the options that say which node to talk to and who asks. */
 export function withConnection(command: Command): Command {
   return command
@@ -28,6 +44,11 @@ export function withConnection(command: Command): Command {
 
 /** Options of a command made with {@link withConnection} and {@link withOutput}. */
 export type AdminFlags = ConnectionFlags & OutputFlags;
+
+/** {@link withConnection} and {@link withOutput}. */
+export function withAdmin(command: Command): Command {
+  return withConnection(withOutput(command));
+}
 
 /** For options that may be given several times: collects the values. */
 export function collect(value: string, previous: readonly string[] | undefined): readonly string[] {

@@ -44,6 +44,7 @@ const EXAMPLES: Readonly<Record<string, Examples>> = {
       'tail -f app.log | sluice pub logs                   one record per line',
       'sluice pub flights --file f.ndjson --key-field origin --compression zstd',
       'sluice pub images/cat.png --whole-file --file cat.png',
+      'sluice pub reminders tea --deliver-at 15m --ttl 1h  for queues: in a quarter of an hour, or never',
     ],
   },
   sub: {
@@ -53,6 +54,7 @@ const EXAMPLES: Readonly<Record<string, Examples>> = {
       'sluice sub prices --from last-per-key --count 10    the latest record of each key',
       'sluice sub logs --from 15m                          from a quarter of an hour ago',
       "sluice sub 'prices.*' --count 100 --timeout 10s     exit code 6 if there are fewer",
+      'sluice sub orders --group billing --from earliest   share the partitions with other members of billing',
     ],
   },
   bench: {
@@ -104,6 +106,70 @@ const EXAMPLES: Readonly<Record<string, Examples>> = {
   },
   'cluster rebalance': {
     lines: ['sluice cluster rebalance               after nodes were added'],
+  },
+  'group list': { lines: ['sluice group list', 'sluice group list -o json'] },
+  'group describe': { lines: ['sluice group describe billing', 'sluice group describe billing -o json'] },
+  'group reset': {
+    lines: [
+      'sluice group reset billing orders --to earliest     from the beginning again',
+      'sluice group reset billing orders --to 2026-01-31T00:00:00Z',
+      'sluice group reset billing orders --to 1000 --partition 0',
+    ],
+    note: 'Stop the members first.',
+  },
+  'group delete': { lines: ['sluice group delete billing', 'sluice group delete billing audit -o json'] },
+  'queue list': { lines: ['sluice queue list', 'sluice queue list -o json'] },
+  'queue describe': {
+    lines: ['sluice queue describe jobs', 'sluice queue describe jobs --group mail -o json'],
+  },
+  'queue configure': {
+    lines: [
+      'sluice queue configure jobs --lease 2m --max-attempts 10 --backoff 5s',
+      'sluice queue configure orders --group mail --ordered-by-key --from latest',
+    ],
+  },
+  'queue delete': { lines: ['sluice queue delete jobs', 'sluice queue delete jobs --group mail'] },
+  'queue peek': { lines: ['sluice queue peek jobs', 'sluice queue peek jobs --max 100 -o json'] },
+  'queue receive': {
+    lines: [
+      'sluice queue receive jobs --wait 30s                one record, acknowledged when it is printed',
+      'sluice queue receive jobs --max 100 -o json',
+      'sluice queue receive jobs --keep --lease 5m         TOKEN<tab>VALUE; then queue ack jobs TOKEN',
+    ],
+  },
+  'queue consume': {
+    lines: [
+      'sluice queue consume jobs                           print and acknowledge, until Ctrl-C',
+      "sluice queue consume jobs --exec './resize.sh' --concurrency 4",
+      'sluice queue consume mail --exec \'sendmail "$RECORD_KEY"\' --count 100 --timeout 1m',
+    ],
+    note:
+      'The command finds RECORD_TOPIC, RECORD_PARTITION, RECORD_OFFSET, RECORD_ATTEMPT and RECORD_KEY in its environment. Its lease is extended\n' +
+      'while it runs. Exit codes 126 and 127, that it cannot be run, end the consumer and count no attempt.',
+  },
+  'queue ack': { lines: ['sluice queue ack jobs 0.1.2s', 'sluice queue ack jobs 0.1.2s 0.1.2t'] },
+  'queue nack': { lines: ["sluice queue nack jobs 0.1.2s --delay 10m --reason 'printer on fire'"] },
+  'queue reject': { lines: ["sluice queue reject jobs 0.1.2s --reason 'no such customer'"] },
+  'queue extend': { lines: ['sluice queue extend jobs 0.1.2s --lease 10m'] },
+  'queue release': { lines: ['sluice queue release jobs 0.1.2s'] },
+  'dlq list': {
+    lines: [
+      'sluice dlq list                                     topics that have dead letters',
+      'sluice dlq list jobs --max 1000',
+      'sluice dlq list jobs -o json',
+    ],
+  },
+  'dlq peek': { lines: ['sluice dlq peek jobs', 'sluice dlq peek jobs 0:17 -o json'] },
+  'dlq replay': {
+    lines: [
+      'sluice dlq replay jobs 0:17 0:18                    back to jobs',
+      'sluice dlq replay jobs --all --to jobs-by-hand',
+    ],
+  },
+  'dlq delete': { lines: ['sluice dlq delete jobs 0:17 0:18'] },
+  'dlq purge': { lines: ['sluice dlq purge jobs'] },
+  'dlq export': {
+    lines: ['sluice dlq export jobs > jobs.ndjson', 'sluice dlq export jobs | jq .value'],
   },
   'log verify': {
     lines: [

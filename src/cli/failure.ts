@@ -18,6 +18,11 @@ const NEXT_STEP: Partial<Record<ErrorCode, string>> = {
   DATA_DIR_LOCKED: 'Stop the node that runs there, or name another directory with --data.',
   ADDRESS_IN_USE:
     'Choose another port with --quic, --tls-listen, --http or --grpc, or stop what listens there.',
+  GROUP_NOT_FOUND: 'See what exists with: sluice group list',
+  GROUP_NOT_EMPTY: 'Stop its members first; who they are says: sluice group describe GROUP',
+  QUEUE_NOT_FOUND: 'See what exists with: sluice queue list',
+  LEASE_EXPIRED: 'Somebody else may have it by now; take it again with: sluice queue receive TOPIC',
+  RECORD_NOT_FOUND: 'See what there is with: sluice dlq list',
   DRAINING: 'Try again when it is back.',
 };
 

@@ -3,8 +3,10 @@ import { readFileSync } from 'node:fs';
 import { declareAdminCommands } from './declare-admin.ts';
 import { declareClusterCommands } from './declare-cluster.ts';
 import { declareDataCommands } from './declare-data.ts';
+import { declareGroupCommands } from './declare-groups.ts';
 import { declareLogCommands } from './declare-log.ts';
 import { declareNodeCommands } from './declare-node.ts';
+import { declareQueueCommands } from './declare-queues.ts';
 import type { Declare } from './declare.ts';
 import { examplesFor } from './examples.ts';
 import { EXIT } from './exit-codes.ts';
@@ -25,6 +27,8 @@ const COMMANDS: readonly Declare[] = [
   declareNodeCommands,
   declareDataCommands,
   declareAdminCommands,
+  declareGroupCommands,
+  declareQueueCommands,
   declareClusterCommands,
   declareLogCommands,
 ];

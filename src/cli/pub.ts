@@ -1,4 +1,4 @@
-import type { Producer, ProducerOptions } from '../client/index.ts';
+import type { DeliveryTimes, Producer, ProducerOptions } from '../client/index.ts';
 import { asSluiceError, SluiceError } from '../kernel/errors.ts';
 import { quantity } from '../kernel/quantity.ts';
 import { withClient } from './connection.ts';
@@ -10,7 +10,9 @@ import { Progress } from './progress.ts';
 import type { KeyValue } from './pub-record.ts';
 import { readRecords } from './pub-source.ts';
 import { PublishTally } from './publish-tally.ts';
+import { parseFuture } from './start-position.ts';
 import type { Terminal } from './terminal.ts';
+import { durationOption } from './units.ts';
 
 /** How long a record may wait for its answer, lost connections included. */
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -27,6 +29,8 @@ export interface PubFlags extends ConnectionFlags, OutputFlags {
   readonly partition?: number;
   readonly compression: NonNullable<ProducerOptions['compression']>;
   readonly acks: NonNullable<ProducerOptions['acks']>;
+  readonly deliverAt?: string;
+  readonly ttl?: string;
   readonly quiet?: true;
 }
 
@@ -56,7 +60,8 @@ export async function pub(
     },
     terminal,
   );
-  const fixed = { topic, headers: parseHeaders(flags.header ?? []), partition: flags.partition };
+  const headers = parseHeaders(flags.header ?? []);
+  const fixed = { topic, headers, partition: flags.partition, ...deliveryTimes(flags, terminal) };
   return withClient(terminal, flags, async (client) => {
     const { compression, acks } = flags;
     const producer = client.producer({ compression, acks, deliveryTimeoutMs: ANSWER_TIMEOUT_MS });
@@ -76,7 +81,7 @@ export async function pub(
 }
 
 /** What all records of a `pub` have in common. */
-interface Fixed {
+interface Fixed extends DeliveryTimes {
   readonly topic: string;
   readonly headers: readonly (readonly [string, string])[];
   readonly partition: number | undefined;
@@ -135,6 +140,16 @@ function summary(topic: string, publishing: Publishing, ms: number, flags: PubFl
     durationMs,
     partitions: tally.partitions(),
   });
+}
+
+/** When queues deliver the records. @throws INVALID_ARGUMENT */
+function deliveryTimes({ deliverAt, ttl }: PubFlags, { clock }: Terminal): DeliveryTimes {
+  const ttlMs = ttl === undefined ? undefined : durationOption('--ttl', ttl);
+  if (ttlMs === 0) throw new SluiceError('INVALID_ARGUMENT', '--ttl 0: nobody could have such a record.');
+  return {
+    ...(deliverAt !== undefined && { deliverAt: parseFuture('--deliver-at', deliverAt, clock) }),
+    ...(ttlMs !== undefined && { ttlMs }),
+  };
 }
 
 /** `name=value`; the value may contain `=`. */

@@ -1,4 +1,6 @@
 import { isUtf8 } from 'node:buffer';
+import { SluiceError } from '../kernel/errors.ts';
+import type { Terminal } from './terminal.ts';
 
 /** A received record, as far as it is printed. */
 export interface PrintedRecord {
@@ -14,6 +16,16 @@ export interface PrintedRecord {
 /** `value`: value and line end; `json`: an object per line; `raw`: the value's bytes and nothing else. */
 export type RecordFormat = 'value' | 'json' | 'raw';
 
+/** Options of commands that print records. */
+export interface PrintFlags {
+  readonly output: RecordFormat;
+  readonly keySeparator?: string;
+  readonly quiet?: true;
+}
+
+/** Gives the bytes to print for a record. @param more properties that JSON has besides */
+export type RecordPrinter = (record: PrintedRecord, more?: Record<string, unknown>) => Uint8Array;
+
 const LINE_END = Buffer.from('\n');
 const NOTHING = Buffer.alloc(0);
 
@@ -25,18 +37,29 @@ const NOTHING = Buffer.alloc(0);
  *
  * @param keySeparator printed between key and value with `value`; undefined: no key
  */
-export function recordPrinter(
-  format: RecordFormat,
-  keySeparator: string | undefined,
-): (record: PrintedRecord) => Uint8Array {
+export function recordPrinter(format: RecordFormat, keySeparator: string | undefined): RecordPrinter {
   if (format === 'raw') return (record) => record.value ?? NOTHING;
-  if (format === 'json') return (record) => Buffer.from(`${JSON.stringify(asJson(record))}\n`);
+  if (format === 'json') {
+    return (record, more) => Buffer.from(`${JSON.stringify({ ...recordObject(record), ...more })}\n`);
+  }
   if (keySeparator === undefined) return (record) => Buffer.concat([record.value ?? NOTHING, LINE_END]);
   const separator = Buffer.from(keySeparator);
   return (record) => Buffer.concat([record.key ?? NOTHING, separator, record.value ?? NOTHING, LINE_END]);
 }
 
-function asJson(record: PrintedRecord): Record<string, unknown> {
+/** {@link recordPrinter} as a command's options say. @throws INVALID_ARGUMENT when they exclude each other */
+export function printerFor(flags: PrintFlags, { stdout, stderr }: Terminal): RecordPrinter {
+  if (flags.keySeparator !== undefined && flags.output !== 'value') {
+    throw new SluiceError('INVALID_ARGUMENT', '--key-separator belongs to -o value.');
+  }
+  if (flags.output === 'raw' && stdout.isTTY && flags.quiet !== true) {
+    stderr.line('sluice: raw bytes go to this terminal; -o value prints lines');
+  }
+  return recordPrinter(flags.output, flags.keySeparator);
+}
+
+/** What {@link recordPrinter} prints as JSON. */
+export function recordObject(record: PrintedRecord): Record<string, unknown> {
   return {
     topic: record.topic,
     partition: record.partition,

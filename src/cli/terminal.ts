@@ -66,12 +66,16 @@ export class Output {
     });
   }
 
-  /** Resolves when everything written has left this process, or nobody reads any more. */
-  flushed(): Promise<void> {
-    if (this.#closed.signal.aborted) return Promise.resolve();
+  /** Resolves when everything written has left this process: with true. With false when nobody reads any more. */
+  flushed(): Promise<boolean> {
+    if (this.#closed.signal.aborted) return Promise.resolve(false);
     return new Promise((resolve) => {
-      this.#closed.signal.addEventListener('abort', () => resolve());
-      this.#stream.write('', () => resolve());
+      const gone = (): void => resolve(false);
+      this.#closed.signal.addEventListener('abort', gone);
+      this.#stream.write('', (error) => {
+        this.#closed.signal.removeEventListener('abort', gone);
+        resolve(!error && !this.#closed.signal.aborted);
+      });
     });
   }
 }

@@ -121,8 +121,7 @@ export class GroupRequests {
       known.hold();
       return known.requests;
     }
-    // What was asked on the session before is answered there; then that stream ends.
-    if (known !== undefined && !known.requests.busy) known.requests.finish();
+    // What was asked on the session before is answered there, which ends with that.
     return this.#open(session);
   }
 
@@ -132,7 +131,6 @@ export class GroupRequests {
     const requests = new RequestStream(session.openBidi(), session.limits.maxFrameBytes, () => {
       release?.();
       release = undefined;
-      if (this.#stream?.requests !== requests) requests.finish();
     });
     hold();
     this.#stream = { session, requests, hold };

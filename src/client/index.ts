@@ -42,7 +42,13 @@ export type { SendResult } from './outgoing-batch.ts';
 export type { ProducerOptions } from './producer-options.ts';
 export type { ProducerEvents, RejectedEvent } from './producer.ts';
 export { Producer } from './producer.ts';
-export type { BrowsedRecord, RecordChoice, RecordPlace } from './queues/admin.ts';
+export type {
+  BrowsedRecord,
+  RecordChoice,
+  RecordPlace,
+  SettleOptions,
+  SettlementName,
+} from './queues/admin.ts';
 export { QueueAdmin } from './queues/admin.ts';
 export type { DeadLetter } from './queues/dead-letters.ts';
 export { DeadLetters } from './queues/dead-letters.ts';

@@ -16,6 +16,12 @@ beforeEach(async () => {
 afterEach(() => stage[Symbol.asyncDispose]());
 
 describe('publishing in a cluster', () => {
+  it('makes a topic once when two nodes begin to use it at the same time', async () => {
+    const ofNode = (id: string) => stage.node(id).broker.metadata(ALICE, ['new'], true);
+    const answers = await stage.until(Promise.all([ofNode('a'), ofNode('b')]));
+    expect(answers.flat().map(({ error }) => error)).toEqual([undefined, undefined]);
+  });
+
   it('hands a batch to the node that leads, whose offsets are the answer', async () => {
     await stage.createTopic('t', [['a']]);
     await stage.publish('a', 't', batchOf(2));

@@ -28,6 +28,8 @@ class ScriptedBroker implements MemberBroker {
   readonly opened: string[] = [];
   /** Codes that the next attempts to open a reader are refused with. */
   readonly refusals: ErrorCode[] = [];
+  /** Readers are opened no sooner. */
+  opening: Promise<void> = Promise.resolve();
   readonly groups = {
     ask: <C extends GroupCase>(
       _principal: Principal,
@@ -51,7 +53,7 @@ class ScriptedBroker implements MemberBroker {
     const place = `${topic}/${partition}`;
     this.opened.push(`${place} ${start.at === 'offset' ? start.offset : start.at}`);
     const reader = { topic, partition } as PartitionReader;
-    return Promise.resolve({ reader, close: () => void this.closed.push(place) });
+    return this.opening.then(() => ({ reader, close: () => void this.closed.push(place) }));
   }
 
   /** The one question that waits, which must have that name. */
@@ -207,6 +209,36 @@ describe('member of a group', () => {
     }
     expect([told, broker.opened]).toEqual([['+orders/0'], ['orders/0 8']]);
   });
+
+  it('does not read a partition that was opened while it was given up', async () => {
+    const opening = Promise.withResolvers<undefined>();
+    broker.opening = opening.promise;
+    join();
+    (await broker.next('joinGroup')).answer(assigned(1, [0, 0]));
+    const asked = await broker.next('joinGroup');
+    void member.commit([{ topic: 'orders', partition: 0, offset: 1 }]);
+    const commit = await broker.next('commitOffsets');
+    asked.answer(assigned(2));
+    await turns();
+    opening.resolve(undefined);
+    await turns();
+    expect([told, broker.closed]).toEqual([[], ['orders/0']]);
+    commit.answer(DONE);
+    await broker.next('joinGroup');
+  });
+
+  it.each(['TOPIC_NOT_FOUND', 'PARTITION_NOT_FOUND'] as const)(
+    'reads a partition of which its node hears later than its coordinator (%s)',
+    async (code) => {
+      broker.refusals.push(code);
+      join();
+      (await broker.next('joinGroup')).answer(assigned(1, [0, 8]));
+      await broker.next('joinGroup');
+      clock.advance(2_000);
+      await turns();
+      expect([told, broker.opened]).toEqual([['+orders/0'], ['orders/0 8']]);
+    },
+  );
 
   it('begins at the end where the records it had come to are gone', async () => {
     broker.refusals.push('OFFSET_OUT_OF_RANGE');

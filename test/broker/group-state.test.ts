@@ -37,6 +37,19 @@ describe('the log of a coordinator', () => {
     expect(partition.counters.batchesIn).toBe(2);
   });
 
+  it('stores what no batch can hold as several, in order', async () => {
+    const log = state.openLog();
+    const keys = Array.from({ length: 70_000 }, (_, at) => String(at));
+    const values = keys.map((key) => ({ key, value: null }));
+    await Promise.all([log.append(values), log.append([{ key: 'last', value: null }])]);
+    expect((await stored()).slice(-2)).toEqual(['69999 69999=null', '70000 last=null']);
+    expect(partition.counters.batchesIn).toBe(2);
+    const large = openPartition({ settings: { batchMaxBytes: 16 * 1024 * 1024, timestamps: 'create' } });
+    const values16 = ['a', 'b', 'c'].map((key) => ({ key, value: Buffer.alloc(6 * 1024 * 1024) }));
+    await new LedPartitionState(large, new FakeClock()).openLog().append(values16);
+    expect(large.counters.batchesIn).toBe(3);
+  });
+
   it('stores that a key is gone', async () => {
     await state.openLog().append([{ key: 'a', value: null }]);
     expect(await stored()).toEqual(['0 a=null']);

@@ -25,6 +25,12 @@ describe('recordPrinter', () => {
     expect(print('value', {}, ' = ')).toBe('room1/temp = 21.5\n');
   });
 
+  it('adds what else is known of it to JSON only', () => {
+    const line = Buffer.from(recordPrinter('json', undefined)(RECORD, { attempt: 2 })).toString();
+    expect(JSON.parse(line)).toMatchObject({ offset: 41, attempt: 2 });
+    expect(Buffer.from(recordPrinter('value', undefined)(RECORD, { attempt: 2 })).toString()).toBe('21.5\n');
+  });
+
   it('prints nothing but the bytes when raw', () => {
     expect(print('raw', { value: Buffer.from([0, 255]) })).toBe('\x00\xff');
   });

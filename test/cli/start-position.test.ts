@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseStart } from '../../src/cli/start-position.ts';
+import { parseFuture, parseStart } from '../../src/cli/start-position.ts';
 import type { Clock } from '../../src/kernel/clock.ts';
 
 const NOW = Date.UTC(2026, 0, 31, 12);
@@ -51,4 +51,20 @@ describe('parseStart', () => {
       );
     },
   );
+});
+
+describe('parseFuture', () => {
+  it('takes a duration from now on, and a time as it is', () => {
+    expect(parseFuture('--at', '15m', clock)).toEqual(new Date(NOW + 15 * 60_000));
+    expect(parseFuture('--at', '2026-02-01', clock)).toEqual(new Date(Date.UTC(2026, 1, 1)));
+  });
+
+  it.each(['', 'earliest', '42', '2026-13-01'])('refuses %j, and names the option', (text) => {
+    expect(() => parseFuture('--at', text, clock)).toThrow(
+      expect.objectContaining({
+        code: 'INVALID_ARGUMENT',
+        message: expect.stringMatching(/^--at /) as string,
+      }) as Error,
+    );
+  });
 });

@@ -25,4 +25,25 @@ describe('Output', () => {
     await output.drained();
     await output.flushed();
   });
+
+  it('has flushed only what somebody has taken', async () => {
+    let taken = '';
+    let isGone = false;
+    const stream = new Writable({
+      write(chunk: Buffer, _encoding, callback) {
+        setImmediate(() => {
+          if (!isGone) taken += chunk.toString();
+          callback(isGone ? new Error('EPIPE') : null);
+        });
+      },
+    });
+    const output = new Output(stream);
+    output.write('x');
+    expect(await output.flushed()).toBe(true);
+    expect(taken).toBe('x');
+    isGone = true;
+    output.write('y');
+    expect(await output.flushed()).toBe(false);
+    expect(await output.flushed()).toBe(false);
+  });
 });

@@ -3,18 +3,20 @@ import type { Checker } from './checker.ts';
 import { ETCD } from './etcd-wire.ts';
 import type { EventQueue } from './event-queue.ts';
 import type { Network } from './network.ts';
-import type { SimNode } from './sim-node.ts';
+import type { SimHost } from './sim-host.ts';
 
 /** What faults happen to. */
 export interface NemesisTarget {
   readonly events: EventQueue;
   readonly network: Network;
-  readonly nodes: readonly SimNode[];
-  readonly checker: Checker;
+  readonly nodes: readonly SimHost[];
+  readonly checker: Pick<Checker, 'leads' | 'mayDestroy'>;
   /** Names of machines that are no nodes and talk to them. */
   readonly clients: readonly string[];
   /** Ends etcd, or begins it again with everything it had. */
   setEtcd(isUp: boolean): void;
+  /** By how much clocks are set; default: up to an hour. */
+  readonly clockJumpsMs?: readonly number[] | undefined;
   compactEtcd(): void;
   trace(text: () => string): void;
 }
@@ -40,6 +42,7 @@ export const FAULTS = [
 
 export type Fault = (typeof FAULTS)[number];
 
+const CLOCK_JUMPS_MS = [-3_600_000, -5000, 5000, 3_600_000];
 /** Longest that one fault lasts, milliseconds: well above a lease. */
 const LONGEST_MS = 5000;
 
@@ -108,7 +111,7 @@ export class Nemesis {
   }
 
   /** Who leads is hit more often than others. */
-  #node(): SimNode {
+  #node(): SimHost {
     const { nodes, checker } = this.#target;
     const leaders = nodes.filter(({ name }) => checker.leads(name));
     return this.#random.pick(leaders.length > 0 && this.#random.chance(0.4) ? leaders : nodes);
@@ -218,7 +221,7 @@ export class Nemesis {
 
   #jump(): string {
     const node = this.#node();
-    const ms = this.#random.pick([-3_600_000, -5000, 5000, 3_600_000]);
+    const ms = this.#random.pick(this.#target.clockJumpsMs ?? CLOCK_JUMPS_MS);
     node.machine.jump(ms);
     return `clock of ${node.name} jumps by ${ms}`;
   }

@@ -20,12 +20,14 @@ export interface SimLogsOptions {
   readonly disk: FakeDisk;
   readonly files: SimFiles;
   readonly random: SeededRandom;
+  /** Whether logs can be looked at without waiting; default: they can. */
+  readonly isWatched?: boolean;
 }
 
 const SEGMENT_BYTES = 2048;
 const LIMITS = { tailBytes: 8192, unwrittenBytes: 1024 * 1024, indexCacheBytes: 4096, openFiles: 8 };
 
-/** Logs of one process, each watched. */
+/** Logs of one process. */
 export class SimLogs implements ReplicaLogs {
   readonly #options: SimLogsOptions;
   readonly #shared: DiskShared;
@@ -80,8 +82,9 @@ export class SimLogs implements ReplicaLogs {
       },
     });
     const markWhole = (): Promise<void> => log.markWhole();
+    const { isWatched = true } = this.#options;
     return {
-      log: new WatchedLog(log, await allOf(log)),
+      log: isWatched ? new WatchedLog(log, await allOf(log)) : log,
       isIntact: log.lostFrom === undefined,
       lostFrom: () => log.lostFrom,
       markWhole,

@@ -4,6 +4,7 @@
  */
 import { describe, expect, it } from 'vitest';
 import { replay } from './replay.ts';
+import { REPLICATION } from './scenarios.ts';
 import { simulate } from './simulation.ts';
 
 /** From 1 on: about half a minute on two slow cores. */
@@ -16,8 +17,8 @@ describe('a cluster under faults', () => {
     for (let seed = 1; seed <= SEEDS; seed++) {
       const result = await simulate({ seed });
       acknowledged += result.acknowledged;
-      if (result.failure) await replay({ seed });
-      expect(result.failure, `SEED=${seed} npm run sim`).toBeUndefined();
+      if (result.failure) await replay(REPLICATION, { seed });
+      expect(result.failure, `SEED=${seed} npm run sim -- --scenario replication`).toBeUndefined();
       await turnOfTheEventLoop();
     }
     // A cluster that does nothing breaks nothing.

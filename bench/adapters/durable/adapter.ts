@@ -23,14 +23,17 @@ export interface DurableAddress {
   readonly caFile: string | undefined;
 }
 
+/** Where records are kept: as the system's name says, or in memory only (not Redis). */
+export type Storage = 'disk' | 'memory';
+
 /** One connection. */
 export interface DurableClient {
   /** Makes what records are published to: topic, stream or queue. */
-  create(name: string): Promise<void>;
+  create(name: string, storage: Storage): Promise<void>;
   /** Publishes one record; resolves when the server has acknowledged it. */
   publish(name: string, value: Buffer): Promise<unknown>;
   /**
-   * Reads `records` records from the beginning, and acknowledges them where the system knows that.
+   * Reads `records` records from the beginning, and acknowledges each of them by itself; Redis acknowledges what it read at once.
    * @param onRecord called for each; the value is valid during the call
    */
   consume(name: string, records: number, onRecord: (value: Uint8Array) => void): Promise<void>;

@@ -5,7 +5,7 @@ const CONSUMER = 'bench';
 /** Messages that the server may send ahead of the acknowledgements. */
 const AHEAD = 1_000;
 
-/** NATS JetStream: a stream in files. It acknowledges before it syncs, which it does every two minutes by default. */
+/** NATS JetStream: a stream in files or in memory. With files it acknowledges before it syncs, which it does every two minutes by default. */
 export const jetstream: DurableAdapter = {
   async connect({ host, port, caFile }) {
     const connection = await connect({
@@ -15,8 +15,9 @@ export const jetstream: DurableAdapter = {
     const manager = await connection.jetstreamManager();
     const stream = connection.jetstream();
     return {
-      async create(name) {
-        await manager.streams.add({ name, subjects: [name], storage: StorageType.File });
+      async create(name, storage) {
+        const kept = storage === 'disk' ? StorageType.File : StorageType.Memory;
+        await manager.streams.add({ name, subjects: [name], storage: kept });
         await manager.consumers.add(name, {
           durable_name: CONSUMER,
           ack_policy: AckPolicy.Explicit,

@@ -5,7 +5,10 @@ import type { DurableAdapter } from './adapter.ts';
 /** Messages that the server may send ahead of the acknowledgements. */
 const PREFETCH = 1_000;
 
-/** RabbitMQ: a durable classic queue, persistent messages, publisher confirms; consumed with an acknowledgement each. */
+/**
+ * RabbitMQ: a durable classic queue, persistent messages, publisher confirms; consumed with an acknowledgement each. In memory: a
+ * queue that is not durable, for which messages are not persistent whatever they say.
+ */
 export const rabbitmq: DurableAdapter = {
   async connect({ host, port, caFile }) {
     const scheme = caFile === undefined ? 'amqp' : 'amqps';
@@ -13,8 +16,8 @@ export const rabbitmq: DurableAdapter = {
     const connection = await connect(`${scheme}://guest:guest@${host}:${port}`, options);
     const channel = await connection.createConfirmChannel();
     return {
-      async create(name) {
-        await channel.assertQueue(name, { durable: true });
+      async create(name, storage) {
+        await channel.assertQueue(name, { durable: storage === 'disk' });
       },
       publish: (name, value) =>
         new Promise<void>((resolve, reject) => {

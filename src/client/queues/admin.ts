@@ -1,6 +1,10 @@
 import type { BrowsedBatch } from '../../gen/sluice/client/v1/groups_pb.ts';
+import { SettlementKind } from '../../gen/sluice/client/v1/groups_pb.ts';
+import type { SluiceError } from '../../kernel/errors.ts';
 import { INFLATED_MAX_BYTES } from '../../wire/codecs.ts';
+import { decodeLeaseToken } from '../../wire/lease-token.ts';
 import type { AskGroup } from '../group-requests.ts';
+import { resultError } from '../group-requests.ts';
 import type { ReceivedRecord } from '../record.ts';
 import { LeasedRecords } from './leased-records.ts';
 import { DEFAULT_QUEUE_GROUP } from './options.ts';
@@ -28,6 +32,19 @@ export interface RecordChoice {
   readonly records?: readonly RecordPlace[];
 }
 
+/** What becomes of a leased record; see the calls of those names of a job. */
+export type SettlementName = 'ack' | 'nack' | 'reject' | 'extend' | 'release';
+
+/** How {@link QueueAdmin.settle} settles. */
+export interface SettleOptions {
+  /** Default `default`. */
+  readonly group?: string;
+  /** `nack`: until it is delivered again; `extend`: until the lease ends. Milliseconds. Default: as the queue is configured. */
+  readonly delayMs?: number;
+  /** `nack` and `reject`: for people, at most 1 KiB. */
+  readonly reason?: string;
+}
+
 interface Range {
   readonly partition: number;
   readonly first: bigint;
@@ -36,6 +53,15 @@ interface Range {
 
 /** Records of one request of {@link QueueAdmin.browse}. */
 const PAGE_RECORDS = 1000;
+/** Settlements of one request. */
+const SETTLE_MAX = 500;
+const KIND = {
+  ack: SettlementKind.ACK,
+  nack: SettlementKind.NACK,
+  reject: SettlementKind.REJECT,
+  extend: SettlementKind.EXTEND,
+  release: SettlementKind.RELEASE,
+} as const satisfies Record<SettlementName, SettlementKind>;
 /** Moving and discarding many records takes its time, milliseconds. */
 const LONG_MS = 600_000;
 
@@ -107,6 +133,38 @@ export class QueueAdmin {
     if (records?.length === 0) return 0; // to the broker that means all
     const request = { topic, group, ranges: rangesOf(records), destination: destination ?? '' };
     return Number((await this.#ask('moveRecords', request, { again: false, waitMs: LONG_MS })).moved);
+  }
+
+  /**
+   * Settles records that somebody, not necessarily this client, has received, by the tokens of their leases.
+   *
+   * @returns for each token, in order: undefined when it is settled, else LEASE_EXPIRED or what else it was refused with. When an answer was
+   *   lost on its way, a record that this very call has settled may be among those
+   * @throws INVALID_ARGUMENT for what is no token; QUEUE_NOT_FOUND, TOPIC_NOT_FOUND; TIMEOUT
+   */
+  async settle(
+    topic: string,
+    how: SettlementName,
+    tokens: readonly string[],
+    options: SettleOptions = {},
+  ): Promise<readonly (SluiceError | undefined)[]> {
+    const { group = DEFAULT_QUEUE_GROUP, delayMs, reason = '' } = options;
+    const leases = tokens.map(decodeLeaseToken);
+    const errors: (SluiceError | undefined)[] = [];
+    for (let at = 0; at < leases.length; at += SETTLE_MAX) {
+      const settlements = leases.slice(at, at + SETTLE_MAX).map(({ partition, grant, offset }) => ({
+        partition,
+        grant: BigInt(grant),
+        first: BigInt(offset),
+        end: BigInt(offset + 1),
+        kind: KIND[how],
+        ...(delayMs === undefined ? {} : { delayMs }),
+        reason,
+      }));
+      const { results } = await this.#ask('settle', { topic, group, settlements });
+      errors.push(...results.map(resultError));
+    }
+    return errors;
   }
 
   /** Acknowledges records that nobody has leased. @returns how many @throws RECORD_NOT_FOUND, QUEUE_NOT_FOUND */

@@ -57,11 +57,7 @@ export class DeadLetters {
 
   /** One of them. @throws RECORD_NOT_FOUND when there is none at that place, or it is done */
   async peek({ partition, offset }: RecordPlace): Promise<DeadLetter> {
-    const { partitions } = await this.#queues.describe(this.topic);
-    const from = partitions.map((each) => ({
-      partition: each.partition,
-      offset: each.partition === partition ? offset : each.end,
-    }));
+    const from = await this.#onlyAt({ partition, offset });
     for await (const browsed of this.#queues.browse(this.topic, undefined, from)) {
       const { record } = browsed;
       if (record.partition === partition && record.offset === offset) return letterOf(browsed);
@@ -97,6 +93,20 @@ export class DeadLetters {
   /** All of them as NDJSON: one JSON text each, with its line end. */
   async *export(): AsyncGenerator<string, void, undefined> {
     for await (const { record } of this.all()) yield `${recordJson(record)}\n`;
+  }
+
+  /** Where to begin in each partition, to come to that place before anything else. */
+  async #onlyAt(place: RecordPlace): Promise<readonly RecordPlace[]> {
+    try {
+      const { partitions } = await this.#queues.describe(this.topic);
+      return partitions.map(({ partition, end }) =>
+        partition === place.partition ? place : { partition, offset: end },
+      );
+    } catch (error) {
+      // Nobody has looked at these dead letters yet: looking makes the queue.
+      if (error instanceof SluiceError && error.code === 'QUEUE_NOT_FOUND') return [place];
+      throw error;
+    }
   }
 }
 

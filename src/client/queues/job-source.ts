@@ -50,7 +50,7 @@ export class JobSource {
   /** Jobs taken since something was given back. */
   #taken = 0;
   #staleTimer: Timer | undefined;
-  #fillTimer: Timer | undefined;
+  #fillTurn: NodeJS.Immediate | undefined;
 
   constructor(host: SourceHost) {
     this.#host = host;
@@ -84,8 +84,8 @@ export class JobSource {
     this.#running.abort();
     this.#staleTimer?.cancel();
     this.#staleTimer = undefined;
-    this.#fillTimer?.cancel();
-    this.#fillTimer = undefined;
+    clearImmediate(this.#fillTurn);
+    this.#fillTurn = undefined;
     for (const { records } of this.#ready.splice(0)) this.#giveBack(records);
     this.#bufferedBytes = 0;
     this.#requested = 0;
@@ -122,18 +122,21 @@ export class JobSource {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  /** Asks for what the credit allows, in a turn to come: who takes all there is in one turn is better served by one large answer. */
+  /** Asks for what the credit allows, at the end of this turn: who takes all there is in one turn is better served by one large answer. */
   fillSoon(): void {
-    if (this.#fillTimer !== undefined || this.#free === 0) return;
-    this.#fillTimer = this.#host.clock.setTimer(0, () => this.fill());
+    if (this.#fillTurn !== undefined || this.#free === 0) return;
+    this.#fillTurn = setImmediate(() => this.fill());
   }
 
   /** Asks for what the credit allows. */
   fill(): void {
-    this.#fillTimer?.cancel();
-    this.#fillTimer = undefined;
+    clearImmediate(this.#fillTurn);
+    this.#fillTurn = undefined;
     const free = this.#free;
-    if (free > 0) void this.#receive(free, this.#running.signal);
+    if (free === 0) return;
+    // What is settled and what is leased then are stored together.
+    this.#host.jobs.flush();
+    void this.#receive(free, this.#running.signal);
   }
 
   /** Records to ask for; 0: it is not worth it, or not allowed. */

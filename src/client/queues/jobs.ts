@@ -113,6 +113,11 @@ export class Jobs implements JobOwner {
     for (const job of [...this.#inHand]) void job.release();
   }
 
+  /** Sends what was settled so far, unless that is done as soon as what was sent before is answered. */
+  flush(): void {
+    this.#settlements.flush();
+  }
+
   /** Resolves when everything is answered. */
   idle(): Promise<void> {
     return this.#settlements.idle();

@@ -41,13 +41,14 @@ const MAX_RANGES = 900;
 const ORDER: Partial<Record<SettlementKind, number>> = { [SettlementKind.EXTEND]: -1 };
 
 /**
- * Settles records: neighbours of one lease become a range, one request is on its way at a time, and what comes meanwhile gathers for
- * the next. So single acknowledgements cost next to nothing.
+ * Settles records: neighbours of one lease become a range, what is settled in one turn of the event loop is one request, one request is on its
+ * way at a time, and what comes meanwhile gathers for the next. So single acknowledgements cost next to nothing.
  */
 export class Settlements {
   readonly #target: SettlementTarget;
   #gathering: PendingRange[] = [];
   #running: Promise<void> | undefined;
+  #turnEnd: NodeJS.Immediate | undefined;
   #unconfirmed = 0;
 
   constructor(target: SettlementTarget) {
@@ -81,17 +82,24 @@ export class Settlements {
     range.done.promise.catch(() => undefined);
     lease.gathering = range;
     this.#gathering.push(range);
-    this.#running ??= this.#run();
+    if (this.#running === undefined) this.#turnEnd ??= setImmediate(() => this.flush());
     return range.done.promise;
+  }
+
+  /** Sends what gathers now, unless a request is on its way: what is asked after it reaches the broker after it. */
+  flush(): void {
+    clearImmediate(this.#turnEnd);
+    this.#turnEnd = undefined;
+    if (this.#gathering.length > 0) this.#running ??= this.#run();
   }
 
   /** Resolves when everything is answered. */
   async idle(): Promise<void> {
+    this.flush();
     await this.#running;
   }
 
   async #run(): Promise<void> {
-    await Promise.resolve(); // what is settled in this turn goes together
     while (this.#gathering.length > 0) {
       const ranges = this.#gathering.splice(0, MAX_RANGES);
       for (const range of ranges) {

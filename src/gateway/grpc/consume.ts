@@ -14,6 +14,8 @@ import type { Caller, CallTerms } from './ports.ts';
 
 /** Messages asked for at once. */
 const RECEIVE_MAX_MESSAGES = 1_000;
+/** Of batches that are inflated at once for a call, bytes; one more than reaches it. A few kilobytes may be 16 MiB then. */
+const HELD_MAX_BYTES = 1024 * 1024;
 /** A coordinator is asked to wait so long at a time, milliseconds. */
 const RECEIVE_MAX_WAIT_MS = 20_000;
 /** Bytes of one response, unless a single message is larger. */
@@ -53,6 +55,8 @@ export async function consume(
   await new ConsumeCall(context, routeOf(caller, request), request, sink, terms, credit).run();
 }
 
+type Batches = GroupAnswer<'receive'>['batches'];
+
 class ConsumeCall {
   readonly #context: MessageContext;
   readonly #route: QueueRoute;
@@ -90,13 +94,12 @@ class ConsumeCall {
       if (room === 0) return;
       const waitMs = this.#waitMs;
       const { batches, gaps } = await this.#receive(Math.min(room, this.#left), waitMs);
-      const messages = await this.#decode(batches);
-      if (messages.length === 0 && gaps.length === 0) {
+      if (batches.length === 0 && gaps.length === 0) {
         if (this.#waitMs <= 0) return;
         continue;
       }
-      if (!(await this.#deliver(messages, gaps))) return;
-      this.#left -= messages.length;
+      await this.#tell(gaps);
+      if (!(await this.#deliverAll(batches))) return;
       if (this.#left <= 0) return;
       this.#idleSinceMs = this.#context.clock.monotonicMs();
     }
@@ -127,35 +130,67 @@ class ConsumeCall {
     }
   }
 
-  /** @throws what {@link leasedMessages} throws; the leases of all batches are given back then */
-  async #decode(batches: GroupAnswer<'receive'>['batches']): Promise<LeasedMessage[]> {
-    const { clock, limits } = this.#context;
-    const nowMs = Math.floor(clock.now());
+  async #tell(gaps: GroupAnswer<'receive'>['gaps']): Promise<void> {
+    if (gaps.length === 0) return;
+    const told = gaps.map(({ partition, from, to }) => ({ partition, from, to }));
+    await this.#sink.write({ messages: [], gaps: told });
+  }
+
+  /** @returns false when the caller has gone; what it did not get is given back @throws what {@link leasedMessages} throws, after that */
+  async #deliverAll(batches: Batches): Promise<boolean> {
+    const leasedMs = Math.floor(this.#context.clock.now());
+    for (let from = 0; from < batches.length;) {
+      const { messages, to } = await this.#decode(batches, from, leasedMs);
+      const isTaken = await this.#deliver(messages);
+      if (!isTaken) {
+        await this.#release(batches.slice(to));
+        return false;
+      }
+      this.#left -= messages.length;
+      from = to;
+    }
+    return true;
+  }
+
+  /** Messages of as many batches as may be held inflated at once. @throws what {@link leasedMessages} throws; the leases of all that come are given back then */
+  async #decode(
+    batches: Batches,
+    from: number,
+    leasedMs: number,
+  ): Promise<{ messages: LeasedMessage[]; to: number }> {
+    const { maxInflatedBytes } = this.#context.limits;
+    const messages: LeasedMessage[] = [];
+    let [to, heldBytes] = [from, 0];
     try {
-      return batches.flatMap((batch) =>
-        leasedMessages(batch, this.#route.topic, nowMs, limits.maxInflatedBytes),
-      );
+      while (to < batches.length && heldBytes < HELD_MAX_BYTES) {
+        const found = leasedMessages(batches[to]!, this.#route.topic, leasedMs, maxInflatedBytes);
+        for (const message of found.messages) messages.push(message);
+        heldBytes += found.heldBytes;
+        to += 1;
+      }
     } catch (error) {
-      const settlements = batches.flatMap(({ partition, grant, leases }) =>
-        leases.map(({ first, end }) => ({ partition, grant, first, end, kind: SettlementKind.RELEASE })),
-      );
-      const { principal, topic, group } = this.#route;
-      await this.#context.broker.groups
-        .ask(principal, 'settle', { topic, group, settlements })
-        .catch(() => undefined); // they run out
+      await this.#release(batches.slice(from));
       throw error;
     }
+    return { messages, to };
+  }
+
+  async #release(batches: Batches): Promise<void> {
+    if (batches.length === 0) return;
+    const settlements = batches.flatMap(({ partition, grant, leases }) =>
+      leases.map(({ first, end }) => ({ partition, grant, first, end, kind: SettlementKind.RELEASE })),
+    );
+    const { principal, topic, group } = this.#route;
+    await this.#context.broker.groups
+      .ask(principal, 'settle', { topic, group, settlements })
+      .catch(() => undefined); // they run out
   }
 
   /** @returns false when the caller has gone; what it did not get is given back */
-  async #deliver(messages: readonly LeasedMessage[], gaps: GroupAnswer<'receive'>['gaps']): Promise<boolean> {
+  async #deliver(messages: readonly LeasedMessage[]): Promise<boolean> {
     const group = groupOf(this.#request);
     for (const { token, leaseMs } of messages) {
       this.#credit.take(leaseKey(this.#route.topic, group, token), leaseMs);
-    }
-    if (gaps.length > 0) {
-      const told = gaps.map(({ partition, from, to }) => ({ partition, from, to }));
-      await this.#sink.write({ messages: [], gaps: told });
     }
     for (let from = 0; from < messages.length;) {
       const to = endOfResponse(messages, from);

@@ -22,6 +22,13 @@ const OVERHEAD_BYTES = 96;
 /** And each header. */
 const HEADER_OVERHEAD_BYTES = 8;
 
+/** Messages of a batch. */
+export interface BatchMessages {
+  readonly messages: readonly LeasedMessage[];
+  /** What they keep in memory, bytes: all that the batch has inflated to. */
+  readonly heldBytes: number;
+}
+
 /**
  * The leased records of a batch, one by one. Bodies are views of the batch.
  *
@@ -33,7 +40,7 @@ export function leasedMessages(
   topic: string,
   nowMs: number,
   inflatedMaxBytes: number,
-): LeasedMessage[] {
+): BatchMessages {
   const { partition, leaseMs, batch } = leased;
   const grant = Number(leased.grant);
   const bytes = Buffer.from(batch.buffer, batch.byteOffset, batch.byteLength);
@@ -41,10 +48,12 @@ export function leasedMessages(
   const attempts = new Attempts(leased);
   const found: LeasedMessage[] = [];
   // Both ends of this way are nodes, which have checked it.
-  new RecordBatch(bytes, { inflatedMaxBytes, verifyCrc: false }).forEach((record) => {
-    const { offset } = record;
+  const cursor = new RecordBatch(bytes, { inflatedMaxBytes, verifyCrc: false }).cursor();
+  while (cursor.next()) {
+    const { offset } = cursor;
     const attempt = attempts.of(offset);
-    if (attempt === 0) return;
+    if (attempt === 0) continue;
+    const record = cursor.record();
     const token = encodeLeaseToken({ partition, grant, offset });
     const headers = record.headers;
     found.push({
@@ -58,8 +67,8 @@ export function leasedMessages(
         createdAt: timestampFromMs(record.timestampMs),
       },
     });
-  });
-  return found;
+  }
+  return { messages: found, heldBytes: cursor.bytes.length };
 }
 
 /** Which offsets of a batch are leased, asked in rising order. */

@@ -4,6 +4,9 @@ import { RecordBatch } from '../../wire/record-batch-decoder.ts';
 import type { RecordEncoding } from './record-json.ts';
 import { recordJson } from './record-json.ts';
 
+/** Of an answer, characters: the record that reaches it is the last. Batches of some kilobytes may inflate to gigabytes. */
+const ANSWER_MAX_CHARS = 16 * 1024 * 1024;
+
 /** How records of a queue become JSON. */
 export interface LeasedForm {
   readonly topic: string;
@@ -12,32 +15,125 @@ export interface LeasedForm {
   readonly inflatedMaxBytes: number;
 }
 
-/** The JSON texts of the records that a batch of a queue holds for a consumer, each with the token of its lease. @throws CORRUPT_BATCH, BATCH_TOO_LARGE */
-export function leasedRecords({ batch, partition, grant, leases }: LeasedBatch, form: LeasedForm): string[] {
-  return recordsOf(batch, partition, leases, form, Number(grant));
+/** Offsets of a partition. */
+export interface LeftRange {
+  readonly partition: number;
+  /** Of their lease; 0: none. */
+  readonly grant: number;
+  readonly first: number;
+  /** Exclusive. */
+  readonly end: number;
 }
 
-/** The JSON texts of records that were looked at, and their attempts so far. @throws as {@link leasedRecords} */
-export function browsedRecords({ batch, partition, records }: BrowsedBatch, form: LeasedForm): string[] {
-  return recordsOf(batch, partition, records, form, undefined);
+/** Records for an answer. */
+export interface RecordTexts {
+  /** JSON. */
+  readonly texts: readonly string[];
+  /** What the answer has no room for, in the order in which it came. */
+  readonly left: readonly LeftRange[];
 }
 
-function recordsOf(
-  batch: Uint8Array,
-  partition: number,
-  ranges: readonly LeasedRange[],
-  { topic, encoding, inflatedMaxBytes }: LeasedForm,
-  grant: number | undefined,
-): string[] {
-  const bytes = Buffer.from(batch.buffer, batch.byteOffset, batch.byteLength);
-  const cursor = new RecordBatch(bytes, { inflatedMaxBytes, verifyCrc: false }).cursor();
-  const texts: string[] = [];
-  while (cursor.next()) {
-    const { offset } = cursor;
-    const range = ranges.find(({ first, end }) => offset >= Number(first) && offset < Number(end));
-    if (!range) continue;
-    const token = grant === undefined ? undefined : encodeLeaseToken({ partition, grant, offset });
-    texts.push(recordJson(cursor, { topic, partition }, encoding, { token, attempt: range.attempt }));
+interface Wanted {
+  readonly batch: Uint8Array;
+  readonly partition: number;
+  readonly grant: number;
+  /** In rising order. */
+  readonly ranges: readonly { readonly first: number; readonly end: number; readonly attempt: number }[];
+}
+
+/** The records that batches of a queue hold for a consumer, each with the token of its lease. @throws CORRUPT_BATCH, BATCH_TOO_LARGE */
+export function leasedRecords(batches: readonly LeasedBatch[], form: LeasedForm): RecordTexts {
+  return textsOf(
+    batches.map(({ batch, partition, grant, leases }) => ({
+      ...{ batch, partition, grant: Number(grant), ranges: rising(leases) },
+    })),
+    form,
+  );
+}
+
+/** The records that were looked at, and their attempts so far. @throws as {@link leasedRecords} */
+export function browsedRecords(batches: readonly BrowsedBatch[], form: LeasedForm): RecordTexts {
+  return textsOf(
+    batches.map(({ batch, partition, records }) => ({
+      ...{ batch, partition, grant: 0, ranges: rising(records) },
+    })),
+    form,
+  );
+}
+
+function rising(ranges: readonly LeasedRange[]): Wanted['ranges'] {
+  return ranges
+    .map(({ first, end, attempt }) => ({ first: Number(first), end: Number(end), attempt }))
+    .sort((a, b) => a.first - b.first);
+}
+
+function textsOf(batches: readonly Wanted[], form: LeasedForm): RecordTexts {
+  const answer = new Answer(form);
+  for (const batch of batches) answer.add(batch);
+  return answer;
+}
+
+class Answer implements RecordTexts {
+  readonly texts: string[] = [];
+  readonly left: LeftRange[] = [];
+  readonly #form: LeasedForm;
+  #chars = 0;
+
+  constructor(form: LeasedForm) {
+    this.#form = form;
   }
-  return texts;
+
+  add(wanted: Wanted): void {
+    const { batch, ranges } = wanted;
+    if (this.#isFull()) {
+      this.#leave(wanted, 0, 0);
+      return;
+    }
+    const bytes = Buffer.from(batch.buffer, batch.byteOffset, batch.byteLength);
+    const { inflatedMaxBytes } = this.#form;
+    const cursor = new RecordBatch(bytes, { inflatedMaxBytes, verifyCrc: false }).cursor();
+    let at = 0;
+    while (cursor.next()) {
+      const { offset } = cursor;
+      while (at < ranges.length && ranges[at]!.end <= offset) at += 1;
+      const range = ranges[at];
+      if (!range) return;
+      if (offset < range.first) continue;
+      if (this.#isFull()) {
+        this.#leave(wanted, at, offset);
+        return;
+      }
+      this.#take(
+        recordJson(cursor, this.#placeOf(wanted), this.#form.encoding, leaseOf(wanted, offset, range)),
+      );
+    }
+  }
+
+  #isFull(): boolean {
+    return this.#chars >= ANSWER_MAX_CHARS;
+  }
+
+  #placeOf({ partition }: Wanted): { topic: string; partition: number } {
+    return { topic: this.#form.topic, partition };
+  }
+
+  #take(text: string): void {
+    this.texts.push(text);
+    this.#chars += text.length;
+  }
+
+  /** @param at the range in which the first is that is left */
+  #leave({ partition, grant, ranges }: Wanted, at: number, offset: number): void {
+    for (const { first, end } of ranges.slice(at)) {
+      this.left.push({ partition, grant, first: Math.max(first, offset), end });
+    }
+  }
+}
+
+function leaseOf(
+  { partition, grant }: Wanted,
+  offset: number,
+  { attempt }: { readonly attempt: number },
+): { token: string | undefined; attempt: number } {
+  return { token: grant === 0 ? undefined : encodeLeaseToken({ partition, grant, offset }), attempt };
 }

@@ -1,3 +1,4 @@
+import type { Timer } from '../../kernel/clock.ts';
 import { SluiceError } from '../../kernel/errors.ts';
 import { offsetToWire } from '../../wire/offset.ts';
 import type { GroupAnswerInit, GroupQuestion } from '../api.ts';
@@ -15,6 +16,8 @@ import { SessionTimer } from './session-timer.ts';
 import type { LoadedGroup } from './stored-state.ts';
 
 const MAX_MEMBERS = 10_000;
+/** Partitions whose beginnings are found within that time are given out together. */
+const GATHER_MS = 25;
 
 /** Who waits for a step to be stored. */
 interface Settling {
@@ -37,6 +40,7 @@ export class ConsumerGroup {
   /** Partitions of which is being found out where they begin. */
   readonly #asked = new Set<Place>();
   #settling: Settling[] = [];
+  #gathering: Timer | undefined;
   #plannedSteps = 0;
   #storedGeneration: number;
   #isStoring = false;
@@ -156,7 +160,7 @@ export class ConsumerGroup {
 
   /** Whether there is nothing of it to be kept. */
   get isNothing(): boolean {
-    return this.state.members.size === 0 && this.state.offsets.size === 0 && !this.#isStoring;
+    return this.state.members.size === 0 && this.state.offsets.isNothing && !this.#isStoring;
   }
 
   /** @throws GROUP_NOT_EMPTY while it has members */
@@ -201,6 +205,7 @@ export class ConsumerGroup {
   close(): void {
     this.#isClosed = true;
     this.#sessions.cancel();
+    this.#gathering?.cancel();
     for (const { poll } of this.state.members.values()) poll?.fail(notCoordinator());
     this.#refuse(notCoordinator());
   }
@@ -238,10 +243,22 @@ export class ConsumerGroup {
       const isWanted = (): boolean => this.state.ownership.target.has(place) && !this.#isClosed;
       this.#with.firstOffsets.find(place, start, isWanted, (offset) => {
         this.#asked.delete(place);
-        if (offset !== undefined && isWanted()) this.state.begin(place, offset);
-        this.wake();
+        if (offset !== undefined && isWanted()) this.state.found.set(place, offset);
+        this.#wakeSoon();
       });
     }
+  }
+
+  /** At once when nothing more is being found out. */
+  #wakeSoon(): void {
+    const wake = (): void => {
+      this.#gathering?.cancel();
+      this.#gathering = undefined;
+      this.state.isDirty ||= this.state.found.size > 0;
+      this.wake();
+    };
+    if (this.#asked.size === 0) wake();
+    else this.#gathering ??= this.#with.clock.setTimer(GATHER_MS, wake);
   }
 
   #publish({ generation, told, begun }: Step): void {

@@ -13,6 +13,9 @@ import { StateReader } from './stored-state.ts';
 import type { TopicWatcher } from './topic-watch.ts';
 import { TopicWatch } from './topic-watch.ts';
 
+/** Groups of one coordinator; they stay until they are deleted. */
+const GROUPS_MAX = 10_000;
+
 type ConsumerCase =
   | 'joinGroup'
   | 'leaveGroup'
@@ -35,7 +38,8 @@ type Answer = (question: GroupQuestion, signal?: AbortSignal) => Promise<GroupAn
 export class ConsumerGroups implements GroupPart {
   readonly #options: GroupPartOptions;
   readonly #with: GroupSurroundings;
-  readonly #reader = new StateReader();
+  /** Until all is loaded. */
+  #reader = new StateReader();
   readonly #groups = new Map<string, ConsumerGroup>();
   readonly #answers: Answers = {
     joinGroup: (question, signal) => this.#join(question, signal),
@@ -80,6 +84,7 @@ export class ConsumerGroups implements GroupPart {
 
   start(): void {
     for (const [name, loaded] of this.#reader.groups()) this.#make(name).restore(loaded);
+    this.#reader = new StateReader();
     this.#watch = new TopicWatch(this.#options.topics, this.#options.clock, this.#watcher());
     // Topics may have changed while nobody coordinated.
     for (const group of this.#groups.values()) group.topicsChanged();
@@ -115,10 +120,10 @@ export class ConsumerGroups implements GroupPart {
       members: sum(({ members }) => members.size),
       offsets: sum(({ offsets }) => offsets.size),
       unassigned_partitions: sum(({ unassigned }) => unassigned),
-      rebalances_total: rebalances,
-      expired_members_total: expiredMembers,
-      commits_total: commits,
-      stale_commits_total: staleCommits,
+      rebalances,
+      expired_members: expiredMembers,
+      commits,
+      stale_commits: staleCommits,
     };
   }
 
@@ -132,7 +137,7 @@ export class ConsumerGroups implements GroupPart {
       await this.#makeTopics(facts.filters);
       // What it takes may be new to the coordinator, which may have ended meanwhile.
       if (this.#isClosed) throw notCoordinator();
-      return (this.#groups.get(name) ?? this.#make(name)).join(facts, signal);
+      return (this.#groups.get(name) ?? this.#makeNew(name)).join(facts, signal);
     }
     const group = this.#groups.get(name);
     if (!group) throw new SluiceError('UNKNOWN_MEMBER', `there is no group ${name}: join it again`);
@@ -147,7 +152,7 @@ export class ConsumerGroups implements GroupPart {
     if (question.memberId !== '') {
       throw new SluiceError('UNKNOWN_MEMBER', `there is no group ${name}: join it again`);
     }
-    const made = this.#make(name);
+    const made = this.#makeNew(name);
     const results = await made.commit(question);
     if (made.isNothing) this.#groups.delete(name);
     return results;
@@ -165,6 +170,12 @@ export class ConsumerGroups implements GroupPart {
     const group = this.#groups.get(checkGroupName(name));
     if (!group) throw new SluiceError('GROUP_NOT_FOUND', `there is no group ${name}`);
     return group;
+  }
+
+  /** @throws OVERLOADED when there are too many */
+  #makeNew(name: string): ConsumerGroup {
+    if (this.#groups.size < GROUPS_MAX) return this.#make(name);
+    throw new SluiceError('OVERLOADED', `${GROUPS_MAX} groups are too many here: delete some`);
   }
 
   #make(name: string): ConsumerGroup {

@@ -45,10 +45,13 @@ export class GroupCommits {
     committer?: Committer,
   ): Promise<MessageInitShape<typeof GroupResultSchema>[]> {
     const { totals } = this.#with;
-    const accepted: [Place, Committed][] = [];
+    // The last of each partition counts; the others would only be stored as well.
+    const accepted = new Map<Place, Committed>();
+    let commits = 0;
     const results = offsets.map((offset) => {
       try {
-        accepted.push(this.#check(offset, committer));
+        accepted.set(...this.#check(offset, committer));
+        commits += 1;
         return {};
       } catch (error) {
         const { code, wire, message } = asSluiceError(error);
@@ -56,8 +59,8 @@ export class GroupCommits {
         return { errorCode: wire, errorMessage: message };
       }
     });
-    await this.#store(accepted);
-    totals.commits += accepted.length;
+    await this.#store([...accepted]);
+    totals.commits += commits;
     return results;
   }
 

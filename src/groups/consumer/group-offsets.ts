@@ -20,6 +20,11 @@ export class GroupOffsets {
     return this.#byPlace.size;
   }
 
+  /** Whether nothing is stored, and nothing is about to be. */
+  get isNothing(): boolean {
+    return this.#byPlace.size === 0 && this.#expected.size === 0;
+  }
+
   get(place: Place): Committed | undefined {
     return this.#byPlace.get(place);
   }

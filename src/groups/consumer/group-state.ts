@@ -38,7 +38,7 @@ export class GroupState {
   readonly members = new Map<string, Member>();
   readonly ownership = new Ownership();
   readonly offsets = new GroupOffsets();
-  /** Where partitions begin that nobody has got yet. */
+  /** Where partitions begin that nobody has got yet; what is added here makes nothing dirty. */
   readonly found = new Map<Place, number>();
   /** Of this, nothing has been planned yet. */
   isDirty = false;
@@ -136,12 +136,6 @@ export class GroupState {
       this.#unstored.add(member);
       this.isDirty = true;
     }
-  }
-
-  /** It is known where a partition begins. */
-  begin(place: Place, offset: number): void {
-    this.found.set(place, offset);
-    this.isDirty = true;
   }
 
   /** Topics, or their partitions, are others now. */

@@ -4,14 +4,16 @@ interface CachedBatch {
   readonly base: number;
   readonly end: number;
   readonly bytes: Buffer;
-  readonly owner: CachedBatch[];
+  readonly owner: OffsetIndex;
+  /** Used before and after it. */
+  older: CachedBatch | undefined;
+  newer: CachedBatch | undefined;
 }
 
 /** Batches that are likely to be delivered again, or the rest of which is: those used last, up to a bound over all queues of a coordinator. */
 export class BatchCache {
   readonly #maxBytes: number;
-  /** The one used longest ago is first. */
-  readonly #batches = new Set<CachedBatch>();
+  readonly #byUse = new UseOrder();
   #bytes = 0;
 
   /** @param maxBytes of batches; the one that came last stays even when it alone is larger */
@@ -26,42 +28,42 @@ export class BatchCache {
 
   /** A place for the batches of one partition. */
   partition(): PartitionCache {
-    const sorted: CachedBatch[] = [];
+    const index = new OffsetIndex();
     return {
       find: (offset) => {
-        const found = sorted[searchEnd(sorted, offset)];
-        if (!found || found.base > offset) return undefined;
-        this.#batches.delete(found);
-        this.#batches.add(found);
+        const found = index.find(offset);
+        if (!found) return undefined;
+        this.#byUse.delete(found);
+        this.#byUse.add(found);
         return found.bytes;
       },
       keep: (bytes) => {
-        this.#keep(sorted, bytes);
+        this.#keep(index, bytes);
       },
       clear: () => {
-        for (const batch of [...sorted]) this.#remove(batch);
+        for (const batch of index.all()) this.#remove(batch);
       },
     };
   }
 
-  #keep(owner: CachedBatch[], bytes: Buffer): void {
-    const batch = { base: batchBaseOffset(bytes), end: batchNextOffset(bytes), bytes, owner };
-    const at = searchEnd(owner, batch.base);
+  #keep(owner: OffsetIndex, bytes: Buffer): void {
+    const [base, end] = [batchBaseOffset(bytes), batchNextOffset(bytes)];
+    const batch: CachedBatch = { base, end, bytes, owner, older: undefined, newer: undefined };
     // A batch can come again with fewer records, or as part of another: the newer one is true.
-    while (owner[at] && owner[at].base < batch.end) this.#remove(owner[at]);
-    owner.splice(at, 0, batch);
-    this.#batches.add(batch);
+    for (const older of owner.overlapping(base, end)) this.#remove(older);
+    owner.add(batch);
+    this.#byUse.add(batch);
     this.#bytes += bytes.length;
-    for (const oldest of this.#batches) {
-      if (this.#bytes <= this.#maxBytes || oldest === batch) return;
+    for (let { oldest } = this.#byUse; oldest && oldest !== batch; { oldest } = this.#byUse) {
+      if (this.#bytes <= this.#maxBytes) return;
       this.#remove(oldest);
     }
   }
 
   #remove(batch: CachedBatch): void {
-    if (!this.#batches.delete(batch)) return;
+    this.#byUse.delete(batch);
     this.#bytes -= batch.bytes.length;
-    batch.owner.splice(searchEnd(batch.owner, batch.base), 1);
+    batch.owner.delete(batch);
   }
 }
 
@@ -72,6 +74,84 @@ export interface PartitionCache {
   /** @param bytes one whole batch; kept, not copied */
   keep(bytes: Buffer): void;
   clear(): void;
+}
+
+/** Batches in the order of their last use. A list, because a set walks over all that was taken from its front before it finds the first. */
+class UseOrder {
+  #oldest: CachedBatch | undefined;
+  #newest: CachedBatch | undefined;
+
+  get oldest(): CachedBatch | undefined {
+    return this.#oldest;
+  }
+
+  /** It was used last. */
+  add(batch: CachedBatch): void {
+    batch.older = this.#newest;
+    if (this.#newest) this.#newest.newer = batch;
+    else this.#oldest = batch;
+    this.#newest = batch;
+  }
+
+  delete(batch: CachedBatch): void {
+    const { older, newer } = batch;
+    if (older) older.newer = newer;
+    else this.#oldest = newer;
+    if (newer) newer.older = older;
+    else this.#newest = older;
+    batch.older = undefined;
+    batch.newer = undefined;
+  }
+}
+
+/** Offsets of one shelf. There may be as many batches as records: in one sorted list each that goes would move all behind it. */
+const SHELF_OFFSETS = 1024;
+
+/** Batches that do not overlap, by their offsets: shelves for so many offsets each, sorted; a batch is on every shelf whose offsets it has. */
+class OffsetIndex {
+  readonly #shelves = new Map<number, CachedBatch[]>();
+
+  find(offset: number): CachedBatch | undefined {
+    const shelf = this.#shelves.get(Math.floor(offset / SHELF_OFFSETS));
+    const found = shelf?.[searchEnd(shelf, offset)];
+    return found && found.base <= offset ? found : undefined;
+  }
+
+  add(batch: CachedBatch): void {
+    for (const number of shelvesOf(batch.base, batch.end)) {
+      const shelf = this.#shelves.get(number);
+      if (shelf) shelf.splice(searchEnd(shelf, batch.base), 0, batch);
+      else this.#shelves.set(number, [batch]);
+    }
+  }
+
+  delete(batch: CachedBatch): void {
+    for (const number of shelvesOf(batch.base, batch.end)) {
+      const shelf = this.#shelves.get(number)!;
+      shelf.splice(searchEnd(shelf, batch.base), 1);
+      if (shelf.length === 0) this.#shelves.delete(number);
+    }
+  }
+
+  /** Those with offsets from `first` up to and not including `end`. */
+  overlapping(first: number, end: number): Set<CachedBatch> {
+    const found = new Set<CachedBatch>();
+    for (const number of shelvesOf(first, end)) {
+      const shelf = this.#shelves.get(number) ?? [];
+      for (let at = searchEnd(shelf, first); at < shelf.length && shelf[at]!.base < end; at++) {
+        found.add(shelf[at]!);
+      }
+    }
+    return found;
+  }
+
+  all(): Set<CachedBatch> {
+    return new Set([...this.#shelves.values()].flat());
+  }
+}
+
+function* shelvesOf(first: number, end: number): Generator<number> {
+  for (let number = Math.floor(first / SHELF_OFFSETS); number * SHELF_OFFSETS < end; number++) yield number;
 }
 
 /** Index of the first batch that ends above `offset`. */

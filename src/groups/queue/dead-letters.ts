@@ -31,7 +31,6 @@ export class DeadLetters {
   readonly #options: DeadLettersOptions;
   readonly #backoff: Backoff;
   readonly #lanes = new Map<number, MoveLane>();
-  #lanesTopicId = '';
   /** Dead letters that are too large for their topic. They stay taken until they are tried again. */
   readonly #refused = new Set<number>();
   #isRunning = false;
@@ -53,9 +52,7 @@ export class DeadLetters {
   wake(): void {
     if (this.#isRunning || this.#isClosed || this.#pause) return;
     this.#isRunning = true;
-    void this.#run().finally(() => {
-      this.#isRunning = false;
-    });
+    void this.#run();
   }
 
   /** Idempotent. */
@@ -67,16 +64,20 @@ export class DeadLetters {
 
   async #run(): Promise<void> {
     const { state } = this.#options.runner;
-    while (!this.#isClosed) {
+    while (this.#isRunning && !this.#isClosed) {
       const dead = state.takeDead(MOVE_MAX_RECORDS).flatMap((run) => this.#withoutRefused(run));
-      if (dead.length === 0) return;
+      // Whoever dies from now on wakes it again.
+      if (dead.length === 0) {
+        this.#isRunning = false;
+        return;
+      }
       try {
         await this.#moveSome(dead);
         this.#backoff.reset();
       } catch {
         this.#lanes.clear();
+        this.#isRunning = false;
         this.#waitAWhile();
-        return;
       } finally {
         this.#giveBack(dead);
       }
@@ -112,8 +113,6 @@ export class DeadLetters {
   }
 
   async #lane(to: TopicFacts, partition: number): Promise<MoveLane> {
-    if (this.#lanesTopicId !== to.id) this.#lanes.clear();
-    this.#lanesTopicId = to.id;
     const lane = this.#lanes.get(partition) ?? (await this.#options.mover.lane(to.name, partition));
     this.#lanes.set(partition, lane);
     return lane;

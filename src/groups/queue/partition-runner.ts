@@ -19,7 +19,7 @@ import type { StateWriter } from './state-writer.ts';
 /** What the state of one partition may take in memory before nothing new is offered: what is leased or delayed has to be done first. */
 const HELD_MAX_BYTES = 64 * 1024 * 1024;
 
-/** Bytes of new batches that one call looks through; the rest waits for the next turn. */
+/** Bytes of new batches, inflated, that one call looks through; the rest waits for the next turn. */
 const OFFERED_MAX_BYTES = 4 * 1024 * 1024;
 
 /** Runs whose batches have to be read before they can be delivered. */
@@ -27,6 +27,12 @@ const PARKED_MAX = 16;
 
 /** Gaps that nobody was told of yet; older ones are in the metrics only. */
 const GAPS_MAX = 1000;
+
+/**
+ * A lease lasts from the answer on. While its grant is being stored it cannot end: else the record could be leased to somebody else before the first was told,
+ * and both be answered when the log goes on; and attempts would be used up of which nobody knows.
+ */
+const UNANSWERED = Infinity;
 
 const RETRY = { minMs: 50, maxMs: 5000 } as const;
 
@@ -100,7 +106,7 @@ export class PartitionRunner {
 
   /** Whether nothing is being read that somebody could get. */
   get isQuiet(): boolean {
-    return this.#intake.isQuiet && !this.#isLoading;
+    return (!this.#mayOffer || this.#intake.isQuiet) && !this.#isLoading;
   }
 
   /** Batches that were read before, for who moves or looks at records. */
@@ -149,13 +155,13 @@ export class PartitionRunner {
     this.#parked = [];
   }
 
-  /** Offers a batch that somebody else read, if it is what comes next in this queue. */
-  offer(batch: Buffer): void {
+  /** Offers a batch that somebody else read, if it is what comes next in this queue. @returns bytes that had to be looked through */
+  offer(batch: Buffer): number {
     const { state } = this;
     const end = batchNextOffset(batch);
-    if (end <= state.cursor) return;
+    if (end <= state.cursor) return 0;
     const first = Math.max(batchBaseOffset(batch), state.cursor);
-    const records = inspectBatch(batch, this.#options.orderedByKey());
+    const { records, bytes } = inspectBatch(batch, this.#options.orderedByKey());
     if (records) {
       state.offerEach(
         end,
@@ -163,6 +169,7 @@ export class PartitionRunner {
       );
     } else state.offer(first, end);
     this.changed();
+    return bytes;
   }
 
   /** Records below `end` are gone. */
@@ -211,7 +218,7 @@ export class PartitionRunner {
         for (const { first, end } of [...group, ...rest]) this.state.giveBack(first, end);
         return 0;
       }
-      const { grant, leases } = this.state.grant(group, leaseMs, now);
+      const { grant, leases } = this.state.grant(group, leaseMs, { ...now, steadyMs: UNANSWERED });
       this.changed();
       if (leases.length === 0) continue;
       taken.push({ runner: this, grant, batch: toSend, leases });
@@ -226,18 +233,23 @@ export class PartitionRunner {
     return this.#old.find(offset);
   }
 
+  /** Else nobody gets what is new, however much of it there is, before something else was done. */
+  get #mayOffer(): boolean {
+    return this.state.heldBytes < HELD_MAX_BYTES && this.#parked.length < PARKED_MAX;
+  }
+
   /** @returns bytes of what was offered; undefined: nothing */
   #offerNext(): number | undefined {
-    if (this.state.heldBytes >= HELD_MAX_BYTES) return undefined;
+    if (!this.#mayOffer) return undefined;
     const next = this.#intake.next(this.state.cursor);
     if (!next) return undefined;
     if (next.kind === 'gap') {
       this.skip(Math.max(next.first, this.state.cursor), next.end);
       return 0;
     }
-    this.offer(next.batch);
+    const bytes = this.offer(next.batch);
     this.#old.keep(next.batch);
-    return next.batch.length;
+    return bytes;
   }
 
   #loadParked(): void {

@@ -67,12 +67,13 @@ export class QueueJournal {
     return [this.#isSnapshotDue() ? this.#snapshot() : this.#delta({ number: this.#number, events })];
   }
 
-  /** Records that make the log forget this partition; nothing may be stored after them. */
+  /** Records that make the log forget this partition, the snapshot last; nothing may be stored after them. */
   erase(): StateRecord[] {
-    const names = [SNAPSHOT_NAME];
+    const names: string[] = [];
     for (const [generation, used] of this.#used.entries()) {
       for (let index = 0; index < used; index++) names.push(deltaName(generation, index));
     }
+    names.push(SNAPSHOT_NAME);
     return names.map((name) => ({ key: `${this.#prefix}/${name}`, value: null }));
   }
 

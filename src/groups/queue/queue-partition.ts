@@ -178,7 +178,11 @@ export class QueuePartition {
     }
   }
 
-  /** Leases those of `runs` that are taken, together: one grant. `runs` in rising order. */
+  /**
+   * Leases those of `runs` that are taken, together: one grant.
+   * @param runs in rising order
+   * @param now leases last from its steady time on; infinite: from {@link answered} on
+   */
   grant(runs: readonly OffsetRun[], leaseMs: number, now: Moment): Grant {
     const grant = this.#state.nextGrant;
     const leases: DeliveredRun[] = [];

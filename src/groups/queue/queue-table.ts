@@ -112,12 +112,16 @@ export class QueueTable {
       Array.from({ length: partitions }, (_, partition) => topics.offsetAt(name.topic, partition, start)),
     );
     if (this.#isClosed) throw new SluiceError('NOT_LEADER', 'this node coordinates the queue no more');
+    // It is stored, and this node has heard of its topic only now.
+    const restored = this.#queues.get(keyOf(name));
+    if (restored) return restored;
     const facts = topics.find(name.topic);
     if (facts?.id !== id)
       throw new SluiceError('UNAVAILABLE', 'the topic was deleted while its queue was made');
     const queue = this.#newQueue({ topic: name.topic, group: groupOf(name) }, { topicId: id, given });
-    this.#context.writer.put([queue.stored()]);
     for (const [partition, cursor] of cursors.entries()) this.#open(queue, partition, cursor);
+    // Last: where there is a queue, it is known where it begins.
+    this.#context.writer.note({ changes: () => (queue.isClosed ? [] : [queue.stored()]) });
     this.#openMissing(queue, facts);
     return queue;
   }
@@ -206,6 +210,7 @@ export class QueueTable {
   }
 
   #later(work: () => void): void {
+    if (this.#isClosed) return;
     const timer = this.#context.clock.setTimer(RETRY_MS, () => {
       this.#timers.delete(timer);
       work();

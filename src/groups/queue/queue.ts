@@ -47,7 +47,7 @@ export class Queue {
   #timer: Timer | undefined;
   #timerAtMs = Infinity;
   readonly #outOfRange = new Map<number, Timer>();
-  #isClosed = false;
+  #closedWith: SluiceError | undefined;
 
   constructor({ context, topic, group, record, onOutOfRange }: QueueOptions) {
     this.topic = topic;
@@ -85,7 +85,12 @@ export class Queue {
   }
 
   get isClosed(): boolean {
-    return this.#isClosed;
+    return this.#closedWith !== undefined;
+  }
+
+  /** What those who ask it are told since it is closed. */
+  get closedWith(): SluiceError | undefined {
+    return this.#closedWith;
   }
 
   /** Its partitions, in order. */
@@ -167,15 +172,18 @@ export class Queue {
 
   /** Records that make the log forget the queue; it is closed then. */
   erase(): StateRecord[] {
-    const records: StateRecord[] = [{ key: `q/${this.topic}/${this.group}`, value: null }];
-    for (const { runner } of this.#works.values()) records.push(...runner.journal.erase());
+    const records: StateRecord[] = [];
+    for (const { runner } of this.#works.values())
+      for (const one of runner.journal.erase()) records.push(one);
+    // Last: as long as there is something of it, there is the queue.
+    records.push({ key: `q/${this.topic}/${this.group}`, value: null });
     this.close(new SluiceError('QUEUE_NOT_FOUND', `queue ${this.topic}/${this.group} was deleted`));
     return records;
   }
 
   /** Nothing is leased, moved or stored any more. Idempotent. @param error for those who wait */
   close(error: SluiceError): void {
-    this.#isClosed = true;
+    this.#closedWith ??= error;
     this.#timer?.cancel();
     this.#line.close(error);
     for (const partition of [...this.#works.keys()]) this.#end(partition);
@@ -194,11 +202,11 @@ export class Queue {
   }
 
   #schedule(): void {
-    if (this.#isScheduled || this.#isClosed) return;
+    if (this.#isScheduled || this.isClosed) return;
     this.#isScheduled = true;
     queueMicrotask(() => {
       this.#isScheduled = false;
-      if (!this.#isClosed) this.#turn();
+      if (!this.isClosed) this.#turn();
     });
   }
 
@@ -237,6 +245,14 @@ export class Queue {
     this.#turn();
   }
 
+  /** Its leases have got their time. */
+  #rearm(runner: PartitionRunner): void {
+    const work = this.#works.get(runner.partition);
+    if (work?.runner !== runner) return;
+    this.#changed.add(work);
+    this.#schedule();
+  }
+
   #noteOutOfRange(partition: number): void {
     if (this.#outOfRange.has(partition)) return;
     const timer = this.#context.clock.setTimer(OUT_OF_RANGE_MS, () => {
@@ -261,6 +277,7 @@ export class Queue {
     return {
       batches: batches.map(({ runner, grant, batch, leases }) => {
         runner.state.answered({ grant, leases }, now);
+        this.#rearm(runner);
         for (const { first, end } of leases) counters.delivered += end - first;
         return {
           partition: runner.partition,

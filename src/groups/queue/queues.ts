@@ -9,6 +9,7 @@ import { queueCounters } from './queue-context.ts';
 import type { Queue } from './queue.ts';
 import { changeSettings, settingsToWire } from './queue-settings.ts';
 import { browseRecords, discardRecords, moveRecords, queueEnds } from './queue-records.ts';
+import type { QueueName } from './queue-table.ts';
 import { QueueTable } from './queue-table.ts';
 import { StateWriter } from './state-writer.ts';
 import { StoredQueues } from './stored-queues.ts';
@@ -27,6 +28,9 @@ type Handlers = {
     signal: AbortSignal | undefined,
   ) => Promise<GroupAnswerInit<C>>;
 };
+
+/** Their answers come only when what they say is stored. */
+const STORED_WHEN_ANSWERED: ReadonlySet<GroupCase> = new Set(['receive', 'settle']);
 
 /** The queues of one coordinator: topics whose records are leased one by one. @see docs/groups.md */
 export class Queues implements GroupPart {
@@ -62,8 +66,8 @@ export class Queues implements GroupPart {
       | undefined;
     if (!handler) throw new SluiceError('INVALID_ARGUMENT', `${name} is no question for queues`);
     const answer = await handler(question, signal);
-    // Nobody is told what is not stored.
-    await this.#context.writer.stored();
+    // Nobody is told what is not stored. Those who see to that themselves wait no more: the leases that they tell of have begun.
+    if (!STORED_WHEN_ANSWERED.has(name)) await this.#context.writer.stored();
     return answer;
   }
 
@@ -110,13 +114,23 @@ export class Queues implements GroupPart {
       this.#table.delete(this.#table.get(question));
       return Promise.resolve({});
     },
-    browseQueue: async (question, signal) =>
-      browseRecords(this.#context, await this.#table.getOrMake(question), question, signal),
-    moveRecords: async (question, signal) =>
-      moveRecords(this.#context, await this.#table.getOrMake(question), question, signal),
-    discardRecords: async (question, signal) =>
-      discardRecords(this.#context, await this.#table.getOrMake(question), question, signal),
+    browseQueue: (question, signal) =>
+      this.#workOn(question, (queue) => browseRecords(this.#context, queue, question, signal)),
+    moveRecords: (question, signal) =>
+      this.#workOn(question, (queue) => moveRecords(this.#context, queue, question, signal)),
+    discardRecords: (question, signal) =>
+      this.#workOn(question, (queue) => discardRecords(this.#context, queue, question, signal)),
   };
+
+  async #workOn<T>(name: QueueName, work: (queue: Queue) => Promise<T>): Promise<T> {
+    const queue = await this.#table.getOrMake(name);
+    try {
+      return await work(queue);
+    } catch (error) {
+      // A queue that was deleted is not to be made, and worked on, again.
+      throw queue.closedWith ?? error;
+    }
+  }
 
   async #configure(question: GroupQuestion<'configureQueue'>): Promise<GroupAnswerInit<'configureQueue'>> {
     const queue = await this.#table.make(question, question.settings);

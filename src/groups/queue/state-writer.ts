@@ -49,7 +49,8 @@ export class StateWriter {
 
   /** Stores these soon, before what {@link note} brings in the same turn. */
   put(records: readonly StateRecord[]): void {
-    this.#records.push(...records);
+    // One by one: there may be more of them than a call can have arguments.
+    for (const record of records) this.#records.push(record);
     this.#schedule();
   }
 

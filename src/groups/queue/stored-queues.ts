@@ -53,9 +53,11 @@ export class StoredQueue {
 
   /** Records that make the log forget it. @throws CORRUPT_LOG */
   erase(): StateRecord[] {
-    const records: StateRecord[] = [{ key: this.key, value: null }];
-    if (!this.record) return records;
-    for (const journal of this.journals(this.record).values()) records.push(...journal.erase());
+    const records: StateRecord[] = [];
+    const journals = this.record ? this.journals(this.record).values() : [];
+    for (const journal of journals) for (const one of journal.erase()) records.push(one);
+    // Last: as long as there is something of it, there is the queue.
+    records.push({ key: this.key, value: null });
     return records;
   }
 }

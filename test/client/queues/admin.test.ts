@@ -1,6 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Client } from '../../../src/client/client.ts';
 import type { BrowsedRecord } from '../../../src/client/queues/admin.ts';
+import { SettlementKind } from '../../../src/gen/sluice/client/v1/groups_pb.ts';
+import { ERRORS } from '../../../src/kernel/errors.ts';
+import { encodeLeaseToken } from '../../../src/wire/lease-token.ts';
 import { RecordBatchEncoder } from '../../../src/wire/record-batch-encoder.ts';
 import { stampBatch } from '../../../src/wire/record-batch.ts';
 import { batchOf, FakeBroker } from '../fake-broker.ts';
@@ -176,6 +179,55 @@ describe('administration of queues', () => {
   });
 });
 
+describe('settling by token', () => {
+  const token = (offset: number): string => encodeLeaseToken({ partition: 1, grant: 40, offset });
+
+  it('settles records that another process has received, and says which it could not', async () => {
+    const refused = { errorCode: ERRORS.LEASE_EXPIRED.wire, errorMessage: 'too late' };
+    script({ case: 'settle', value: { results: [{}, refused] } });
+    const options = { group: 'g', delayMs: 0, reason: 'why' };
+    const errors = await client.admin.queues.settle('t', 'nack', [token(7), token(9)], options);
+    expect(errors).toMatchObject([undefined, { code: 'LEASE_EXPIRED', message: 'too late' }]);
+    const one = { partition: 1, grant: 40n, kind: SettlementKind.NACK, delayMs: 0, reason: 'why' };
+    expect(asked[0]!.value).toMatchObject({
+      topic: 't',
+      group: 'g',
+      settlements: [
+        { ...one, first: 7n, end: 8n },
+        { ...one, first: 9n, end: 10n },
+      ],
+    });
+  });
+
+  it('leaves the delay to the queue where none is given', async () => {
+    script({ case: 'settle', value: { results: [{}] } });
+    await client.admin.queues.settle('t', 'extend', [token(7)]);
+    const { settlements } = asked[0]!.value as { settlements: readonly object[] };
+    expect(settlements[0]).toMatchObject({ kind: SettlementKind.EXTEND });
+    expect((settlements[0] as { delayMs?: number }).delayMs).toBeUndefined();
+  });
+
+  it('asks several times for many, and answers in their order', async () => {
+    const refused = { errorCode: ERRORS.LEASE_EXPIRED.wire };
+    const all = (count: number): object[] => Array.from({ length: count }, () => ({}));
+    script(
+      { case: 'settle', value: { results: all(500) } },
+      { case: 'settle', value: { results: [refused, ...all(99)] } },
+    );
+    const tokens = Array.from({ length: 600 }, (_, offset) => token(offset));
+    const errors = await client.admin.queues.settle('t', 'ack', tokens);
+    expect(errors).toHaveLength(600);
+    expect(errors.findIndex((error) => error !== undefined)).toBe(500);
+  });
+
+  it('asks nothing when one is no token', async () => {
+    script();
+    const settling = client.admin.queues.settle('t', 'ack', [token(1), 'nonsense']);
+    await expect(settling).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect(asked).toEqual([]);
+  });
+});
+
 describe('dead letters', () => {
   it('say why they are that, and where they came from', async () => {
     script(page(letter(7, LETTER), [[7, 8, 0]]));
@@ -234,6 +286,13 @@ describe('dead letters', () => {
     await expect(letters.peek({ partition: 1, offset: 8 })).rejects.toMatchObject({
       code: 'RECORD_NOT_FOUND',
     });
+  });
+
+  it('are looked at one by one also where nobody has looked at them before', async () => {
+    script({ error: 'QUEUE_NOT_FOUND' }, page(letter(7, LETTER), [[7, 8, 0]]));
+    const found = await client.admin.deadLetters('jobs').peek({ partition: 1, offset: 7 });
+    expect(found).toMatchObject({ offset: 7 });
+    expect(asked[1]!.value).toMatchObject({ positions: [{ partition: 1, offset: 7n }] });
   });
 
   it('go back to where they came from, or are forgotten', async () => {

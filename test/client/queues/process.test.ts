@@ -87,7 +87,7 @@ describe('processing', () => {
     finish();
     await over;
     await turns(4);
-    expect(stage.settled).toEqual(['ack 0.1 [0, 1)', 'release 0.1 [1, 3)']);
+    expect(stage.settled).toEqual(['ack 0.1 [0, 1); release 0.1 [1, 3)']);
   });
 
   it('throws what the broker refuses it with', async () => {

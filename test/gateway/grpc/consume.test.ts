@@ -221,6 +221,20 @@ describe('consume', () => {
     expect(await over$).toBe('FORBIDDEN');
   });
 
+  it('takes apart only as much at once as may be held, and hands it out before what cannot be read', async () => {
+    const large = 'x'.repeat(190_000);
+    const parts = [0, 1, 2, 3].map((at) => received([`${at}${large}`], { firstOffset: at }).batches[0]!);
+    parts[2]!.batch = Buffer.from('nonsense');
+    queue({ $typeName: 'sluice.client.v1.ReceiveResponse', batches: parts, gaps: [] });
+    await begin({});
+    expect(bodies().map((body) => body.slice(0, 2))).toEqual(['0x', '1x']);
+    expect(await over$).toBe('CORRUPT_BATCH');
+    expect(broker.settled.map(({ first, kind }) => [first, kind])).toEqual([
+      [2n, SettlementKind.RELEASE],
+      [3n, SettlementKind.RELEASE],
+    ]);
+  });
+
   it('gives back a batch that cannot be taken apart', async () => {
     const answer = received(['a', 'b']);
     const batch = Buffer.from(answer.batches[0]!.batch);

@@ -35,6 +35,36 @@ describe('queues over HTTP', () => {
     ]);
   });
 
+  it('answers with what there is room for, and gives the rest back', async () => {
+    // A few kilobytes of a compressed batch may be gigabytes of JSON.
+    const zeros = '\0'.repeat(1_500_000);
+    const batches = [
+      leasedBatch(storedBatch(40, [zeros, zeros, 'a', 'b']), 7, [
+        [40, 43, 1],
+        [43, 44, 2],
+      ]),
+      leasedBatch(storedBatch(44, ['c']), 8, [[44, 45, 1]]),
+    ];
+    await open((name) => (name === 'receive' ? { batches, gaps: [] } : { results: [] }));
+    const { body } = await stage.post('/v1/queues/jobs/receive', { max: 10 });
+    expect((body as { messages: { offset: number }[] }).messages.map(({ offset }) => offset)).toEqual([
+      40, 41,
+    ]);
+    const released = { partition: 3, kind: SettlementKind.RELEASE };
+    expect(stage.asked.slice(1)).toMatchObject([
+      {
+        name: 'settle',
+        question: {
+          settlements: [
+            { ...released, grant: 7n, first: 42n, end: 43n },
+            { ...released, grant: 7n, first: 43n, end: 44n },
+            { ...released, grant: 8n, first: 44n, end: 45n },
+          ],
+        },
+      },
+    ]);
+  });
+
   it('asks for what the request says', async () => {
     await open(received);
     const body = { max: 5, waitMs: 100, maxBytes: 1000, leaseMs: 2000, consumer: 'c' };
@@ -157,6 +187,19 @@ describe('queues over HTTP', () => {
         ? { batches: [browsedBatch(BATCH, [[40, 42, 5]])], next: [{ partition: 3, offset: 42n }] }
         : { batches: [browsedBatch(BATCH, [[42, 43, 1]])], next: [] };
     };
+
+    it('that have no room in an answer are in the next', async () => {
+      const zeros = '\0'.repeat(1_500_000);
+      const other = { ...browsedBatch(storedBatch(7, ['c']), [[7, 8, 1]]), partition: 4 };
+      const batches = [browsedBatch(storedBatch(40, [zeros, zeros, 'a']), [[40, 43, 1]]), other];
+      await open(() => ({ batches, next: [{ partition: 4, offset: 8n }] }));
+      const { body } = await stage.get('/v1/dead-letters/jobs');
+      expect((body as { messages: { offset: number }[] }).messages).toMatchObject([
+        { offset: 40 },
+        { offset: 41 },
+      ]);
+      expect((body as { next: string }).next).toBe('3:42,4:7');
+    });
 
     it('are shown page by page', async () => {
       await open(browse);

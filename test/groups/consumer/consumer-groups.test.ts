@@ -1,4 +1,7 @@
+import { create } from '@bufbuild/protobuf';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { CommitOffsetsRequestSchema } from '../../../src/gen/sluice/client/v1/groups_pb.ts';
+import { groupRecord } from '../../../src/groups/consumer/stored-state.ts';
 import { ERRORS } from '../../../src/kernel/errors.ts';
 import type { Joined } from './stage.ts';
 import { START, Stage, codeOf, isSettled, placeOf } from './stage.ts';
@@ -194,6 +197,19 @@ describe('a static member', () => {
     expect(await codeOf(stage.commit('a', fewer.generation, places(fewer)[0]!, 7))).toBe('UNKNOWN_MEMBER');
   });
 
+  it('has what it had, and not only as much, when all restart at once', async () => {
+    stage.topics.grow('t', 8);
+    const other = { instanceId: 'two' };
+    const a = await joined('a', instance);
+    const b = await joined('b', other);
+    const mine = await next('a', a);
+    await next('a', mine);
+    const theirs = await next('b', b);
+    const [back] = await Promise.all([joined('a2', instance), joined('b2', other)]);
+    expect(places(back)).toEqual(places(mine));
+    expect(theirs.assigned.size).toBe(4);
+  });
+
   it('loses what it has when it does not come back in time', async () => {
     await joined('a', instance);
     const b = await joined('b', { sessionTimeoutMs: 60_000 });
@@ -206,6 +222,18 @@ describe('a static member', () => {
 });
 
 describe('committed offsets', () => {
+  it('are told only once they are stored', async () => {
+    const a = await joined('a');
+    stage.log.isHeld = true;
+    const commit = stage.commit('a', a.generation, 't/2', 42);
+    await stage.pass();
+    expect(await stage.committed()).toMatchObject({ 't/2': 0 });
+    expect(await isSettled(commit)).toBe(false);
+    stage.log.release();
+    await commit;
+    expect(await stage.committed()).toMatchObject({ 't/2': 42 });
+  });
+
   it('are where a partition goes on', async () => {
     const a = await joined('a');
     expect(a.assigned.get('t/2')).toBe(0);
@@ -220,6 +248,15 @@ describe('committed offsets', () => {
     stage.topics.write('t', 0, 200);
     await stage.leave('a');
     expect((await joined('b', { start: START.latest })).assigned.get('t/0')).toBe(100);
+  });
+
+  it('are stored once where one request names a partition again and again: its last word counts', async () => {
+    const offsets = [5, 9, 7].map((offset) => ({ topic: 't', partition: 2, offset: BigInt(offset) }));
+    const question = create(CommitOffsetsRequestSchema, { group: 'g', offsets });
+    const { results = [] } = await stage.groups.ask('commitOffsets', question);
+    expect(results.map(({ errorCode = 0 }) => errorCode)).toEqual([0, 0, 0]);
+    expect(await stage.committed()).toEqual({ 't/2': 7 });
+    expect(stage.state.stored.map(({ key }) => key)).toEqual(['o/g/t/2']);
   });
 
   it('are refused from who does not have the partition in its generation', async () => {
@@ -262,6 +299,21 @@ describe('committed offsets', () => {
     expect(await stage.committed()).toEqual({ 't/0': 0, 't/1': 100, 't/2': 100, 't/3': 0 });
   });
 
+  it('keeps the first commit of a group, also next to one that is refused', async () => {
+    const codes = await Promise.all([stage.commit('', 0, 'u/0', 1), stage.commit('', 0, 't/1', 17)]);
+    expect(codes).toEqual([ERRORS.TOPIC_NOT_FOUND.wire, 0]);
+    expect(await stage.committed()).toEqual({ 't/1': 17 });
+  });
+
+  it('takes no more groups than fit', async () => {
+    await stage.log.append(Array.from({ length: 10_000 }, (_, at) => groupRecord(`g${at}`, 1, new Map())));
+    stage.lead();
+    expect(await codeOf(stage.commit('', 0, 't/1', 17))).toBe('OVERLOADED');
+    expect(await codeOf(stage.join('a'))).toBe('OVERLOADED');
+    await stage.delete('g0');
+    expect(await codeOf(stage.join('a'))).toBeUndefined();
+  });
+
   it('of a group that nobody made are not kept when none was valid', async () => {
     await stage.commit('', 0, 'u/0', 1);
     expect(await codeOf(stage.describe())).toBe('GROUP_NOT_FOUND');
@@ -279,15 +331,14 @@ describe('committed offsets', () => {
   });
 
   it('wait for a partition that cannot be reached, and the others do not', async () => {
-    await joined('a');
-    stage.topics.refusal = 'UNAVAILABLE';
-    stage.topics.grow('t', 5);
-    await stage.pass(1000);
-    const before = await joined('a');
-    expect(places(before)).toHaveLength(4);
-    stage.topics.refusal = undefined;
+    stage.topics.unreachable = 2;
+    const first = await stage.join('a');
+    await stage.pass(50);
+    const before = await next('a', first);
+    expect(places(before)).toEqual(['t/0', 't/1', 't/3']);
+    stage.topics.unreachable = undefined;
     await stage.pass(5000);
-    expect(places(await next('a', before))).toHaveLength(5);
+    expect(places(await next('a', before))).toHaveLength(4);
   });
 });
 
@@ -388,9 +439,14 @@ describe('what is told of groups', () => {
 
   it('lacks only the ends of partitions that cannot be reached', async () => {
     await joined('a');
-    stage.topics.refusal = 'NOT_LEADER';
+    stage.topics.unreachable = 1;
     const { offsets = [] } = await stage.describe();
-    expect(offsets[0]).toMatchObject({ topic: 't', partition: 0, end: 0n, lag: 0n });
+    expect(offsets.map(({ end, lag }) => [end, lag])).toEqual([
+      [100n, 100n],
+      [0n, 0n],
+      [100n, 100n],
+      [100n, 100n],
+    ]);
   });
 
   it('is a list', async () => {

@@ -1,6 +1,5 @@
 import type { OpenReader, PublishedAt, TopicFacts, Topics } from '../../../src/groups/ports.ts';
 import { SluiceError } from '../../../src/kernel/errors.ts';
-import type { ErrorCode } from '../../../src/kernel/errors.ts';
 import type { Start } from '../../../src/partition/reader.ts';
 
 interface FakeTopic extends TopicFacts {
@@ -13,12 +12,10 @@ export class FakeTopics implements Topics {
   readonly #topics = new Map<string, FakeTopic>();
   readonly #listeners = new Set<(name: string) => void>();
   #ids = 0;
-  /** What `offsetAt` and `ends` are refused with. */
-  refusal: ErrorCode | undefined;
+  /** A partition that cannot be reached. */
+  unreachable: number | undefined;
   /** Whether topics are made by themselves. */
   isMaking = true;
-  /** Questions that `offsetAt` was asked. */
-  readonly asked: Start[] = [];
 
   make(name: string, partitions: number, end = 0): void {
     this.#ids += 1;
@@ -37,6 +34,16 @@ export class FakeTopics implements Topics {
   delete(name: string): void {
     this.#topics.delete(name);
     this.#tell(name);
+  }
+
+  /** A topic is not heard of for a while. @returns it is, as it was */
+  hide(name: string): () => void {
+    const topic = this.#find(name);
+    this.#topics.delete(name);
+    return () => {
+      this.#topics.set(name, topic);
+      this.#tell(name);
+    };
   }
 
   /** Sets the end of a partition. */
@@ -72,8 +79,7 @@ export class FakeTopics implements Topics {
 
   async offsetAt(topic: string, partition: number, start: Start): Promise<number> {
     await Promise.resolve();
-    this.asked.push(start);
-    this.#mayRefuse();
+    this.#mayRefuse([partition]);
     const end = this.#find(topic).ends[partition]!;
     switch (start.at) {
       case 'earliest':
@@ -88,7 +94,7 @@ export class FakeTopics implements Topics {
 
   async ends(topic: string, partitions: readonly number[]): Promise<readonly number[]> {
     await Promise.resolve();
-    this.#mayRefuse();
+    this.#mayRefuse(partitions);
     return partitions.map((partition) => this.#find(topic).ends[partition]!);
   }
 
@@ -114,8 +120,10 @@ export class FakeTopics implements Topics {
     return topic;
   }
 
-  #mayRefuse(): void {
-    if (this.refusal) throw new SluiceError(this.refusal, 'as the test wants it');
+  #mayRefuse(partitions: readonly number[]): void {
+    if (this.unreachable !== undefined && partitions.includes(this.unreachable)) {
+      throw new SluiceError('UNAVAILABLE', 'as the test wants it');
+    }
   }
 
   #tell(name: string): void {

@@ -1,5 +1,7 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { BatchCache } from '../../../src/groups/queue/batch-cache.ts';
+import { BATCH_FIELD, batchBaseOffset, batchNextOffset } from '../../../src/wire/record-batch.ts';
 import { stampedBatch } from '../../support/batch.ts';
 
 describe('the cache of batches', () => {
@@ -52,4 +54,64 @@ describe('the cache of batches', () => {
     partition.clear();
     expect([cache.bytes, partition.find(10)]).toEqual([0, undefined]);
   });
+
+  it('holds batches of one record and of very many like one list would', () => {
+    const keep = fc.record({
+      base: fc.nat(5000),
+      records: fc.oneof(fc.integer({ min: 1, max: 3 }), fc.nat(3000)),
+    });
+    fc.assert(
+      fc.property(fc.array(keep, { maxLength: 40 }), fc.nat(40), (kept, room) => {
+        const cache = new BatchCache(room * batch.length);
+        const [partition, model] = [cache.partition(), new ListedCache(room * batch.length)];
+        for (const { base, records } of kept) {
+          const bytes = spanning(base, base + Math.max(1, records));
+          partition.keep(bytes);
+          model.keep(bytes);
+        }
+        expect(cache.bytes).toBe(model.bytes);
+        for (let offset = 0; offset < 8100; offset += 50) {
+          expect(partition.find(offset)).toBe(model.find(offset));
+        }
+        partition.clear();
+        expect(cache.bytes).toBe(0);
+      }),
+    );
+  });
 });
+
+/** A batch of one record whose offsets are so many, as compaction leaves it. */
+function spanning(base: number, end: number): Buffer {
+  const bytes = stampedBatch(base, 1);
+  bytes.writeInt32BE(end - base - 1, BATCH_FIELD.LAST_OFFSET_DELTA);
+  return bytes;
+}
+
+/** The same in one list, the one that was used last at its end. */
+class ListedCache {
+  #batches: Buffer[] = [];
+  readonly #maxBytes: number;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  get bytes(): number {
+    return this.#batches.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  keep(bytes: Buffer): void {
+    const [base, end] = [batchBaseOffset(bytes), batchNextOffset(bytes)];
+    const apart = this.#batches.filter((one) => batchNextOffset(one) <= base || batchBaseOffset(one) >= end);
+    this.#batches = [...apart, bytes];
+    while (this.bytes > this.#maxBytes && this.#batches.length > 1) this.#batches.shift();
+  }
+
+  find(offset: number): Buffer | undefined {
+    const found = this.#batches.find(
+      (one) => batchBaseOffset(one) <= offset && offset < batchNextOffset(one),
+    );
+    if (found) this.#batches = [...this.#batches.filter((one) => one !== found), found];
+    return found;
+  }
+}

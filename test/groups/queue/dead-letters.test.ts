@@ -290,6 +290,16 @@ describe('moving records back', () => {
     expect((await stage.browse({ topic: 'dlq.jobs' })).jobs.map(({ value }) => value)).toEqual(['0', '2']);
   });
 
+  it('leaves what lies before the one that is wanted to be delivered', async () => {
+    const stage = new QueueStage();
+    stage.topics.put('jobs', texts(2));
+    stage.topics.put('jobs', [{ value: '2' }]);
+    const ranges = [{ partition: 0, first: 2n, end: 3n }] as never;
+    expect(await stage.move({ destination: 'others', ranges })).toBe(1);
+    expect(valuesOf(stage.topics, 'others')).toEqual(['2']);
+    expect(await stage.values()).toEqual(['0', '1']);
+  });
+
   it('brings them to another topic', async () => {
     const stage = await withDeadLetters();
     expect(await stage.move({ topic: 'dlq.jobs', destination: 'others' })).toBe(3);
@@ -331,6 +341,17 @@ describe('moving records back', () => {
     expect(second.topics.records('copies').map(({ value }) => value)).toEqual(
       texts(1000).map(({ value }) => value),
     );
+  });
+
+  it('is over when the queue is deleted, which is not made again for the rest', async () => {
+    const stage = new QueueStage();
+    stage.topics.put('jobs', texts(200));
+    stage.topics.onPublish = async () => {
+      stage.topics.onPublish = () => undefined;
+      await stage.ask('deleteQueue', { topic: 'jobs', group: '' } as never);
+    };
+    expect(await codeOf(stage.move({ destination: 'other' }))).toBe('QUEUE_NOT_FOUND');
+    expect(stage.topics.records('other')).toHaveLength(99);
   });
 
   it('stops when its asker goes, and leaves the rest', async () => {

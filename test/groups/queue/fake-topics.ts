@@ -33,7 +33,7 @@ class FakePartition {
   start = 0;
   end = 0;
   /** Next sequence of each producer, and where its batches are. */
-  readonly producers = new Map<number, { next: number; stored: Map<number, number> }>();
+  readonly producers = new Map<number, { next: number; stored: Map<string, number> }>();
   readonly readers = new Set<FakeReader>();
 
   append(batch: Buffer): number {
@@ -259,13 +259,14 @@ export class FakeTopics implements Topics {
     const sequence = batchBaseSequence(batch);
     const producer = log.producers.get(batchProducerId(batch)) ?? {
       next: 0,
-      stored: new Map<number, number>(),
+      stored: new Map<string, number>(),
     };
-    const stored = producer.stored.get(sequence);
+    const key = `${sequence}+${header.recordCount}`;
+    const stored = producer.stored.get(key);
     if (stored !== undefined) return { kind: 'duplicate', baseOffset: stored };
     if (sequence !== producer.next) throw new SluiceError('OUT_OF_ORDER_SEQUENCE', `${sequence}`);
     const baseOffset = log.append(batch);
-    producer.stored.set(sequence, baseOffset);
+    producer.stored.set(key, baseOffset);
     producer.next += header.recordCount;
     log.producers.set(batchProducerId(batch), producer);
     return { kind: 'appended', baseOffset };

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { filterBatch } from '../../../src/wire/record-batch-filter.ts';
+import { SluiceError } from '../../../src/kernel/errors.ts';
 import { turns } from '../../support/turns.ts';
 import { FakeTopics } from './fake-topics.ts';
 import { QueueStage, codeOf } from './queue-stage.ts';
@@ -40,6 +42,26 @@ describe('receiving', () => {
     expect(answered).toBe(false);
     await stage.pass(1);
     expect((await received).jobs).toEqual([]);
+  });
+
+  it('answers with nothing when the time is up, also while old records cannot be read', async () => {
+    let stage = new QueueStage();
+    for (const record of numbers(40)) stage.topics.put('jobs', [record]);
+    const { jobs } = await stage.receive({ leaseMs: 1000 });
+    await stage.settle(
+      'ACK',
+      jobs.filter((_, at) => at % 2 === 0),
+    );
+    stage = stage.succeed();
+    stage.topics.openReader = () => Promise.reject(new SluiceError('NOT_LEADER', 'nobody leads it'));
+    for (let second = 0; second < 3; second++) await stage.pass(1000);
+    let answered = false;
+    const received = stage.values({ maxWaitMs: 1000 }).finally(() => {
+      answered = true;
+    });
+    await stage.pass(1000);
+    expect(answered).toBe(true);
+    expect(await received).toEqual([]);
   });
 
   it('serves those who wait in the order in which they came', async () => {
@@ -120,6 +142,56 @@ describe('receiving', () => {
     expect((await received).jobs).toHaveLength(1);
   });
 
+  it('leases a record to nobody else while its lease is being stored, however long that takes', async () => {
+    const stage = new QueueStage();
+    await stage.configure({ leaseMs: 1000, backoffMs: 10, maxAttempts: 2 });
+    await stage.receive();
+    stage.topics.put('jobs', numbers(1));
+    stage.log.isHeld = true;
+    const first = stage.receive();
+    let isSecondTold = false;
+    const second = stage.receive({ maxWaitMs: 60_000 }).finally(() => {
+      isSecondTold = true;
+    });
+    await stage.pass(5000);
+    await stage.pass(5000);
+    stage.log.release();
+    expect((await first).jobs).toMatchObject([{ value: '0', attempt: 1 }]);
+    await stage.pass(999);
+    expect(isSecondTold).toBe(false);
+    await stage.pass(1);
+    await stage.pass(10);
+    expect((await second).jobs).toMatchObject([{ value: '0', attempt: 2 }]);
+  });
+
+  it('waits for nothing that was not its own once a lease has begun', async () => {
+    const stage = new QueueStage();
+    await stage.receive();
+    stage.topics.put('jobs', numbers(2));
+    stage.log.isHeld = true;
+    const first = stage.receive({ maxRecords: 1 });
+    await turns();
+    stage.log.release();
+    stage.log.isHeld = true;
+    const second = stage.receive({ maxRecords: 1 });
+    expect((await first).jobs).toHaveLength(1);
+    stage.log.release();
+    expect((await second).jobs).toHaveLength(1);
+  });
+
+  it('gives a lease its full time from the answer on, however long that took to store', async () => {
+    const stage = new QueueStage();
+    await stage.receive();
+    stage.topics.put('jobs', numbers(1));
+    stage.log.isHeld = true;
+    const received = stage.receive({ leaseMs: 1000 });
+    await stage.pass(900);
+    stage.log.release();
+    const { jobs } = await received;
+    await stage.pass(900);
+    expect(await stage.settle('ACK', jobs)).toEqual([undefined]);
+  });
+
   it('ends with the log, and answers nothing', async () => {
     const stage = new QueueStage();
     stage.topics.put('jobs', numbers(1));
@@ -140,6 +212,15 @@ describe('receiving', () => {
     await stage.configure({ start: { at: { case: 'latest', value: true } } });
     stage.topics.put('jobs', [{ value: 'new' }]);
     expect(await stage.values()).toEqual(['new']);
+  });
+
+  it('is no queue before it is stored where it begins', async () => {
+    const stage = new QueueStage(new FakeTopics().make('jobs', 3));
+    await stage.configure({ start: { at: { case: 'latest', value: true } } });
+    expect(stage.log.keys()).toEqual([
+      ...[0, 1, 2].map((partition) => `q/jobs/default/${partition}/s`),
+      'q/jobs/default',
+    ]);
   });
 
   it.each([
@@ -254,39 +335,6 @@ describe('settling', () => {
   });
 });
 
-describe('a new coordinator', () => {
-  it('knows what is done and what is leased, and gives leases their time anew', async () => {
-    let stage = new QueueStage();
-    stage.topics.put('jobs', numbers(3));
-    const { jobs } = await stage.receive({ leaseMs: 1000 });
-    await stage.settle('ACK', jobs.slice(0, 1));
-    await stage.pass(999);
-    stage = stage.succeed();
-    await stage.pass(999);
-    expect(await stage.settle('ACK', jobs)).toEqual(['LEASE_EXPIRED', undefined, undefined]);
-    expect(await stage.counted()).toEqual({ ready: 0, leased: 0, delayed: 0 });
-  });
-
-  it('ends leases that its predecessor gave', async () => {
-    let stage = new QueueStage();
-    stage.topics.put('jobs', numbers(1));
-    await stage.receive({ leaseMs: 1000 });
-    stage = stage.succeed();
-    const received = stage.receive({ maxWaitMs: 5000 });
-    await stage.pass(1000);
-    await stage.pass(1000);
-    expect((await received).jobs).toMatchObject([{ attempt: 2 }]);
-  });
-
-  it('keeps settings', async () => {
-    let stage = new QueueStage();
-    await stage.configure({ leaseMs: 77, maxAttempts: 3 });
-    stage = stage.succeed();
-    await stage.configure({ backoffMs: 5 });
-    expect((await stage.describe()).settings).toMatchObject({ leaseMs: 77, maxAttempts: 3, backoffMs: 5 });
-  });
-});
-
 describe('delivery times', () => {
   const at = (stage: QueueStage, ms: number): string => String(stage.clock.now() + ms);
 
@@ -373,80 +421,39 @@ describe('retention', () => {
   });
 });
 
-describe('topics that change', () => {
-  it('takes up partitions that are added, from their first record', async () => {
+describe('compaction', () => {
+  it('does not wait for a record that was taken out between two deliveries', async () => {
     const stage = new QueueStage();
-    await stage.configure({ start: { at: { case: 'latest', value: true } } });
-    const received = stage.values({ maxWaitMs: 5000 });
-    await turns();
-    stage.topics.addPartitions('jobs', 2);
-    stage.topics.put('jobs', numbers(1), 1);
-    expect(await received).toEqual(['0']);
+    stage.topics.put('jobs', [{ value: 'x'.repeat(9_000_000) }, { value: 'kept' }]);
+    stage.topics.put('jobs', [{ value: 'y'.repeat(9_000_000) }]);
+    await stage.settle('NACK', (await stage.receive({ maxRecords: 2 })).jobs, { delayMs: 1000 });
+    await stage.receive({ maxRecords: 1 });
+    const { batches } = stage.topics.log('jobs');
+    batches[0] = filterBatch(batches[0]!, ({ offset }) => offset === 1);
+    await stage.pass(1000);
+    expect(await stage.values({ maxWaitMs: 100 })).toEqual(['kept']);
+    expect((await stage.describe()).partitions).toMatchObject([{ floor: 1n, leased: 2n }]);
   });
 
-  it('takes up partitions that were added while nobody coordinated the queue', async () => {
-    let stage = new QueueStage();
-    await stage.receive();
-    stage.queues.close();
-    stage.topics.addPartitions('jobs', 2);
-    stage.topics.put('jobs', numbers(1), 1);
-    stage = stage.succeed();
-    expect(await stage.values({ maxWaitMs: 100 })).toEqual(['0']);
-  });
-
-  it('forgets a queue whose topic is deleted, and begins anew with the next of that name', async () => {
+  it('does not wait for a batch that was taken out between two deliveries', async () => {
     const stage = new QueueStage();
-    stage.topics.put('jobs', numbers(1));
-    await stage.receive();
-    const waiting = codeOf(stage.receive({ maxWaitMs: 5000 }));
-    await turns();
-    stage.topics.delete('jobs');
-    expect(await waiting).toBe('QUEUE_NOT_FOUND');
-    await turns();
-    expect(stage.log.keys()).toEqual([]);
-    stage.topics.make('jobs').put('jobs', [{ value: 'new' }]);
-    expect((await stage.receive()).jobs).toMatchObject([{ value: 'new', attempt: 1 }]);
+    stage.topics.put('jobs', [{ value: 'x'.repeat(9_000_000) }]);
+    stage.topics.put('jobs', [{ value: 'y'.repeat(9_000_000) }]);
+    await stage.settle('NACK', (await stage.receive({ maxRecords: 1 })).jobs, { delayMs: 1000 });
+    await stage.receive({ maxRecords: 1 });
+    stage.topics.log('jobs').batches.shift();
+    await stage.pass(1000);
+    expect((await stage.receive({ maxWaitMs: 100 })).jobs).toEqual([]);
+    expect((await stage.describe()).partitions).toMatchObject([{ floor: 1n, leased: 1n }]);
   });
 
-  it('forgets a queue whose topic was made anew while nobody coordinated it', async () => {
-    let stage = new QueueStage();
-    stage.topics.put('jobs', numbers(1));
-    await stage.receive();
-    stage.queues.close();
-    stage.topics.delete('jobs');
-    stage.topics.make('jobs').put('jobs', [{ value: 'new' }]);
-    stage = stage.succeed();
-    await turns();
-    expect(stage.log.keys()).toEqual([]);
-    expect((await stage.receive()).jobs).toMatchObject([{ value: 'new', attempt: 1 }]);
-  });
-
-  it('waits for a topic that it has not heard of yet', async () => {
-    const first = new QueueStage();
-    first.topics.put('jobs', numbers(2));
-    await first.settle('ACK', (await first.receive({ maxRecords: 1 })).jobs);
-    first.queues.close();
-    const { topics } = first;
-    const find = topics.find.bind(topics);
-    topics.find = () => undefined;
-    const second = first.succeed();
-    expect(await codeOf(second.describe())).toBe('QUEUE_NOT_FOUND');
-    topics.find = find;
-    topics.addPartitions('jobs', 1);
-    expect(await second.values()).toEqual(['1']);
-  });
-
-  it('goes on from its floor when the log has lost records', async () => {
+  it('knows no record where none is', async () => {
     const stage = new QueueStage();
-    stage.topics.put('jobs', numbers(1));
     stage.topics.put('jobs', numbers(3));
-    const { jobs } = await stage.receive();
-    await stage.settle('ACK', [...jobs.slice(0, 1), ...jobs.slice(2)]);
-    stage.topics.log('jobs').loseFrom(1);
-    const received = stage.values({ maxWaitMs: 30_000 });
-    for (let i = 0; i < 20; i++) await stage.pass(1000);
-    stage.topics.put('jobs', [{ value: 'new' }]);
-    expect(await received).toEqual(['new']);
+    const { batches } = stage.topics.log('jobs');
+    batches[0] = filterBatch(batches[0]!, ({ offset }) => offset === 1);
+    await stage.receive();
+    expect(await stage.counted()).toEqual({ ready: 0, leased: 1, delayed: 0 });
   });
 });
 
@@ -469,6 +476,16 @@ describe('administration', () => {
     expect(stage.log.keys()).toEqual([]);
     expect(await codeOf(stage.describe())).toBe('QUEUE_NOT_FOUND');
     expect((await stage.receive()).jobs).toMatchObject([{ attempt: 1 }]);
+  });
+
+  it('stores nothing of a queue behind its end', async () => {
+    const stage = new QueueStage();
+    stage.topics.put('jobs', numbers(1));
+    const { jobs } = await stage.receive();
+    const settled = stage.settle('ACK', jobs);
+    await stage.ask('deleteQueue', { topic: 'jobs', group: '' } as never);
+    await settled;
+    expect(stage.log.keys()).toEqual([]);
   });
 
   it('shows records that are not done, without leasing them', async () => {

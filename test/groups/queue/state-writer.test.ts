@@ -34,6 +34,22 @@ describe('what stores the changes of queues', () => {
     expect(log.appends).toBe(1);
   });
 
+  it('says that something is stored when all before it is, in whatever order the log answers', async () => {
+    let answerFirst: () => void = () => undefined;
+    const answers = [new Promise<void>((resolve) => (answerFirst = resolve)), Promise.resolve()];
+    const log = { partition: 0, leaderEpoch: 1, append: () => answers.shift()! };
+    const writer = new StateWriter(log, () => undefined);
+    writer.put([record('a')]);
+    await turns();
+    let stored = false;
+    writer.put([record('b')]);
+    const waiting = writer.stored().finally(() => (stored = true));
+    await turns();
+    expect(stored).toBe(false);
+    answerFirst();
+    await waiting;
+  });
+
   it('gathers while four appends are under way', async () => {
     const log = new FakeStateLog();
     const writer = new StateWriter(log, () => undefined);

@@ -1,10 +1,12 @@
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import type { Principal } from '../../../broker/ports.ts';
+import type { BrowsedBatch } from '../../../gen/sluice/client/v1/groups_pb.ts';
 import { DEAD_LETTER_PREFIX } from '../../../groups/api.ts';
 import { SluiceError } from '../../../kernel/errors.ts';
 import type { ApiContext } from '../api-context.ts';
 import { bodyOrEmpty } from '../body.ts';
+import type { LeftRange } from '../leased-records.ts';
 import { browsedRecords } from '../leased-records.ts';
 import { parseEncoding } from '../place.ts';
 import { plain } from '../plain.ts';
@@ -23,6 +25,10 @@ interface RecordPlace {
 interface ReplayBody {
   readonly records?: readonly RecordPlace[];
   readonly destination?: string;
+}
+interface Position {
+  readonly partition: number;
+  readonly offset: bigint;
 }
 interface BrowseQuery {
   readonly limit: number;
@@ -187,9 +193,10 @@ class DeadLetters {
     const form = { topic: queue.topic, encoding: parseEncoding(encoding), inflatedMaxBytes };
     const question = { ...queue, positions: positionsOf(from), maxRecords: limit };
     const { batches, next } = await this.#groups.ask(principal, 'browseQueue', question);
-    const records = batches.flatMap((batch) => browsedRecords(batch, form));
-    const position = next.map(({ partition, offset }) => `${partition}:${offset}`).join(',');
-    return { records, next: position === '' ? undefined : position };
+    const { texts, left } = browsedRecords(batches, form);
+    const positions = left.length > 0 ? positionsBehind(batches, left, next) : next;
+    const position = positions.map(({ partition, offset }) => `${partition}:${offset}`).join(',');
+    return { records: texts, next: position === '' ? undefined : position };
   }
 
   /** All dead letters, a line each; what is refused is so before the first line. */
@@ -245,6 +252,19 @@ function rangesOf(records: readonly RecordPlace[]): { partition: number; first: 
     first: BigInt(offset),
     end: BigInt(offset + 1),
   }));
+}
+
+/** Where to go on when an answer had no room for all that was found. */
+function positionsBehind(
+  batches: readonly BrowsedBatch[],
+  left: readonly LeftRange[],
+  next: readonly Position[],
+): Position[] {
+  const positions = new Map<number, bigint>();
+  for (const { partition, records } of batches) positions.set(partition, records.at(-1)?.end ?? 0n);
+  for (const { partition, offset } of next) positions.set(partition, offset);
+  for (const { partition, first } of left.toReversed()) positions.set(partition, BigInt(first));
+  return Array.from(positions, ([partition, offset]) => ({ partition, offset }));
 }
 
 function positionsOf(from: string | undefined): { partition: number; offset: bigint }[] {

@@ -8,6 +8,7 @@ import { decodeLeaseToken } from '../../../wire/lease-token.ts';
 import type { ApiContext } from '../api-context.ts';
 import { bodyOrEmpty } from '../body.ts';
 import { signalOf } from '../going.ts';
+import type { LeftRange } from '../leased-records.ts';
 import { leasedRecords } from '../leased-records.ts';
 import { placeToWire } from '../place-wire.ts';
 import { parseEncoding } from '../place.ts';
@@ -226,10 +227,11 @@ class QueueRequests {
       ...{ maxWaitMs: waitMs, leaseMs },
     };
     const { batches, gaps } = await this.#groups.ask(request.principal, 'receive', question, { signal });
-    if (reply.raw.destroyed) await this.#release(request.principal, queue, batches);
-    const messages = batches.flatMap((batch) => leasedRecords(batch, form));
+    if (reply.raw.destroyed) await this.#release(request.principal, queue, batches.flatMap(rangesOf));
+    const { texts, left } = leasedRecords(batches, form);
+    await this.#release(request.principal, queue, left);
     const rest = `"leaseMs":${batches[0]?.leaseMs ?? 0},"gaps":${JSON.stringify(plain(gaps))}`;
-    return sendJson(reply, `{"messages":[${messages.join(',')}],${rest}}`, this.#context.unread);
+    return sendJson(reply, `{"messages":[${texts.join(',')}],${rest}}`, this.#context.unread);
   }
 
   /** Each token by itself, so that it can be said of each what became of it. */
@@ -260,17 +262,25 @@ class QueueRequests {
     return reply.code(statusOf(faults)).send({ error, results: said });
   }
 
-  /** Nobody is there to have them. */
-  async #release(principal: Principal, queue: Queue, batches: readonly LeasedBatch[]): Promise<void> {
-    const settlements = batches.flatMap(({ partition, grant, leases }) =>
-      leases.map(({ first, end }) => ({ partition, grant, first, end, kind: SettlementKind.RELEASE })),
-    );
-    if (settlements.length > 0) await this.#groups.ask(principal, 'settle', { ...queue, settlements });
+  /** Nobody is there to have them, or they are too many for one answer. */
+  async #release(principal: Principal, queue: Queue, ranges: readonly LeftRange[]): Promise<void> {
+    if (ranges.length === 0) return;
+    const settlements = ranges.map(({ partition, grant, first, end }) => ({
+      ...{ partition, grant: BigInt(grant), first: BigInt(first), end: BigInt(end) },
+      kind: SettlementKind.RELEASE,
+    }));
+    await this.#groups.ask(principal, 'settle', { ...queue, settlements });
   }
 
   get #groups(): ApiContext['broker']['groups'] {
     return this.#context.broker.groups;
   }
+}
+
+function rangesOf({ partition, grant, leases }: LeasedBatch): LeftRange[] {
+  return leases.map(({ first, end }) => ({
+    ...{ partition, grant: Number(grant), first: Number(first), end: Number(end) },
+  }));
 }
 
 function queueOf({ topic, group = '' }: QueueParams): Queue {

@@ -267,8 +267,8 @@ export const GroupPartitionSchema: GenMessage<GroupPartition> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 2);
 
 /**
- * Joins a consumer group, and says again and again that the member is alive. The answer comes when what is assigned to the member differs from
- * what it owns, else after `max_wait_ms`.
+ * Joins a consumer group, and says again and again that the member is alive. The answer comes when the member's assignment has changed since
+ * `generation`, else after `max_wait_ms`.
  *
  * @generated from message sluice.client.v1.JoinGroupRequest
  */

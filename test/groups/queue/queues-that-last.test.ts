@@ -1,0 +1,141 @@
+import { describe, expect, it } from 'vitest';
+import { turns } from '../../support/turns.ts';
+import { QueueStage, codeOf } from './queue-stage.ts';
+
+const numbers = (count: number): { value: string }[] =>
+  Array.from({ length: count }, (_, at) => ({ value: String(at) }));
+
+describe('a new coordinator', () => {
+  it('knows what is done and what is leased, and gives leases their time anew', async () => {
+    let stage = new QueueStage();
+    stage.topics.put('jobs', numbers(3));
+    const { jobs } = await stage.receive({ leaseMs: 1000 });
+    await stage.settle('ACK', jobs.slice(0, 1));
+    await stage.pass(999);
+    stage = stage.succeed();
+    await stage.pass(999);
+    expect(await stage.settle('ACK', jobs)).toEqual(['LEASE_EXPIRED', undefined, undefined]);
+    expect(await stage.counted()).toEqual({ ready: 0, leased: 0, delayed: 0 });
+  });
+
+  it('goes on with a queue of whose topic it hears only when it is asked', async () => {
+    const before = new QueueStage();
+    before.topics.put('jobs', numbers(3));
+    await before.settle('ACK', (await before.receive()).jobs);
+    const { topics } = before;
+    const [find, watch] = [topics.find.bind(topics), topics.watch.bind(topics)];
+    let hear: (name: string) => void = () => undefined;
+    topics.find = () => undefined;
+    topics.watch = (listener) => {
+      hear = listener;
+      return watch(listener);
+    };
+    topics.findOrCreate = (name) => {
+      topics.find = find;
+      hear(name);
+      return Promise.resolve(find(name)!);
+    };
+    const stage = before.succeed();
+    expect(await stage.values()).toEqual([]);
+    stage.topics.put('jobs', [{ value: 'new' }]);
+    expect([await stage.values(), await stage.counted()]).toMatchObject([['new'], { leased: 1 }]);
+  });
+
+  it('ends leases that its predecessor gave', async () => {
+    let stage = new QueueStage();
+    stage.topics.put('jobs', numbers(1));
+    await stage.receive({ leaseMs: 1000 });
+    stage = stage.succeed();
+    const received = stage.receive({ maxWaitMs: 5000 });
+    await stage.pass(1000);
+    await stage.pass(1000);
+    expect((await received).jobs).toMatchObject([{ attempt: 2 }]);
+  });
+
+  it('keeps settings', async () => {
+    let stage = new QueueStage();
+    await stage.configure({ leaseMs: 77, maxAttempts: 3 });
+    stage = stage.succeed();
+    await stage.configure({ backoffMs: 5 });
+    expect((await stage.describe()).settings).toMatchObject({ leaseMs: 77, maxAttempts: 3, backoffMs: 5 });
+  });
+});
+
+describe('topics that change', () => {
+  it('takes up partitions that are added, from their first record', async () => {
+    const stage = new QueueStage();
+    await stage.configure({ start: { at: { case: 'latest', value: true } } });
+    const received = stage.values({ maxWaitMs: 5000 });
+    await turns();
+    stage.topics.addPartitions('jobs', 2);
+    stage.topics.put('jobs', numbers(1), 1);
+    expect(await received).toEqual(['0']);
+  });
+
+  it('takes up partitions that were added while nobody coordinated the queue', async () => {
+    let stage = new QueueStage();
+    await stage.receive();
+    stage.queues.close();
+    stage.topics.addPartitions('jobs', 2);
+    stage.topics.put('jobs', numbers(1), 1);
+    stage = stage.succeed();
+    expect(await stage.values({ maxWaitMs: 100 })).toEqual(['0']);
+  });
+
+  it('forgets a queue whose topic is deleted, and begins anew with the next of that name', async () => {
+    const stage = new QueueStage();
+    stage.topics.put('jobs', numbers(1));
+    await stage.receive();
+    const waiting = codeOf(stage.receive({ maxWaitMs: 5000 }));
+    await turns();
+    stage.topics.delete('jobs');
+    expect(await waiting).toBe('QUEUE_NOT_FOUND');
+    await turns();
+    expect(stage.log.keys()).toEqual([]);
+    stage.topics.make('jobs').put('jobs', [{ value: 'new' }]);
+    expect((await stage.receive()).jobs).toMatchObject([{ value: 'new', attempt: 1 }]);
+  });
+
+  it('forgets a queue whose topic was made anew while nobody coordinated it', async () => {
+    let stage = new QueueStage();
+    stage.topics.put('jobs', numbers(1));
+    await stage.receive();
+    stage.queues.close();
+    stage.topics.delete('jobs');
+    stage.topics.make('jobs').put('jobs', [{ value: 'new' }]);
+    stage = stage.succeed();
+    await turns();
+    expect(stage.log.keys()).toEqual([]);
+    expect((await stage.receive()).jobs).toMatchObject([{ value: 'new', attempt: 1 }]);
+  });
+
+  it('waits for a topic that it has not heard of yet', async () => {
+    const first = new QueueStage();
+    first.topics.put('jobs', numbers(2));
+    await first.settle('ACK', (await first.receive({ maxRecords: 1 })).jobs);
+    first.queues.close();
+    const { topics } = first;
+    const find = topics.find.bind(topics);
+    topics.find = () => undefined;
+    const second = first.succeed();
+    expect(await codeOf(second.describe())).toBe('QUEUE_NOT_FOUND');
+    topics.find = find;
+    topics.addPartitions('jobs', 1);
+    expect(await second.values()).toEqual(['1']);
+  });
+
+  it('goes on from its floor when the log has lost records', async () => {
+    let stage = new QueueStage();
+    stage.topics.put('jobs', numbers(1));
+    stage.topics.put('jobs', numbers(3));
+    const { jobs } = await stage.receive();
+    await stage.settle('ACK', jobs);
+    stage.topics.log('jobs').loseFrom(1);
+    const received = stage.values({ maxWaitMs: 30_000 });
+    for (let i = 0; i < 20; i++) await stage.pass(1000);
+    stage.topics.put('jobs', [{ value: 'new' }]);
+    expect(await received).toEqual(['new']);
+    stage = stage.succeed();
+    expect((await stage.describe()).partitions).toMatchObject([{ floor: 1n, cursor: 2n, leased: 1n }]);
+  });
+});
