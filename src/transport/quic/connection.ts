@@ -40,8 +40,6 @@ export interface ConnectionContext {
   readonly scheduler: TurnScheduler;
   /** Memory that every connection uses during its turn and none keeps. */
   readonly scratch: Buffer;
-  /** See `QuicTransportOptions.earlyAckMs`. */
-  readonly earlyAckMs: number;
   /** Told of what callbacks of the owner threw. */
   readonly onFault: (error: unknown) => void;
 }
@@ -261,7 +259,7 @@ export class QuicConnection implements Connection, TurnTaker {
       return 'little';
     }
     try {
-      if (this.#ready && this.#streams.handOver(native, this.#sender.budgetBytes)) this.#sender.openBurst();
+      if (this.#ready) this.#streams.handOver(native, this.#sender.budgetBytes);
     } catch (error) {
       this.#fault(error);
     }
@@ -389,7 +387,7 @@ export class QuicConnection implements Connection, TurnTaker {
         this.#keepAliveDueMs(),
         this.#streams.dueMs,
         this.#sender.resumeMs,
-        this.#sender.earlyAckDueMs(this.#context.earlyAckMs),
+        this.#sender.repeatDueMs,
       );
     } else {
       dueMs = Math.min(dueMs, this.#handshakeDueMs, (this.#establishedMs ?? Infinity) + CONFIRMATION_MS);
@@ -403,14 +401,18 @@ export class QuicConnection implements Connection, TurnTaker {
     if (native === undefined) return;
     const nowMs = this.#context.clock.monotonicMs();
     const timeoutMs = native.timeout();
-    if (timeoutMs !== null && timeoutMs <= 0) native.onTimeout();
+    if (timeoutMs !== null && timeoutMs <= 0) {
+      native.onTimeout();
+      this.#sender.suspectLoss();
+    }
     if (this.#finished) {
       if (timeoutMs === null) this.dispose();
     } else if (this.#ready) {
       const keepAlive = nowMs >= this.#keepAliveDueMs();
       // Counted from here even if nothing can be sent now, or the timer would come again at once.
       if (keepAlive) this.#sender.lastSentMs = nowMs;
-      if (keepAlive || this.#sender.takeEarlyAck(this.#context.earlyAckMs, nowMs)) native.sendAckEliciting();
+      if (keepAlive) native.sendAckEliciting();
+      this.#sender.repeat(native);
       this.#streams.timePassed(native);
     } else {
       this.#received = true;

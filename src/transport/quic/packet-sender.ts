@@ -1,7 +1,8 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { FlightLimit } from './flight-limit.ts';
-import type { NativeConnection } from './native.ts';
+import type { HostPort, NativeConnection } from './native.ts';
 import type { PeerAddress } from './peer-address.ts';
+import { Repetition } from './repetition.ts';
 import type { UdpSocket } from './udp-socket.ts';
 
 /**
@@ -26,10 +27,10 @@ export class PacketSender {
   readonly #packetBytes: number;
   readonly #packetsPerTurn: number;
   readonly #flight: FlightLimit;
+  readonly #repetition: Repetition;
   #closePacket: Buffer | undefined;
   #packetsSinceClose = 0;
   #closeAfter = 1;
-  #burstOpen = false;
   /** When to look again whether the kernel takes packets. */
   #heldMs = Infinity;
 
@@ -40,6 +41,7 @@ export class PacketSender {
     this.#packetBytes = packetBytes;
     this.#packetsPerTurn = Math.min(MAX_PACKETS_PER_TURN, Math.ceil(MAX_BYTES_PER_TURN / packetBytes));
     this.#flight = new FlightLimit(clock);
+    this.#repetition = new Repetition(clock);
     this.lastSentMs = clock.monotonicMs();
   }
 
@@ -54,6 +56,7 @@ export class PacketSender {
     let packets = 0;
     let bytes = 0;
     this.#heldMs = Infinity;
+    this.#repetition.begin();
     while (packets < this.#packetsPerTurn && bytes < allowance) {
       if (this.#socket.congested) {
         this.#heldMs = this.#clock.monotonicMs() + 1;
@@ -66,7 +69,7 @@ export class PacketSender {
     }
     if (packets > 0) {
       this.lastSentMs = this.#clock.monotonicMs();
-      this.#flight.sent(bytes);
+      this.#flight.sent(bytes + this.#repetition.end(native, this.lastSentMs, this.#sendCopy));
     }
     this.turnBytes = bytes;
     return packets === this.#packetsPerTurn;
@@ -98,21 +101,19 @@ export class PacketSender {
     return Math.min(this.#heldMs, this.#flight.resumeMs);
   }
 
-  /** Stream bytes are on their way: the last of them may need {@link takeEarlyAck}. */
-  openBurst(): void {
-    this.#burstOpen = true;
+  /** When {@link repeat} is to be called, monotonic milliseconds. */
+  get repeatDueMs(): number {
+    return this.#repetition.dueMs;
   }
 
-  /** When a packet that provokes an acknowledgement is due after the last burst; Infinity when none is. */
-  earlyAckDueMs(earlyAckMs: number): number {
-    return earlyAckMs > 0 && this.#burstOpen ? this.lastSentMs + earlyAckMs : Infinity;
+  /** Repeats what is due; see {@link Repetition}. */
+  repeat(native: NativeConnection): void {
+    this.#flight.sent(this.#repetition.repeat(native, this.#sendCopy));
   }
 
-  /** Whether such a packet is due; it is due once per burst. */
-  takeEarlyAck(earlyAckMs: number, nowMs: number): boolean {
-    if (nowMs < this.earlyAckDueMs(earlyAckMs)) return false;
-    this.#burstOpen = false;
-    return true;
+  /** A timer of quiche for lost packets ran out. */
+  suspectLoss(): void {
+    this.#repetition.suspect();
   }
 
   /** @returns bytes sent, 0 when quiche has nothing */
@@ -125,7 +126,15 @@ export class PacketSender {
       return 0;
     }
     if (result === null) return 0;
-    this.#socket.send(result[0], this.#peer.sendTo(result[1].to));
+    const { buffer } = this.#socket;
+    const to = this.#peer.sendTo(result[1].to);
+    this.#socket.send(result[0], to);
+    this.#repetition.sent(buffer, result[0], to);
     return result[0];
   }
+
+  readonly #sendCopy = (packet: Uint8Array, to: HostPort): void => {
+    this.#socket.buffer.set(packet);
+    this.#socket.send(packet.length, to);
+  };
 }

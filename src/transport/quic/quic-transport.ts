@@ -16,11 +16,6 @@ export interface QuicTransportOptions {
   readonly random: Random;
   /** Most milliseconds by which an acknowledgement is delayed; bounds the peer's probe timeout. Default 2. */
   readonly maxAckDelayMs?: number;
-  /**
-   * Milliseconds after the last stream bytes of a burst at which a packet goes out that provokes an acknowledgement, so that
-   * the loss of the last packet is noticed before the probe timeout. Default 0: off.
-   */
-  readonly earlyAckMs?: number;
   /** Size of UDP payloads in bytes. Default: 1,350, and 16,384 between processes of one machine. */
   readonly packetBytes?: number;
   /**
@@ -40,7 +35,6 @@ export function createQuicTransport(options: QuicTransportOptions): Transport {
     random: options.random,
     scheduler: new TurnScheduler(options.clock),
     scratch: Buffer.allocUnsafeSlow(SCRATCH_BYTES),
-    earlyAckMs: options.earlyAckMs ?? 0,
     onFault: options.onFault ?? (() => undefined),
   };
   const settings = {

@@ -64,9 +64,8 @@ export class SendQueue {
    * Hands bytes to quiche, in order of urgency, until it takes no more, nothing is left, or the budget is used up.
    * @param budgetBytes most to hand over in this turn
    * @param scratch memory for small chunks that are copied together
-   * @returns what is left of the budget
    */
-  hand(native: NativeConnection, budgetBytes: number, scratch: Buffer): number {
+  hand(native: NativeConnection, budgetBytes: number, scratch: Buffer): void {
     let left = this.#handBlocked(native, budgetBytes, scratch);
     while (left > 0 && this.#fresh.size > 0) {
       const round = [...this.#fresh];
@@ -77,7 +76,6 @@ export class SendQueue {
         left -= this.#try(half, native, Math.min(left, QUANTUM_BYTES), scratch);
       }
     }
-    return left;
   }
 
   #handBlocked(native: NativeConnection, budgetBytes: number, scratch: Buffer): number {

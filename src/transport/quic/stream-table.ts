@@ -122,12 +122,12 @@ export class StreamTable implements ReceiveOwner, SendOwner {
     this.#queue.roomMayHaveCome(native);
   }
 
-  /** Hands what was written to quiche, and goes on with readers that were paused. @returns whether bytes were handed over */
-  handOver(native: NativeConnection, budgetBytes: number): boolean {
+  /** Hands what was written to quiche, and goes on with readers that were paused. */
+  handOver(native: NativeConnection, budgetBytes: number): void {
     if (this.#resumed.size > 0) this.#readResumed(native);
     this.#queue.quiet = this.native === undefined;
     if (!this.#queue.quiet) this.#stopSweep.look(native, this.#senders);
-    return this.#queue.hand(native, budgetBytes, this.#scratch) < budgetBytes;
+    this.#queue.hand(native, budgetBytes, this.#scratch);
   }
 
   /** Tells every stream that the connection is gone. */

@@ -6,10 +6,9 @@ import type { UdpSocket } from '../../../src/transport/quic/udp-socket.ts';
 import { ManualClock } from './manual-clock.ts';
 
 const PEER = { host: '192.0.2.1', port: 4433 };
-const EARLY_ACK_MS = 3;
 
-/** A sender over a quiche that has `packets` to send, each one addressed to `to`. */
-function setUp(packets: number, to = PEER, congested = false) {
+/** A sender over a quiche that has `packets` to send, each one addressed to `to`, and has `lost` packets before. */
+function setUp(packets: number, to = PEER, congested = false, lost = 0) {
   const clock = new ManualClock();
   const sentTo: number[] = [];
   const socket = {
@@ -23,6 +22,8 @@ function setUp(packets: number, to = PEER, congested = false) {
       left -= 1;
       return left < 0 ? null : [100, { to }];
     },
+    timeout: () => 4,
+    stats: () => ({ lost }),
   } as unknown as NativeConnection;
   const sender = new PacketSender(socket, new PeerAddress(PEER, { host: '0.0.0.0', port: 1 }), clock, 1350);
   return { clock, native, sender, sentTo };
@@ -51,24 +52,15 @@ describe('packet sender', () => {
     expect([sentTo, sender.resumeMs - clock.monotonicMs()]).toEqual([[], 1]);
   });
 
-  it('asks for an early acknowledgement once after a burst', () => {
-    const { clock, native, sender } = setUp(2);
-    sender.openBurst();
+  it('repeats packets where losses are known, and once more a millisecond later', () => {
+    const { clock, native, sender, sentTo } = setUp(66, PEER, false, 1);
     sender.send(native);
-    const early = sender.takeEarlyAck(EARLY_ACK_MS, clock.monotonicMs());
-    clock.advance(sender.earlyAckDueMs(EARLY_ACK_MS) - clock.monotonicMs());
-    const due = sender.takeEarlyAck(EARLY_ACK_MS, clock.monotonicMs());
-    clock.advance(100);
-    expect([early, due, sender.takeEarlyAck(EARLY_ACK_MS, clock.monotonicMs())]).toEqual([
-      false,
-      true,
-      false,
-    ]);
-  });
-
-  it('asks for none when that is off', () => {
-    const { sender } = setUp(0);
-    sender.openBurst();
-    expect(sender.earlyAckDueMs(0)).toBe(Infinity);
+    sentTo.length = 0;
+    sender.send(native);
+    const atOnce = sentTo.length;
+    const waitMs = sender.repeatDueMs - clock.monotonicMs();
+    clock.advance(waitMs);
+    sender.repeat(native);
+    expect([atOnce, waitMs, sentTo.length, sender.repeatDueMs]).toEqual([4, 1, 6, Infinity]);
   });
 });

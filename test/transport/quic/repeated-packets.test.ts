@@ -1,0 +1,53 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { echoStreams, readSome } from '../../support/transport-streams.ts';
+import { quicStage } from './quic-stage.ts';
+import { UdpRelay } from './udp-relay.ts';
+
+const MESSAGES = 300;
+
+const stage = quicStage();
+const relays: UdpRelay[] = [];
+beforeEach(() => stage.open());
+afterEach(async () => {
+  await stage.close();
+  for (const relay of relays.splice(0)) relay.close();
+});
+
+/**
+ * Sends small messages over a relay that loses every `nth` packet to the server, each when the one before was echoed.
+ * @returns what was echoed, and how many packets to the server were copies
+ */
+async function throughRelay(nth: number): Promise<{ echoed: string[]; copies: number }> {
+  const listener = await stage.listen(undefined, echoStreams);
+  const relay = await UdpRelay.open(listener.port);
+  relays.push(relay);
+  const client = await stage.connect({ port: relay.port });
+  let packets = 0;
+  relay.drop = (direction) => direction === 'to-server' && (packets += 1) % nth === 0;
+  relay.recording = true;
+  const stream = client.openBidi();
+  const echoed: string[] = [];
+  for (let n = 0; n < MESSAGES; n += 1) {
+    const echo = readSome(stream.receive);
+    stream.send.write(Buffer.from(`${n};`));
+    echoed.push((await echo).toString());
+  }
+  const sent = relay.packets.flatMap(({ direction, bytes }) =>
+    direction === 'to-server' ? [bytes.toString('hex')] : [],
+  );
+  return { echoed, copies: sent.length - new Set(sent).size };
+}
+
+const ALL = Array.from({ length: MESSAGES }, (_, n) => `${n};`);
+
+describe('small messages, one by one', () => {
+  it('are repeated on a link that loses packets, and read once', async () => {
+    const { echoed, copies } = await throughRelay(4);
+    expect([echoed, copies > MESSAGES / 10]).toEqual([ALL, true]);
+  });
+
+  it('are not repeated on a link that loses none', async () => {
+    const { echoed, copies } = await throughRelay(Infinity);
+    expect([echoed, copies]).toEqual([ALL, 0]);
+  });
+});
