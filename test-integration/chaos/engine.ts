@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { requireTools } from '../support/system-tools.ts';
+import { noteOwner } from './engine-teardown.ts';
 
 const run = promisify(execFile);
 const HERE = dirname(fileURLToPath(import.meta.url));
@@ -50,6 +51,7 @@ async function startEngine(): Promise<void> {
       maxBuffer: OUTPUT_MAX_BYTES,
     });
     process.env['DOCKER_HOST'] = stdout.trim().split('\n').at(-1);
+    noteOwner();
   } catch (error) {
     throw new Error(`no Docker engine answers, and none could be started: ${reasonOf(error)}`, {
       cause: error,
