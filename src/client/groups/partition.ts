@@ -123,6 +123,7 @@ export class GroupPartition {
     }
     this.#context.failed(error);
   }
+
   #openLater(): void {
     this.#again = this.#context.ports.clock.setTimer(UNHEARD_MS, () => {
       this.#feed = this.#open([this.position]);
