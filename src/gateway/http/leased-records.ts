@@ -2,8 +2,8 @@ import type { BrowsedBatch, LeasedBatch, LeasedRange } from '../../gen/sluice/cl
 import { encodeLeaseToken } from '../../wire/lease-token.ts';
 import { RecordBatch } from '../../wire/record-batch-decoder.ts';
 import { rejectUnreadable } from '../unreadable-records.ts';
-import type { RecordEncoding } from './record-json.ts';
-import { recordJson } from './record-json.ts';
+import type { RecordEncoding } from '../../wire/record-json.ts';
+import { recordJson } from '../../wire/record-json.ts';
 
 /** Of an answer, characters: the record that reaches it is the last. Batches of some kilobytes may inflate to gigabytes. */
 const ANSWER_MAX_CHARS = 16 * 1024 * 1024;

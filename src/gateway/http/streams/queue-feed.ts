@@ -4,7 +4,7 @@ import type { GroupAnswer } from '../../../groups/api.ts';
 import { Backoff } from '../../../kernel/backoff.ts';
 import { asSluiceError } from '../../../kernel/errors.ts';
 import type { Pump, TurnAccount } from '../../quic/turn-account.ts';
-import { recordJson } from '../record-json.ts';
+import { recordJson } from '../../../wire/record-json.ts';
 import type { ClientMessage } from './client-message.ts';
 import type { Feed, FeedHost, Refused } from './feed.ts';
 import type { LeasedRecord } from './held-lease.ts';
