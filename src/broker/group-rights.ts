@@ -1,3 +1,4 @@
+import type { TopicFilter } from '../catalog/topic-filter.ts';
 import { parseFilter, takesTopic } from '../catalog/topic-filter.ts';
 import { checkTopicName, isInternalTopic, quoted } from '../catalog/topic-name.ts';
 import type { GroupRequest } from '../gen/sluice/client/v1/groups_pb.ts';
@@ -61,9 +62,11 @@ export class GroupRights {
   /**
    * What a member may be assigned: its filters, where it may read all that they match now, else those topics that it may read, by name. A
    * member says again and again what it wants, so that this stays true.
-   * @throws INVALID_FILTER; FORBIDDEN for a topic that is named, and where nothing is left
+   * @throws INVALID_FILTER, also for none: who reads nothing has no place in a group; FORBIDDEN for a topic that is named, and where nothing is left
    */
   filters(principal: Principal, filters: readonly string[]): string[] {
+    if (filters.length === 0)
+      throw new SluiceError('INVALID_FILTER', 'a member names a topic, or a wildcard');
     if (filters.length > FILTERS_MAX) {
       throw new SluiceError('INVALID_ARGUMENT', `${filters.length} filters; at most ${FILTERS_MAX}`);
     }
@@ -78,14 +81,32 @@ export class GroupRights {
         admitted.add(text);
         continue;
       }
-      const matching = [...this.#topics()].filter(({ name }) => takesTopic(filter, name));
-      const denied = matching.find(({ name }) => !this.mayRead(principal, name));
-      if (!denied) admitted.add(text);
-      else for (const { name } of matching) if (this.mayRead(principal, name)) admitted.add(name);
-      refused ??= denied?.name;
+      const { names, denied } = this.#wildcard(principal, filter, text);
+      for (const name of names) admitted.add(name);
+      refused ??= denied;
     }
     if (admitted.size === 0 && refused !== undefined) this.access.check(principal, 'subscribe', refused);
     return [...admitted];
+  }
+
+  /** What of a wildcard may be had, and what may not. */
+  #wildcard(
+    principal: Principal,
+    filter: TopicFilter,
+    text: string,
+  ): { names: string[]; denied: string | undefined } {
+    const matching = [...this.#topics()].flatMap(({ name }) => (takesTopic(filter, name) ? name : []));
+    if (matching.length === 0 && !this.#mayWait(principal, text)) return { names: [], denied: text };
+    const denied = matching.find((name) => !this.mayRead(principal, name));
+    if (denied === undefined) return { names: [text], denied };
+    return { names: matching.filter((name) => this.mayRead(principal, name)), denied };
+  }
+
+  /** Whether one may be a member for topics to come: who may read nothing would only be in the way of others. */
+  #mayWait(principal: Principal, filter: string): boolean {
+    if (this.mayRead(principal, filter)) return true;
+    for (const { name } of this.#topics()) if (this.mayRead(principal, name)) return true;
+    return false;
   }
 }
 

@@ -8,13 +8,16 @@ import type { GroupRights } from './group-rights.ts';
 import type { GroupRouter } from './group-router.ts';
 import type { Principal } from './ports.ts';
 
+/** What a client that is sent away still has to say: it gives back, stores how far it is, and leaves. */
+const FAREWELLS: ReadonlySet<GroupCase> = new Set(['settle', 'commitOffsets', 'leaveGroup']);
+
 /** Consumer groups and queues: who may. Which node coordinates them knows the router. */
 export class Groups {
   readonly #rights: GroupRights;
   readonly #router: GroupRouter;
   /** Questions of clients of this node that are not answered. */
-  readonly #asked = new Set<AbortController>();
-  #isDraining = false;
+  readonly #asked = new Map<AbortController, GroupCase>();
+  #state: 'open' | 'draining' | 'closed' = 'open';
 
   constructor(rights: GroupRights, router: GroupRouter) {
     this.#rights = rights;
@@ -44,13 +47,13 @@ export class Groups {
     question: GroupQuestionInit<C>,
     { signal }: AskOptions = {},
   ): Promise<GroupAnswer<C>> {
-    if (this.#isDraining) throw draining();
+    if (!this.#takes(name)) throw draining();
     const request = this.#rights.admit(principal, groupRequest(name, question));
     const gone = new AbortController();
     const abort = (): void => gone.abort();
     if (signal?.aborted) abort();
     signal?.addEventListener('abort', abort, { once: true });
-    this.#asked.add(gone);
+    this.#asked.set(gone, name);
     try {
       return answerIn<C>(await this.#ask(principal, request, gone.signal));
     } catch (error) {
@@ -70,16 +73,21 @@ export class Groups {
     return this.#router.askHere(partition, request, signal);
   }
 
-  /** Questions that wait are given up, and none are taken any more: DRAINING. Idempotent. */
+  /** Questions that wait are given up, and none are taken any more, but those with which a client goes: DRAINING. Idempotent. */
   drain(): void {
-    this.#isDraining = true;
-    for (const gone of this.#asked) gone.abort(draining());
+    if (this.#state === 'open') this.#state = 'draining';
+    for (const [gone, name] of this.#asked) if (!this.#takes(name)) gone.abort(draining());
   }
 
-  /** Drains, and ends what is coordinated here. */
+  /** Gives up all questions, and ends what is coordinated here. */
   close(): void {
+    this.#state = 'closed';
     this.drain();
     this.#router.close();
+  }
+
+  #takes(name: GroupCase): boolean {
+    return this.#state === 'open' || (this.#state === 'draining' && FAREWELLS.has(name));
   }
 
   async #ask(principal: Principal, request: GroupRequest, signal: AbortSignal): Promise<GroupResponse> {

@@ -52,6 +52,21 @@ describe('streams of queues', () => {
     expect(await status()).toEqual({ ready: 1, leased: 2 });
   });
 
+  it('makes a dead letter of what cannot be read, and goes on with the next', async () => {
+    await using small = await StreamsStage.open({ maxInflatedBytes: 1000 });
+    await small.create('jobs');
+    await small.publish('jobs', ['x'.repeat(100_000)], 0, { codec: 'gzip' });
+    await small.publish('jobs', ['fine']);
+    const socket = await small.socket('jobs', 'queue=&credit=10').untilOpen();
+    await socket.untilRecords(1);
+    expect([socket.values, socket.ofType('end')]).toEqual([['fine'], []]);
+    const dead = { topic: 'dlq.jobs', group: '', positions: [], maxRecords: 10 };
+    await eventually('it is a dead letter', async () => {
+      const found = await small.broker.groups.ask(ANN, 'browseQueue', dead).catch(() => undefined);
+      return found?.batches.length === 1;
+    });
+  });
+
   it('gives no record to two', async () => {
     const sockets = await Promise.all(
       [1, 2, 3].map(() => stage.socket('jobs', 'queue=&credit=10').untilOpen()),

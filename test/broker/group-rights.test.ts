@@ -9,7 +9,7 @@ const STORAGE = { partitions: 1, replicationFactor: 1, minInsync: 1, storage: 'm
 let test: TestBroker;
 let parts: FakeParts;
 
-/** Bob may read and publish what begins with `open`, and read what begins with `dlq.`; Alice may do everything. */
+/** Bob may read and publish what begins with `open`, and read what begins with `dlq.`; Alice may do everything, Carol may publish. */
 beforeEach(async () => {
   parts = new FakeParts();
   test = await TestBroker.open(
@@ -17,8 +17,9 @@ beforeEach(async () => {
     {
       allows: ({ name }, operation, topic) =>
         name === 'alice' ||
-        (topic?.startsWith('open') === true && operation !== 'admin') ||
-        (topic?.startsWith('dlq.') === true && operation === 'subscribe'),
+        (name === 'carol' && operation === 'publish') ||
+        (name !== 'carol' && topic?.startsWith('open') === true && operation !== 'admin') ||
+        (name !== 'carol' && topic?.startsWith('dlq.') === true && operation === 'subscribe'),
     },
     undefined,
     { storage: STORAGE, makeParts: parts.make },
@@ -83,6 +84,16 @@ it('a wildcard of a member is what it may read: all of it as it is, else by name
   expect(await code(ask('joinGroup', { group: 'g', filters: ['sec*'] }))).toBe('FORBIDDEN');
   expect(await code(ask('joinGroup', { group: 'g', filters: ['open/key'] }))).toBe('INVALID_FILTER');
   expect(await code(ask('joinGroup', { group: 'g', filters: ['__groups'] }, ALICE))).toBe('INVALID_TOPIC');
+});
+
+it('a member names what it takes, and who may read nothing is none, whatever is to come', async () => {
+  const carol = { ...BOB, name: 'carol' };
+  const join = (filters: string[], principal = BOB) =>
+    code(ask('joinGroup', { group: 'g', filters }, principal));
+  expect(await join([])).toBe('INVALID_FILTER');
+  expect(await join(['none*'])).toBe('fine');
+  expect(await join(['none*'], carol)).toBe('FORBIDDEN');
+  expect(await join(['none*'], ALICE)).toBe('fine');
 });
 
 it('a member is told of nothing that it may not read', async () => {

@@ -116,6 +116,17 @@ describe('groups of a cluster', () => {
     expect(await describeGroup('b')).toEqual(['a', 8]);
   });
 
+  it('a node that drains still takes what its clients have to say when they go, until it is closed', async () => {
+    const { broker } = cluster.node('c');
+    broker.drain();
+    await commit('c', 8);
+    expect(await describeGroup('b')).toEqual(['a', 8]);
+    broker.groups.close();
+    expect(await refusal(groupsOf('c').ask(ALICE, 'leaveGroup', { group: 'g1', memberId: 'm' }))).toBe(
+      'DRAINING',
+    );
+  });
+
   it('lists are what all coordinators have', async () => {
     await cluster.assign(topic, { leader: 'b' }, 1);
     for (const [nth, group] of ['g1', 'g2', 'g3', 'g4'].entries()) await commit('c', nth, group);

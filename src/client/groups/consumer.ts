@@ -74,6 +74,7 @@ export class GroupConsumer implements AsyncIterable<ReceivedRecord>, AsyncDispos
       owned: () => this.#partitions.owned,
       assign: (assigned) => {
         this.#joined.resolve(undefined);
+        this.#buffer.wake(); // what was held back because nothing was heard may go on
         return this.#partitions.assign(assigned);
       },
       lost: () => this.#partitions.lose(),
@@ -129,11 +130,14 @@ export class GroupConsumer implements AsyncIterable<ReceivedRecord>, AsyncDispos
    * Commits that a record, or a batch, and all before it in its partition are done; or places to go on at; or, without an argument,
    * everything that was handed out. Resolves when it is stored. Commits of one moment go together, one request at a time.
    *
-   * @throws STALE_GENERATION, UNKNOWN_MEMBER when the partition is no longer this member's: another one processes the record again;
-   *   TIMEOUT
+   * @throws STALE_GENERATION, UNKNOWN_MEMBER when the partition is no longer this member's, or has been another's since the record was
+   *   handed out: another one processes the record again; TIMEOUT
    */
-  commit(what?: ReceivedRecord | ReceivedBatch | readonly Position[]): Promise<void> {
-    return this.#commit(what === undefined ? this.#partitions.positions() : positionsOf(what));
+  async commit(what?: ReceivedRecord | ReceivedBatch | readonly Position[]): Promise<void> {
+    const positions = what === undefined ? this.#partitions.positions() : positionsOf(what);
+    if (what instanceof ReceivedRecord || what instanceof ReceivedBatch)
+      this.#partitions.checkHandedOut(positions);
+    await this.#commit(positions);
   }
 
   /**
@@ -165,7 +169,7 @@ export class GroupConsumer implements AsyncIterable<ReceivedRecord>, AsyncDispos
 
   #iterate(): DeliveryIteration {
     return new DeliveryIteration(this.#buffer, {
-      isHeld: () => false,
+      isHeld: () => this.#membership.isSilent && !this.#ended,
       isOver: () => this.#ended && this.#buffer.empty,
       wants: (item) => !item.progress.dropped,
       consumed: () => undefined,

@@ -41,7 +41,7 @@ export class Membership {
   readonly #stop = new AbortController();
   readonly #backoff: Backoff;
   #generation = 0;
-  /** Monotonic time of the last answer, milliseconds. */
+  /** Monotonic time at which the last answer was given, milliseconds; never later than that. */
   #heardMs = 0;
 
   constructor(ask: AskGroup, ports: ClientPorts, plan: GroupPlan, clientId: string, host: MembershipHost) {
@@ -57,6 +57,11 @@ export class Membership {
   /** Of the group, as the member has seen it; 0: it is none now. */
   get generation(): number {
     return this.#generation;
+  }
+
+  /** Whether there was no answer for the session timeout: others may have its partitions, and it must not read on. */
+  get isSilent(): boolean {
+    return this.#generation > 0 && this.#silentMs >= this.#plan.sessionTimeoutMs;
   }
 
   start(): void {
@@ -99,17 +104,23 @@ export class Membership {
 
   async #round(): Promise<void> {
     const { clock } = this.#ports;
-    const askedMs = clock.monotonicMs();
+    let askedMs = clock.monotonicMs();
     const waitMs = Math.min(MAX_WAIT_MS, Math.floor(this.#plan.sessionTimeoutMs / 3));
-    const answer = await this.#ask('joinGroup', this.#request(waitMs), { waitMs, signal: this.#stop.signal });
+    const answer = await this.#ask('joinGroup', this.#request(waitMs), {
+      waitMs,
+      signal: this.#stop.signal,
+      onAgain: () => (askedMs = clock.monotonicMs()),
+    });
     if (this.#isStopped()) return;
     const isNew = this.#generation === 0;
     this.#generation = answer.generation;
-    this.#heardMs = clock.monotonicMs();
+    const nowMs = clock.monotonicMs();
+    // What has lain here while the process was stopped says nothing of now: it was answered when its wait was over.
+    this.#heardMs = Math.min(nowMs, askedMs + waitMs);
     const { changed, done } = this.#host.assign(answer.assigned.map(positionFromWire));
     // While a partition is being given up the member goes on saying that it is alive.
     await Promise.race([done, this.#rest(waitMs)]);
-    if (isNew || changed || this.#heardMs - askedMs > waitMs / 2) this.#backoff.reset();
+    if (isNew || changed || nowMs - askedMs > waitMs / 2) this.#backoff.reset();
     else await this.#rest(this.#backoff.nextMs());
   }
 
@@ -144,8 +155,11 @@ export class Membership {
 
   /** A static member that is not known though it was heard of lately has a successor of the same instance id. */
   #isFenced(): boolean {
-    const silentMs = this.#ports.clock.monotonicMs() - this.#heardMs;
-    return this.#plan.instanceId !== '' && silentMs < this.#plan.sessionTimeoutMs;
+    return this.#plan.instanceId !== '' && this.#silentMs < this.#plan.sessionTimeoutMs;
+  }
+
+  get #silentMs(): number {
+    return this.#ports.clock.monotonicMs() - this.#heardMs;
   }
 
   /** Waits, but not beyond the end. */

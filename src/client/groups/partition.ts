@@ -1,3 +1,4 @@
+import type { Timer } from '../../kernel/clock.ts';
 import type { ErrorCode } from '../../kernel/errors.ts';
 import { SluiceError } from '../../kernel/errors.ts';
 import type { ConnectionSupervisor } from '../connection-supervisor.ts';
@@ -22,6 +23,8 @@ export interface PartitionContext {
 
 const CLOSED = new SluiceError('CLOSED', 'the partition is read no more');
 const GONE: ReadonlySet<ErrorCode> = new Set(['TOPIC_NOT_FOUND', 'PARTITION_NOT_FOUND']);
+/** A broker may hear later than the coordinator of what is new: it is asked again, milliseconds. */
+const UNHEARD_MS = 500;
 
 /** One partition that is assigned to this member: an ordinary subscription to it, which fills the member's buffer. */
 export class GroupPartition {
@@ -31,14 +34,18 @@ export class GroupPartition {
   committed: number;
   /** It goes to another member: nothing more of it is handed out. */
   revoking = false;
+  /** The first offset that may have been handed out since it was assigned. */
+  earliest: number;
   readonly #context: PartitionContext;
   #start: number;
   #feed: SubscriptionFeed;
+  #again: Timer | undefined;
 
   constructor(context: PartitionContext, { topic, partition, offset }: Position) {
     this.topic = topic;
     this.partition = partition;
     this.committed = offset;
+    this.earliest = offset;
     this.#context = context;
     this.#start = offset;
     this.#feed = this.#open([{ topic, partition, offset }]);
@@ -60,6 +67,7 @@ export class GroupPartition {
     this.close();
     const { topic, partition } = this;
     this.#start = offset;
+    this.earliest = Math.min(this.earliest, offset);
     this.#feed = this.#open([{ topic, partition, offset }]);
   }
 
@@ -70,6 +78,7 @@ export class GroupPartition {
 
   /** Reads no more; what waits is not handed out. Idempotent. */
   close(): void {
+    this.#again?.cancel();
     for (const progress of this.#feed.partitions) progress.dropped = true;
     this.#feed.close(CLOSED);
   }
@@ -98,14 +107,26 @@ export class GroupPartition {
   }
 
   #ended(feed: SubscriptionFeed, error: SluiceError | undefined): void {
-    if (feed !== this.#feed || error === undefined || GONE.has(error.code)) return; // the next assignment is without it
+    if (feed !== this.#feed || error === undefined) return;
+    if (GONE.has(error.code)) {
+      // What was read before is gone: the next assignment is without it.
+      if (this.progress === undefined) this.#openLater();
+      return;
+    }
     if (error.code === 'OFFSET_OUT_OF_RANGE') {
       // Its log ends before what was committed: it was made again. It is read from its beginning.
       this.#start = 0;
+      this.earliest = 0;
       this.committed = 0;
       this.#feed = this.#open([]);
       return;
     }
     this.#context.failed(error);
+  }
+
+  #openLater(): void {
+    this.#again = this.#context.ports.clock.setTimer(UNHEARD_MS, () => {
+      this.#feed = this.#open([this.position]);
+    });
   }
 }

@@ -61,6 +61,21 @@ export class GroupPartitions {
     throw new SluiceError('INVALID_ARGUMENT', `${topic}/${partition} is not assigned to this member`);
   }
 
+  /**
+   * Refuses what is behind the place at which a partition was assigned: it was handed out before, and somebody else has come further.
+   * Partitions that are not here are left to the broker.
+   *
+   * @throws STALE_GENERATION
+   */
+  checkHandedOut(positions: readonly Position[]): void {
+    for (const position of positions) {
+      const found = this.#partitions.get(keyOf(position));
+      if (found === undefined || position.offset > found.earliest) continue;
+      const text = `${keyOf(position)} has been another member's since offset ${position.offset - 1} was read`;
+      throw new SluiceError('STALE_GENERATION', text);
+    }
+  }
+
   /** Begins what is new and gives up what is not there any more. Those in both go on untouched. */
   assign(assigned: readonly Position[]): { readonly changed: boolean; readonly done: Promise<void> } {
     const added = assigned.filter((position) => !this.#partitions.has(keyOf(position)));

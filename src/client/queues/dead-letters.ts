@@ -1,7 +1,7 @@
 import { SluiceError } from '../../kernel/errors.ts';
 import type { ReceivedRecord } from '../record.ts';
 import type { BrowsedRecord, QueueAdmin, RecordPlace } from './admin.ts';
-import { recordJson } from './record-json.ts';
+import { recordJson } from '../../wire/record-json.ts';
 
 /** A record that was given up, and why. */
 export interface DeadLetter extends RecordPlace {
@@ -92,7 +92,7 @@ export class DeadLetters {
 
   /** All of them as NDJSON: one JSON text each, with its line end. */
   async *export(): AsyncGenerator<string, void, undefined> {
-    for await (const { record } of this.all()) yield `${recordJson(record)}\n`;
+    for await (const { record } of this.all()) yield `${recordJson(record, record, 'auto')}\n`;
   }
 
   /** Where to begin in each partition, to come to that place before anything else. */

@@ -4,6 +4,7 @@ import { asSluiceError } from '../../kernel/errors.ts';
 import type { AskGroup } from '../group-requests.ts';
 import type { Job } from './job.ts';
 import type { Jobs } from './jobs.ts';
+import type { Lease } from './lease.ts';
 import { LeasedRecords } from './leased-records.ts';
 import type { QueuePlan } from './options.ts';
 import { RECEIVE_MAX_RECORDS } from './options.ts';
@@ -160,8 +161,11 @@ export class JobSource {
       this.#answered(maxRecords, signal);
       jobs.tellGaps(response);
       const nowMs = clock.monotonicMs();
+      let lease: Lease | undefined;
       for (const batch of response.batches) {
-        this.#push(new LeasedRecords(topic, batch, nowMs, this.#host.inflatedMaxBytes()), nowMs, signal);
+        const records = new LeasedRecords(topic, batch, nowMs, this.#host.inflatedMaxBytes(), lease);
+        lease = records.lease;
+        this.#push(records, nowMs, signal);
       }
     } catch (error) {
       this.#answered(maxRecords, signal);

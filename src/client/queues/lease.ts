@@ -17,7 +17,7 @@ export interface PendingRange extends Settling {
   readonly done: PromiseWithResolvers<undefined>;
 }
 
-/** Records of one batch that were leased to this consumer together. */
+/** Records that were leased to this consumer together, of one batch or of neighbours. */
 export interface Lease {
   readonly partition: number;
   readonly grant: bigint;

@@ -40,6 +40,7 @@ export class LeasedRecords {
 
   /**
    * @param nowMs monotonic time at which the answer came
+   * @param before of the batch before this one in the answer: where they were leased together it is one lease
    * @throws OFFSET_OUT_OF_RANGE
    */
   constructor(
@@ -47,10 +48,14 @@ export class LeasedRecords {
     leased: Pick<LeasedBatch, 'partition' | 'grant' | 'leaseMs' | 'batch' | 'leases'>,
     nowMs: number,
     inflatedMaxBytes: number,
+    before?: Lease,
   ) {
     const { partition, grant, leaseMs, batch } = leased;
     this.#topic = topic;
-    this.lease = { partition, grant, leaseMs, deadlineMs: nowMs + leaseMs, gathering: undefined };
+    this.lease =
+      before?.partition === partition && before.grant === grant
+        ? before
+        : { partition, grant, leaseMs, deadlineMs: nowMs + leaseMs, gathering: undefined };
     this.#bytes = Buffer.from(batch.buffer, batch.byteOffset, batch.byteLength);
     this.sizeBytes = batch.byteLength;
     this.#inflatedMaxBytes = inflatedMaxBytes;

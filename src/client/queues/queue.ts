@@ -10,6 +10,7 @@ import type { QueueEvents } from './events.ts';
 import type { Job } from './job.ts';
 import { JobSource } from './job-source.ts';
 import { Jobs } from './jobs.ts';
+import type { Lease } from './lease.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { LeasedRecords } from './leased-records.ts';
 import type { QueuePlan } from './options.ts';
@@ -118,8 +119,10 @@ export class Queue implements AsyncIterable<Job>, AsyncDisposable {
     this.#jobs.tellGaps(response);
     const nowMs = this.#jobs.nowMs();
     const taken: Job[] = [];
+    let leased: Lease | undefined;
     for (const batch of response.batches) {
-      const records = new LeasedRecords(topic, batch, nowMs, this.#inflatedMaxBytes);
+      const records = new LeasedRecords(topic, batch, nowMs, this.#inflatedMaxBytes, leased);
+      leased = records.lease;
       for (let job = this.#jobs.jobOf(records); job !== undefined; job = this.#jobs.jobOf(records)) {
         taken.push(job);
       }

@@ -2,8 +2,9 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { SettlementKind } from '../../gen/sluice/client/v1/groups_pb.ts';
 import type { ConsumeRequest, ConsumeResponseSchema } from '../../gen/sluice/messages/v1/messages_pb.ts';
 import type { GroupAnswer } from '../../groups/api.ts';
-import { SluiceError } from '../../kernel/errors.ts';
+import { asSluiceError, SluiceError } from '../../kernel/errors.ts';
 import { decodeLeaseToken } from '../../wire/lease-token.ts';
+import { rejectUnreadable } from '../unreadable-records.ts';
 import type { MessageContext } from './message-context.ts';
 import { LeaseCredit, leaseKey } from './lease-ledger.ts';
 import type { LeasedMessage } from './leased-messages.ts';
@@ -136,7 +137,7 @@ class ConsumeCall {
     await this.#sink.write({ messages: [], gaps: told });
   }
 
-  /** @returns false when the caller has gone; what it did not get is given back @throws what {@link leasedMessages} throws, after that */
+  /** @returns false when the caller has gone; what it did not get is given back */
   async #deliverAll(batches: Batches): Promise<boolean> {
     const leasedMs = Math.floor(this.#context.clock.now());
     for (let from = 0; from < batches.length;) {
@@ -152,7 +153,7 @@ class ConsumeCall {
     return true;
   }
 
-  /** Messages of as many batches as may be held inflated at once. @throws what {@link leasedMessages} throws; the leases of all that come are given back then */
+  /** Messages of as many batches as may be held inflated at once. Those of a batch that cannot be read are rejected. */
   async #decode(
     batches: Batches,
     from: number,
@@ -161,25 +162,30 @@ class ConsumeCall {
     const { maxInflatedBytes } = this.#context.limits;
     const messages: LeasedMessage[] = [];
     let [to, heldBytes] = [from, 0];
-    try {
-      while (to < batches.length && heldBytes < HELD_MAX_BYTES) {
-        const found = leasedMessages(batches[to]!, this.#route.topic, leasedMs, maxInflatedBytes);
+    while (to < batches.length && heldBytes < HELD_MAX_BYTES) {
+      const batch = batches[to++]!;
+      try {
+        const found = leasedMessages(batch, this.#route.topic, leasedMs, maxInflatedBytes);
         for (const message of found.messages) messages.push(message);
         heldBytes += found.heldBytes;
-        to += 1;
+      } catch (error) {
+        this.#context.counters.countError(asSluiceError(error).code);
+        await this.#settle(rejectUnreadable(batch, 0, error));
       }
-    } catch (error) {
-      await this.#release(batches.slice(from));
-      throw error;
     }
     return { messages, to };
   }
 
   async #release(batches: Batches): Promise<void> {
-    if (batches.length === 0) return;
-    const settlements = batches.flatMap(({ partition, grant, leases }) =>
-      leases.map(({ first, end }) => ({ partition, grant, first, end, kind: SettlementKind.RELEASE })),
+    await this.#settle(
+      batches.flatMap(({ partition, grant, leases }) =>
+        leases.map(({ first, end }) => ({ partition, grant, first, end, kind: SettlementKind.RELEASE })),
+      ),
     );
+  }
+
+  async #settle(settlements: ReturnType<typeof rejectUnreadable>): Promise<void> {
+    if (settlements.length === 0) return;
     const { principal, topic, group } = this.#route;
     await this.#context.broker.groups
       .ask(principal, 'settle', { topic, group, settlements })

@@ -1,8 +1,9 @@
 import type { BrowsedBatch, LeasedBatch, LeasedRange } from '../../gen/sluice/client/v1/groups_pb.ts';
 import { encodeLeaseToken } from '../../wire/lease-token.ts';
 import { RecordBatch } from '../../wire/record-batch-decoder.ts';
-import type { RecordEncoding } from './record-json.ts';
-import { recordJson } from './record-json.ts';
+import { rejectUnreadable } from '../unreadable-records.ts';
+import type { RecordEncoding } from '../../wire/record-json.ts';
+import { recordJson } from '../../wire/record-json.ts';
 
 /** Of an answer, characters: the record that reaches it is the last. Batches of some kilobytes may inflate to gigabytes. */
 const ANSWER_MAX_CHARS = 16 * 1024 * 1024;
@@ -41,24 +42,35 @@ interface Wanted {
   readonly ranges: readonly { readonly first: number; readonly end: number; readonly attempt: number }[];
 }
 
-/** The records that batches of a queue hold for a consumer, each with the token of its lease. @throws CORRUPT_BATCH, BATCH_TOO_LARGE */
-export function leasedRecords(batches: readonly LeasedBatch[], form: LeasedForm): RecordTexts {
-  return textsOf(
-    batches.map(({ batch, partition, grant, leases }) => ({
-      ...{ batch, partition, grant: Number(grant), ranges: rising(leases) },
-    })),
-    form,
-  );
+/** Leased records for an answer. */
+export interface LeasedTexts extends RecordTexts {
+  /** Settlements of those that cannot be read. */
+  readonly rejections: ReturnType<typeof rejectUnreadable>;
 }
 
-/** The records that were looked at, and their attempts so far. @throws as {@link leasedRecords} */
+/** The records that batches of a queue hold for a consumer, each with the token of its lease. */
+export function leasedRecords(batches: readonly LeasedBatch[], form: LeasedForm): LeasedTexts {
+  const answer = new Answer(form);
+  const rejections: ReturnType<typeof rejectUnreadable> = [];
+  for (const leased of batches) {
+    const { batch, partition, grant, leases } = leased;
+    try {
+      answer.add({ batch, partition, grant: Number(grant), ranges: rising(leases) });
+    } catch (error) {
+      rejections.push(...rejectUnreadable(leased, answer.next, error));
+    }
+  }
+  const { texts, left } = answer;
+  return { texts, left, rejections };
+}
+
+/** The records that were looked at, and their attempts so far. @throws CORRUPT_BATCH, BATCH_TOO_LARGE, UNKNOWN_CODEC */
 export function browsedRecords(batches: readonly BrowsedBatch[], form: LeasedForm): RecordTexts {
-  return textsOf(
-    batches.map(({ batch, partition, records }) => ({
-      ...{ batch, partition, grant: 0, ranges: rising(records) },
-    })),
-    form,
-  );
+  const answer = new Answer(form);
+  for (const { batch, partition, records } of batches) {
+    answer.add({ batch, partition, grant: 0, ranges: rising(records) });
+  }
+  return answer;
 }
 
 function rising(ranges: readonly LeasedRange[]): Wanted['ranges'] {
@@ -67,15 +79,11 @@ function rising(ranges: readonly LeasedRange[]): Wanted['ranges'] {
     .sort((a, b) => a.first - b.first);
 }
 
-function textsOf(batches: readonly Wanted[], form: LeasedForm): RecordTexts {
-  const answer = new Answer(form);
-  for (const batch of batches) answer.add(batch);
-  return answer;
-}
-
 class Answer implements RecordTexts {
   readonly texts: string[] = [];
   readonly left: LeftRange[] = [];
+  /** Of the batch added last: offsets below it were looked at. */
+  next = 0;
   readonly #form: LeasedForm;
   #chars = 0;
 
@@ -85,6 +93,7 @@ class Answer implements RecordTexts {
 
   add(wanted: Wanted): void {
     const { batch, ranges } = wanted;
+    this.next = 0;
     if (this.#isFull()) {
       this.#leave(wanted, 0, 0);
       return;
@@ -106,6 +115,7 @@ class Answer implements RecordTexts {
       this.#take(
         recordJson(cursor, this.#placeOf(wanted), this.#form.encoding, leaseOf(wanted, offset, range)),
       );
+      this.next = offset + 1;
     }
   }
 

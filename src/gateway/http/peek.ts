@@ -8,7 +8,7 @@ export interface PeekQuestion {
   readonly at: 'earliest' | 'latest';
   /** Records at most. */
   readonly limit: number;
-  /** Of keys and values. */
+  /** Of records with their headers. */
   readonly maxBytes: number;
   /** Undefined: all. */
   readonly partition?: number | undefined;

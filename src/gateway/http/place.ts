@@ -1,7 +1,7 @@
 import { SluiceError } from '../../kernel/errors.ts';
 import type { Start } from '../../partition/reader.ts';
-import type { RecordEncoding } from './record-json.ts';
-import { parseRecordEncoding } from './record-json.ts';
+import type { RecordEncoding } from '../../wire/record-json.ts';
+import { parseRecordEncoding } from '../../wire/record-json.ts';
 
 const PLACE = /^(?:(earliest|latest)|(@?)(\d{1,16}))$/;
 

@@ -8,7 +8,7 @@ import { RecordBatch } from '../../wire/record-batch-decoder.ts';
 export interface ReadBounds {
   /** At least one record comes where there is one. */
   readonly maxRecords: number;
-  /** Of keys and values, bytes; one record comes even when it alone is larger. */
+  /** Of records with their headers, bytes; one comes even when it alone is larger. */
   readonly maxBytes: number;
   /** While nothing is there. */
   readonly waitMs: number;
@@ -100,7 +100,7 @@ class Found implements ReadRecords {
       if (cursor.offset < this.#from) continue;
       if (this.isFull) return;
       this.records.push(cursor.record());
-      this.#bytes += Math.max(0, cursor.keyBytes) + Math.max(0, cursor.valueBytes);
+      this.#bytes += cursor.endAt - cursor.startAt;
       this.nextOffset = cursor.offset + 1;
     }
     this.nextOffset = Math.max(this.nextOffset, source.nextOffset);

@@ -54,6 +54,14 @@ export interface TakenBatch {
   readonly leases: readonly DeliveredRun[];
 }
 
+/** Records of one batch that somebody takes. */
+interface PickedBatch {
+  /** As it is sent. */
+  readonly batch: Buffer;
+  /** In rising order, at least one. */
+  readonly runs: readonly DeliveredRun[];
+}
+
 /** What {@link PartitionRunner} needs. */
 export interface PartitionRunnerOptions {
   readonly journal: QueueJournal;
@@ -114,9 +122,9 @@ export class PartitionRunner {
     return this.#old;
   }
 
-  /** Leases what there is, oldest first; what has to be read first is there later, and `onChange` is called. */
+  /** Leases what there is, oldest first, with one grant; what has to be read first is there later, and `onChange` is called. */
   take(wanted: Wanted, now: Moment): TakenBatch[] {
-    const taken: TakenBatch[] = [];
+    const picked: PickedBatch[] = [];
     const heldBytes = this.state.heldBytes;
     let { records, bytes } = wanted;
     let offeredBytes = 0;
@@ -132,10 +140,11 @@ export class PartitionRunner {
         offeredBytes += offered;
         continue;
       }
-      const before = taken.length;
-      bytes = this.#lease(runs, { ...wanted, bytes }, now, taken);
-      for (let at = before; at < taken.length; at++) records -= recordsIn(taken[at]!.leases);
+      const before = picked.length;
+      bytes = this.#pick(runs, { ...wanted, bytes }, picked);
+      for (let at = before; at < picked.length; at++) records -= recordsIn(picked[at]!.runs);
     }
+    const taken = this.#grant(picked, wanted.leaseMs, now);
     this.#loadParked();
     // Records past their time to live are done without anybody's doing.
     if (this.state.heldBytes !== heldBytes) this.changed();
@@ -197,12 +206,7 @@ export class PartitionRunner {
   }
 
   /** @returns bytes that are left to be had */
-  #lease(
-    runs: DeliveredRun[],
-    { bytes, leaseMs, atLeastOne }: Wanted,
-    now: Moment,
-    taken: TakenBatch[],
-  ): number {
+  #pick(runs: DeliveredRun[], { bytes, atLeastOne }: Wanted, picked: PickedBatch[]): number {
     let left = bytes;
     const rest = [...runs];
     for (let run = rest[0]; run; run = rest[0]) {
@@ -214,17 +218,27 @@ export class PartitionRunner {
       }
       const group = takeBelow(rest, batchNextOffset(batch));
       const toSend = batchToSend(batch, group);
-      if (toSend.length > left && (taken.length > 0 || !atLeastOne)) {
+      if (toSend.length > left && (picked.length > 0 || !atLeastOne)) {
         for (const { first, end } of [...group, ...rest]) this.state.giveBack(first, end);
         return 0;
       }
-      const { grant, leases } = this.state.grant(group, leaseMs, { ...now, steadyMs: UNANSWERED });
-      this.changed();
-      if (leases.length === 0) continue;
-      taken.push({ runner: this, grant, batch: toSend, leases });
+      picked.push({ batch: toSend, runs: group });
       left -= toSend.length;
     }
     return left;
+  }
+
+  /** One grant for all: what lies side by side is one lease, however many batches it is in. */
+  #grant(picked: readonly PickedBatch[], leaseMs: number, now: Moment): TakenBatch[] {
+    if (picked.length === 0) return [];
+    const runs = picked.flatMap((one) => one.runs);
+    const { grant, leases } = this.state.grant(runs, leaseMs, { ...now, steadyMs: UNANSWERED });
+    this.changed();
+    const rest = [...leases];
+    return picked.flatMap(({ batch, runs: own }) => {
+      const leased = takeBelow(rest, own[own.length - 1]!.end);
+      return leased.length === 0 ? [] : [{ runner: this, grant, batch, leases: leased }];
+    });
   }
 
   #find(offset: number): Buffer | undefined {

@@ -11,7 +11,7 @@ import type { QueueContext } from './queue-context.ts';
 import type { QueueJournal } from './queue-journal.ts';
 import type { QueueRecord, QueueSettings } from './queue-settings.ts';
 import { encodeQueueRecord, settingsOf } from './queue-settings.ts';
-import { expired, settle } from './settle.ts';
+import { SettleWork, expired, settle } from './settle.ts';
 import { WaitingLine, goneError } from './waiting-line.ts';
 import type { Taken } from './waiting-receive.ts';
 
@@ -159,10 +159,12 @@ export class Queue {
   /** Settles leases, one after the other; what is wrong with one changes nothing for the others. @throws NOT_LEADER */
   async settle({ settlements }: GroupQuestion<'settle'>): Promise<GroupAnswerInit<'settle'>> {
     const now = momentOf(this.#context.clock);
+    const { counters } = this.#context;
+    const looked = new SettleWork();
     const results = settlements.map((settlement) => {
       const work = this.#works.get(settlement.partition);
       if (!work) return expired(`nothing of partition ${settlement.partition} is leased`);
-      const unsettled = settle(work.runner.state, settlement, this.#settings, now, this.#context.counters);
+      const unsettled = settle(work.runner.state, settlement, this.#settings, now, counters, looked);
       work.runner.changed();
       return unsettled ?? {};
     });

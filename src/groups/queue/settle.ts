@@ -11,6 +11,25 @@ import { DELAY_MAX_MS, LEASE_MAX_MS } from './queue-settings.ts';
 /** Of what a consumer says about a record, characters; the rest is cut. */
 const REASON_MAX = 1024;
 
+/** What one request may have looked at: offsets, and those that it had no lease of this many times. */
+const WORK_MAX = 2 ** 20;
+const IN_VAIN = 8;
+
+/** What the settlements of one request have looked at so far. */
+export class SettleWork {
+  #left = WORK_MAX;
+
+  /** Whether it was as much as a request may. No honest one comes near: it settles what it holds. */
+  get isTooMuch(): boolean {
+    return this.#left <= 0;
+  }
+
+  /** @param missing of the offsets, those that were not held */
+  add(offsets: number, missing: number): void {
+    this.#left -= offsets + missing * (IN_VAIN - 1);
+  }
+}
+
 const KINDS: ReadonlySet<SettlementKind> = new Set([
   SettlementKind.ACK,
   SettlementKind.NACK,
@@ -26,13 +45,19 @@ export interface Unsettled {
   readonly errorMessage: string;
 }
 
-/** Settles some leases. @returns undefined: all of them; LEASE_EXPIRED when one of the range was not held: the others are settled; INVALID_ARGUMENT */
+/**
+ * Settles some leases.
+ * @param work of the request
+ * @returns undefined: all of them; LEASE_EXPIRED when one of the range was not held: the others are settled; INVALID_ARGUMENT; OVERLOADED:
+ *   none, because the request has named too many that it does not hold
+ */
 export function settle(
   state: QueuePartition,
   settlement: Settlement,
   { leaseMs }: QueueSettings,
   now: Moment,
   counters: QueueCounters,
+  work: SettleWork,
 ): Unsettled | undefined {
   const grant = Number(settlement.grant);
   const first = Number(settlement.first);
@@ -44,7 +69,13 @@ export function settle(
   const from = Math.max(first, state.floor);
   const to = Math.min(end, state.cursor);
   let missing = end - first - Math.max(0, to - from);
-  if (from < to) missing += settleHeld(state, settlement, { grant, from, to, leaseMs, now });
+  if (from < to) {
+    if (work.isTooMuch)
+      return unsettled('OVERLOADED', 'too many offsets in one request: settle what is leased');
+    const inVain = settleHeld(state, settlement, { grant, from, to, leaseMs, now });
+    work.add(to - from, inVain);
+    missing += inVain;
+  }
   count(counters, settlement.kind, end - first - missing);
   if (missing === 0) return undefined;
   counters.late++;

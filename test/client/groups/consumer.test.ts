@@ -162,6 +162,38 @@ describe('a member of a consumer group', () => {
     expect(await reading.all()).toEqual(['0:3=a', '0:4=b']);
   });
 
+  it('hands out nothing more when it was not heard of for its session timeout, and goes on when it is', async () => {
+    const member = await stage.member({ sessionTimeoutMs: 6000 });
+    await stage.assign({ 0: 3 });
+    stage.deliver(0, 3).batch(3, ['a', 'b']);
+    const reading = new Reading(member);
+    expect(await reading.next()).toBe('0:3=a');
+    // The join that waits at the broker is not answered.
+    await stage.broker.pass(8100);
+    expect(await reading.next()).toBeUndefined();
+    // An answer that was given long ago, and lay here while the process was stopped, says nothing of now.
+    await stage.assign({ 0: 3 });
+    expect(await reading.next()).toBeUndefined();
+    await stage.assign({ 0: 3 });
+    expect(await reading.next()).toBe('0:4=b');
+  });
+
+  it("does not commit what it read before a partition was another member's", async () => {
+    const member = await stage.member({ commit: 'manual' });
+    await stage.assign({ 0: 3 });
+    stage.deliver(0, 3).batch(3, ['a']);
+    const { value: record } = await member[Symbol.asyncIterator]().next();
+    stage.refuseJoin = 'UNKNOWN_MEMBER';
+    await stage.assign({ 0: 3 });
+    await stage.assign({ 0: 8 });
+    await stage.broker.pass(6000);
+    expect(member.assignment()).toMatchObject([{ offset: 8 }]);
+    await expect(member.commit(record)).rejects.toMatchObject({ code: 'STALE_GENERATION' });
+    expect(stage.committed).toEqual([]);
+    await member.commit([{ topic: 't', partition: 0, offset: 4 }]);
+    expect(stage.committed).toEqual(['0@4']);
+  });
+
   it('ends when another one with its instance id has taken its place', async () => {
     const member = await stage.member({ instanceId: 'i' });
     await stage.assign({ 0: 0 });
@@ -345,6 +377,22 @@ describe('committing', () => {
     stage.releaseCommits();
     await turns(5);
     expect(stage.owned).toEqual([]);
+  });
+
+  it('reads a partition of which its broker hears later than the coordinator', async () => {
+    const member = await stage.member();
+    const { broker } = stage;
+    const answer = broker.onRequest;
+    broker.onRequest = (request, connection, later) => {
+      if (request.case !== 'subscribe') return answer(request, connection, later);
+      broker.onRequest = answer;
+      return { error: 'PARTITION_NOT_FOUND' };
+    };
+    await stage.assign({ 0: 7 });
+    broker.clock.advance(500);
+    await turns(8);
+    stage.deliver(0, 7).batch(7, ['a']);
+    expect(await new Reading(member).all()).toEqual(['0:7=a']);
   });
 });
 

@@ -210,6 +210,22 @@ describe('acknowledgements', () => {
     expect(stage.settled).toEqual(['ack 0.1 [0, 5); ack 0.1 [6, 7); ack 0.2 [8, 10)']);
   });
 
+  it('of batches that were leased together go as one range', async () => {
+    const queue = await stage.queue();
+    const batches = [
+      { values: numbers(2) },
+      { base: 2, values: numbers(2) },
+      { partition: 1, values: ['a'] },
+    ];
+    for (const job of await received(queue, ...batches)) void job.ack();
+    const taking = new Taking(queue);
+    await taking.next();
+    await stage.lease(...batches.map((batch) => ({ ...batch, grant: 2 })));
+    for (const job of await taking.all()) void job.ack();
+    await turns(4);
+    expect(stage.settled).toEqual(['ack 0.1 [0, 4); ack 1.1 [0, 1)', 'ack 0.2 [0, 4); ack 1.2 [0, 1)']);
+  });
+
   it('gather while a request is on its way', async () => {
     const queue = await stage.queue();
     const jobs = await received(queue, { values: numbers(100) });

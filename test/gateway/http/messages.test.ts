@@ -161,6 +161,12 @@ describe('messages over HTTP', () => {
     expect(await fetched('?offset=1&limit=1')).toMatchObject([{ value: 'b', offset: 1 }]);
   });
 
+  it('counts headers among the bytes of an answer', async () => {
+    const headers = { large: 'x'.repeat(2000) };
+    await stage.post('/v1/topics/orders/messages/batch', { messages: [1, 2, 3].map(() => ({ headers })) });
+    expect(await fetched('?offset=0&maxBytes=3000')).toMatchObject([{ offset: 0 }, { offset: 1 }]);
+  });
+
   it('waits for a record', async () => {
     await stage.post('/v1/topics', { name: 'orders' });
     const waiting = stage.get('/v1/topics/orders/partitions/0/messages?wait=30000');

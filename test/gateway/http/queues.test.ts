@@ -65,6 +65,20 @@ describe('queues over HTTP', () => {
     ]);
   });
 
+  it('makes dead letters of what cannot be read, and answers with the rest', async () => {
+    const bad = storedBatch(30, ['a', 'b']);
+    const batches = [
+      leasedBatch(bad.subarray(0, -2), 6, [[30, 32, 1]]),
+      leasedBatch(BATCH, 7, [[41, 42, 1]]),
+    ];
+    await open((name) => (name === 'receive' ? { batches, gaps: [] } : { results: [] }));
+    const { body } = await stage.post('/v1/queues/jobs/receive', { max: 10 });
+    expect((body as { messages: { offset: number }[] }).messages.map(({ offset }) => offset)).toEqual([41]);
+    const reason = expect.stringContaining('CORRUPT_BATCH') as string;
+    const rejected = { partition: 3, grant: 6n, first: 30n, end: 32n, kind: SettlementKind.REJECT, reason };
+    expect(stage.asked.slice(1)).toMatchObject([{ name: 'settle', question: { settlements: [rejected] } }]);
+  });
+
   it('asks for what the request says', async () => {
     await open(received);
     const body = { max: 5, waitMs: 100, maxBytes: 1000, leaseMs: 2000, consumer: 'c' };

@@ -17,6 +17,17 @@ describe('receiving', () => {
     expect(await stage.values()).toEqual([]);
   });
 
+  it('leases with one grant what one consumer takes of a partition, in however many batches it is', async () => {
+    const stage = new QueueStage();
+    for (const record of numbers(5)) stage.topics.put('jobs', [record]);
+    const { jobs } = await stage.receive({ maxRecords: 4 });
+    expect(jobs.map(({ value }) => value)).toEqual(['0', '1', '2', '3']);
+    expect(new Set(jobs.map(({ grant }) => grant)).size).toBe(1);
+    expect(await stage.settle('ACK', [jobs[1]!, jobs[3]!])).toEqual([undefined, undefined]);
+    expect(await stage.counted()).toMatchObject({ ready: 1, leased: 2 });
+    expect(await stage.values()).toEqual(['4']);
+  });
+
   it('makes the topic that it is asked for', async () => {
     const stage = new QueueStage(new FakeTopics());
     expect(await stage.values()).toEqual([]);

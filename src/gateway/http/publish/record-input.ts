@@ -8,7 +8,7 @@
  * `base64`: key, value and header values are base64. `json`: the value is stored as JSON, strings in quotes. So what an answer says of a record
  * can be published as it is: what only an answer has is not looked at.
  *
- * @see record-json.ts
+ * @see src/wire/record-json.ts
  */
 import type { IncomingHttpHeaders } from 'node:http';
 import { SluiceError } from '../../../kernel/errors.ts';

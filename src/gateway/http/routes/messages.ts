@@ -7,8 +7,8 @@ import { peek } from '../peek.ts';
 import { parseEncoding, parsePlace } from '../place.ts';
 import type { ReadRecords } from '../read-records.ts';
 import { readRecords } from '../read-records.ts';
-import { recordJson } from '../record-json.ts';
-import type { RecordEncoding } from '../record-json.ts';
+import { recordJson } from '../../../wire/record-json.ts';
+import type { RecordEncoding } from '../../../wire/record-json.ts';
 import { sendJson } from '../send-json.ts';
 import { choice, integer, list, object, reference, text } from '../schemas/json-schema.ts';
 import { ENCODING, PLACE } from '../schemas/shared.ts';
@@ -23,7 +23,7 @@ const PEEK_MAX_RECORDS = 1000;
 
 const REFUSED = { description: 'Refused', ...reference('Error') };
 const BOUNDS = {
-  maxBytes: integer('Of keys and values, bytes; one record comes even when it alone is larger', {
+  maxBytes: integer('Of records with their headers, bytes; one comes even when it alone is larger', {
     minimum: 1,
     maximum: MAX_BYTES,
     default: MiB,

@@ -228,8 +228,10 @@ class QueueRequests {
     };
     const { batches, gaps } = await this.#groups.ask(request.principal, 'receive', question, { signal });
     if (reply.raw.destroyed) await this.#release(request.principal, queue, batches.flatMap(rangesOf));
-    const { texts, left } = leasedRecords(batches, form);
+    const { texts, left, rejections } = leasedRecords(batches, form);
     await this.#release(request.principal, queue, left);
+    if (rejections.length > 0)
+      await this.#groups.ask(request.principal, 'settle', { ...queue, settlements: rejections });
     const rest = `"leaseMs":${batches[0]?.leaseMs ?? 0},"gaps":${JSON.stringify(plain(gaps))}`;
     return sendJson(reply, `{"messages":[${texts.join(',')}],${rest}}`, this.#context.unread);
   }

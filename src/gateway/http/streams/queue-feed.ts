@@ -3,32 +3,15 @@ import type { LeasedBatch } from '../../../gen/sluice/client/v1/groups_pb.ts';
 import type { GroupAnswer } from '../../../groups/api.ts';
 import { Backoff } from '../../../kernel/backoff.ts';
 import { asSluiceError } from '../../../kernel/errors.ts';
-import { encodeLeaseToken } from '../../../wire/lease-token.ts';
 import type { Pump, TurnAccount } from '../../quic/turn-account.ts';
-import { recordJson } from '../record-json.ts';
+import { recordJson } from '../../../wire/record-json.ts';
 import type { ClientMessage } from './client-message.ts';
 import type { Feed, FeedHost, Refused } from './feed.ts';
-import { HeldRecords } from './held-records.ts';
+import type { LeasedRecord } from './held-lease.ts';
+import { HeldLease } from './held-lease.ts';
 import { ordersOf, QueueSettlements } from './queue-settlements.ts';
 import { TURN_BYTES } from './stream-limits.ts';
 import type { QueueStreamRequest } from './stream-request.ts';
-
-/** Records leased in one grant that are on their way to the client. */
-interface Held {
-  readonly batch: LeasedBatch;
-  readonly records: HeldRecords;
-  readonly grant: number;
-  readonly ranges: readonly Range[];
-  /** When its leases end, of the monotonic clock. */
-  readonly endsMs: number;
-}
-
-/** Records that are leased; `end` is exclusive. */
-interface Range {
-  readonly first: number;
-  readonly end: number;
-  readonly attempt: number;
-}
 
 const DEFAULT_CREDIT = 100;
 const RECEIVE_MAX_BYTES = 256 * 1024;
@@ -56,7 +39,7 @@ export class QueueFeed implements Feed, Pump {
   readonly #backoff: Backoff;
   /** Tokens that the client has and has not settled, and when their leases end. */
   readonly #leased = new Map<string, number>();
-  #held: Held[] = [];
+  #held: HeldLease[] = [];
   #credit: number;
   /** What the last lease lasted. */
   #leaseMs = 0;
@@ -137,7 +120,7 @@ export class QueueFeed implements Feed, Pump {
       this.#host.end(asSluiceError(error));
       return false;
     } finally {
-      this.#held[0]?.records.rest();
+      this.#held[0]?.rest();
     }
   }
 
@@ -147,7 +130,7 @@ export class QueueFeed implements Feed, Pump {
     this.#abort.abort();
     const held = this.#held;
     this.#held = [];
-    for (const { records } of held) records.release();
+    for (const lease of held) lease.release();
     await this.#release(
       held.map(({ batch }) => batch),
       [...this.#leased.keys()],
@@ -170,30 +153,38 @@ export class QueueFeed implements Feed, Pump {
   }
 
   /** Some of the records at hand. @returns bytes */
-  #write(held: Held): number {
+  #write(held: HeldLease): number {
     const { outlet, context } = this.#host;
     const { topic, encoding } = this.#request;
     const { partition } = held.batch;
     let bytes = 0;
     for (let count = 0; count < RECORDS_PER_STEP && outlet.writable; count++) {
-      const record = context.clock.monotonicMs() < held.endsMs ? held.records.next() : undefined;
-      if (!record) {
-        held.records.release();
+      const leased = context.clock.monotonicMs() < held.endsMs ? this.#next(held) : undefined;
+      if (!leased) {
+        held.release();
         this.#held.shift();
         break;
       }
-      const { offset } = record;
-      const lease = held.ranges.find(({ first, end }) => offset >= first && offset < end);
-      if (!lease) continue;
-      const token = encodeLeaseToken({ partition, grant: held.grant, offset });
+      const { record, token, attempt } = leased;
       this.#leased.set(token, held.endsMs);
-      bytes += outlet.record(
-        recordJson(record, { topic, partition }, encoding, { token, attempt: lease.attempt }),
-        NO_ID,
-      );
+      bytes += outlet.record(recordJson(record, { topic, partition }, encoding, { token, attempt }), NO_ID);
       context.counters.records += 1;
     }
     return bytes;
+  }
+
+  /** Records that cannot be read are rejected. */
+  #next(held: HeldLease): LeasedRecord | undefined {
+    try {
+      return held.next();
+    } catch (error) {
+      const { context, principal } = this.#host;
+      const { topic, group } = this.#request;
+      const settlements = held.rejections(error);
+      // Where they cannot be settled their leases run out.
+      context.broker.groups.ask(principal, 'settle', { topic, group, settlements }).catch(() => undefined);
+      return undefined;
+    }
   }
 
   /** Asks for as many records as the client has room for. */
@@ -252,15 +243,10 @@ export class QueueFeed implements Feed, Pump {
         to: Number(to),
         reason: 'retention',
       });
+    const bounds = { inflated, maxInflatedBytes: limits.maxInflatedBytes };
     for (const batch of batches) {
-      const bytes = Buffer.from(batch.batch.buffer, batch.batch.byteOffset, batch.batch.byteLength);
-      const bounds = { inflated, maxInflatedBytes: limits.maxInflatedBytes };
-      const ranges = batch.leases.map(({ first, end, attempt }) => ({
-        ...{ first: Number(first), end: Number(end), attempt },
-      }));
-      const records = new HeldRecords([bytes], ranges[0]?.first ?? 0, bounds);
       this.#leaseMs = batch.leaseMs;
-      this.#held.push({ batch, records, ranges, grant: Number(batch.grant), endsMs: nowMs + batch.leaseMs });
+      this.#held.push(new HeldLease(batch, bounds, nowMs));
     }
   }
 

@@ -7,8 +7,8 @@ import { SluiceError } from '../../../kernel/errors.ts';
 import type { Start } from '../../../partition/reader.ts';
 import { parsePlace } from '../place.ts';
 import { placeToWire } from '../place-wire.ts';
-import type { RecordEncoding } from '../record-json.ts';
-import { parseRecordEncoding } from '../record-json.ts';
+import type { RecordEncoding } from '../../../wire/record-json.ts';
+import { parseRecordEncoding } from '../../../wire/record-json.ts';
 
 interface AnyRequest {
   readonly topic: string;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { RecordEncoding } from '../../../src/gateway/http/record-json.ts';
-import { parseRecordEncoding, recordJson } from '../../../src/gateway/http/record-json.ts';
-import type { WireRecord } from '../../../src/wire/record-cursor.ts';
+import type { RecordEncoding } from '../../src/wire/record-json.ts';
+import { parseRecordEncoding, recordJson } from '../../src/wire/record-json.ts';
+import type { WireRecord } from '../../src/wire/record-cursor.ts';
 
 const PLACE = { topic: 'orders', partition: 3 };
 const BINARY = Buffer.from([0xff, 0x00, 0xfe]);

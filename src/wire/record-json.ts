@@ -1,5 +1,5 @@
 /**
- * A record as JSON, the same in answers of HTTP, in frames of WebSocket and in events of SSE:
+ * A record as JSON, the same in answers of HTTP, in frames of WebSocket, in events of SSE and in what the SDK exports:
  *
  *     { "topic": "orders", "partition": 0, "offset": 41, "timestamp": 1700000000000,
  *       "key": "a" | null, "value": "…" | null, "headers": { "name": "…" | null | ["…", …] },
@@ -10,8 +10,8 @@
  * once is a list.
  */
 import { isUtf8 } from 'node:buffer';
-import { SluiceError } from '../../kernel/errors.ts';
-import type { Header, WireRecord } from '../../wire/record-cursor.ts';
+import { SluiceError } from '../kernel/errors.ts';
+import type { Header, WireRecord } from './record-cursor.ts';
 
 /**
  * How bytes become JSON. `auto`: as text where all of a record is UTF-8, else base64; `base64`: always; `json`: a value that is a
@@ -43,9 +43,9 @@ export function parseRecordEncoding(text: string | undefined): RecordEncoding {
   throw new SluiceError('INVALID_ARGUMENT', `encoding is one of ${ENCODINGS.join(', ')}`);
 }
 
-/** The JSON text of a record. */
+/** The JSON text of a record, on one line. */
 export function recordJson(
-  record: WireRecord,
+  record: Omit<WireRecord, 'headers'> & { readonly headers: readonly Header[] },
   { topic, partition }: RecordPlace,
   encoding: RecordEncoding,
   lease?: RecordLease,
