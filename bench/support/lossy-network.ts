@@ -1,4 +1,8 @@
-import { execFileSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { stop } from './processes.ts';
+import { readyLine } from './server-process.ts';
 
 /** One side of the link. */
 export interface Side {
@@ -7,24 +11,33 @@ export interface Side {
   readonly address: string;
 }
 
+/** What is wrong with a link. */
+export interface LinkFaults {
+  /** Of the packets that each side receives, 0 to 99. */
+  readonly lossPercent: number;
+  /** Half of it in each direction. Default 0: as fast as the machine is; more needs Python and iptables. */
+  readonly roundTripMs?: number;
+}
+
 const LINK = 'lossy';
+const DELAY_TOOL = fileURLToPath(new URL('../../test-integration/support/network/delay.py', import.meta.url));
 let made = 0;
 
 /**
- * Two network namespaces joined by a link of 1,500 byte packets that loses some of what each side receives. Root only; it takes
- * nothing of the machine's own network and goes with `await using`.
+ * Two network namespaces joined by a link of 1,500 byte packets that loses some of what each side receives, and delays it. Root only; it
+ * takes nothing of the machine's own network and goes with `await using`.
  */
 export class LossyNetwork implements AsyncDisposable {
   readonly near: Side;
   readonly far: Side;
+  readonly #delays: ChildProcess[] = [];
 
   private constructor(near: Side, far: Side) {
     this.near = near;
     this.far = far;
   }
 
-  /** @param lossPercent of the packets that each side receives, 0 to 99 */
-  static create({ lossPercent }: { readonly lossPercent: number }): Promise<LossyNetwork> {
+  static async create(faults: LinkFaults): Promise<LossyNetwork> {
     made += 1;
     const name = `sluice-${process.pid}-${made}`;
     const subnet = `10.211.${made % 250}`;
@@ -33,12 +46,13 @@ export class LossyNetwork implements AsyncDisposable {
       { name: `${name}-far`, address: `${subnet}.2` },
     );
     try {
-      network.#build(lossPercent);
+      network.#build(faults.lossPercent);
+      await network.#delay(faults.roundTripMs ?? 0);
     } catch (error) {
-      network.#remove();
+      await network[Symbol.asyncDispose]();
       throw error;
     }
-    return Promise.resolve(network);
+    return network;
   }
 
   /** Changes the loss of both sides. */
@@ -55,9 +69,15 @@ export class LossyNetwork implements AsyncDisposable {
     }
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    this.#remove();
-    return Promise.resolve();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#delays.map(stop));
+    for (const { name } of [this.near, this.far]) {
+      try {
+        ip('netns', 'del', name);
+      } catch {
+        // It was never made, or is gone.
+      }
+    }
   }
 
   #build(lossPercent: number): void {
@@ -72,13 +92,13 @@ export class LossyNetwork implements AsyncDisposable {
     this.setLoss(lossPercent);
   }
 
-  #remove(): void {
+  async #delay(roundTripMs: number): Promise<void> {
+    if (roundTripMs === 0) return;
     for (const { name } of [this.near, this.far]) {
-      try {
-        ip('netns', 'del', name);
-      } catch {
-        // It was never made, or is gone.
-      }
+      const line = ['netns', 'exec', name, 'python3', DELAY_TOOL, String(roundTripMs / 2)];
+      const child = spawn('ip', line, { stdio: ['ignore', 'pipe', 'pipe'] });
+      this.#delays.push(child);
+      await readyLine(child, /ready/, 'delay');
     }
   }
 }

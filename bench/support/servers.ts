@@ -113,6 +113,8 @@ function mosquittoConfig(folder: string, host: string, port: number, files: Cert
       'allow_anonymous true',
       'user root',
       'max_queued_messages 0',
+      // The others have it by default.
+      'set_tcp_nodelay true',
       'log_type notice',
       'log_type information',
       '',

@@ -26,6 +26,8 @@ interface SubscribeOrder {
   readonly stalls?: { readonly topics: readonly string[]; readonly afterMs: number; readonly forMs: number };
   /** Give up waiting this long after the last record; what is missing is lost. */
   readonly quietMs: number;
+  /** Give up waiting this long after subscribing in any case. Default: never. */
+  readonly deadlineMs?: number;
 }
 
 interface PublishOrder {
@@ -85,6 +87,7 @@ const cpuSeconds = (): number => {
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 const DIAL_ATTEMPTS = 5;
+const DIALS_TOGETHER = 10;
 let clients: BenchClient[] = [];
 let farthest = 0;
 
@@ -111,7 +114,7 @@ async function subscribe(order: SubscribeOrder): Promise<void> {
   let lastMs = 0;
   let startCpu = 0;
   let complete = 0;
-  for (let n = 0; n < order.connections; n += 1) {
+  const open = async (): Promise<void> => {
     const client = await dial(order.server, order.options);
     for (const topic of order.topics) {
       const count = { topic, got: 0 };
@@ -131,7 +134,12 @@ async function subscribe(order: SubscribeOrder): Promise<void> {
       });
       if (order.stalls?.topics.includes(topic)) stalled.push(subscription);
     }
+  };
+  for (let n = 0; n < order.connections; n += DIALS_TOGETHER) {
+    const count = Math.min(DIALS_TOGETHER, order.connections - n);
+    await Promise.all(Array.from({ length: count }, open));
   }
+  const deadlineMs = performance.now() + (order.deadlineMs ?? Infinity);
   report({ kind: 'subscribed' });
   if (order.stalls !== undefined) {
     const { afterMs, forMs } = order.stalls;
@@ -149,6 +157,7 @@ async function subscribe(order: SubscribeOrder): Promise<void> {
     if (least !== told) report({ kind: 'progress', done: least });
     told = least;
     if (lastMs > 0 && performance.now() - lastMs > order.quietMs) break;
+    if (performance.now() > deadlineMs) break;
   }
   const perTopic: Record<string, number> = {};
   for (const { topic, got } of counts) perTopic[topic] = (perTopic[topic] ?? 0) + got;

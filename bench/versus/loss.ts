@@ -1,82 +1,146 @@
 import { requireTools } from '../../test-integration/support/system-tools.ts';
 import type { ClientOptions, SystemName } from '../adapters/adapter.ts';
-import type { LatencySample } from '../load/latency.ts';
-import { runLatency } from '../load/latency.ts';
+import type { LinkSample, LinkScenario } from '../load/lossy-link.ts';
+import { LossyLink } from '../load/lossy-link.ts';
 import { LossyNetwork } from '../support/lossy-network.ts';
-import { median, short } from '../support/statistics.ts';
+import { short } from '../support/statistics.ts';
+import { reportLoss, takesPart } from './loss-report.ts';
 
 /** A way to deliver, of Sluice or of another system. */
-interface Contender {
+export interface Contender {
+  /** For `--contenders`. */
+  readonly name: string;
   readonly label: string;
+  readonly color: string;
   readonly system: SystemName;
   readonly options: ClientOptions;
-  readonly topics: number;
 }
 
 const CONTENDERS: readonly Contender[] = [
-  { label: 'Sluice, ordered', system: 'sluice', options: {}, topics: 1 },
-  { label: 'Sluice, ordered, 10 topics', system: 'sluice', options: {}, topics: 10 },
-  { label: 'Sluice, unordered', system: 'sluice', options: { delivery: 'unordered' }, topics: 1 },
-  { label: 'Sluice, datagram', system: 'sluice', options: { delivery: 'datagram' }, topics: 1 },
-  { label: 'NATS', system: 'nats', options: {}, topics: 1 },
-  { label: 'NATS, 10 topics', system: 'nats', options: {}, topics: 10 },
-  { label: 'Redis', system: 'redis', options: {}, topics: 1 },
+  { name: 'sluice', label: 'Sluice, ordered', color: '#0969da', system: 'sluice', options: {} },
+  {
+    ...{ name: 'sluice-unordered', label: 'Sluice, unordered', color: '#54aeff', system: 'sluice' },
+    options: { delivery: 'unordered' },
+  },
+  {
+    ...{ name: 'sluice-datagram', label: 'Sluice, datagram', color: '#1b7c83', system: 'sluice' },
+    options: { delivery: 'datagram' },
+  },
+  { name: 'nats', label: 'NATS', color: '#1a7f37', system: 'nats', options: {} },
+  { name: 'redis', label: 'Redis', color: '#cf222e', system: 'redis', options: {} },
+  { name: 'mosquitto', label: 'Mosquitto', color: '#9a6700', system: 'mosquitto', options: {} },
 ];
 
-/** What {@link runLoss} found. */
-export interface LossResults {
-  readonly samples: readonly {
-    readonly label: string;
-    readonly lossPercent: number;
-    readonly runs: readonly LatencySample[];
-  }[];
-  /** Lines of a Markdown table. */
-  readonly table: readonly string[];
+/** A scenario, and how it is called. */
+export interface NamedScenario extends LinkScenario {
+  readonly name: string;
+  readonly title: string;
+}
+
+const SCENARIOS: readonly NamedScenario[] = [
+  { name: 'one-topic', title: 'one topic', topics: 1, subscribers: 1, stall: false },
+  { name: 'ten-topics', title: 'ten topics on one connection', topics: 10, subscribers: 1, stall: false },
+  {
+    ...{ name: 'one-stalled', title: 'ten subscribers, one stalled: the other nine' },
+    ...{ topics: 1, subscribers: 9, stall: true },
+  },
+];
+
+/** What is measured. */
+export interface LossPlan {
+  readonly lossPercents: readonly number[];
+  readonly rttsMs: readonly number[];
+  readonly contenders: readonly Contender[];
+  readonly scenarios: readonly NamedScenario[];
+  readonly runs: number;
+  readonly seconds: number;
+  /** Whether it is everything, whose report the README shows. */
+  readonly isWhole: boolean;
+}
+
+/** One run. */
+export interface LossCell {
+  readonly scenario: string;
+  readonly contender: string;
+  readonly rttMs: number;
+  readonly lossPercent: number;
+  readonly sample: LinkSample;
+}
+
+/** Parts of the whole as they stand on the command line, separated by commas; undefined: all of it. */
+export interface LossParts {
+  readonly loss?: string | undefined;
+  readonly rtt?: string | undefined;
+  readonly contenders?: string | undefined;
+  readonly scenarios?: string | undefined;
+}
+
+/** @param isQuick short runs, to see that it works */
+export function planLoss(parts: LossParts, runs: number, isQuick: boolean): LossPlan {
+  const { loss, rtt, contenders, scenarios } = parts;
+  return {
+    lossPercents: numbers(loss ?? '0,1,5,10'),
+    rttsMs: numbers(rtt ?? '0,20,100'),
+    contenders: chosen(CONTENDERS, contenders),
+    scenarios: chosen(SCENARIOS, scenarios),
+    runs,
+    seconds: isQuick ? 1 : 3,
+    isWhole: !isQuick && [loss, rtt, contenders, scenarios].every((part) => part === undefined),
+  };
 }
 
 /**
- * One-way latency at 200 records of 128 B a second across a link that loses packets in both directions. The broker and the
- * publisher are on one side, the subscriber on the other: one lossy crossing, as a remote subscriber sees it.
+ * One-way latency across a link that delays packets and loses some in both directions, and a report of it in bench/results. The broker
+ * and the publisher are on one side, the subscribers on the other: one lossy crossing, as a remote subscriber sees it.
  */
-export async function runLoss(
-  runs: number,
-  percents: readonly number[],
-  seconds: number,
-): Promise<LossResults> {
-  requireTools(['ip', 'nft', 'nats-server', 'redis-server']);
-  const samples: { label: string; lossPercent: number; runs: LatencySample[] }[] = [];
-  for (const lossPercent of percents) {
-    await using network = await LossyNetwork.create({ lossPercent });
-    const found = CONTENDERS.map(({ label }) => ({ label, lossPercent, runs: [] as LatencySample[] }));
-    for (let n = 0; n < runs; n += 1) {
-      for (const [index, { system, options, topics }] of CONTENDERS.entries()) {
-        const { near, far } = network;
-        found[index]!.runs.push(
-          await runLatency(system, {
-            ...{ bytes: 128, rate: 200, seconds, topics, options },
-            server: { host: near.address, namespace: near.name },
-            publisherNamespace: near.name,
-            subscriberNamespace: far.name,
-          }),
-        );
+export async function runLoss(plan: LossPlan): Promise<{ cells: readonly LossCell[]; table: string[] }> {
+  requireTools(['ip', 'nft', 'iptables', 'python3', 'nats-server', 'redis-server', 'mosquitto']);
+  const cells: LossCell[] = [];
+  for (const rttMs of plan.rttsMs) {
+    await using network = await LossyNetwork.create({ lossPercent: 0, roundTripMs: rttMs });
+    for (const lossPercent of plan.lossPercents) {
+      for (let n = 0; n < plan.runs; n += 1) {
+        for (const contender of plan.contenders) {
+          for await (const [scenario, sample] of runContender(plan, network, contender, lossPercent)) {
+            cells.push({ scenario, contender: contender.name, rttMs, lossPercent, sample });
+            const { p50Ms, p99Ms, maxMs, lost } = sample;
+            console.log(
+              `${rttMs} ms, ${lossPercent} %, ${scenario}, ${contender.label}: ${short(p50Ms)} / ${short(p99Ms)} / ${short(maxMs)} ms, ${lost} missing`,
+            );
+          }
+        }
       }
     }
-    samples.push(...found);
   }
-  const table = [
-    `| one way, p50 / p99 / max ms | ${percents.map((p) => `${p} % loss`).join(' | ')} |`,
-    `| --- |${' --- |'.repeat(percents.length)}`,
-    ...CONTENDERS.map(
-      ({ label }) => `| ${label} | ${percents.map((p) => cell(samples, label, p)).join(' | ')} |`,
-    ),
-  ];
-  console.log(table.join('\n'));
-  return { samples, table };
+  return { cells, table: reportLoss(plan, cells) };
 }
 
-function cell(samples: LossResults['samples'], label: string, lossPercent: number): string {
-  const { runs } = samples.find((one) => one.label === label && one.lossPercent === lossPercent)!;
-  const at = (field: 'p50Ms' | 'p99Ms' | 'maxMs' | 'lost'): number => median(runs.map((run) => run[field]));
-  const lost = at('lost') > 0 ? `, ${short(at('lost'))} lost` : '';
-  return `${short(at('p50Ms'))} / ${short(at('p99Ms'))} / ${short(at('maxMs'))}${lost}`;
+/** All scenarios of one contender on a server of its own. */
+async function* runContender(
+  plan: LossPlan,
+  network: LossyNetwork,
+  contender: Contender,
+  lossPercent: number,
+): AsyncGenerator<[string, LinkSample]> {
+  network.setLoss(0);
+  await using link = await LossyLink.start(network, contender.system, contender.options);
+  for (const scenario of plan.scenarios.filter((one) => takesPart(contender, one))) {
+    yield [scenario.name, await link.run(scenario, lossPercent, plan.seconds)];
+  }
+}
+
+function numbers(list: string): number[] {
+  return list.split(',').map(Number);
+}
+
+function chosen<Named extends { readonly name: string }>(
+  all: readonly Named[],
+  names: string | undefined,
+): readonly Named[] {
+  if (names === undefined) return all;
+  return names.split(',').map((name) => {
+    const found = all.find((one) => one.name === name);
+    if (found === undefined) throw new Error(`${name} is none of ${all.map((one) => one.name).join(', ')}`);
+    return found;
+  });
 }

@@ -17,22 +17,27 @@ import type { Row } from '../support/results.ts';
 import { row, writeResults } from '../support/results.ts';
 import { median, short } from '../support/statistics.ts';
 import { runDurableVersus } from './durable.ts';
-import { runLoss } from './loss.ts';
+import { planLoss, runLoss } from './loss.ts';
 import { runQueueVersus } from './queue.ts';
 
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
-    runs: { type: 'string', default: '3' },
+    /** Default 3; with loss 1, which takes a quarter of an hour. */
+    runs: { type: 'string' },
     quick: { type: 'boolean', default: false },
-    loss: { type: 'string', default: '0,1,5,10' },
+    /** Loss: only so many percent, milliseconds of round trip, systems, and scenarios. */
+    loss: { type: 'string' },
+    rtt: { type: 'string' },
+    contenders: { type: 'string' },
+    scenarios: { type: 'string' },
     /** Durable and queue: without TLS where that can be, which is everywhere but with Sluice. */
     plaintext: { type: 'boolean', default: false },
     /** Durable: only these. */
     systems: { type: 'string', default: DURABLE_SYSTEMS.join(',') },
   },
 });
-const RUNS = values.quick ? 1 : Number(values.runs);
+const RUNS = values.quick ? 1 : Number(values.runs ?? 3);
 const SCALE = values.quick ? 0.1 : 1;
 
 /** One scenario, measured on several systems. */
@@ -156,7 +161,7 @@ for (const group of groups) {
   }
 }
 const loss = wanted.includes('loss')
-  ? await runLoss(RUNS, values.loss.split(',').map(Number), values.quick ? 3 : 6)
+  ? await runLoss(planLoss(values, Number(values.runs ?? 1), values.quick))
   : undefined;
 const durable = wanted.includes('durable')
   ? await runDurableVersus({
@@ -178,4 +183,6 @@ const table = [
   '',
   ...(queue?.table ?? []),
 ];
-console.log(writeResults(values.quick ? 'quick-versus' : 'versus', { rows, loss, durable, queue, table }));
+console.log(table.join('\n'));
+if (groups.length > 0 || durable !== undefined || queue !== undefined)
+  console.log(writeResults(values.quick ? 'quick-versus' : 'versus', { rows, durable, queue, table }));

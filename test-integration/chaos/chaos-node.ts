@@ -93,7 +93,10 @@ export class ChaosNode {
   async delay(ms: number): Promise<void> {
     await this.run('pkill -f delay.py 2>/dev/null || kill $(cat /tmp/delay.pid) 2>/dev/null || true');
     if (ms > 0)
-      await this.run(`nohup delay.py ${ms} >/tmp/delay.log 2>&1 & echo $! > /tmp/delay.pid; sleep 0.3`);
+      await this.run(
+        `nohup delay.py ${ms} >/tmp/delay.log 2>&1 & echo $! > /tmp/delay.pid; ` +
+          'for i in $(seq 50); do grep -q ready /tmp/delay.log && exit 0; sleep 0.2; done; cat /tmp/delay.log; exit 1',
+      );
   }
 
   /** Ends what {@link breakNetwork} and {@link delay} have done. */

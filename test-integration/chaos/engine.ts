@@ -33,7 +33,7 @@ export async function prepareEngine(): Promise<Images> {
   if (!(await answers())) await startEngine();
   process.env['TESTCONTAINERS_RYUK_DISABLED'] = 'true';
   const etcd = await baseImages();
-  await build('sluice-chaos-tools:local', join(HERE, 'docker/tools'));
+  await build('sluice-chaos-tools:local', join(HERE, '../support/network'));
   await build('sluice:local', PROJECT);
   return { node: 'sluice:local', etcd, tools: 'sluice-chaos-tools:local' };
 }

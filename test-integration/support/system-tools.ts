@@ -10,6 +10,8 @@ const PACKAGES = {
   mosquitto: 'mosquitto',
   'rabbitmq-server': 'rabbitmq-server',
   nft: 'nftables',
+  iptables: 'iptables',
+  python3: 'python3',
   ip: 'iproute2',
   go: 'golang-go',
   etcd: 'etcd-server',

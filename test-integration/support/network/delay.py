@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """delay.py MILLISECONDS: holds everything that this network namespace receives, for so long.
 
-A rule of nft gives the packets to a queue of the kernel (nfnetlink_queue); the verdict is what comes late. Ends on SIGTERM: the rule
-goes, and what is held is let through. For kernels that have no netem."""
+A rule of iptables gives the packets to a queue of the kernel (nfnetlink_queue); the verdict is what comes late. Ends on SIGTERM: the rule
+goes, and what is held is let through. For kernels that have no netem; not every one that has this queue lets nft use it."""
 import select, signal, socket, struct, subprocess, sys, time
 from collections import deque
 
@@ -38,8 +38,15 @@ configure(attribute(2, struct.pack('>IB', 0, 1)))  # only what a packet is, not 
 configure(attribute(3, struct.pack('>I', 20000)))  # packets that may wait
 configure(attribute(4, struct.pack('>I', 4)) + attribute(5, struct.pack('>I', 4)))  # large packets whole
 nl.setblocking(False)
-rules = f'table inet delay {{ chain input {{ type filter hook input priority -150; iifname != "lo" queue num {QUEUE} bypass; }}; }}'
-subprocess.run(['nft', rules], check=True)
+RULE = ['INPUT', '!', '-i', 'lo', '-j', 'NFQUEUE', '--queue-num', str(QUEUE), '--queue-bypass']
+
+
+def change(how, check):
+    subprocess.run(['iptables', '-w', '-t', 'mangle', how, *RULE], check=check)
+    subprocess.run(['ip6tables', '-w', '-t', 'mangle', how, *RULE], check=False, stderr=subprocess.DEVNULL)
+
+
+change('-I', True)
 stopping = []
 for one in (signal.SIGTERM, signal.SIGINT):
     signal.signal(one, lambda *_: stopping.append(True))
@@ -66,6 +73,6 @@ while not stopping:
     if last is not None:  # all up to this one
         nl.send(message(VERDICT_BATCH, attribute(2, struct.pack('>II', ACCEPT, last))))
 
-subprocess.run(['nft', 'delete table inet delay'], check=False)
+change('-D', False)
 if held:
     nl.send(message(VERDICT_BATCH, attribute(2, struct.pack('>II', ACCEPT, held[-1][1]))))
