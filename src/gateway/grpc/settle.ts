@@ -11,6 +11,9 @@ import type { QueueRoute } from './lease-settler.ts';
 import type { MessageContext } from './message-context.ts';
 import type { Caller } from './ports.ts';
 
+/** Of a reason, characters: it goes with each lease, and the queue keeps no more of it. */
+const REASON_MAX = 1024;
+
 /** A request that names a queue. */
 interface NamesQueue {
   readonly topic: string;
@@ -74,9 +77,10 @@ async function settleOne(
   { settler, ledger, counters }: MessageContext,
   route: QueueRoute,
   token: string,
-  { kind, delayMs, reason = '' }: Verdict,
+  { kind, delayMs, reason: text = '' }: Verdict,
 ): Promise<SluiceError | undefined> {
   let failure: SluiceError | undefined;
+  const reason = text.slice(0, REASON_MAX);
   try {
     failure = await settler.settle(route, { lease: decodeLeaseToken(token), kind, delayMs, reason });
   } catch (error) {

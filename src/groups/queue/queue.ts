@@ -156,7 +156,7 @@ export class Queue {
     return this.#answer(taken, question.leaseMs || this.#settings.leaseMs);
   }
 
-  /** Settles leases, one after the other; what is wrong with one changes nothing for the others. @throws NOT_LEADER */
+  /** Settles leases, one after the other; what is wrong with one changes nothing for the others. @throws NOT_LEADER; UNAVAILABLE: they may be settled */
   async settle({ settlements }: GroupQuestion<'settle'>): Promise<GroupAnswerInit<'settle'>> {
     const now = momentOf(this.#context.clock);
     const { counters } = this.#context;
@@ -168,7 +168,8 @@ export class Queue {
       work.runner.changed();
       return unsettled ?? {};
     });
-    await this.#context.writer.stored();
+    // Asked again by somebody who does not know it, what is settled already would be refused.
+    await this.#context.writer.stored('UNAVAILABLE');
     return { results };
   }
 

@@ -10,7 +10,11 @@ export interface Changing {
   changes(): readonly StateRecord[];
 }
 
+/** What a waiter is told of an append that has begun, and of which nobody will hear whether it is stored. */
+type Unsure = 'NOT_LEADER' | 'UNAVAILABLE';
+
 interface Waiter {
+  readonly unsure: Unsure;
   readonly resolve: () => void;
   readonly reject: (error: SluiceError) => void;
 }
@@ -56,15 +60,18 @@ export class StateWriter {
 
   /**
    * All that was noted and put so far is stored when this resolves.
+   *
+   * @param unsure the code where it may have been stored all the same; NOT_LEADER, after which others ask again by themselves, is for what
+   *   does no harm twice
    * @throws NOT_LEADER when it could not be, or was not before the close
    */
-  stored(): Promise<void> {
+  stored(unsure: Unsure = 'NOT_LEADER'): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) {
         reject(closedError());
         return;
       }
-      this.#waiters.push({ resolve, reject });
+      this.#waiters.push({ resolve, reject, unsure });
       this.#schedule();
     });
   }
@@ -72,10 +79,11 @@ export class StateWriter {
   /** Nobody is told any more that something was stored. Idempotent. */
   close(): void {
     this.#isClosed = true;
-    const waiters = [...this.#waiters, ...[...this.#underWay].flat()];
+    const [waiters, begun] = [this.#waiters, [...this.#underWay].flat()];
     this.#waiters = [];
     this.#underWay.clear();
     for (const { reject } of waiters) reject(closedError());
+    for (const { reject, unsure } of begun) reject(closedError(unsure));
   }
 
   #schedule(): void {
@@ -120,6 +128,6 @@ export class StateWriter {
   }
 }
 
-function closedError(): SluiceError {
-  return new SluiceError('NOT_LEADER', 'this node coordinates the queue no more; ask again');
+function closedError(code: Unsure = 'NOT_LEADER'): SluiceError {
+  return new SluiceError(code, 'this node coordinates the queue no more; ask again');
 }

@@ -36,6 +36,11 @@ describe('settling over gRPC', () => {
     expect(settled()).toEqual([{ ...lease, kind: SettlementKind.REJECT, reason: 'r' }]);
   });
 
+  it('passes on as much of a reason as a queue keeps, which many leases share', async () => {
+    await client.call(nack, { topic: 't', leaseTokens: [token(9)], reason: 'r'.repeat(100_000) });
+    expect(settled()).toMatchObject([{ ...lease, reason: 'r'.repeat(1024) }]);
+  });
+
   it('extends', async () => {
     await client.call(extend, { topic: 't', leaseTokens: [token(9)], leaseMs: 7 });
     expect(settled()).toEqual([{ ...lease, kind: SettlementKind.EXTEND, delayMs: 7, reason: '' }]);

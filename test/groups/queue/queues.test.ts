@@ -203,6 +203,17 @@ describe('receiving', () => {
     expect(await stage.settle('ACK', jobs)).toEqual([undefined]);
   });
 
+  it('does not say of an acknowledgement that is being stored when it ends that nothing was done', async () => {
+    const stage = new QueueStage();
+    stage.topics.put('jobs', numbers(1));
+    const { jobs } = await stage.receive();
+    stage.log.isHeld = true;
+    const settling = codeOf(stage.settle('ACK', jobs));
+    await turns();
+    stage.queues.close();
+    expect(await settling).toBe('UNAVAILABLE');
+  });
+
   it('ends with the log, and answers nothing', async () => {
     const stage = new QueueStage();
     stage.topics.put('jobs', numbers(1));

@@ -81,6 +81,19 @@ describe('what stores the changes of queues', () => {
     expect([failures, log.appends]).toEqual([[log.failure], 1]);
   });
 
+  it('does not say of what may be stored that it is not, where that is asked for', async () => {
+    const log = new FakeStateLog();
+    const writer = new StateWriter(log, () => undefined);
+    log.isHeld = true;
+    writer.put([record('a')]);
+    const begun = [codeOf(writer.stored('UNAVAILABLE')), codeOf(writer.stored())];
+    await turns();
+    writer.put([record('b')]);
+    const waiting = codeOf(writer.stored('UNAVAILABLE'));
+    writer.close();
+    expect(await Promise.all([...begun, waiting])).toEqual(['UNAVAILABLE', 'NOT_LEADER', 'NOT_LEADER']);
+  });
+
   it('stores nothing more of what is forgotten', async () => {
     const log = new FakeStateLog();
     const writer = new StateWriter(log, () => undefined);
