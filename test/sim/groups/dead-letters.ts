@@ -12,7 +12,7 @@ export async function findDeadLetters(
   for (const copy of copies) {
     for (const batch of await batchesOf(copy)) {
       for (const { headers } of new RecordBatch(batch).records()) {
-        const facts = new Map(headers.map(({ key, value }) => [key.toString(), String(value)]));
+        const facts = new Map(headers.map(({ key, value }) => [key, String(value)]));
         const fact = (name: string): string => facts.get(`sluice-dlq-${name}`) ?? '';
         count++;
         queues.get(fact('group'))!.foundDeadLetter({

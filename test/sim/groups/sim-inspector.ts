@@ -24,7 +24,9 @@ export class SimInspector extends SimClient {
   configure(queues: readonly SimQueuePlan[]): void {
     for (const queue of queues) {
       this.#configure(queue).then(
-        () => void this.#configured++,
+        () => {
+          this.#configured++;
+        },
         (error: unknown) => this.cluster.fail(error),
       );
     }

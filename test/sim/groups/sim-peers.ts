@@ -57,7 +57,7 @@ export class SimPeers implements OtherNodes, CopyReader {
   describePartitions(
     ...[nodeId, refs]: Parameters<OtherNodes['describePartitions']>
   ): ReturnType<OtherNodes['describePartitions']> {
-    return this.#call(nodeId, async ({ partitions }) => partitions.describe(refs));
+    return this.#call(nodeId, ({ partitions }) => Promise.resolve(partitions.describe(refs)));
   }
 
   listOffsets(
