@@ -2,7 +2,7 @@ import type { DurableSystem, Storage } from './adapters/durable/adapter.ts';
 import type { GroupCatchUpSample } from './load/group-catch-up.ts';
 import { runGroupCatchUp } from './load/group-catch-up.ts';
 import type { QueueSample } from './load/queue.ts';
-import { runQueue } from './load/queue.ts';
+import { runQueue, SINGLE_RECORDS } from './load/queue.ts';
 import { runRebalance } from './load/rebalance.ts';
 import type { Row } from './support/results.ts';
 import { row, rowsOf } from './support/results.ts';
@@ -86,14 +86,15 @@ async function rebalance({ runs, quick }: GroupsOptions): Promise<Row[]> {
 /** One consumer empties a queue and acknowledges each record by itself, from disk and from memory in turns. */
 async function queue({ runs, quick }: GroupsOptions): Promise<Row[]> {
   const records = quick ? QUEUED_RECORDS / 10 : QUEUED_RECORDS;
-  const kinds: readonly (readonly [DurableSystem, Storage, string])[] = [
+  const kinds: readonly (readonly [DurableSystem, Storage, string, number?])[] = [
     ['sluice-always', 'disk', 'topic on disk'],
     ['sluice-always', 'memory', 'topic in memory'],
+    ['sluice-always', 'disk', 'topic on disk, a batch each', SINGLE_RECORDS],
   ];
   const samples = kinds.map(() => [] as QueueSample[]);
   for (let n = 0; n < runs; n += 1) {
-    for (const [index, [system, storage]] of kinds.entries()) {
-      samples[index]!.push(await runQueue(system, { tls: true, storage, bytes: BYTES, records }));
+    for (const [index, [system, storage, , batchBytes]] of kinds.entries()) {
+      samples[index]!.push(await runQueue(system, { tls: true, storage, bytes: BYTES, records, batchBytes }));
     }
   }
   const units = {

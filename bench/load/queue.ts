@@ -9,7 +9,12 @@ export interface QueueConsumption extends DurableServerOptions {
   readonly storage: Storage;
   readonly bytes: number;
   readonly records: number;
+  /** Sluice: of the batches that the records come in; undefined: the SDK's. */
+  readonly batchBytes?: number | undefined;
 }
+
+/** Bytes with which each record is a batch of its own, as jobs that come one by one are. */
+export const SINGLE_RECORDS = 200;
 
 export interface QueueSample {
   /** From the first record to the last acknowledgement; with Sluice until that is stored. */
@@ -24,9 +29,9 @@ const NAME = 'bench';
 
 /** Runs it once against a fresh server. */
 export async function runQueue(system: DurableSystem, scenario: QueueConsumption): Promise<QueueSample> {
-  const { storage, bytes, records } = scenario;
+  const { storage, bytes, records, batchBytes } = scenario;
   await using server = await DurableServer.start(system, scenario);
-  const target = { server: server.address, name: NAME };
+  const target = { server: { ...server.address, batchBytes }, name: NAME };
   {
     await using publisher = new WorkerProcess<DurableOrder, DurableReport>(WORKER);
     publisher.tell({ kind: 'create', ...target, storage });

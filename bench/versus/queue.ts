@@ -1,6 +1,6 @@
 import type { DurableSystem, Storage } from '../adapters/durable/adapter.ts';
 import type { QueueSample } from '../load/queue.ts';
-import { runQueue } from '../load/queue.ts';
+import { runQueue, SINGLE_RECORDS } from '../load/queue.ts';
 import { median, short } from '../support/statistics.ts';
 import { requireDurableServers } from './durable-servers.ts';
 
@@ -22,18 +22,28 @@ export interface QueueResults {
   readonly table: readonly string[];
 }
 
-interface Found {
+interface Contender {
   readonly system: DurableSystem;
+  readonly title: string;
+  readonly batchBytes?: number;
+}
+
+interface Found extends Contender {
   readonly storage: Storage;
   readonly runs: QueueSample[];
 }
 
 const BYTES = 128;
-const OURS = 'sluice-always';
-const TITLES: readonly (readonly [DurableSystem, string])[] = [
-  [OURS, 'Sluice'],
-  ['jetstream', 'NATS JetStream, pull consumer'],
-  ['rabbitmq', 'RabbitMQ, classic queue'],
+const OURS: Contender = { system: 'sluice-always', title: 'Sluice' };
+const CONTENDERS: readonly Contender[] = [
+  OURS,
+  {
+    system: 'sluice-always',
+    title: 'Sluice, each record in a batch of its own',
+    batchBytes: SINGLE_RECORDS,
+  },
+  { system: 'jetstream', title: 'NATS JetStream, pull consumer' },
+  { system: 'rabbitmq', title: 'RabbitMQ, classic queue' },
 ];
 const STORAGES: readonly Storage[] = ['disk', 'memory'];
 
@@ -44,11 +54,11 @@ const STORAGES: readonly Storage[] = ['disk', 'memory'];
 export async function runQueueVersus({ runs, records, tls }: QueueVersus): Promise<QueueResults> {
   requireDurableServers(['nats-server', 'rabbitmq-server']);
   const samples: Found[] = STORAGES.flatMap((storage) =>
-    TITLES.map(([system]) => ({ system, storage, runs: [] })),
+    CONTENDERS.map((contender) => ({ ...contender, storage, runs: [] })),
   );
   for (let n = 0; n < runs; n += 1) {
-    for (const { system, storage, runs: found } of samples) {
-      found.push(await runQueue(system, { tls, storage, bytes: BYTES, records }));
+    for (const { system, storage, batchBytes, runs: found } of samples) {
+      found.push(await runQueue(system, { tls, storage, bytes: BYTES, records, batchBytes }));
     }
   }
   const table = tableOf(samples);
@@ -57,11 +67,11 @@ export async function runQueueVersus({ runs, records, tls }: QueueVersus): Promi
 }
 
 function tableOf(samples: readonly Found[]): string[] {
-  const of = (system: DurableSystem, storage: Storage): Found =>
-    samples.find((one) => one.system === system && one.storage === storage)!;
-  const rows = TITLES.map(([system, title]) => {
-    const cells = STORAGES.map((storage) => cellOf(of(system, storage), of(OURS, storage)));
-    return `| ${title} | ${cells.join(' | ')} |`;
+  const of = (contender: Contender, storage: Storage): Found =>
+    samples.find((one) => one.title === contender.title && one.storage === storage)!;
+  const rows = CONTENDERS.map((contender) => {
+    const cells = STORAGES.map((storage) => cellOf(of(contender, storage), of(OURS, storage)));
+    return `| ${contender.title} | ${cells.join(' | ')} |`;
   });
   return [
     '| consumed and acknowledged records/s, 128 B | on disk | in memory |',

@@ -44,6 +44,10 @@ export class LedPartitionState implements LedState {
     return this.#copy.logEnd;
   }
 
+  isLed(): boolean {
+    return this.#copy.leaderEpoch === this.leaderEpoch && this.#copy.refusal(1) === undefined;
+  }
+
   openLog(): ClosableStateLog {
     return new PartitionStateLog(this.#copy, this.leaderEpoch, this.#clock);
   }

@@ -71,7 +71,10 @@ export class GroupCoordinator {
       if (!(await this.#loaded)) throw notLeader();
       if (signal?.aborted) throw new SluiceError('CANCELLED', 'the asker has gone');
     }
-    return this.#parts[partOf(name)].ask(name, question, signal);
+    const answer = await this.#parts[partOf(name)].ask(name, question, signal);
+    // What rests on nothing new was not stored for this answer: a node that was frozen past its lease learns only here that it knows nothing any more.
+    if (!this.#options.state.isLed()) throw notLeader();
+    return answer;
   }
 
   /** Ends it: what waits is answered NOT_LEADER. Idempotent. */

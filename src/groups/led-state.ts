@@ -9,6 +9,8 @@ export interface LedState {
   openReader(): PartitionReader | Promise<PartitionReader>;
   /** Exclusive: all that was stored until now, whoever has it yet. What lies below it has to be read before anything may be said. */
   end(): number;
+  /** Whether this node leads it in that epoch now, and still has the lease to do so: else somebody else may, and know better. */
+  isLed(): boolean;
   /** @param onRefused told when the log takes nothing more */
   openLog(): ClosableStateLog;
 }

@@ -17,6 +17,8 @@ const task = JSON.parse(process.argv[2]!) as WorkerTask;
 const journal = openSync(task.journal, 'a');
 const stop = new AbortController();
 process.once('SIGTERM', () => stop.abort());
+// Whoever started it has gone, and cannot end it any more.
+process.stdin.once('end', () => process.kill(process.pid, 'SIGKILL')).resume();
 
 const client = await connect(task.urls, {
   ...{ ca: task.ca, clientId: task.name, timeoutMs: 60_000, attemptTimeoutMs: 1000, limits: IMPATIENT },
@@ -25,6 +27,7 @@ const client = await connect(task.urls, {
 if (task.kind === 'queue') await consumeQueue(client);
 else await consumeGroup(client);
 await client.close({ timeoutMs: 1000 });
+process.stdin.destroy();
 
 function note(line: DistributiveOmit<JournalLine, 'worker' | 'atMs'>): void {
   writeSync(journal, `${JSON.stringify({ worker: task.name, atMs: nowMs(), ...line })}\n`);

@@ -25,7 +25,7 @@ export class Worker {
   constructor(task: WorkerTask) {
     this.name = task.name;
     this.#child = spawn(process.execPath, [PROGRAM, JSON.stringify(task)], {
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['pipe', 'ignore', 'pipe'],
     });
     this.#child.stderr!.setEncoding('utf8').on('data', (text: string) => (this.#stderr += text));
   }

@@ -5,16 +5,16 @@ import { ProducerWindow } from '../../src/partition/producer-window.ts';
 import type { SimOptions } from './plan.ts';
 
 /** A bug of the kind that replication protocols have had: put into the production code from outside, while a test runs. */
-export interface Mutation {
+export interface Mutation<Options = SimOptions> {
   readonly name: string;
   /** Where it shows soon. */
-  readonly shows?: Omit<SimOptions, 'seed'>;
+  readonly shows?: Omit<Options, 'seed'>;
   /** Puts it in. @returns takes it out again */
   apply(): () => void;
 }
 
-/** Replaces a method of a class. */
-function replace<T extends object, K extends keyof T>(
+/** Replaces a method of a class. @returns undoes it */
+export function replace<T extends object, K extends keyof T>(
   prototype: T,
   name: K,
   make: (original: T[K]) => T[K],

@@ -21,6 +21,8 @@ export interface DurableAddress {
   readonly port: number;
   /** File of the authority that signed the server's certificate; undefined: without TLS. */
   readonly caFile: string | undefined;
+  /** Sluice: of the producer's batches; undefined: the SDK's. The others have none. */
+  readonly batchBytes?: number | undefined;
 }
 
 /** Where records are kept: as the system's name says, or in memory only (not Redis). */

@@ -9,9 +9,9 @@ const CREDIT = 1_000;
  * queue with an acknowledgement each.
  */
 export const sluice: DurableAdapter = {
-  async connect({ system, host, port, caFile }) {
+  async connect({ system, host, port, caFile, batchBytes }) {
     const client = await connect(`quic://${host}:${port}`, { ca: caFile! });
-    const producer = client.producer();
+    const producer = client.producer(batchBytes === undefined ? {} : { batchBytes });
     const flush = system === 'sluice-always' ? 'always' : 'interval';
     return {
       async create(name, storage) {

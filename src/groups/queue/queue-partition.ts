@@ -365,9 +365,8 @@ export class QueuePartition {
   }
 
   #die(lot: Lot, reason: DeadReason, text: string): number {
-    const { records } = lot;
-    this.#events.died(lot.first, lot.end, reason, text);
-    this.#state.die(lot, reason, text);
+    const { records, first, end } = lot;
+    this.#events.died(first, end, reason, this.#state.die(lot, reason, text));
     return records;
   }
 

@@ -11,6 +11,9 @@ import {
 import type { StoredRun } from './queue-runs.ts';
 import { Shelves } from './shelves.ts';
 
+/** Of all texts that wait to be moved with their records, characters: a snapshot is one record of the log, with each of them. */
+const TEXTS_MAX_CHARS = 1024 * 1024;
+
 /**
  * The lots of one partition of a queue with all that is derived from them: the steps of which commands, and the replay of events, are made.
  *
@@ -175,13 +178,16 @@ export class QueueState {
     this.place(lot);
   }
 
-  /** The lease of a lot that was lifted ends, and it is a dead letter. */
-  die(lot: Lot, reason: DeadReason, text: string): void {
+  /** The lease of a lot that was lifted ends, and it is a dead letter. @returns the text that is kept: none where there are too many */
+  die(lot: Lot, reason: DeadReason, text: string): string {
     endLease(lot);
     lot.reason = reason;
-    this.#textBytes += text.length - lot.text.length;
-    lot.text = text;
+    this.#textBytes -= lot.text.length;
+    const kept = this.#textBytes + text.length <= TEXTS_MAX_CHARS ? text : '';
+    this.#textBytes += kept.length;
+    lot.text = kept;
     this.place(lot);
+    return kept;
   }
 
   #closeMove(id: number, close: (lot: Lot) => void): boolean {

@@ -94,6 +94,12 @@ describe('queues over HTTP', () => {
     ]);
   });
 
+  it('keeps no consumer’s name that is long while it waits', async () => {
+    await open(received);
+    const { status } = await stage.post('/v1/queues/jobs/receive', { consumer: 'x'.repeat(257) });
+    expect([status, stage.asked]).toEqual([400, []]);
+  });
+
   it('takes one record when the request says nothing', async () => {
     await open(received);
     await stage.post('/v1/queues/jobs/receive');

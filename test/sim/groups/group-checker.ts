@@ -28,6 +28,8 @@ interface Holding {
 interface PlaceTruth {
   /** The largest offset that somebody was told is committed. */
   floor: number;
+  /** Who committed that, if somebody did. */
+  floorBy: string;
   /** Commits of which nobody knows how they ended: they may still happen, until another member has been told that it holds the partition. */
   pending: { readonly memberId: string; readonly offset: number }[];
   /** Who has been told, in order; the last of each member. */
@@ -54,7 +56,12 @@ export class GroupChecker {
   assignments = 0;
 
   constructor(partitions: number) {
-    this.#places = Array.from({ length: partitions }, () => ({ floor: 0, pending: [], holdings: [] }));
+    this.#places = Array.from({ length: partitions }, () => ({
+      floor: 0,
+      floorBy: '',
+      pending: [],
+      holdings: [],
+    }));
   }
 
   /** What was committed for sure; to be taken when a question is sent. */
@@ -62,9 +69,11 @@ export class GroupChecker {
     return this.#places.map(({ floor }) => floor);
   }
 
-  /** A member has been heard and answered; nothing else has changed yet. */
-  heard(member: ToldMember): void {
+  /** A member has been answered. @param kept what it holds and goes on with */
+  heard(member: ToldMember, kept: readonly number[], nowMs: number): void {
     this.#members.set(member.id, member);
+    if (member.validUntilMs <= nowMs) return;
+    for (const partition of kept) this.#checkAlone(this.#places[partition]!, member, partition, nowMs);
   }
 
   /** A member may read a partition from now on. @param floors when it asked */
@@ -75,15 +84,7 @@ export class GroupChecker {
     // The answer came so late that others may have the partition by now.
     if (member.validUntilMs <= nowMs) return;
     this.assignments++;
-    const other = truth.holdings.find(
-      ({ memberId, isOver }) => memberId !== member.id && !isOver && this.#isValid(memberId, nowMs),
-    );
-    if (other) {
-      throw new Violation(
-        'a partition has one holder',
-        `p${partition} is told to ${member.id} in ${member.generation}, ${other.memberId} has it since ${other.generation}`,
-      );
-    }
+    this.#checkAlone(truth, member, partition, nowMs);
     truth.pending = truth.pending.filter(({ memberId }) => memberId === member.id);
     truth.holdings = truth.holdings.filter(({ memberId }) => memberId !== member.id);
     truth.holdings.push({
@@ -145,7 +146,25 @@ export class GroupChecker {
         `${memberId} commits ${offset} of p${partition} in ${generation}, ${fence.memberId} has it since ${fence.generation}`,
       );
     }
-    truth.floor = Math.max(truth.floor, offset);
+    // What a member sends at once may come in another order.
+    truth.floor = truth.floorBy === memberId ? offset : Math.max(truth.floor, offset);
+    truth.floorBy = memberId;
+  }
+
+  #checkAlone(
+    { holdings }: PlaceTruth,
+    { id, generation }: ToldMember,
+    partition: number,
+    nowMs: number,
+  ): void {
+    const other = holdings.find(
+      ({ memberId, isOver }) => memberId !== id && !isOver && this.#isValid(memberId, nowMs),
+    );
+    if (!other) return;
+    throw new Violation(
+      'a partition has one holder',
+      `p${partition} is told to ${id} in ${generation}, ${other.memberId} has it since ${other.generation}`,
+    );
   }
 
   #saw(partition: number, offset: number, floors: Floors): void {

@@ -96,7 +96,7 @@ function memberPlan(name: string, random: SeededRandom): SimMemberPlan {
     instanceId: random.chance(0.3) ? `i-${name}` : '',
     sessionTimeoutMs: random.pick([1000, 1500, 3000]),
     maxWaitMs: random.pick([100, 300, 1000]),
-    commitEveryMs: random.pick([100, 300]),
+    commitEveryMs: random.pick([100, 300, 5000]),
     leaveShare: random.pick([0, 0.02, 0.1]),
   };
 }

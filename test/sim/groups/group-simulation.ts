@@ -57,7 +57,7 @@ export class GroupSimulation extends SimRun<GroupPlan> implements GroupCluster, 
     this.groups = new GroupChecker(partitions);
     this.queues = new Map(queues.map(({ name, maxAttempts }) => [name, new QueueChecker(name, maxAttempts)]));
     this.#stored = new StoredCopies(settings.minInsync, (nodeId, topicId, partition) =>
-      this.servers.some((server) => server.name === nodeId && server.copy(topicId, partition)),
+      this.servers.some((node) => node.name === nodeId && node.copy(topicId, partition)),
     );
     this.servers = nodes.map(
       ({ name, zone, clockRate }) =>

@@ -22,6 +22,7 @@ export interface SimMemberPlan {
 /** Clocks are so much off at most, and a bit. */
 export const SURE_SHARE = 0.95;
 const RETRY_MS = 150;
+const LATE_MS = 800;
 const EARLIEST = { at: { case: 'earliest', value: true } } as const;
 
 /** A member of the consumer group that reads nothing but goes on as if it did, in the partitions it is told. */
@@ -110,9 +111,9 @@ export class SimMember extends SimClient {
     this.#generation = generation;
     const validUntilMs = sentMs + this.plan.sessionTimeoutMs * SURE_SHARE;
     const told: ToldMember = { id: this.#id, generation, validUntilMs };
-    groups.heard(told);
     const places = new Map(assigned.map(({ partition, offset }) => [partition, Number(offset)]));
     for (const partition of [...this.#owned.keys()]) if (!places.has(partition)) this.#giveUp(partition);
+    groups.heard(told, [...this.#owned.keys()], this.nowMs);
     for (const [partition, offset] of places) {
       if (this.#owned.has(partition)) continue;
       this.cluster.trace(() => `${this.#id} has p${partition} from ${offset} in ${generation}`);
@@ -121,10 +122,21 @@ export class SimMember extends SimClient {
     }
   }
 
+  /** At times it has something to commit still, which comes in time or does not. */
   #giveUp(partition: number): void {
     this.cluster.trace(() => `${this.#id} gives up p${partition}`);
+    const offset = this.#owned.get(partition)!;
     this.#owned.delete(partition);
     this.cluster.groups.givesUp(this.#id, partition);
+    if (this.random.chance(0.5)) {
+      this.#commitLate({ partition, offset }).catch((error: unknown) => this.cluster.fail(error));
+    }
+  }
+
+  async #commitLate(place: PlaceOffset): Promise<void> {
+    const memberId = this.#id;
+    await this.pause(LATE_MS * this.random.fraction());
+    if (this.#id === memberId && !this.#owned.has(place.partition)) await this.#commit([place]);
   }
 
   async #leave(): Promise<void> {

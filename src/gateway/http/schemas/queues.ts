@@ -73,7 +73,7 @@ export const RECEIVE = object({
   waitMs: integer('While there is none; default 0', { minimum: 0, maximum: 30_000 }),
   maxBytes: integer('Of the batches the records are in; default 1 MiB', { minimum: 1, maximum: 16_777_216 }),
   leaseMs: integer('Default: that of the queue', { minimum: 10, maximum: 43_200_000 }),
-  consumer: text('Who it is, for people'),
+  consumer: text('Who it is, for people', { maxLength: 256 }),
 });
 
 export const RECEIVED = {
