@@ -5,7 +5,7 @@ import type { HostPort, NativeConnection } from './native.ts';
 const LOOK_PACKETS = 8;
 const LOOK_MS = 100;
 /** Packets are repeated for so long after one was lost. What arrives by repetition is not lost, so this sets how often one is. */
-const LOSSY_MS = 10_000;
+const LOSSY_MS = 30_000;
 /** A second copy follows after this, unless everything is acknowledged by then. */
 const SECOND_MS = 1;
 /** A turn of more is not repeated: what follows its lost packets reveals them soon enough. */
