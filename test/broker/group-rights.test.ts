@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { GroupCase, GroupQuestionInit } from '../../src/groups/api.ts';
 import type { SluiceError } from '../../src/kernel/errors.ts';
 import { FakeParts } from '../groups/fake-part.ts';
+import { batchOf } from '../support/batch.ts';
 import { turns } from '../support/turns.ts';
 import { ALICE, BOB, TestBroker } from './fixture.ts';
 
@@ -53,6 +54,12 @@ it('nobody adds partitions to the topic with the state: it would not be found an
   expect(await code(test.broker.alterTopic(ALICE, { name: '__groups', partitions: 2 }))).toBe(
     'INVALID_ARGUMENT',
   );
+});
+
+it('nobody publishes to the topic with the state: rubbish there would keep its coordinator from loading', async () => {
+  await commit('open');
+  expect(await code(test.publish('__groups', batchOf(1)))).toBe('FORBIDDEN');
+  expect(await code(test.publish('open', batchOf(1)))).toBe('fine');
 });
 
 it.each([
