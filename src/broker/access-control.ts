@@ -12,7 +12,10 @@ export const BROKER_ITSELF: Principal = Object.freeze({
 
 const OPERATIONS: readonly Operation[] = ['subscribe', 'publish', 'admin'];
 
-/** Puts the access decision into the broker's words: internal topics are for who administers them, and no is FORBIDDEN. */
+/**
+ * Puts the access decision into the broker's words: internal topics are for who administers them to read, and for nobody to write, because
+ * rubbish there would keep what they hold from being loaded; and no is FORBIDDEN.
+ */
 export class AccessControl {
   readonly #authorizer: Authorizer;
 
@@ -25,7 +28,7 @@ export class AccessControl {
     if (principal === BROKER_ITSELF) return true;
     if (!this.#authorizer.allows(principal, operation, topic)) return false;
     if (topic === undefined || !isInternalTopic(topic)) return true;
-    return this.#authorizer.allows(principal, 'admin', topic);
+    return operation !== 'publish' && this.#authorizer.allows(principal, 'admin', topic);
   }
 
   /** Whether the principal may know that a topic exists: who may do anything to it. */

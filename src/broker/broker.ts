@@ -1,5 +1,4 @@
 import { parseFilter } from '../catalog/topic-filter.ts';
-import { isInternalTopic } from '../catalog/topic-name.ts';
 import type { Coordinator } from '../coordination/coordinator.ts';
 import type { OpenReader } from '../groups/ports.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -240,7 +239,6 @@ export class Broker {
     try {
       this.#checkNotDraining();
       this.#access.check(principal, 'publish', topic);
-      checkForClients(topic);
       this.#producerIds.check(batch, principal);
     } catch (error) {
       this.#publisher.refuse(error, done);
@@ -523,10 +521,4 @@ function positionsOf(
     if (typeof offset !== 'number') throw offset;
     return { topic: topic.name, partition: index, offset };
   });
-}
-
-/** What is in them is the broker's own: rubbish there would keep a coordinator from loading. @throws FORBIDDEN for internal topics */
-function checkForClients(topic: string): void {
-  if (isInternalTopic(topic))
-    throw new SluiceError('FORBIDDEN', `nobody but the broker publishes to ${topic}`);
 }
