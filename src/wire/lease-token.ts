@@ -38,6 +38,17 @@ export function decodeLeaseToken(text: string): LeaseToken {
   return { partition, grant, offset };
 }
 
+/** What a token names, as fields of a `Settlement`: a range of one record, so that it can be said of each what became of it. */
+export function leaseRange({ partition, grant, offset }: LeaseToken): {
+  readonly partition: number;
+  readonly grant: bigint;
+  readonly first: bigint;
+  /** Exclusive. */
+  readonly end: bigint;
+} {
+  return { partition, grant: BigInt(grant), first: BigInt(offset), end: BigInt(offset) + 1n };
+}
+
 function noToken(text: string): SluiceError {
   return new SluiceError(
     'INVALID_ARGUMENT',

@@ -2,7 +2,7 @@ import type { BrowsedBatch } from '../../gen/sluice/client/v1/groups_pb.ts';
 import { SettlementKind } from '../../gen/sluice/client/v1/groups_pb.ts';
 import type { SluiceError } from '../../kernel/errors.ts';
 import { INFLATED_MAX_BYTES } from '../../wire/codecs.ts';
-import { decodeLeaseToken } from '../../wire/lease-token.ts';
+import { decodeLeaseToken, leaseRange } from '../../wire/lease-token.ts';
 import type { AskGroup } from '../group-requests.ts';
 import { resultError } from '../group-requests.ts';
 import type { ReceivedRecord } from '../record.ts';
@@ -152,14 +152,10 @@ export class QueueAdmin {
     const leases = tokens.map(decodeLeaseToken);
     const errors: (SluiceError | undefined)[] = [];
     for (let at = 0; at < leases.length; at += SETTLE_MAX) {
-      const settlements = leases.slice(at, at + SETTLE_MAX).map(({ partition, grant, offset }) => ({
-        partition,
-        grant: BigInt(grant),
-        first: BigInt(offset),
-        end: BigInt(offset + 1),
-        kind: KIND[how],
+      const settlements = leases.slice(at, at + SETTLE_MAX).map((lease) => ({
+        ...leaseRange(lease),
+        ...{ kind: KIND[how], reason },
         ...(delayMs === undefined ? {} : { delayMs }),
-        reason,
       }));
       const { results } = await this.#ask('settle', { topic, group, settlements });
       errors.push(...results.map(resultError));

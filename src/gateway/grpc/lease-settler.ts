@@ -3,6 +3,7 @@ import type { SettlementKind } from '../../gen/sluice/client/v1/groups_pb.ts';
 import type { GroupAnswer } from '../../groups/api.ts';
 import { SluiceError, asSluiceError, errorCodeFromWire } from '../../kernel/errors.ts';
 import type { LeaseToken } from '../../wire/lease-token.ts';
+import { leaseRange } from '../../wire/lease-token.ts';
 import type { MessageBroker } from './ports.ts';
 import { principalKey } from './principal-key.ts';
 import { TurnGatherer } from './turn-gatherer.ts';
@@ -58,7 +59,12 @@ export class LeaseSettler {
 
   async #ask(waiting: readonly Waiting[]): Promise<void> {
     const { principal, topic, group } = waiting[0]!.route;
-    const settlements = waiting.map(({ settlement }) => toWire(settlement));
+    // Every lease by itself: of a range nobody could say which of its leases had gone.
+    const settlements = waiting.map(({ settlement: { lease, kind, delayMs, reason } }) => ({
+      ...leaseRange(lease),
+      ...{ kind, reason },
+      ...(delayMs === undefined ? {} : { delayMs }),
+    }));
     let results: GroupAnswer<'settle'>['results'];
     try {
       const answer = await this.#broker.groups.ask(principal, 'settle', { topic, group, settlements });
@@ -72,20 +78,6 @@ export class LeaseSettler {
       done(result?.errorCode === 0 ? undefined : failureOf(result));
     }
   }
-}
-
-/** Every lease by itself: of a range nobody could say which of its leases had gone. */
-function toWire({ lease: { partition, grant, offset }, kind, delayMs, reason }: NewSettlement): {
-  partition: number;
-  grant: bigint;
-  first: bigint;
-  end: bigint;
-  kind: SettlementKind;
-  reason: string;
-  delayMs?: number;
-} {
-  const range = { partition, grant: BigInt(grant), first: BigInt(offset), end: BigInt(offset) + 1n };
-  return { ...range, kind, reason, ...(delayMs === undefined ? {} : { delayMs }) };
 }
 
 function failureOf(result: GroupAnswer<'settle'>['results'][number] | undefined): SluiceError {

@@ -4,7 +4,7 @@ import type { Principal } from '../../../broker/ports.ts';
 import type { LeasedBatch, QueueSettingsSchema } from '../../../gen/sluice/client/v1/groups_pb.ts';
 import { SettlementKind } from '../../../gen/sluice/client/v1/groups_pb.ts';
 import { SluiceError } from '../../../kernel/errors.ts';
-import { decodeLeaseToken } from '../../../wire/lease-token.ts';
+import { decodeLeaseToken, leaseRange } from '../../../wire/lease-token.ts';
 import type { ApiContext } from '../api-context.ts';
 import { bodyOrEmpty } from '../body.ts';
 import { signalOf } from '../going.ts';
@@ -245,18 +245,11 @@ class QueueRequests {
     const { tokens, reason = '', delayMs = body.leaseMs } = body;
     if (tokens.length === 0 || tokens.length > SETTLE_MAX)
       throw new SluiceError('INVALID_ARGUMENT', `1 to ${SETTLE_MAX} tokens in a request`);
-    const settlements = tokens.map((token) => {
-      const { partition, grant, offset } = decodeLeaseToken(token);
-      const range = { first: BigInt(offset), end: BigInt(offset + 1) };
-      return {
-        partition,
-        grant: BigInt(grant),
-        ...range,
-        kind,
-        reason,
-        ...(delayMs !== undefined && { delayMs }),
-      };
-    });
+    const settlements = tokens.map((token) => ({
+      ...leaseRange(decodeLeaseToken(token)),
+      ...{ kind, reason },
+      ...(delayMs !== undefined && { delayMs }),
+    }));
     const { results } = await this.#groups.ask(principal, 'settle', { ...queueOf(params), settlements });
     const faults = results.map(faultOf);
     const error = faults.find((fault) => fault !== undefined);

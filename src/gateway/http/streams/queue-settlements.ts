@@ -2,7 +2,7 @@ import type { GroupQuestionInit } from '../../../groups/api.ts';
 import { SettlementKind } from '../../../gen/sluice/client/v1/groups_pb.ts';
 import type { ErrorCode } from '../../../kernel/errors.ts';
 import { asSluiceError, errorCodeFromWire } from '../../../kernel/errors.ts';
-import { decodeLeaseToken } from '../../../wire/lease-token.ts';
+import { decodeLeaseToken, leaseRange } from '../../../wire/lease-token.ts';
 import type { ClientMessage } from './client-message.ts';
 import type { Refused } from './feed.ts';
 
@@ -49,12 +49,9 @@ export class QueueSettlements {
     const outcomes = await Promise.all(
       tokens.map(async (token): Promise<Refused | undefined> => {
         try {
-          const { partition, grant, offset: first } = decodeLeaseToken(token);
-          const range = { partition, grant: BigInt(grant), first: BigInt(first), end: BigInt(first + 1) };
           const outcome = await this.#one({
-            ...range,
-            kind,
-            reason,
+            ...leaseRange(decodeLeaseToken(token)),
+            ...{ kind, reason },
             ...(delayMs === undefined ? {} : { delayMs }),
           });
           return outcome && { of: token, ...outcome };
