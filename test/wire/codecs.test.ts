@@ -16,6 +16,9 @@ const ALL = Object.keys(CODECS) as Codec[];
 const COMPRESSING = ['gzip', 'zstd'] as const;
 const text = Buffer.alloc(5000, 'all work and no play ');
 
+/** Of a zstd frame of more than 64 KiB, after magic number and descriptor. */
+const ANNOUNCED_AT = 5;
+
 describe('codecs', () => {
   it('gives back what was compressed', () => {
     fc.assert(
@@ -69,6 +72,39 @@ describe('codecs', () => {
     // A frame with a window of 2^27 bytes and one raw block with one byte.
     const wide = Buffer.from('28b52ffd' + '00' + '88' + '090000' + '61', 'hex');
     expect(codeOf(() => inflateRecords('zstd', wide, 1024 * 1024))).toBe('BATCH_TOO_LARGE');
+  });
+
+  it('inflates a zstd frame that does not say how much it holds', () => {
+    // A window of 1 KiB, and one raw block with three bytes; then the same with a frame that is longer than any header.
+    const silent = Buffer.from('28b52ffd' + '00' + '00' + '190000' + '616263', 'hex');
+    expect(inflateRecords('zstd', silent, 1000)).toEqual(Buffer.from('abc'));
+    const longer = Buffer.concat([
+      Buffer.from('28b52ffd' + '00' + '00' + '410100', 'hex'),
+      text.subarray(0, 40),
+    ]);
+    expect(inflateRecords('zstd', longer, 1000)).toEqual(text.subarray(0, 40));
+  });
+
+  it.each([10, 300, 70_000, 3_000_000])(
+    'inflates %d bytes, whatever width zstd writes the number in',
+    (bytes) => {
+      const whole = Buffer.alloc(bytes, 'abcdefghijklmnopqrstuvw');
+      expect(inflateRecords('zstd', compressRecords('zstd', whole), bytes).equals(whole)).toBe(true);
+    },
+  );
+
+  it.each([20_000, 65_700, 200_000])('makes room for %d bytes of zstd once', (bytes) => {
+    const inflated = inflateRecords('zstd', compressRecords('zstd', Buffer.alloc(bytes, 'x')), bytes);
+    expect(inflated.buffer.byteLength).toBe(bytes + 1);
+  });
+
+  it.each([0, 0xffff_ffff])('refuses 200,000 bytes in a zstd frame that announces %d', (announced) => {
+    const frame = compressRecords('zstd', Buffer.alloc(200_000, 'x'));
+    expect(frame.readUInt32LE(ANNOUNCED_AT)).toBe(200_000);
+    frame.writeUInt32LE(announced, ANNOUNCED_AT);
+    expect(['CORRUPT_BATCH', 'BATCH_TOO_LARGE']).toContain(
+      codeOf(() => inflateRecords('zstd', frame, 16 * 1024 * 1024)),
+    );
   });
 
   it.each(COMPRESSING)('refuses %s cut anywhere', (codec) => {
