@@ -29,8 +29,8 @@ const ZSTD_COMPRESSION: ZstdOptions = { params: { [constants.ZSTD_c_compressionL
 const ZSTD_WINDOW_LOG_MIN = 23;
 const ZSTD_WINDOW_LOG_MAX = 27;
 const ZSTD_MAGIC = 0xfd2f_b528;
-/** The longest header of a frame; nothing that begins like one and is shorter is worth looking at. */
-const ZSTD_HEADER_MAX_BYTES = 18;
+/** Magic number, descriptor, and window or size. */
+const ZSTD_HEADER_MIN_BYTES = 6;
 const ZSTD_DICTIONARY_ID_BYTES = [0, 1, 2, 4] as const;
 /** Node's own minimum. */
 const CHUNK_MIN_BYTES = 64;
@@ -153,20 +153,14 @@ function zstdOptions(bytes: Buffer, inflatedMaxBytes: number): ZstdOptions {
  * @see RFC 8878, section 3.1.1.1
  */
 function zstdContentBytes(frame: Buffer): number | undefined {
-  if (frame.length < ZSTD_HEADER_MAX_BYTES || frame.readUInt32LE() !== ZSTD_MAGIC) return undefined;
+  if (frame.length < ZSTD_HEADER_MIN_BYTES || frame.readUInt32LE() !== ZSTD_MAGIC) return undefined;
   const descriptor = frame[4]!;
   const singleSegment = (descriptor & 0x20) !== 0;
   const at = 5 + (singleSegment ? 0 : 1) + ZSTD_DICTIONARY_ID_BYTES[descriptor & 3]!;
-  switch (descriptor >> 6) {
-    case 0:
-      return singleSegment ? frame[at]! : undefined;
-    case 1:
-      return frame.readUInt16LE(at) + 256;
-    case 2:
-      return frame.readUInt32LE(at);
-    default:
-      return Number(frame.readBigUInt64LE(at));
-  }
+  const width = [singleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6]!;
+  if (width === 0 || frame.length < at + width) return undefined;
+  if (width === 8) return Number(frame.readBigUInt64LE(at));
+  return frame.readUIntLE(at, width) + (width === 2 ? 256 : 0);
 }
 
 /** @param result what zstd gave with `info`. Node stops after the first frame and says nothing about the rest */
