@@ -33,7 +33,7 @@ describe('numbers of batches', () => {
     const early = [sealed(2), sealed(3)];
     expect(stamps(early)).toEqual(['-1:-1', '-1:-1']);
     numbers.begin(FIRST, early);
-    expect(stamps([...early, sealed(1), sealed(1)])).toEqual(['7:0', '7:2', '7:5', '7:6']);
+    expect(stamps([...early, sealed(2), sealed(1)])).toEqual(['7:0', '7:2', '7:5', '7:7']);
   });
 
   it('close up where one that is certainly not stored was given up', () => {
