@@ -7,7 +7,7 @@
  *     consume    reads from the beginning and acknowledges; reports `consumed`
  */
 import type { DurableAddress, DurableClient, Storage } from '../adapters/durable/adapter.ts';
-import { durableAdapterOf } from '../adapters/durable/adapter.ts';
+import { durableAdapterOf } from '../adapters/durable/load-adapter.ts';
 import { payloads } from './payload.ts';
 import type { Latency } from './statistics.ts';
 import { latencyOf } from './statistics.ts';

@@ -7,7 +7,7 @@
  *     idle       connections with subscriptions that nothing is published to; reports `subscribed`
  */
 import type { BenchClient, BenchSubscription, ClientOptions, ServerAddress } from '../adapters/adapter.ts';
-import { adapterOf } from '../adapters/adapter.ts';
+import { adapterOf } from '../adapters/load-adapter.ts';
 import type { PayloadKind } from './payload.ts';
 import { ageMs, payloads, stamp } from './payload.ts';
 

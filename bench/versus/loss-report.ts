@@ -6,7 +6,8 @@ import type { ChartLine } from '../support/line-chart.ts';
 import { lineCharts } from '../support/line-chart.ts';
 import { writeResults } from '../support/results.ts';
 import { median, short } from '../support/statistics.ts';
-import type { Contender, LossCell, LossPlan, NamedScenario } from './loss.ts';
+import type { Contender, LossCell, LossPlan, NamedScenario } from './loss-plan.ts';
+import { takesPart } from './loss-plan.ts';
 
 const FOLDER = new URL('../results/', import.meta.url).pathname;
 
@@ -91,11 +92,6 @@ function chart(plan: LossPlan, cells: readonly LossCell[], scenario: NamedScenar
     },
     panels,
   );
-}
-
-/** Only ordered delivery is compared where the question is what subscribers do to each other. */
-export function takesPart(contender: Contender, scenario: NamedScenario): boolean {
-  return scenario.name === 'one-topic' || (contender.options.delivery ?? 'ordered') === 'ordered';
 }
 
 function samplesOf(

@@ -17,7 +17,8 @@ import type { Row } from '../support/results.ts';
 import { row, writeResults } from '../support/results.ts';
 import { median, short } from '../support/statistics.ts';
 import { runDurableVersus } from './durable.ts';
-import { planLoss, runLoss } from './loss.ts';
+import { planLoss } from './loss-plan.ts';
+import { runLoss } from './loss.ts';
 import { runQueueVersus } from './queue.ts';
 
 const { values } = parseArgs({

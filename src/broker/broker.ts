@@ -1,43 +1,24 @@
-import { parseFilter } from '../catalog/topic-filter.ts';
-import type { Coordinator } from '../coordination/coordinator.ts';
 import type { OpenReader } from '../groups/ports.ts';
-import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
-import type { ErrorCode } from '../kernel/errors.ts';
-import type { Random } from '../kernel/random.ts';
 import type { Partition } from '../partition/partition.ts';
 import type { PartitionCounters } from '../partition/reader-source.ts';
 import { newPartitionCounters } from '../partition/reader-source.ts';
 import type { Start } from '../partition/reader.ts';
-import type { ReplicationClient } from '../partition/replication.ts';
-import type { ReplicaLogs } from '../replicas/replica-logs.ts';
 import type { ReplicaListener, ReplicaObserver } from '../replicas/replica-observer.ts';
 import { Replicas } from '../replicas/replicas.ts';
 import { AccessControl } from './access-control.ts';
+import type { BrokerCounters, BrokerOptions } from './broker-options.ts';
 import { ClusterAdministration } from './cluster-administration.ts';
-import { TopicDescriber, partitionsOf } from './describe-topic.ts';
-import type { TopicObserver } from './failed-topics.ts';
-import type { Answer, TopicPartition } from './leader-questions.ts';
-import type { BrokerGroupOptions } from './open-groups.ts';
+import { TopicDescriber } from './describe-topic.ts';
 import type { Groups } from './groups.ts';
-import { openGroups } from './open-groups.ts';
 import { LeaderQuestions } from './leader-questions.ts';
-import { openOnePartition } from './one-partition.ts';
-import type { OtherNodes } from './other-nodes.ts';
-import type {
-  Authenticator,
-  Authorizer,
-  ClusterControl,
-  Copies,
-  Credentials,
-  NewToken,
-  Principal,
-  Subscriber,
-  TokenDescription,
-} from './ports.ts';
+import { OffsetQuestions } from './offset-questions.ts';
+import { openGroups } from './open-groups.ts';
+import type { OneReader, SubscribeOptions } from './open-subscription.ts';
+import { SubscriptionOpener } from './open-subscription.ts';
+import type { Credentials, NewToken, Principal, TokenDescription } from './ports.ts';
 import { ProducerIds } from './producer-ids.ts';
 import type { Acks, PublishCallback } from './publisher.ts';
-import { OffsetQuestions } from './offset-questions.ts';
 import { Publisher } from './publisher.ts';
 import type { Subscription } from './subscriptions.ts';
 import { Subscriptions } from './subscriptions.ts';
@@ -46,77 +27,14 @@ import type { AlterTopic, NewTopicRequest } from './topic-administration.ts';
 import { TopicAdministration } from './topic-administration.ts';
 import { TopicDirectory } from './topic-directory.ts';
 import { TopicListeners } from './topic-listeners.ts';
-import type {
-  BrokerStatus,
-  Position,
-  SubscriptionStatus,
-  TopicDefaults,
-  TopicDescription,
-  TopicMetadata,
-} from './views.ts';
+import { TopicOffsets } from './topic-offsets.ts';
+import { topicTotals } from './topic-totals.ts';
+import type { BrokerStatus, Position, SubscriptionStatus, TopicDescription, TopicMetadata } from './views.ts';
 
+export type { BrokerOptions } from './broker-options.ts';
+export type { OneReader, SubscribeOptions } from './open-subscription.ts';
 export type { Acks, PublishCallback, PublishOutcome } from './publisher.ts';
 export type { Subscription } from './subscriptions.ts';
-
-/** What a subscription wants. */
-export interface SubscribeOptions {
-  /** Filter, docs/protocol.md section 3. */
-  readonly filter: string;
-  /** Where partitions that exist now begin; what is created later is read from its beginning. */
-  readonly start: Start;
-  /** Explicit positions; partitions not named use `start`. */
-  readonly resume?: readonly Position[] | undefined;
-  /** Only these, of a literal topic; undefined: all. Those that do not exist yet count once they do. */
-  readonly partitions?: readonly number[] | undefined;
-  readonly subscriber: Subscriber;
-}
-
-/** A cursor to be opened. */
-export interface OneReader {
-  readonly topic: string;
-  readonly partition: number;
-  readonly start: Start;
-  readonly name: string;
-}
-
-/** What the broker counts. Plain fields: metrics read them on scrape. Bytes out are counted by the gateways. */
-export interface BrokerCounters extends PartitionCounters {
-  readonly refusedPublishes: Readonly<Partial<Record<ErrorCode, number>>>;
-}
-
-/** What a broker is made of. */
-export interface BrokerOptions {
-  /** Stays the caller's to dispose of, after the broker. */
-  readonly coordinator: Coordinator;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly authorizer: Authorizer;
-  readonly authenticator: Authenticator;
-  readonly logs: ReplicaLogs;
-  readonly topics: TopicDefaults;
-  /** Bound for what a batch may inflate to where records are looked at. */
-  readonly inflatedMaxBytes: number;
-  /** Told of topics that cannot be opened or removed. */
-  readonly observer?: TopicObserver;
-  /** Told how the replicas of this node fare, besides. */
-  readonly replicaObserver?: Partial<ReplicaObserver> | undefined;
-  /** How what others lead is fetched; left out on a node on its own. */
-  readonly client?: ReplicationClient | undefined;
-  /** Who leads what this node does not; left out on a node on its own. */
-  readonly others?: OtherNodes | undefined;
-  /** Copies of partitions that this node is no replica of; without it they cannot be read here. */
-  readonly copies?: Copies | undefined;
-  /** What all copies count, for who has others besides; default: those of the replicas only. */
-  readonly counters?: PartitionCounters | undefined;
-  /** See `ReplicasOptions`. */
-  readonly maxLagMs?: number | undefined;
-  /** See `ReplicasOptions`. */
-  readonly catchUpBytesPerSecond?: number | undefined;
-  /** What may be asked of the cluster; left out on a node on its own. */
-  readonly control?: ClusterControl | undefined;
-  /** Consumer groups and queues. */
-  readonly groups?: BrokerGroupOptions | undefined;
-}
 
 /**
  * The use cases, the same for every gateway: publish, subscribe, administer. Principals are checked here.
@@ -132,8 +50,9 @@ export class Broker {
   readonly #options: BrokerOptions;
   readonly #access: AccessControl;
   readonly #directory: TopicDirectory;
-  readonly #questions: LeaderQuestions;
   readonly #administration: TopicAdministration;
+  readonly #offsets: TopicOffsets;
+  readonly #opener: SubscriptionOpener;
   readonly #publisher: Publisher;
   readonly #subscriptions: Subscriptions;
   readonly #tokens: Tokens;
@@ -157,22 +76,28 @@ export class Broker {
     this.#directory = directory;
     this.#subscriptions = subscriptions;
     this.#access = access;
-    this.#questions = new LeaderQuestions(leaders, others);
+    const questions = new LeaderQuestions(leaders, others);
     if (others) {
       subscriptions.distant = {
         ...{ leaders, copies, clock: options.clock, find: directory.get.bind(directory) },
-        questions: new OffsetQuestions(this.#questions, leaders),
+        questions: new OffsetQuestions(questions, leaders),
       };
     }
-    this.#administration = new TopicAdministration({
+    const administration = new TopicAdministration({
       ...{ directory, access },
-      describer: new TopicDescriber(coordinator, leaders, this.#questions),
+      describer: new TopicDescriber(coordinator, leaders, questions),
       defaults: options.topics,
       clock: options.clock,
     });
+    this.#administration = administration;
+    this.#offsets = new TopicOffsets({ access, administration, questions });
+    this.#opener = new SubscriptionOpener({
+      ...{ access, administration, directory, subscriptions, clock: options.clock },
+      checkNotDraining: () => this.#checkNotDraining(),
+    });
     this.#publisher = new Publisher({
       ...{ leaders, others, inflatedMaxBytes: options.inflatedMaxBytes },
-      find: (name) => this.#administration.findOrCreate(name),
+      find: (name) => administration.findOrCreate(name),
     });
     this.cluster = new ClusterAdministration(options.coordinator, access, options.control);
     this.#tokens = new Tokens(options.coordinator.tokens, this.#access, options.clock, options.random);
@@ -180,7 +105,7 @@ export class Broker {
     this.#startedMs = options.clock.monotonicMs();
     this.groups = openGroups({
       ...{ options, access, directory, subscriptions, listeners },
-      ...{ administration: this.#administration, questions: this.#questions },
+      ...{ administration, questions },
       ...{ publisher: this.#publisher, producerIds: this.#producerIds },
     });
     this.counters = Object.assign(counters, { refusedPublishes: this.#publisher.refusals });
@@ -256,32 +181,8 @@ export class Broker {
    * @throws INVALID_FILTER; FORBIDDEN, TOPIC_NOT_FOUND for a literal topic; OFFSET_OUT_OF_RANGE when a start is above a log end;
    *   INVALID_ARGUMENT for partitions of a wildcard; DRAINING
    */
-  async subscribe(principal: Principal, options: SubscribeOptions): Promise<Subscription> {
-    this.#checkNotDraining();
-    const filter = parseFilter(options.filter);
-    const creating = filter.topic === undefined ? undefined : this.#require(principal, filter.topic);
-    // It may fail while the subscription is being opened, or when that has failed already.
-    creating?.catch(() => undefined);
-    const { start, resume = [], partitions, subscriber } = options;
-    if (partitions && filter.topic === undefined)
-      throw new SluiceError('INVALID_ARGUMENT', 'partitions can be chosen of one topic, not of a wildcard');
-    const parts = {
-      principal,
-      filter,
-      start,
-      resume,
-      subscriber,
-      partitions: partitions && new Set(partitions),
-    };
-    const subscription = await this.#subscriptions.open(parts, this.#directory.all());
-    try {
-      // It is there before the topic is, so it misses nothing of what is published meanwhile.
-      await creating;
-    } catch (error) {
-      subscription.close();
-      throw error;
-    }
-    return subscription;
+  subscribe(principal: Principal, options: SubscribeOptions): Promise<Subscription> {
+    return this.#opener.open(principal, options);
   }
 
   /**
@@ -290,16 +191,8 @@ export class Broker {
    * @throws FORBIDDEN, TOPIC_NOT_FOUND, PARTITION_NOT_FOUND, OFFSET_OUT_OF_RANGE, DRAINING; NOT_LEADER when the partition cannot be read anywhere
    *   within five seconds
    */
-  async openReader(principal: Principal, { topic, partition, start, name }: OneReader): Promise<OpenReader> {
-    this.#checkNotDraining();
-    await this.#require(principal, topic);
-    this.#administration.require(topic).checkIndex(partition);
-    return openOnePartition(
-      (subscriber) =>
-        this.subscribe(principal, { filter: topic, start, partitions: [partition], subscriber }),
-      this.#options.clock,
-      name,
-    );
+  openReader(principal: Principal, reader: OneReader): Promise<OpenReader> {
+    return this.#opener.openReader(principal, reader);
   }
 
   /** Where topics are led. @param topics names; empty: all that the principal may see */
@@ -354,10 +247,7 @@ export class Broker {
     partitions: readonly number[],
     at: Start,
   ): Promise<readonly Position[]> {
-    this.#access.check(principal, 'subscribe', topic);
-    if (at.at === 'last-per-key') throw new SluiceError('INVALID_ARGUMENT', 'last-per-key is not one offset');
-    const wanted = this.#partitions(topic, partitions);
-    return positionsOf(wanted, await this.#questions.offsets(wanted, at));
+    return this.#offsets.list(principal, topic, partitions, at);
   }
 
   /**
@@ -375,14 +265,7 @@ export class Broker {
     before: Start,
   ): Promise<readonly Position[]> {
     this.#checkNotDraining();
-    this.#access.check(principal, 'admin', topic);
-    if (before.at === 'last-per-key')
-      throw new SluiceError('INVALID_ARGUMENT', 'last-per-key is not one offset');
-    const wanted = this.#partitions(topic, partitions);
-    // First all offsets, so that one that cannot be changes none of them.
-    const found = positionsOf(wanted, await this.#questions.firstToStay(wanted, before));
-    const offsets = found.map(({ offset }) => offset);
-    return positionsOf(wanted, await this.#questions.deleteRecords(wanted, before, offsets));
+    return this.#offsets.deleteBefore(principal, topic, partitions, before);
   }
 
   /** Subscriptions with their lag: the principal's own, or everybody's for who administers the node. */
@@ -435,32 +318,12 @@ export class Broker {
   /** The node in numbers, for who runs in the same process and needs no permission: metrics, health. */
   snapshot(): BrokerStatus {
     const { coordinator, clock } = this.#options;
-    let retainedBytes = 0;
-    let diskBytes = 0;
-    let diskSegments = 0;
-    let partitions = 0;
-    for (const topic of this.#directory.all()) {
-      let bytes = 0;
-      for (const one of topic.copies) {
-        bytes += one.retainedBytes;
-        partitions += 1;
-      }
-      retainedBytes += bytes;
-      if (topic.definition.settings.storage !== 'disk') continue;
-      diskBytes += bytes;
-      diskSegments += topic.segments;
-    }
     return {
       nodeId: coordinator.nodeId,
       clusterId: coordinator.clusterId,
       uptimeMs: Math.floor(clock.monotonicMs() - this.#startedMs),
       subscriptions: this.#subscriptions.size,
-      topics: this.#directory.topicCount,
-      partitions,
-      failedTopics: this.#directory.failedCount,
-      retainedBytes,
-      diskBytes,
-      diskSegments,
+      ...topicTotals(this.#directory),
       recordsIn: this.counters.recordsIn,
       bytesIn: this.counters.bytesIn,
       draining: this.#draining,
@@ -491,34 +354,7 @@ export class Broker {
     await this.#directory.close();
   }
 
-  /** The partitions with these numbers; all, when there are none. @throws TOPIC_NOT_FOUND, PARTITION_NOT_FOUND */
-  #partitions(name: string, partitions: readonly number[]): readonly TopicPartition[] {
-    const topic = this.#administration.require(name);
-    const named = [...new Set(partitions)];
-    if (named.length === 0) return partitionsOf(topic);
-    return named.map((index) => ({ topic, index: topic.checkIndex(index) }));
-  }
-
-  /** Sees to it that a literal topic is there; a promise while it is being created. */
-  #require(principal: Principal, topic: string): Promise<unknown> | undefined {
-    this.#access.check(principal, 'subscribe', topic);
-    const found = this.#administration.use(topic);
-    return found instanceof Promise ? found : undefined;
-  }
-
   #checkNotDraining(): void {
     if (this.#draining) throw new SluiceError('DRAINING', 'this node is going; connect to another one');
   }
-}
-
-/** @throws the first error among the answers */
-function positionsOf(
-  partitions: readonly TopicPartition[],
-  answers: readonly Answer<number>[],
-): readonly Position[] {
-  return partitions.map(({ topic, index }, slot) => {
-    const offset = answers[slot]!;
-    if (typeof offset !== 'number') throw offset;
-    return { topic: topic.name, partition: index, offset };
-  });
 }

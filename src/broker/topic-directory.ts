@@ -14,18 +14,14 @@ import type { ReplicaListener, ReplicaObserver, ReplicaPlace } from '../replicas
 import type { Replicas } from '../replicas/replicas.ts';
 import type { TopicObserver } from './failed-topics.ts';
 import { FailedTopics } from './failed-topics.ts';
-import { LeaderWait } from './leader-wait.ts';
+import { LeaderWaits } from './leader-waits.ts';
 import { Leaders } from './leaders.ts';
 import { OpenTopic } from './open-topic.ts';
+import type { TopicCount, TopicLimits } from './topic-room.ts';
+import { checkRoom } from './topic-room.ts';
 
 /** How often idle partitions are looked at for what has become too old. */
 const SWEEP_MS = 1000;
-
-/** Bounds of a directory. */
-export interface TopicLimits {
-  readonly maxTopics: number;
-  readonly maxPartitions: number;
-}
 
 /** Told, in the same turn, what can be read here and what no longer; must not throw. */
 export interface TopicListener {
@@ -69,7 +65,7 @@ export class TopicDirectory {
   readonly #failed: FailedTopics;
   readonly #topics = new Map<string, OpenTopic>();
   readonly #byId = new Map<string, OpenTopic>();
-  readonly #waits = new Map<OpenTopic, Set<LeaderWait>>();
+  readonly #waits: LeaderWaits;
   /** Topics that are being created: they count before they exist. */
   readonly #creating = new Map<string, { readonly partitions: number; readonly done: Promise<OpenTopic> }>();
   readonly #unwatch: readonly Unwatch[];
@@ -86,6 +82,7 @@ export class TopicDirectory {
     this.#coordinator = coordinator;
     this.#failed = new FailedTopics(options.observer);
     this.leaders = new Leaders(coordinator, () => this.#replicas);
+    this.#waits = new LeaderWaits(this.leaders, options.clock);
     this.#unwatch = [
       coordinator.watchTopics((change) => this.#apply(change)),
       coordinator.cluster.watchPartitions(({ kind, entry }) => {
@@ -146,7 +143,7 @@ export class TopicDirectory {
       throw new SluiceError('TOPIC_EXISTS', `topic ${name} exists already`);
     }
     this.#options.logs.checkStorage?.(topic.settings.storage);
-    this.#checkRoom(1, partitions);
+    this.#checkRoom({ topics: 1, partitions });
     const done = this.#coordinator.createTopic(topic).then(({ id }) => this.#readyById(id, name));
     this.#creating.set(name, { partitions, done });
     try {
@@ -166,7 +163,7 @@ export class TopicDirectory {
     const before = this.#coordinator.topic(name);
     if (!before) throw new SluiceError('TOPIC_NOT_FOUND', `there is no topic ${name}`);
     const added = Math.max(0, change.partitions - before.partitions);
-    this.#checkRoom(0, added);
+    this.#checkRoom({ topics: 0, partitions: added });
     this.#addingPartitions += added;
     let definition: TopicDefinition;
     try {
@@ -197,7 +194,7 @@ export class TopicDirectory {
     this.#closed = true;
     for (const unwatch of this.#unwatch) unwatch();
     this.#sweepTimer?.cancel();
-    for (const topic of this.#waits.keys()) this.#endWaits(topic);
+    this.#waits.endAll();
     this.#topics.clear();
     this.#byId.clear();
     await this.#replicas?.close();
@@ -262,12 +259,7 @@ export class TopicDirectory {
   async #settle(topic: OpenTopic): Promise<void> {
     await this.#replicas?.settled(topic.definition.id).catch(() => undefined);
     if (this.#closed || this.#byId.get(topic.definition.id) !== topic) return;
-    const wait = new LeaderWait(topic, this.leaders, this.#options.clock);
-    const waits = this.#waits.get(topic) ?? new Set();
-    this.#waits.set(topic, waits.add(wait));
-    await wait.done;
-    waits.delete(wait);
-    if (waits.size === 0) this.#waits.delete(topic);
+    await this.#waits.wait(topic);
   }
 
   #add(definition: TopicDefinition): OpenTopic {
@@ -311,7 +303,7 @@ export class TopicDirectory {
     if (this.#topics.get(topic.name) === topic) this.#topics.delete(topic.name);
     this.#partitionCount -= topic.count;
     this.#failed.forget(definition);
-    this.#endWaits(topic);
+    this.#waits.end(topic);
     this.#options.listener.onDeleted(topic);
   }
 
@@ -358,34 +350,21 @@ export class TopicDirectory {
   /** Something about its leaders has changed. */
   #look(topic: OpenTopic | undefined): void {
     if (!topic) return;
-    for (const wait of this.#waits.get(topic) ?? []) wait.look();
+    this.#waits.look(topic);
     topic.spread((index) => this.leaders.isLed(topic, index));
   }
 
-  #endWaits(topic: OpenTopic): void {
-    for (const wait of this.#waits.get(topic) ?? []) wait.end();
-  }
-
-  #checkRoom(topics: number, partitions: number): void {
-    const { maxTopics, maxPartitions } = this.#options.limits;
+  #checkRoom(more: TopicCount): void {
     // Those that exist already count once.
     const creating = [...this.#creating].filter(([name]) => !this.#topics.has(name));
-    const used =
-      this.#partitionCount +
-      this.#addingPartitions +
-      creating.reduce((sum, [, { partitions: count }]) => sum + count, 0);
-    if (topics > 0 && this.#topics.size + creating.length + topics > maxTopics) {
-      throw new SluiceError(
-        'OVERLOADED',
-        `there are ${maxTopics} topics, which is the most allowed (topics.maxTopics)`,
-      );
-    }
-    if (partitions > 0 && used + partitions > maxPartitions) {
-      throw new SluiceError(
-        'OVERLOADED',
-        `${partitions} partitions more than ${used} are above the most allowed, ${maxPartitions} (topics.maxPartitions)`,
-      );
-    }
+    const used = {
+      topics: this.#topics.size + creating.length,
+      partitions:
+        this.#partitionCount +
+        this.#addingPartitions +
+        creating.reduce((sum, [, { partitions: count }]) => sum + count, 0),
+    };
+    checkRoom(this.#options.limits, used, more);
   }
 
   #armSweep(): void {

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { embeddedLogs } from '../coordination/embedded.ts';
+import { embeddedLogs } from '../coordination/topic-files.ts';
 import { DataDirLock } from '../coordination/data-dir-lock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import { storageError } from '../kernel/storage-error.ts';

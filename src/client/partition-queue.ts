@@ -1,12 +1,11 @@
+import { Backoff } from '../kernel/backoff.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { Produced } from '../wire/produce.ts';
-import { BATCH_HEADER_BYTES, BATCH_MAX_RECORDS } from '../wire/record-batch.ts';
 import type { HeaderInput } from '../wire/record-batch-encoder.ts';
-import { RecordBatchEncoder, recordBytesAtMost } from '../wire/record-batch-encoder.ts';
-import { Backoff } from '../kernel/backoff.ts';
-import type { Delivery, LogIdentity, ProducerIdentity } from './outgoing-batch.ts';
-import { nextSequence, OutgoingBatch } from './outgoing-batch.ts';
+import { BatchNumbers, makeCertain } from './batch-numbers.ts';
+import { OpenBatch } from './open-batch.ts';
+import type { Delivery, LogIdentity, OutgoingBatch, ProducerIdentity } from './outgoing-batch.ts';
 import type { ClientPorts } from './ports.ts';
 import type { ProducerPlan } from './producer-options.ts';
 import type { BatchSender, ProducerStream } from './producer-stream.ts';
@@ -50,8 +49,7 @@ const MAX_RENEWALS = 3;
  *
  * A queue goes over to another stream only when nothing is in flight on the one before.
  *
- * Sequences: a batch keeps identity and sequence over all attempts, as long as it may have been stored. Batches that the broker
- * certainly did not store are numbered anew when one before them was given up, or when the broker wants another identity.
+ * {@link BatchNumbers} gives batches their place in the order.
  */
 export class PartitionQueue implements BatchSender {
   readonly topic: string;
@@ -60,10 +58,8 @@ export class PartitionQueue implements BatchSender {
   readonly #plan: ProducerPlan;
   readonly #clock: Clock;
   readonly #backoff: Backoff;
-  readonly #encoder = new RecordBatchEncoder();
-  #openDeliveries: Delivery[] = [];
-  #openDeadlineMs = 0;
-  #openNumber = 0;
+  readonly #open = new OpenBatch();
+  readonly #numbers = new BatchNumbers();
   #sealed: OutgoingBatch[] = [];
   #inFlight = 0;
   /** Where the last batch went: all that is in flight is there. */
@@ -77,11 +73,6 @@ export class PartitionQueue implements BatchSender {
   #leaderless = false;
   #linger: Timer | undefined;
   #lingerOver = false;
-  #identity: ProducerIdentity | undefined;
-  #sequence = 0;
-  #renewalWanted = false;
-  /** Where the numbers of batches that are certainly not stored begin again. */
-  #holeAt: number | undefined;
   #flushBelow = 0;
   readonly #flushes: { readonly below: number; resolve(): void }[] = [];
 
@@ -96,7 +87,7 @@ export class PartitionQueue implements BatchSender {
 
   /** Whether nothing waits here. */
   get idle(): boolean {
-    return this.#sealed.length === 0 && this.#encoder.count === 0;
+    return this.#sealed.length === 0 && this.#open.count === 0;
   }
 
   /**
@@ -111,18 +102,12 @@ export class PartitionQueue implements BatchSender {
     timestampMs: number,
     delivery: Delivery | undefined,
   ): boolean {
-    const encoder = this.#encoder;
+    const open = this.#open;
     const fits = this.fits(key, value, headers);
     if (!fits) this.#seal();
-    const before = encoder.sizeBytes;
-    encoder.append(key, value, headers, timestampMs);
-    this.#host.room.take(encoder.sizeBytes - before);
-    if (delivery !== undefined) {
-      delivery.index = encoder.count - 1;
-      this.#openDeliveries.push(delivery);
-    }
-    if (encoder.count === 1) this.#begin();
-    const full = encoder.sizeBytes >= this.#plan.batchBytes;
+    this.#host.room.take(open.append(key, value, headers, timestampMs, delivery));
+    if (open.count === 1) this.#begin();
+    const full = open.sizeBytes >= this.#plan.batchBytes;
     if (full) this.#seal();
     if (full || !fits) this.pump();
     return full;
@@ -130,23 +115,19 @@ export class PartitionQueue implements BatchSender {
 
   /** Whether a record fits the batch at hand. */
   fits(key: Uint8Array | null, value: Uint8Array | null, headers: readonly HeaderInput[]): boolean {
-    const { count, sizeBytes } = this.#encoder;
-    if (count === 0) return true;
-    return (
-      count < BATCH_MAX_RECORDS && sizeBytes + recordBytesAtMost(key, value, headers) <= this.#plan.batchBytes
-    );
+    return this.#open.fits(key, value, headers, this.#plan.batchBytes);
   }
 
   /** The batch at hand gets no more records. */
   complete(): void {
-    if (this.#encoder.count > 0) this.#seal();
+    if (this.#open.count > 0) this.#seal();
     this.pump();
   }
 
   /** Resolves when everything taken so far is answered for. */
   flush(): Promise<void> {
     if (this.idle) return Promise.resolve();
-    const below = this.#openNumber + (this.#encoder.count > 0 ? 1 : 0);
+    const below = this.#open.number + (this.#open.count > 0 ? 1 : 0);
     this.#flushBelow = below;
     this.#host.pumpSoon(this);
     return new Promise((resolve) => this.#flushes.push({ below, resolve }));
@@ -199,7 +180,7 @@ export class PartitionQueue implements BatchSender {
 
   /** Gives up what has waited too long. */
   expire(nowMs: number): void {
-    if (this.#encoder.count > 0 && this.#openDeadlineMs <= nowMs) this.#seal();
+    if (this.#open.count > 0 && this.#open.deadlineMs <= nowMs) this.#seal();
     for (const batch of this.#sealed.filter(({ deadlineMs }) => deadlineMs <= nowMs)) {
       this.#giveUp(batch, this.#tooLate());
     }
@@ -218,13 +199,13 @@ export class PartitionQueue implements BatchSender {
   rejectAll(error: SluiceError): void {
     this.#pause?.cancel();
     this.#linger?.cancel();
-    if (this.#encoder.count > 0) this.#seal();
+    if (this.#open.count > 0) this.#seal();
     for (const batch of [...this.#sealed]) this.#giveUp(batch, error);
   }
 
   /** The first record of a batch came. */
   #begin(): void {
-    this.#openDeadlineMs = this.#clock.monotonicMs() + this.#plan.deliveryTimeoutMs;
+    this.#open.deadlineMs = this.#clock.monotonicMs() + this.#plan.deliveryTimeoutMs;
     if (this.#inFlight === 0 && this.#sealed.length === 0) this.#host.pumpSoon(this);
     else {
       this.#linger ??= this.#clock.setTimer(this.#plan.lingerMs, () => {
@@ -236,27 +217,8 @@ export class PartitionQueue implements BatchSender {
   }
 
   #seal(): void {
-    const encoder = this.#encoder;
-    const { count } = encoder;
-    const roomBytes = encoder.sizeBytes - BATCH_HEADER_BYTES;
-    const identity = this.#plan.idempotent && !this.#renewalWanted ? this.#identity : undefined;
-    const stamp = identity === undefined ? {} : { ...identity, baseSequence: this.#sequence };
-    const bytes = encoder.finish({ codec: this.#plan.codec, ...stamp });
-    const batch = new OutgoingBatch(
-      this.#openNumber++,
-      bytes,
-      count,
-      roomBytes,
-      this.#openDeadlineMs,
-      this.#openDeliveries,
-    );
-    if (identity !== undefined) {
-      batch.identity = identity;
-      batch.sequence = this.#sequence;
-      this.#sequence = nextSequence(this.#sequence, count);
-    }
-    this.#openDeliveries = [];
-    this.#sealed.push(batch);
+    const open = this.#open;
+    this.#sealed.push(open.seal(this.#plan.codec, this.#numbers.next(open.count)));
     this.#linger?.cancel();
     this.#linger = undefined;
     this.#lingerOver = false;
@@ -265,10 +227,10 @@ export class PartitionQueue implements BatchSender {
   /** The batch to send now; seals the open one when its time has come. */
   #next(): OutgoingBatch | undefined {
     let batch = this.#sealed.find(({ inFlight }) => !inFlight);
-    if (!this.#hasPlace(batch?.number ?? this.#openNumber)) return undefined;
+    if (!this.#hasPlace(batch?.number ?? this.#open.number)) return undefined;
     if (batch === undefined) {
-      const due = this.#inFlight === 0 || this.#lingerOver || this.#openNumber < this.#flushBelow;
-      if (this.#encoder.count === 0 || !due) return undefined;
+      const due = this.#inFlight === 0 || this.#lingerOver || this.#open.number < this.#flushBelow;
+      if (this.#open.count === 0 || !due) return undefined;
       this.#seal();
       batch = this.#sealed.at(-1)!;
     }
@@ -342,9 +304,9 @@ export class PartitionQueue implements BatchSender {
       this.#pauseWanted = true;
       return;
     }
-    this.#renewalWanted = true;
+    this.#numbers.wantOther();
     batch.renewals += 1;
-    if (certain) for (const behind of this.#sealed) behind.uncertain = false;
+    if (certain) makeCertain(this.#sealed);
     if (!certain || batch.renewals > MAX_RENEWALS) this.#giveUp(batch, error);
   }
 
@@ -366,27 +328,14 @@ export class PartitionQueue implements BatchSender {
     this.#host.batchRejected(this, error, batch.recordCount - batch.deliveries.length);
   }
 
-  /** A sequence is missing now: those behind are numbered anew, or get another identity when it may have been stored. */
   #leaveHole(batch: OutgoingBatch): void {
-    if (batch.identity === undefined || batch.identity !== this.#identity) return;
-    this.#state = 'settling';
-    if (batch.uncertain) this.#renewalWanted = true;
-    else {
-      for (const behind of this.#sealed) behind.uncertain = false;
-      this.#holeAt ??= batch.sequence;
-    }
+    if (this.#numbers.leaveHole(batch, this.#sealed)) this.#state = 'settling';
   }
 
   /** Nothing is in flight after a failure: decide how to go on. */
   #settle(): void {
-    if (this.#renewalWanted && this.#identity !== undefined) {
-      this.#host.renewIdentity(this.#identity);
-      this.#identity = undefined;
-    } else if (this.#holeAt !== undefined && this.#identity !== undefined) {
-      this.#number(this.#identity, this.#holeAt);
-    }
-    this.#renewalWanted = false;
-    this.#holeAt = undefined;
+    const dropped = this.#numbers.settle(this.#sealed);
+    if (dropped !== undefined) this.#host.renewIdentity(dropped);
     this.#state = 'flowing';
     this.#pause?.cancel();
     if (!this.#pauseWanted) {
@@ -404,22 +353,11 @@ export class PartitionQueue implements BatchSender {
 
   /** Whether batches can be numbered; takes the producer's identity where this queue has none. */
   #hasIdentity(): boolean {
-    if (!this.#plan.idempotent || this.#identity !== undefined) return true;
+    if (!this.#plan.idempotent || this.#numbers.known) return true;
     const { identity } = this.#host;
     if (identity === undefined) return false;
-    this.#identity = identity;
-    this.#number(identity, 0);
+    this.#numbers.begin(identity, this.#sealed);
     return true;
-  }
-
-  /** Numbers what is certainly not stored, in order; what may have been stored keeps its number. */
-  #number(identity: ProducerIdentity, from: number): void {
-    this.#sequence = from;
-    for (const batch of this.#sealed) {
-      if (batch.uncertain) continue;
-      batch.stamp(identity, this.#sequence);
-      this.#sequence = nextSequence(this.#sequence, batch.recordCount);
-    }
   }
 
   #remove(batch: OutgoingBatch): void {
@@ -428,7 +366,7 @@ export class PartitionQueue implements BatchSender {
     else if (at > 0) this.#sealed.splice(at, 1);
     else return;
     this.#host.room.free(batch.roomBytes);
-    const settledBelow = this.#sealed[0]?.number ?? this.#openNumber;
+    const settledBelow = this.#sealed[0]?.number ?? this.#open.number;
     while (this.#flushes.length > 0 && this.#flushes[0]!.below <= settledBelow)
       this.#flushes.shift()!.resolve();
   }

@@ -1,9 +1,9 @@
-import { asSluiceError, ERRORS, errorCodeFromWire, SluiceError } from '../kernel/errors.ts';
-import type { BidiStream } from '../transport/transport.ts';
+import { SluiceError } from '../kernel/errors.ts';
+import type { BidiStream, SendStream } from '../transport/transport.ts';
 import { CONTROL_MAX_BYTES, FRAME, frameName } from '../wire/frame.ts';
-import { FrameReader } from '../wire/frame-reader.ts';
 import type { Acks, Produced } from '../wire/produce.ts';
 import { decodeProduced, encodeProduceHead } from '../wire/produce.ts';
+import { AnswerFrames } from './answer-frames.ts';
 import type { OutgoingBatch } from './outgoing-batch.ts';
 
 /** Who sends batches on a producer stream: one partition's queue. */
@@ -26,31 +26,29 @@ const MAX_WAITING_BYTES = 512 * 1024;
 
 /** A producer's stream on one connection: PRODUCE frames out, PRODUCED frames in; those of one partition in the same order. */
 export class ProducerStream {
-  readonly #stream: BidiStream;
+  readonly #send: SendStream;
   readonly #onIdle: () => void;
   readonly #onOver: (error: SluiceError) => void;
-  readonly #reader: FrameReader;
+  readonly #answers: AnswerFrames;
   readonly #blocked = new Set<BatchSender>();
   /** By correlation. */
   readonly #inFlight = new Map<number, InFlight>();
   #correlation = 0;
-  #over = false;
 
   /**
    * @param onIdle called after an answer when nothing is in flight any more
    * @param onOver called once when the stream is over, with the reason; what is in flight gets no answer then
    */
   constructor(stream: BidiStream, onIdle: () => void, onOver: (error: SluiceError) => void) {
-    this.#stream = stream;
+    this.#send = stream.send;
     this.#onIdle = onIdle;
     this.#onOver = onOver;
     const limits = { maxFrameBytes: CONTROL_MAX_BYTES, maxControlBytes: CONTROL_MAX_BYTES };
-    this.#reader = new FrameReader(limits, (type, _topic, payload) => this.#frame(type, payload));
+    this.#answers = new AnswerFrames(stream, 'publish stream', limits, {
+      frame: (type, payload) => this.#frame(type, payload),
+      over: (error) => this.#ended(error),
+    });
     stream.send.onWritable = () => this.#writable();
-    stream.send.onStopped = (code) => this.#ended(code, 'the broker stopped the publish stream');
-    stream.receive.onData = (chunk) => this.#data(chunk);
-    stream.receive.onEnd = () => this.#ended(0, 'the broker ended the publish stream');
-    stream.receive.onReset = (code) => this.#ended(code, 'the broker reset the publish stream');
   }
 
   /** Batches that wait for their answer. */
@@ -65,7 +63,7 @@ export class ProducerStream {
 
   /** Whether another batch may be sent now. */
   get hasRoom(): boolean {
-    return !this.#over && this.#stream.send.bufferedBytes < MAX_WAITING_BYTES;
+    return this.#answers.failure === undefined && this.#send.bufferedBytes < MAX_WAITING_BYTES;
   }
 
   /** Calls `sender.pump` once when there is room again. */
@@ -78,31 +76,20 @@ export class ProducerStream {
     const correlation = this.#correlation;
     this.#correlation = (correlation + 1) >>> 0;
     const head = { correlation, partition: sender.partition, acks };
-    this.#stream.send.write(encodeProduceHead(sender.topic, head, batch.bytes.length));
-    this.#stream.send.write(batch.bytes);
+    this.#send.write(encodeProduceHead(sender.topic, head, batch.bytes.length));
+    this.#send.write(batch.bytes);
     if (acks !== 0) this.#inFlight.set(correlation, { sender, batch });
   }
 
   /** Sends no more; answers still come. */
   finish(): void {
-    this.#stream.send.end();
+    this.#send.end();
   }
 
   #writable(): void {
     const senders = [...this.#blocked];
     this.#blocked.clear();
     for (const sender of senders) sender.pump();
-  }
-
-  #data(chunk: Buffer): void {
-    try {
-      this.#reader.push(chunk);
-    } catch (error) {
-      const known = asSluiceError(error, 'PROTOCOL_ERROR');
-      this.#stream.send.reset(known.wire);
-      this.#stream.receive.stop(known.wire);
-      this.#end(known);
-    }
   }
 
   #frame(type: number, payload: Buffer): void {
@@ -120,15 +107,7 @@ export class ProducerStream {
     if (this.inFlightCount === 0) this.#onIdle();
   }
 
-  #ended(code: number, what: string): void {
-    const known = code === 0 || code === ERRORS.CLOSED.wire ? 'CLOSED' : errorCodeFromWire(code);
-    this.#end(new SluiceError(known, what));
-  }
-
-  #end(error: SluiceError): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#reader.stop();
+  #ended(error: SluiceError): void {
     this.#inFlight.clear();
     this.#blocked.clear();
     this.#onOver(error);

@@ -38,7 +38,7 @@ export function isClustered({ cluster }: Pick<ParsedConfig, 'cluster'>): boolean
   return cluster.etcd.endpoints.length > 0;
 }
 
-/** @returns null for a node on its own */
+/** What a node has to know of its cluster. @returns null for a node on its own */
 export function toClusterSettings({ cluster, peer }: ParsedConfig): ClusterSettings | null {
   const peerFiles = filesOf(peer.tls);
   if (!isClustered({ cluster }) || peerFiles === null || peer.tls.ca === null) return null;
@@ -58,7 +58,7 @@ export function toClusterSettings({ cluster, peer }: ParsedConfig): ClusterSetti
   };
 }
 
-/** @returns null unless both are named */
+/** The files of a certificate and its key. @returns null unless both are named */
 export function filesOf(named: {
   readonly certificate: string | null;
   readonly key: string | null;

@@ -15,6 +15,7 @@ export interface ControllerCounters {
   failures: number;
 }
 
+/** Counters at zero. */
 export function newControllerCounters(): ControllerCounters {
   const updates = Object.fromEntries(REASONS.map((reason) => [reason, 0])) as Record<Reason, number>;
   return { elections: 0, plans: 0, planningMs: 0, updates, conflicts: 0, failures: 0 };

@@ -1,11 +1,11 @@
-import { mkdir, readdir } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
+import { storageError } from '../kernel/storage-error.ts';
 import type { TokenRecord, TokenStore } from '../security/token.ts';
-import { tokenRecordSchema } from '../security/token.ts';
+import type { Cluster } from './cluster.ts';
 import type {
   Coordinator,
   NewTopic,
@@ -18,12 +18,13 @@ import type {
 import { OFFSET_BLOCK } from './coordinator.ts';
 import { DataDirLock } from './data-dir-lock.ts';
 import { DiskReserve } from './disk-reserve.ts';
-import { storageError } from '../kernel/storage-error.ts';
-import type { Cluster } from './cluster.ts';
-import { newProducerKey, producerKeySchema } from './producer-key.ts';
+import type { NodeState } from './node-files.ts';
+import { openNodeFiles, tokenStore } from './node-files.ts';
+import { newProducerKey } from './producer-key.ts';
 import { SingleNode } from './single-node.ts';
 import { StateFile, listStateFiles, removeFile } from './state-file.ts';
-import { topicDefinitionSchema } from './topic-schema.ts';
+import type { TopicState } from './topic-files.ts';
+import { altered, openTopics, topicPath, topicsFolder } from './topic-files.ts';
 
 /*
  * The data directory of an embedded coordinator:
@@ -34,45 +35,10 @@ import { topicDefinitionSchema } from './topic-schema.ts';
  *     coordination/reserve            room for the others on a disk that is full
  *     coordination/topics/NAME.json   definition and offset ceilings of one topic
  */
-const nodeSchema = z.strictObject({
-  clusterId: z.string().min(1),
-  nodeId: z.string().min(1),
-  /** How often this directory has been opened: the leader epoch of all its partitions, so that every start has a larger one. */
-  starts: z.int().nonnegative(),
-  /** Producer ids below it may have been given out. */
-  producerIdCeiling: z.int().positive(),
-  /** Hexadecimal; left out by versions that had none. */
-  producerKey: producerKeySchema.optional(),
-});
-
-const count = z.int().nonnegative();
-const topicSchema = z.strictObject({
-  definition: topicDefinitionSchema,
-  /** By partition: offsets below it may have been handed out. */
-  offsetCeilings: z.array(count),
-});
-
-type NodeState = z.infer<typeof nodeSchema>;
-type TopicState = z.infer<typeof topicSchema>;
-
-interface Parts {
-  readonly lock: DataDirLock;
-  readonly reserve: DiskReserve;
-  readonly node: StateFile<NodeState>;
-  readonly producerKey: string;
-  readonly tokens: StateFile<readonly TokenRecord[]>;
-  readonly topics: readonly StateFile<TopicState>[];
-}
-
-/** A partition on disk. */
-export interface BegunLog {
-  readonly topic: string;
-  readonly topicId: string;
-  readonly partition: number;
-}
 
 /** Producer ids set aside with one write. */
 const PRODUCER_ID_BLOCK = 1000;
+
 /** What an embedded coordinator needs. */
 export interface EmbeddedOptions {
   /** Created when it does not exist. */
@@ -81,6 +47,15 @@ export interface EmbeddedOptions {
   readonly random: Random;
   /** Name of this node; default one that is made once and kept. */
   readonly nodeId?: string;
+}
+
+interface Parts {
+  readonly lock: DataDirLock;
+  readonly reserve: DiskReserve;
+  readonly node: StateFile<NodeState>;
+  readonly producerKey: string;
+  readonly tokens: StateFile<readonly TokenRecord[]>;
+  readonly topics: readonly StateFile<TopicState>[];
 }
 
 /**
@@ -134,13 +109,13 @@ export class EmbeddedCoordinator implements Coordinator {
    */
   static async open(options: EmbeddedOptions): Promise<EmbeddedCoordinator> {
     const directory = join(options.dataDir, 'coordination');
-    await makeDirectory(join(directory, 'topics'));
+    await makeDirectory(topicsFolder(options.dataDir));
     const lock = DataDirLock.take(options.dataDir);
     try {
       await listStateFiles(directory);
       const reserve = await DiskReserve.open(directory, options.random);
-      const topics = await openTopics(join(directory, 'topics'), reserve);
-      const { node, tokens } = await openNode(directory, topics.length, options.random, reserve);
+      const topics = await openTopics(options.dataDir, reserve);
+      const { node, tokens } = await openNodeFiles(directory, topics.length, options.random, reserve);
       const producerKey = node.state.producerKey ?? newProducerKey(options.random);
       await node.update((state) => ({ ...state, starts: state.starts + 1, producerKey }));
       return new EmbeddedCoordinator(options, { lock, reserve, node, producerKey, tokens, topics });
@@ -174,7 +149,7 @@ export class EmbeddedCoordinator implements Coordinator {
       };
       const ceilings = new Array<number>(topic.partitions).fill(0);
       const file = await StateFile.create<TopicState>(
-        this.#topicPath(topic.name),
+        topicPath(this.#options.dataDir, topic.name),
         {
           definition,
           offsetCeilings: ceilings,
@@ -207,7 +182,7 @@ export class EmbeddedCoordinator implements Coordinator {
       this.#forget(definition);
       try {
         await file.settled();
-        await removeFile(this.#topicPath(name));
+        await removeFile(topicPath(this.#options.dataDir, name));
       } catch (error) {
         this.#keep(file);
         throw error;
@@ -303,10 +278,6 @@ export class EmbeddedCoordinator implements Coordinator {
     this.#topicsById.delete(definition.id);
   }
 
-  #topicPath(name: string): string {
-    return join(this.#options.dataDir, 'coordination', 'topics', `${name}.json`);
-  }
-
   #tell(change: TopicChange): void {
     for (const watcher of this.#watchers) watcher(change);
   }
@@ -325,143 +296,10 @@ function checkAlone({ replicationFactor = 1, minInsync = 1 }: Partial<TopicSetti
   );
 }
 
-function altered(
-  state: TopicState,
-  change: { readonly partitions?: number; readonly settings?: Partial<TopicSettings> },
-): TopicState {
-  const { definition, offsetCeilings } = state;
-  const partitions = change.partitions ?? definition.partitions;
-  const added = partitions - definition.partitions;
-  if (added < 0) {
-    throw new SluiceError(
-      'INVALID_ARGUMENT',
-      `${definition.name} has ${definition.partitions} partitions; it cannot shrink`,
-    );
-  }
-  return {
-    definition: { ...definition, partitions, settings: { ...definition.settings, ...change.settings } },
-    offsetCeilings: [...offsetCeilings, ...new Array<number>(added).fill(0)],
-  };
-}
-
 async function makeDirectory(path: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 });
   } catch (cause) {
     throw storageError(cause, `cannot create ${path}`);
   }
-}
-
-async function openTopics(
-  directory: string,
-  reserve: DiskReserve,
-): Promise<readonly StateFile<TopicState>[]> {
-  const topics: StateFile<TopicState>[] = [];
-  for (const entry of await listStateFiles(directory)) {
-    const path = join(directory, entry);
-    const file = await StateFile.open<TopicState>(path, topicSchema, reserve);
-    if (!file) continue;
-    const { definition, offsetCeilings } = file.state;
-    if (`${definition.name}.json` !== entry || offsetCeilings.length !== definition.partitions) {
-      throw new SluiceError(
-        'STORAGE_FAILED',
-        `${path} is damaged (it is about ${definition.name}); restore it from a backup`,
-      );
-    }
-    topics.push(file);
-  }
-  return topics;
-}
-
-/**
- * Names of the topics that a node on its own keeps in a data directory, sorted; nothing is opened or changed.
- * @throws STORAGE_FAILED
- */
-export async function embeddedTopics(dataDir: string): Promise<readonly string[]> {
-  const directory = join(dataDir, 'coordination', 'topics');
-  try {
-    const names = await readdir(directory);
-    return names
-      .filter((name) => name.endsWith('.json'))
-      .map((name) => name.slice(0, -'.json'.length))
-      .sort();
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw storageError(cause, `cannot list ${directory}`);
-  }
-}
-
-/**
- * The partitions on disk that a node on its own has begun in a data directory; nothing is opened or changed.
- * Topics whose files cannot be read are left out: the node says so when it starts.
- * @throws STORAGE_FAILED when the directory cannot be listed
- */
-export async function embeddedLogs(dataDir: string): Promise<readonly BegunLog[]> {
-  const logs: BegunLog[] = [];
-  for (const topic of await embeddedTopics(dataDir)) {
-    const path = join(dataDir, 'coordination', 'topics', `${topic}.json`);
-    const file = await StateFile.open<TopicState>(path, topicSchema).catch(() => undefined);
-    if (file?.state.definition.settings.storage !== 'disk') continue;
-    const { definition, offsetCeilings } = file.state;
-    offsetCeilings.forEach((ceiling, partition) => {
-      if (ceiling > 0) logs.push({ topic, topicId: definition.id, partition });
-    });
-  }
-  return logs;
-}
-
-/** `node.json` is written last on the first start: while it is missing nothing else may hold anything yet. */
-async function openNode(
-  directory: string,
-  topics: number,
-  random: Random,
-  reserve: DiskReserve,
-): Promise<{ node: StateFile<NodeState>; tokens: StateFile<readonly TokenRecord[]> }> {
-  const nodePath = join(directory, 'node.json');
-  const tokensPath = join(directory, 'tokens.json');
-  const node = await StateFile.open<NodeState>(nodePath, nodeSchema, reserve);
-  const tokens = await StateFile.open<readonly TokenRecord[]>(
-    tokensPath,
-    z.array(tokenRecordSchema),
-    reserve,
-  );
-  if (node && tokens) return { node, tokens };
-  if (node) throw missing(tokensPath);
-  if (topics > 0 || (tokens?.state.length ?? 0) > 0) throw missing(nodePath);
-  return {
-    tokens: tokens ?? (await StateFile.create<readonly TokenRecord[]>(tokensPath, [], reserve)),
-    node: await StateFile.create<NodeState>(
-      nodePath,
-      { clusterId: random.uuid(), nodeId: random.uuid(), starts: 0, producerIdCeiling: 1 },
-      reserve,
-    ),
-  };
-}
-
-function missing(path: string): SluiceError {
-  return new SluiceError(
-    'STORAGE_FAILED',
-    `${path} is missing though others are there; restore it from a backup`,
-  );
-}
-
-function tokenStore(file: StateFile<readonly TokenRecord[]>, checkOpen: () => void): TokenStore {
-  return {
-    list: () => file.state,
-    get: (id) => file.state.find((token) => token.id === id),
-    put: async (token) => {
-      checkOpen();
-      await file.update((tokens) => [...tokens.filter(({ id }) => id !== token.id), token]);
-    },
-    delete: async (id) => {
-      checkOpen();
-      let found = false;
-      await file.update((tokens) => {
-        const rest = tokens.filter((token) => token.id !== id);
-        found = rest.length < tokens.length;
-        return rest;
-      });
-      return found;
-    },
-  };
 }

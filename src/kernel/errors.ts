@@ -75,6 +75,7 @@ export const ERRORS = {
   RECORD_NOT_FOUND: { wire: 96, retryable: false, http: 404, grpc: 5 },
 } as const satisfies Record<string, ErrorSpec>;
 
+/** A key of {@link ERRORS}: what programs tell errors apart by. */
 export type ErrorCode = keyof typeof ERRORS;
 
 const CODE_BY_WIRE: ReadonlyMap<number, ErrorCode> = new Map(

@@ -144,6 +144,23 @@ export class BatchDeque {
   }
 
   /**
+   * Batches from the one that holds `offset` to the last that begins below `upTo`, as many as fit `maxBytes`, but one at least.
+   * The buffers are those that were pushed.
+   */
+  read(offset: number, upTo: number, maxBytes: number): Buffer[] {
+    const found: Buffer[] = [];
+    let bytes = 0;
+    for (let index = this.findHolding(offset); index < this.#length; index++) {
+      if (this.baseOffset(index) >= upTo) break;
+      const batch = this.batch(index);
+      bytes += batch.length;
+      if (bytes > maxBytes && found.length > 0) break;
+      found.push(batch);
+    }
+    return found;
+  }
+
+  /**
    * Index of the first batch whose largest timestamp is `timestampMs` or later; −1 when there is none.
    *
    * Timestamps need not rise from batch to batch, so this walks; it skips chunks by their largest timestamp.

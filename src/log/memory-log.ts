@@ -109,17 +109,8 @@ export class MemoryLog implements PartitionLog, ShrinkingLog {
   }
 
   read(offset: number, upTo: number, maxBytes: number): readonly Buffer[] {
-    const found: Buffer[] = [];
-    if (offset >= upTo || offset >= this.#logEnd) return found;
-    let bytes = 0;
-    for (let index = this.#batches.findHolding(offset); index < this.#batches.length; index++) {
-      if (this.#batches.baseOffset(index) >= upTo) break;
-      const batch = this.#batches.batch(index);
-      bytes += batch.length;
-      if (bytes > maxBytes && found.length > 0) break;
-      found.push(batch);
-    }
-    return found;
+    if (offset >= upTo || offset >= this.#logEnd) return [];
+    return this.#batches.read(offset, upTo, maxBytes);
   }
 
   findTimestamp(timestampMs: number, upTo: number): Buffer | undefined {

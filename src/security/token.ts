@@ -33,6 +33,7 @@ export const tokenRecordSchema = z.strictObject({
   expiresAtMs: z.number().int().nonnegative().nullable(),
 });
 
+/** What {@link tokenRecordSchema} describes. */
 export type TokenRecord = z.infer<typeof tokenRecordSchema>;
 
 /** Keeps token records; somebody above makes them durable. Reads are from a local view, so that authentication never waits. */

@@ -17,6 +17,7 @@ export interface Logger {
   child(fields: LogFields): Logger;
 }
 
+/** How much a logger writes, how and where. */
 export interface LoggerOptions {
   readonly level: Level | 'silent';
   /** One JSON object per line, or text for people. */

@@ -1,28 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eventually } from '../support/eventually.ts';
-import type { Finished, Served } from './sluice.ts';
-import { jsonLines, Place } from './sluice.ts';
+import type { Finished } from './sluice.ts';
+import { jsonLines, ServedPlace } from './sluice.ts';
 
-let place: Place;
-let node: Served;
-let server: readonly string[];
+let place: ServedPlace;
 beforeAll(async () => {
-  place = new Place();
-  node = await place.serve();
-  server = ['--server', node.quic];
+  place = await ServedPlace.open();
 });
 afterAll(() => place.leave());
 
-function run(...argv: string[]): Promise<Finished> {
-  return place.run([...argv, ...server]);
-}
+const run = (...argv: string[]): Promise<Finished> => place.ask(...argv);
 
 /** Runs a command that has nothing to complain of. */
-async function sluice(...argv: string[]): Promise<string> {
-  const finished = await run(...argv);
-  expect(finished).toMatchObject({ exitCode: 0, stderr: '' });
-  return finished.stdout;
-}
+const sluice = (...argv: string[]): Promise<string> => place.sluice(...argv);
 
 /** Publishes these values, and makes each of them a dead letter. */
 async function reject(topic: string, ...values: string[]): Promise<void> {
@@ -113,13 +103,13 @@ describe('sluice dlq', () => {
       { value: 'b' },
     ]);
     const fields = ['--key-field', 'key', '--value-field', 'value'];
-    await place.run(['pub', 'copies', ...fields, '--quiet', ...server], exported);
+    await place.run(['pub', 'copies', ...fields, '--quiet', ...place.server], exported);
     expect(await sluice('queue', 'receive', 'copies', '--max', '10')).toBe('a\nb\n');
   });
 
   it('ends an export quietly when nobody reads it any more', async () => {
     await reject('endless', ...Array.from({ length: 20 }, (_, at) => `${at} `.repeat(10_000)));
-    const running = place.start(['dlq', 'export', 'endless', ...server]);
+    const running = place.start(['dlq', 'export', 'endless', ...place.server]);
     await running.until(/./);
     running.child.stdout!.destroy();
     expect(await running.finished).toMatchObject({ exitCode: 0, stderr: '' });

@@ -1,25 +1,17 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GroupDescription } from '../../src/client/index.ts';
 import { eventually } from '../support/eventually.ts';
-import type { Finished, Running, Served } from './sluice.ts';
-import { jsonLines, Place } from './sluice.ts';
+import type { Finished, Running } from './sluice.ts';
+import { jsonLines, ServedPlace } from './sluice.ts';
 
-let place: Place;
-let node: Served;
-let server: readonly string[];
+let place: ServedPlace;
 beforeAll(async () => {
-  place = new Place();
-  node = await place.serve();
-  server = ['--server', node.quic];
+  place = await ServedPlace.open();
 });
 afterAll(() => place.leave());
 
 /** Runs a command that has nothing to complain of. */
-async function sluice(...argv: string[]): Promise<string> {
-  const run = await place.run([...argv, ...server]);
-  expect(run).toMatchObject({ exitCode: 0, stderr: '' });
-  return run.stdout;
-}
+const sluice = (...argv: string[]): Promise<string> => place.sluice(...argv);
 
 async function publish(topic: string, ...values: string[]): Promise<void> {
   await sluice('pub', topic, ...values, '--quiet');
@@ -54,7 +46,7 @@ describe('sluice sub --group', () => {
   it('begins in a new group where it is told to: by default at the end', async () => {
     await publish('beginnings', 'old', 'middle');
     expect(await read('beginnings', 'from-1', 1, '--from', '1')).toBe('middle\n');
-    const waiting = place.start(['sub', 'beginnings', '--group', 'end', '--count', '1', ...server]);
+    const waiting = place.start(['sub', 'beginnings', '--group', 'end', '--count', '1', ...place.server]);
     await member(waiting, 'beginnings/0');
     await publish('beginnings', 'new');
     expect(await waiting.finished).toMatchObject({ exitCode: 0, stdout: 'new\n' });
@@ -62,10 +54,10 @@ describe('sluice sub --group', () => {
 
   it('shares the partitions with the other members, and takes over those of one that leaves', async () => {
     await sluice('topic', 'create', 'shared', '--partitions', '2');
-    const argv = ['sub', 'shared', '--group', 'team', '-o', 'json', ...server];
+    const argv = ['sub', 'shared', '--group', 'team', '-o', 'json', ...place.server];
     const members = [place.start(argv), place.start(argv)] as const;
     await eventually('each has a partition', async () => {
-      const run = await place.run(['group', 'describe', 'team', '-o', 'json', ...server]);
+      const run = await place.run(['group', 'describe', 'team', '-o', 'json', ...place.server]);
       if (run.exitCode !== 0) return false;
       const { state, members: known } = JSON.parse(run.stdout) as GroupDescription;
       return `${state} ${known.map(({ assigned }) => assigned.length).join()}` === 'stable 1,1';
@@ -92,7 +84,7 @@ describe('sluice sub --group', () => {
 
   it('says on stderr what it reads, and when no partition is left for it', async () => {
     await sluice('topic', 'create', 'single');
-    const argv = ['sub', 'single', '--group', 'two', ...server];
+    const argv = ['sub', 'single', '--group', 'two', ...place.server];
     const busy = place.start(argv);
     await member(busy, 'single/0');
     const idle = place.start(argv);
@@ -105,8 +97,8 @@ describe('sluice sub --group', () => {
 
   it('does not commit what nobody has read', async () => {
     const value = 'x'.repeat(900 * 1024);
-    expect((await place.run(['pub', 'piped', '--quiet', ...server], value)).exitCode).toBe(0);
-    const argv = ['sub', 'piped', '--group', 'gone', '--from', 'earliest', '--quiet', ...server];
+    expect((await place.run(['pub', 'piped', '--quiet', ...place.server], value)).exitCode).toBe(0);
+    const argv = ['sub', 'piped', '--group', 'gone', '--from', 'earliest', '--quiet', ...place.server];
     const running = place.start(argv);
     await running.until(/x/);
     running.child.stdout!.destroy();
@@ -118,13 +110,13 @@ describe('sluice sub --group', () => {
   it('is a TIMEOUT when fewer records come than were asked for', async () => {
     await publish('scarce', 'one');
     const argv = ['sub', 'scarce', '--group', 's', '--from', 'earliest', '--quiet', '--count', '2'];
-    const run = await place.run([...argv, '--timeout', '2s', ...server]);
+    const run = await place.run([...argv, '--timeout', '2s', ...place.server]);
     expect(run).toMatchObject({ exitCode: 6, stdout: 'one\n' });
     expect(run.stderr).toMatch(/^sluice: TIMEOUT: 1 of 2 records [^\n]+\n$/);
   });
 
   it('says that it created the topic', async () => {
-    const running = place.start(['sub', 'unheard', '--group', 'u', ...server]);
+    const running = place.start(['sub', 'unheard', '--group', 'u', ...place.server]);
     await says(running, /there was no topic unheard; it was created/);
     running.child.kill('SIGINT');
     await running.finished;
@@ -144,10 +136,10 @@ describe('sluice group', () => {
 
   it('sets where a group goes on, once it has no members', async () => {
     await publish('again', 'a', 'b', 'c');
-    const reading = place.start(['sub', 'again', '--group', 'r', '--from', 'earliest', ...server]);
+    const reading = place.start(['sub', 'again', '--group', 'r', '--from', 'earliest', ...place.server]);
     await reading.until(/c\n/);
     const reset = ['group', 'reset', 'r', 'again', '--to', '1', '-o', 'json'];
-    const refused = await place.run([...reset, ...server]);
+    const refused = await place.run([...reset, ...place.server]);
     expect(refused).toMatchObject({ exitCode: 1, stdout: '' });
     expect(refused.stderr).toMatch(/^sluice: GROUP_NOT_EMPTY: [^\n]+ sluice group describe GROUP\n$/);
     reading.child.kill('SIGINT');
@@ -174,7 +166,7 @@ describe('sluice group', () => {
 });
 
 function absent(...argv: string[]): Promise<Finished> {
-  return place.run(['group', ...argv, ...server]);
+  return place.run(['group', ...argv, ...place.server]);
 }
 
 /** Resolves when it says that it reads a partition. */

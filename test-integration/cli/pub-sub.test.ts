@@ -1,16 +1,11 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Served } from './sluice.ts';
-import { jsonLines, Place } from './sluice.ts';
+import { jsonLines, ServedPlace } from './sluice.ts';
 
-let place: Place;
-let node: Served;
-let server: readonly string[];
+let place: ServedPlace;
 beforeAll(async () => {
-  place = new Place();
-  node = await place.serve();
-  server = ['--server', node.quic];
+  place = await ServedPlace.open();
 });
 afterAll(() => place.leave());
 
@@ -34,21 +29,21 @@ async function read(filter: string, count: number, ...more: string[]): Promise<s
     '--timeout',
     '20s',
     ...more,
-    ...server,
+    ...place.server,
   ]);
   expect(run).toMatchObject({ exitCode: 0, stderr: '' });
   return run.stdout;
 }
 
 async function publish(argv: readonly string[], input?: string | Buffer): Promise<Record<string, unknown>> {
-  const run = await place.run(['pub', ...argv, '-o', 'json', ...server], input);
+  const run = await place.run(['pub', ...argv, '-o', 'json', ...place.server], input);
   expect(run).toMatchObject({ exitCode: 0, stderr: '' });
   return JSON.parse(run.stdout) as Record<string, unknown>;
 }
 
 describe('sluice pub and sub', () => {
   it('says that it created the topic that a subscription names', async () => {
-    const subscribe = ['sub', 'unheard/of', '--timeout', '10ms', ...server];
+    const subscribe = ['sub', 'unheard/of', '--timeout', '10ms', ...place.server];
     const [first, second] = [await place.run(subscribe), await place.run(subscribe)];
     expect(first).toMatchObject({ exitCode: 0, stdout: '' });
     expect(first.stderr).toMatch(/^sluice: [^\n]*no topic unheard; it was created[^\n]*\n$/);
@@ -56,7 +51,7 @@ describe('sluice pub and sub', () => {
   });
 
   it('creates it without a word when it is told to be quiet', async () => {
-    const run = await place.run(['sub', 'unseen', '--quiet', '--timeout', '10ms', ...server]);
+    const run = await place.run(['sub', 'unseen', '--quiet', '--timeout', '10ms', ...place.server]);
     expect(run).toMatchObject({ exitCode: 0, stderr: '' });
   });
 
@@ -72,7 +67,7 @@ describe('sluice pub and sub', () => {
 
   it('say how many records that were, also where it was one', async () => {
     const lines = await Promise.all(
-      [['one'], ['one', 'two']].map((values) => place.run(['pub', 'counted', ...values, ...server])),
+      [['one'], ['one', 'two']].map((values) => place.run(['pub', 'counted', ...values, ...place.server])),
     );
     expect(lines[0]!.stdout).toMatch(/^1 record, 3 B, [\d,]+ records?\/s\n$/);
     expect(lines[1]!.stdout).toMatch(/^2 records, 6 B, [\d,]+ records?\/s\n$/);
@@ -97,7 +92,7 @@ describe('sluice pub and sub', () => {
 
   it('publish the lines before one that does not fit, and say which that was', async () => {
     const run = await place.run(
-      ['pub', 'broken', '--key-field', 'k', ...server],
+      ['pub', 'broken', '--key-field', 'k', ...place.server],
       '{"k":"a"}\nnonsense\n{"k":"b"}\n',
     );
     expect(run.exitCode).toBe(2);
@@ -114,7 +109,7 @@ describe('sluice pub and sub', () => {
   });
 
   it('carry headers, tombstones and a chosen partition', async () => {
-    await place.run(['topic', 'create', 'shaped', '--partitions', '3', ...server]);
+    await place.run(['topic', 'create', 'shaped', '--partitions', '3', ...place.server]);
     await publish(['shaped/k', 'v', '-H', 'trace=a=b', '--partition', '2']);
     await publish(['shaped/k', '--tombstone', '--partition', '2']);
     const records = jsonLines<Printed>(await read('shaped', 2, '-o', 'json'));
@@ -150,13 +145,13 @@ describe('sluice pub and sub', () => {
   });
 
   it('deliver what comes later to who is waiting', async () => {
-    const waiting = place.start(['sub', 'live', '--from', 'earliest', '--count', '1', ...server]);
+    const waiting = place.start(['sub', 'live', '--from', 'earliest', '--count', '1', ...place.server]);
     await publish(['live', 'now']);
     expect(await waiting.finished).toMatchObject({ exitCode: 0, stdout: 'now\n' });
   });
 
   it('also run over TLS on TCP', async () => {
-    const over = ['--server', node.tls!, '--ca', node.ca];
+    const over = ['--server', place.node.tls!, '--ca', place.node.ca];
     expect((await place.run(['pub', 'tcp', 'hello', ...over])).exitCode).toBe(0);
     const run = await place.run([
       'sub',
@@ -185,19 +180,19 @@ describe('the end of sluice sub', () => {
       '2',
       '--timeout',
       '500ms',
-      ...server,
+      ...place.server,
     ]);
     expect(run).toMatchObject({ exitCode: 6, stdout: 'one\n' });
     expect(run.stderr).toMatch(/^sluice: TIMEOUT: 1 of 2 records [^\n]+\n$/);
   });
 
   it('is 0 when time is up and no count was asked for', async () => {
-    expect((await place.run(['sub', 'few', '--timeout', '200ms', ...server])).exitCode).toBe(0);
+    expect((await place.run(['sub', 'few', '--timeout', '200ms', ...place.server])).exitCode).toBe(0);
   });
 
   it('is 130 on Ctrl-C', async () => {
     await publish(['interrupted', 'one']);
-    const running = place.start(['sub', 'interrupted', '--from', 'earliest', ...server]);
+    const running = place.start(['sub', 'interrupted', '--from', 'earliest', ...place.server]);
     await running.until(/one\n/);
     running.child.kill('SIGINT');
     expect((await running.finished).exitCode).toBe(130);
@@ -205,7 +200,7 @@ describe('the end of sluice sub', () => {
 
   it('is 0 and silent when the reader of its output is gone', async () => {
     await publish(['piped'], 'a line of some length\n'.repeat(50_000));
-    const running = place.start(['sub', 'piped', '--from', 'earliest', ...server]);
+    const running = place.start(['sub', 'piped', '--from', 'earliest', ...place.server]);
     await running.until(/\n/);
     running.child.stdout!.destroy();
     expect(await running.finished).toMatchObject({ exitCode: 0, stderr: '' });
@@ -214,7 +209,7 @@ describe('the end of sluice sub', () => {
 
 describe('sluice pub when it is told to stop', () => {
   it('publishes what it has read', async () => {
-    const running = place.start(['pub', 'stopped', ...server]);
+    const running = place.start(['pub', 'stopped', ...place.server]);
     running.child.stdin!.write('first\n');
     const reader = await place.run([
       'sub',
@@ -225,7 +220,7 @@ describe('sluice pub when it is told to stop', () => {
       '1',
       '--timeout',
       '20s',
-      ...server,
+      ...place.server,
     ]);
     expect(reader.stdout).toBe('first\n');
     running.child.kill('SIGINT');

@@ -2,16 +2,12 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { QueueDescription } from '../../src/client/index.ts';
-import type { Finished, Served } from './sluice.ts';
-import { jsonLines, Place } from './sluice.ts';
+import type { Finished } from './sluice.ts';
+import { jsonLines, ServedPlace } from './sluice.ts';
 
-let place: Place;
-let node: Served;
-let server: readonly string[];
+let place: ServedPlace;
 beforeAll(async () => {
-  place = new Place();
-  node = await place.serve();
-  server = ['--server', node.quic];
+  place = await ServedPlace.open();
 });
 afterAll(() => place.leave());
 
@@ -22,16 +18,10 @@ interface Received {
   token: string;
 }
 
-function run(...argv: string[]): Promise<Finished> {
-  return place.run([...argv, ...server]);
-}
+const run = (...argv: string[]): Promise<Finished> => place.ask(...argv);
 
 /** Runs a command that has nothing to complain of. */
-async function sluice(...argv: string[]): Promise<string> {
-  const finished = await run(...argv);
-  expect(finished).toMatchObject({ exitCode: 0, stderr: '' });
-  return finished.stdout;
-}
+const sluice = (...argv: string[]): Promise<string> => place.sluice(...argv);
 
 async function publish(topic: string, ...values: string[]): Promise<void> {
   await sluice('pub', topic, ...values, '--quiet');
@@ -67,7 +57,7 @@ describe('sluice queue receive', () => {
   });
 
   it('waits for a record, and stops waiting on Ctrl-C', async () => {
-    const argv = ['queue', 'receive', 'late', '--wait', '60s', ...server];
+    const argv = ['queue', 'receive', 'late', '--wait', '60s', ...place.server];
     const waiting = place.start(argv);
     await publish('late', 'at last');
     expect(await waiting.finished).toMatchObject({ exitCode: 0, stdout: 'at last\n' });
@@ -154,8 +144,8 @@ describe('sluice queue consume', () => {
 
   it('gives back what nobody has read', async () => {
     const lines = 'a line of some length\n'.repeat(20_000);
-    expect((await place.run(['pub', 'flood', '--quiet', ...server], lines)).exitCode).toBe(0);
-    const running = place.start(['queue', 'consume', 'flood', ...server]);
+    expect((await place.run(['pub', 'flood', '--quiet', ...place.server], lines)).exitCode).toBe(0);
+    const running = place.start(['queue', 'consume', 'flood', ...place.server]);
     await running.until(/\n/);
     running.child.stdout!.destroy();
     expect(await running.finished).toMatchObject({ exitCode: 0, stderr: '' });
@@ -219,7 +209,14 @@ describe('sluice queue consume', () => {
 
   it('ends its commands on Ctrl-C, and gives back what they were at', async () => {
     await publish('ended', 'a');
-    const running = place.start(['queue', 'consume', 'ended', '--exec', 'echo begun; sleep 600', ...server]);
+    const running = place.start([
+      'queue',
+      'consume',
+      'ended',
+      '--exec',
+      'echo begun; sleep 600',
+      ...place.server,
+    ]);
     await running.until(/begun/);
     running.child.kill('SIGINT');
     expect(await running.finished).toMatchObject({

@@ -107,6 +107,43 @@ export interface Served {
   readonly pid: number;
 }
 
+/** A place with a node, and commands that ask it. */
+export class ServedPlace extends Place {
+  #node: Served | undefined;
+
+  static async open(): Promise<ServedPlace> {
+    const place = new ServedPlace();
+    try {
+      place.#node = await place.serve();
+    } catch (error) {
+      await place.leave();
+      throw error;
+    }
+    return place;
+  }
+
+  get node(): Served {
+    return this.#node!;
+  }
+
+  /** The option that has a command ask the node. */
+  get server(): readonly string[] {
+    return ['--server', this.node.quic];
+  }
+
+  /** Runs a command that asks the node. */
+  ask(...argv: readonly string[]): Promise<Finished> {
+    return this.run([...argv, ...this.server]);
+  }
+
+  /** {@link ask} for a command that has nothing to complain of. @returns its stdout */
+  async sluice(...argv: readonly string[]): Promise<string> {
+    const { exitCode, stdout, stderr } = await this.ask(...argv);
+    if (exitCode === 0 && stderr === '') return stdout;
+    throw new Error(`sluice ${argv.join(' ')} ended with ${exitCode}: ${stderr}`);
+  }
+}
+
 /** The JSON lines of a text. */
 export function jsonLines<T>(text: string): T[] {
   return text

@@ -5,6 +5,7 @@ import type { EtcdCoordinatorOptions } from '../../src/coordination/etcd/etcd-co
 import { EtcdCoordinator } from '../../src/coordination/etcd/etcd-coordinator.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import { systemClock } from '../../src/kernel/system-clock.ts';
+import { topicSettings } from '../../test/support/topic-settings.ts';
 
 export const LEASE_TTL_MS = 2000;
 
@@ -22,21 +23,7 @@ export function newTopic(name: string, partitions = 2): NewTopic {
   return {
     name,
     partitions,
-    settings: {
-      storage: 'memory',
-      retentionBytes: 1000,
-      retentionMs: 0,
-      retentionRecords: 0,
-      batchMaxBytes: 4096,
-      timestamps: 'create',
-      flush: 'always',
-      flushIntervalMs: 1000,
-      cleanup: 'delete',
-      tombstoneMs: 86_400_000,
-      replicationFactor: 1,
-      minInsync: 1,
-      uncleanElection: false,
-    },
+    settings: topicSettings({ retentionBytes: 1000, batchMaxBytes: 4096 }),
   };
 }
 

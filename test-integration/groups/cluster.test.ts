@@ -1,13 +1,11 @@
 /** Groups and queues of three nodes, the coordinator of which is killed, stopped and frozen. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Client } from '../../src/client/index.ts';
-import { murmur2 } from '../../src/wire/partitioner.ts';
 import type { StagedNode } from '../cluster/stage.ts';
 import { ClusterStage } from '../cluster/stage.ts';
 import { untilInSync } from '../cluster/trial.ts';
 import { eventually } from '../support/eventually.ts';
-
-const GROUPS_TOPIC = '__groups';
+import { coordinatorOf } from './coordinators.ts';
 
 describe('a cluster', () => {
   let stage: ClusterStage;
@@ -28,14 +26,6 @@ describe('a cluster', () => {
     const values = Array.from({ length: to - from }, (_, nth) => String(from + nth));
     await Promise.all(values.map((value) => producer.send({ topic, value, key: value })));
     await producer.close();
-  }
-
-  /** The node that coordinates a group (`g/…`) or a queue (`q/…`). */
-  async function coordinatorOf(key: string): Promise<StagedNode> {
-    const alive = stage.nodes.find(({ process }) => process.alive)!;
-    const { partitions } = await stage.describe(alive.nodeId, GROUPS_TOPIC);
-    const partition = (murmur2(Buffer.from(key)) & 0x7fff_ffff) % partitions.length;
-    return stage.node(partitions[partition]!.leaderNodeId);
   }
 
   /** Consumers that wait for records at the coordinators of a node. */
@@ -67,7 +57,7 @@ describe('a cluster', () => {
     })();
     await publish(client, 'jobs', 0, 500);
     await eventually('some are done', () => done.size > 100);
-    const { process } = await coordinatorOf('q/jobs/default');
+    const { process } = await coordinatorOf(stage, 'q/jobs/default');
     const publishing = publish(client, 'jobs', 500, 1500);
     await process.kill('SIGKILL');
     await publishing;
@@ -87,7 +77,7 @@ describe('a cluster', () => {
     const queue = (await stage.connect()).queue('tasks', { leaseMs: 60_000 });
     const jobs = [];
     while (jobs.length < 2) jobs.push(...(await queue.receive({ max: 2, waitMs: 5000 })));
-    const { process } = await coordinatorOf('q/tasks/default');
+    const { process } = await coordinatorOf(stage, 'q/tasks/default');
     await process.kill('SIGKILL');
     const other = (await stage.connect()).queue('tasks');
     expect(await other.receive({ max: 2, waitMs: 2000 })).toEqual([]);
@@ -126,7 +116,7 @@ describe('a cluster', () => {
     );
     await eventually('all 300', () => seen.size === 300);
     const before = assigned();
-    const { process } = await coordinatorOf('g/billing');
+    const { process } = await coordinatorOf(stage, 'g/billing');
     await process.kill('SIGTERM');
     await publish(client, 'orders', 300, 600);
     await eventually('all 600', () => seen.size === 600);
@@ -141,7 +131,7 @@ describe('a cluster', () => {
     const settled = client.queue('frozen');
     // Makes the queue, so that it is known who coordinates it.
     await settled.receive({ max: 1 });
-    const frozen = await coordinatorOf('q/frozen/default');
+    const frozen = await coordinatorOf(stage, 'q/frozen/default');
     const others = stage.nodes.filter((node) => node !== frozen).map(({ nodeId }) => nodeId);
     const before = (await stage.connect([frozen.nodeId])).queue('frozen', { leaseMs: 60_000 });
     const waiting = before.receive({ max: 10, waitMs: 20_000 });

@@ -25,6 +25,7 @@ import { silentLogger } from '../../src/telemetry/logger.ts';
 import type { TestBatchOptions, TestRecord } from '../../test/support/batch.ts';
 import { batchOf } from '../../test/support/batch.ts';
 import { eventually } from '../support/eventually.ts';
+import { topicSettings } from '../../test/support/topic-settings.ts';
 
 const ANN: Principal = { name: 'ann', kind: 'token', admin: false, rights: [] };
 const TOKEN = 'good';
@@ -279,21 +280,7 @@ function authenticate({ token }: Credentials): Principal {
 const TOPICS = {
   autoCreate: true,
   partitions: 1,
-  settings: {
-    storage: 'memory',
-    retentionBytes: 256 * 1024 * 1024,
-    retentionMs: 0,
-    retentionRecords: 0,
-    batchMaxBytes: 1024 * 1024,
-    timestamps: 'create',
-    flush: 'always',
-    flushIntervalMs: 1000,
-    cleanup: 'delete',
-    tombstoneMs: 86_400_000,
-    replicationFactor: 1,
-    minInsync: 1,
-    uncleanElection: false,
-  },
+  settings: topicSettings({ retentionBytes: 256 * 1024 * 1024 }),
   maxTopics: 100,
   maxPartitions: 2000,
 } as const;

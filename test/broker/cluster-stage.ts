@@ -20,12 +20,12 @@ import { textOf } from '../support/batch.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { FakeEtcdStore, INSTANT_LINK } from '../support/fake-etcd-store.ts';
 import { FakeEtcd } from '../support/fake-etcd.ts';
+import { passTime, passUntil } from '../support/passing-time.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import { turns } from '../support/turns.ts';
 import { newTopic } from '../replicas/cluster-stage.ts';
 import { ALICE, SUBSCRIBER } from './fixture.ts';
 
-const TICK_MS = 50;
 /** Between nodes a message takes longer than the next step within one. */
 const TURNS_ON_THE_WAY = 3;
 
@@ -207,24 +207,13 @@ export class BrokerCluster implements AsyncDisposable {
 
   /** Lets time pass. */
   async pass(ms: number): Promise<void> {
-    for (let passed = 0; passed < ms; passed += TICK_MS) {
-      this.clock.advance(TICK_MS);
-      await turns(4);
-    }
+    await passTime(this.clock, ms);
     await this.settle();
   }
 
   /** Lets time pass until something is done. */
-  async until<T>(work: Promise<T>): Promise<T> {
-    let isDone = false;
-    const finish = (): void => void (isDone = true);
-    work.then(finish, finish);
-    await turns();
-    while (!isDone) {
-      this.clock.advance(TICK_MS);
-      await turns(4);
-    }
-    return work;
+  until<T>(work: Promise<T>): Promise<T> {
+    return passUntil(this.clock, work);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

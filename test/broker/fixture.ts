@@ -15,6 +15,7 @@ import type { ReplicaLogs } from '../../src/replicas/replica-logs.ts';
 import { memoryReplicaLogs } from '../../src/replicas/replica-logs.ts';
 import type { Principal } from '../../src/security/principal.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { topicSettings } from '../support/topic-settings.ts';
 
 export const ALICE: Principal = { name: 'alice', kind: 'token', admin: false, rights: [] };
 export const BOB: Principal = { name: 'bob', kind: 'token', admin: false, rights: [] };
@@ -141,21 +142,7 @@ export class TestBroker implements AsyncDisposable {
 const DEFAULTS: TopicDefaults = {
   autoCreate: true,
   partitions: 1,
-  settings: {
-    storage: 'memory',
-    retentionBytes: 1024 * 1024,
-    retentionMs: 0,
-    retentionRecords: 0,
-    batchMaxBytes: 1024 * 1024,
-    timestamps: 'create',
-    flush: 'always',
-    flushIntervalMs: 1000,
-    cleanup: 'delete',
-    tombstoneMs: 86_400_000,
-    replicationFactor: 1,
-    minInsync: 1,
-    uncleanElection: false,
-  },
+  settings: topicSettings({ retentionBytes: 1024 * 1024 }),
   maxTopics: 100,
   maxPartitions: 200,
 };

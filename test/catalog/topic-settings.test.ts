@@ -1,22 +1,14 @@
 import { describe, expect, it } from 'vitest';
 import type { TopicSettings } from '../../src/coordination/coordinator.ts';
 import { mergeSettings } from '../../src/catalog/topic-settings.ts';
+import { topicSettings } from '../support/topic-settings.ts';
 
-const BASE: TopicSettings = {
-  storage: 'memory',
+const BASE: TopicSettings = topicSettings({
   retentionBytes: 10_000,
   retentionMs: 5,
   retentionRecords: 7,
   batchMaxBytes: 4096,
-  timestamps: 'create',
-  flush: 'always',
-  flushIntervalMs: 1000,
-  cleanup: 'delete',
-  tombstoneMs: 86_400_000,
-  replicationFactor: 1,
-  minInsync: 1,
-  uncleanElection: false,
-};
+});
 
 describe('topic settings', () => {
   it('keep what is left out and take what is named, also 0', () => {

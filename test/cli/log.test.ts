@@ -11,17 +11,14 @@ import { nodeFileSystem } from '../../src/log/disk/node-file-system.ts';
 import { NO_STATE } from '../../src/log/log-state.ts';
 import { stampBatch } from '../../src/wire/record-batch.ts';
 import { batchOf } from '../support/batch.ts';
+import { topicSettings } from '../support/topic-settings.ts';
 import { KEEP_ALL, NO_OBSERVER } from '../log/disk/open-disk-log.ts';
 import type { Run } from './fake-terminal.ts';
 import { runHere } from './fake-terminal.ts';
 
 const LEDGER = '00000000-0000-4000-8000-000000000001';
 const AUDIT = '00000000-0000-4000-8000-000000000002';
-const SETTINGS = {
-  ...{ storage: 'disk', retentionBytes: 0, retentionMs: 0, retentionRecords: 0, batchMaxBytes: 4096 },
-  ...{ timestamps: 'create', flush: 'always', flushIntervalMs: 1000, cleanup: 'delete', tombstoneMs: 1 },
-  ...{ replicationFactor: 1, minInsync: 1, uncleanElection: false },
-};
+const SETTINGS = topicSettings({ storage: 'disk', retentionBytes: 0, batchMaxBytes: 4096, tombstoneMs: 1 });
 let folder: string;
 let data: string;
 

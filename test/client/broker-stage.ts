@@ -19,24 +19,10 @@ import type { MemoryTransportOptions } from '../../src/transport/memory/memory-t
 import type { Connection, Listener, Transport, TransportLimits } from '../../src/transport/transport.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { turns } from '../support/turns.ts';
+import { topicSettings } from '../support/topic-settings.ts';
 
 const MiB = 1024 * 1024;
 const PORT = 7450;
-const SETTINGS: TopicSettings = {
-  storage: 'memory',
-  retentionBytes: 64 * MiB,
-  retentionMs: 0,
-  retentionRecords: 0,
-  batchMaxBytes: MiB,
-  timestamps: 'create',
-  flush: 'always',
-  flushIntervalMs: 1000,
-  cleanup: 'delete',
-  tombstoneMs: 86_400_000,
-  replicationFactor: 1,
-  minInsync: 1,
-  uncleanElection: false,
-};
 
 /** What a test may want different. */
 export interface BrokerStageOptions {
@@ -103,7 +89,7 @@ export class BrokerStage implements AsyncDisposable {
       topics: {
         autoCreate: true,
         partitions,
-        settings: { ...SETTINGS, ...settings },
+        settings: topicSettings(settings),
         maxTopics: 1000,
         maxPartitions: 1000,
       },

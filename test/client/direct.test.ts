@@ -9,6 +9,7 @@ import type { Listener } from '../../src/transport/transport.ts';
 import { turns } from '../support/turns.ts';
 import type { Arrived, FakeConnection } from './fake-broker.ts';
 import { FakeBroker } from './fake-broker.ts';
+import { numbersOf, sendApart, valuesOf } from './sending.ts';
 
 const MINUTE_MS = 60_000;
 const PORTS = { n1: 1, n2: 2, n3: 3 } as const;
@@ -29,9 +30,6 @@ beforeEach(async () => {
 afterEach(() => broker[Symbol.asyncDispose]());
 
 const nodesOf = (arrived: readonly Arrived[]): string[] => arrived.map(({ connection }) => connection.nodeId);
-const valuesOf = (arrived: readonly Arrived[]): string[] => arrived.map(({ values }) => values.join());
-const numbersOf = (arrived: readonly Arrived[]): (readonly [number, number])[] =>
-  arrived.map(({ header }) => [header.producerId, header.baseSequence]);
 const metadataCount = (): number =>
   broker.connections.flatMap(({ requests }) => requests).filter((request) => request.case === 'metadata')
     .length;
@@ -49,18 +47,6 @@ async function warm(options: ProducerOptions = {}, connectOptions: ConnectOption
   await turns(5);
   broker.produced.length = 0;
   return producer;
-}
-
-/** Sends each value in a batch of its own; gives what becomes of each. */
-async function sendApart(producer: Producer, values: readonly string[]): Promise<Promise<SendResult>[]> {
-  const sends: Promise<SendResult>[] = [];
-  for (const value of values) {
-    sends.push(producer.send({ topic: 't', value }));
-    sends.at(-1)!.catch(() => undefined);
-    broker.clock.advance(5); // linger
-    await turns(3);
-  }
-  return sends;
 }
 
 /** How many had their answer when answers began to be held. */
@@ -177,10 +163,10 @@ describe('a node on its own', () => {
     broker.leaderOf = () => 'n1';
     const producer = await warm();
     holdAnswers();
-    const sends = await sendApart(producer, ['a', 'b']);
+    const sends = await sendApart(broker, producer, ['a', 'b']);
     broker.last.cut();
     await turns(3);
-    sends.push(...(await sendApart(producer, ['c'])));
+    sends.push(...(await sendApart(broker, producer, ['c'])));
     await broker.pass(1000);
     answerAll();
     await Promise.all(sends);
@@ -192,10 +178,10 @@ describe('a leader that moves', () => {
   it('gets nothing before what is in flight at the one before is answered', async () => {
     const producer = await warm();
     holdAnswers();
-    const sends = await sendApart(producer, ['a', 'b']);
+    const sends = await sendApart(broker, producer, ['a', 'b']);
     broker.leaderOf = () => 'n3';
     await broker.pass(MINUTE_MS);
-    sends.push(...(await sendApart(producer, ['c', 'd'])));
+    sends.push(...(await sendApart(broker, producer, ['c', 'd'])));
     expect(nodesOf(broker.produced)).toEqual(['n2', 'n2']);
     broker.produced[0]!.answer({ baseOffset: 1 });
     await turns(5);
@@ -208,7 +194,7 @@ describe('a leader that moves', () => {
     after[0]!.answer({ baseOffset: 3 });
     await broker.pass(50);
     await Promise.all(sends);
-    const [last] = await sendApart(producer, ['e']);
+    const [last] = await sendApart(broker, producer, ['e']);
     await last;
     expect(nodesOf(broker.produced).at(-1)).toBe('n3');
   });
@@ -216,7 +202,7 @@ describe('a leader that moves', () => {
   it('gets again what the one before says it does not lead, in order and with the same numbers', async () => {
     const producer = await warm();
     holdAnswers();
-    const sends = await sendApart(producer, ['a', 'b', 'c']);
+    const sends = await sendApart(broker, producer, ['a', 'b', 'c']);
     const before = broker.produced.splice(0);
     broker.leaderOf = () => 'n3';
     broker.onProduce = (arrived) => arrived.answer({ baseOffset: 0 });
@@ -225,7 +211,7 @@ describe('a leader that moves', () => {
     await Promise.all(sends);
     expect(valuesOf(broker.produced)).toEqual(['a', 'b', 'c']);
     expect(numbersOf(broker.produced)).toEqual(numbersOf(before));
-    const [last] = await sendApart(producer, ['d']);
+    const [last] = await sendApart(broker, producer, ['d']);
     await last;
     expect(nodesOf(broker.produced).at(-1)).toBe('n3');
   });
@@ -235,7 +221,7 @@ describe('a leader that moves', () => {
     let refuse = true;
     broker.onProduce = (arrived) => arrived.answer(refuse ? { error: 'NOT_LEADER' } : { baseOffset: 0 });
     const producer = (await connect()).producer();
-    const [send] = await sendApart(producer, ['a']);
+    const [send] = await sendApart(broker, producer, ['a']);
     await turns(5);
     // Elected after the answer to the question that the refusal made.
     refuse = false;
@@ -243,11 +229,11 @@ describe('a leader that moves', () => {
     await broker.pass(100);
     await send;
     await broker.pass(500);
-    const [last] = await sendApart(producer, ['b']);
+    const [last] = await sendApart(broker, producer, ['b']);
     await last;
     await turns(5);
     await (
-      await sendApart(producer, ['c'])
+      await sendApart(broker, producer, ['c'])
     )[0];
     expect(nodesOf(broker.produced).at(-1)).toBe('n3');
   });
@@ -281,16 +267,16 @@ describe('a leader that moves', () => {
   it('is found when the node before drains, which gets nothing new and answers what it has', async () => {
     const producer = await warm();
     holdAnswers();
-    const sends = await sendApart(producer, ['a']);
+    const sends = await sendApart(broker, producer, ['a']);
     broker.leaderOf = () => 'n3';
     broker.last.goAway();
     await turns(10);
-    sends.push(...(await sendApart(producer, ['b'])));
+    sends.push(...(await sendApart(broker, producer, ['b'])));
     expect(nodesOf(broker.produced)).toEqual(['n2']);
     answerAll();
     await broker.pass(50);
     await Promise.all(sends);
-    const [last] = await sendApart(producer, ['c']);
+    const [last] = await sendApart(broker, producer, ['c']);
     await last;
     expect(valuesOf(broker.produced)).toEqual(['a', 'b', 'c']);
     expect(nodesOf(broker.produced).at(-1)).toBe('n3');
@@ -321,7 +307,7 @@ describe('a leader that is not to be reached', () => {
   it('has what was in flight when it went sent again through the home connection, in order and with the same numbers', async () => {
     const producer = await warm();
     holdAnswers();
-    const sends = await sendApart(producer, ['a', 'b', 'c']);
+    const sends = await sendApart(broker, producer, ['a', 'b', 'c']);
     const before = broker.produced.splice(0);
     broker.onProduce = (arrived) => arrived.answer({ baseOffset: 0 });
     await kill('n2');
@@ -339,11 +325,11 @@ describe('a leader that is not to be reached', () => {
     await kill('n2');
     await turns(10);
     await (
-      await sendApart(producer, ['a'])
+      await sendApart(broker, producer, ['a'])
     )[0];
     await turns(5);
     await (
-      await sendApart(producer, ['b'])
+      await sendApart(broker, producer, ['b'])
     )[0];
     expect(nodesOf(broker.produced)).toEqual(['n1', 'n3']);
   });
@@ -351,7 +337,7 @@ describe('a leader that is not to be reached', () => {
   it('has what it may have stored sent again when the log is another one since', async () => {
     const producer = await warm();
     holdAnswers();
-    const [lost] = await sendApart(producer, ['a']);
+    const [lost] = await sendApart(broker, producer, ['a']);
     broker.leaderEpoch += 1;
     broker.produced.length = 0;
     broker.onProduce = (arrived) =>
@@ -385,7 +371,7 @@ describe('a leader that is not to be reached', () => {
     connectionsTo('n1')[0]!.cut();
     await turns(5);
     holdAnswers();
-    const [lost] = await sendApart(producer, ['a']);
+    const [lost] = await sendApart(broker, producer, ['a']);
     const [before] = broker.produced.splice(0);
     await kill('n2');
     broker.refuseHello = undefined;
@@ -404,12 +390,12 @@ describe('what a node that does not lead has answered', () => {
   it('may be stored: no other batch gets its number', async () => {
     const producer = await warm({ deliveryTimeoutMs: 1000 });
     broker.onProduce = (arrived) => arrived.answer({ error: 'NOT_LEADER' });
-    const [lost] = await sendApart(producer, ['a']);
+    const [lost] = await sendApart(broker, producer, ['a']);
     await broker.pass(2000);
     await expect(lost).rejects.toMatchObject({ code: 'TIMEOUT' });
     const [producerId] = numbersOf(broker.produced)[0]!;
     broker.onProduce = (arrived) => arrived.answer({ baseOffset: 9 });
-    const [next] = await sendApart(producer, ['b']);
+    const [next] = await sendApart(broker, producer, ['b']);
     await broker.pass(500);
     expect(await next).toMatchObject({ offset: 9 });
     expect(numbersOf(broker.produced).at(-1)).toEqual([producerId + 1, 0]);
@@ -438,7 +424,7 @@ describe('a connection to a leader', () => {
       await broker.pass(20_000);
     }
     holdAnswers();
-    const sends = await sendApart(producer, ['b']);
+    const sends = await sendApart(broker, producer, ['b']);
     await broker.pass(100_000);
     answerAll();
     await Promise.all(sends);

@@ -4,8 +4,8 @@ import type { ProducerOptions } from '../../src/client/producer-options.ts';
 import type { SendResult } from '../../src/client/outgoing-batch.ts';
 import { BATCH_MAX_RECORDS } from '../../src/wire/record-batch.ts';
 import { turns } from '../support/turns.ts';
-import type { Arrived } from './fake-broker.ts';
 import { FakeBroker } from './fake-broker.ts';
+import { numbersOf, sendApart, valuesOf } from './sending.ts';
 
 let broker: FakeBroker;
 beforeEach(async () => {
@@ -24,27 +24,11 @@ async function warm(options: ProducerOptions = {}): Promise<Producer> {
   return producer;
 }
 
-/** Sends each value in a batch of its own; gives what becomes of each. */
-async function sendApart(producer: Producer, values: readonly string[]): Promise<Promise<SendResult>[]> {
-  const sends: Promise<SendResult>[] = [];
-  for (const value of values) {
-    sends.push(producer.send({ topic: 't', value }));
-    sends.at(-1)!.catch(() => undefined);
-    broker.clock.advance(5); // linger
-    await turns(3);
-  }
-  return sends;
-}
-
 /** The same, where nobody cares what becomes of them. */
 async function occupy(producer: Producer, values: readonly string[]): Promise<void> {
-  const sends = await sendApart(producer, values);
+  const sends = await sendApart(broker, producer, values);
   expect(sends).toHaveLength(values.length);
 }
-
-const sequences = (arrived: readonly Arrived[]): (readonly [number, number])[] =>
-  arrived.map(({ header }) => [header.producerId, header.baseSequence]);
-const valuesOf = (arrived: readonly Arrived[]): string[] => arrived.map(({ values }) => values.join());
 
 describe('gathering', () => {
   it('puts no more records into a batch than a broker takes', async () => {
@@ -128,19 +112,19 @@ describe('gathering', () => {
 describe('retrying', () => {
   it('sends what was not answered again after a lost connection, in order and with the same numbers', async () => {
     const producer = await warm();
-    const sends = await sendApart(producer, ['a', 'b', 'c']);
-    const before = sequences(broker.produced.splice(0));
+    const sends = await sendApart(broker, producer, ['a', 'b', 'c']);
+    const before = numbersOf(broker.produced.splice(0));
     broker.onProduce = (arrived) => arrived.answer({ baseOffset: 10 });
     broker.last.cut();
     await broker.pass(1000);
     await Promise.all(sends);
     expect(valuesOf(broker.produced)).toEqual(['a', 'b', 'c']);
-    expect(sequences(broker.produced)).toEqual(before);
+    expect(numbersOf(broker.produced)).toEqual(before);
   });
 
   it('runs no further ahead of a batch of which nothing is known than the broker remembers', async () => {
     const producer = await warm();
-    const sends = await sendApart(producer, ['a', 'b', 'c', 'd', 'e', 'f', 'g']);
+    const sends = await sendApart(broker, producer, ['a', 'b', 'c', 'd', 'e', 'f', 'g']);
     const [first, ...behind] = broker.produced.splice(0);
     first!.answer({ error: 'TIMEOUT' });
     for (const [index, arrived] of behind.entries()) arrived.answer({ baseOffset: index + 2 });
@@ -168,14 +152,14 @@ describe('retrying', () => {
 
   it('takes a duplicate for success', async () => {
     const producer = await warm();
-    const [send] = await sendApart(producer, ['a']);
+    const [send] = await sendApart(broker, producer, ['a']);
     broker.produced[0]!.answer({ duplicate: true, baseOffset: 7 });
     expect(await send).toMatchObject({ offset: 7 });
   });
 
   it('sends nothing past a batch that was refused for the moment', async () => {
     const producer = await warm();
-    const sends = await sendApart(producer, ['a', 'b', 'c']);
+    const sends = await sendApart(broker, producer, ['a', 'b', 'c']);
     const [a, b, c] = broker.produced.splice(0);
     a!.answer({ error: 'OVERLOADED' });
     b!.answer({ error: 'OUT_OF_ORDER_SEQUENCE' });
@@ -188,12 +172,12 @@ describe('retrying', () => {
     await broker.pass(300);
     await Promise.all(sends);
     expect(valuesOf(broker.produced)).toEqual(['a', 'b', 'c', 'd']);
-    expect(sequences(broker.produced).slice(0, 3)).toEqual(sequences([a!, b!, c!]));
+    expect(numbersOf(broker.produced).slice(0, 3)).toEqual(numbersOf([a!, b!, c!]));
   });
 
   it('numbers anew what comes after a batch that was refused for good', async () => {
     const producer = await warm();
-    const sends = await sendApart(producer, ['a', 'b', 'c']);
+    const sends = await sendApart(broker, producer, ['a', 'b', 'c']);
     const [a, b, c] = broker.produced.splice(0);
     a!.answer({ error: 'FORBIDDEN' });
     broker.onProduce = (arrived) => arrived.answer({ baseOffset: 1 });
@@ -204,19 +188,19 @@ describe('retrying', () => {
     expect(results[0]).toMatchObject({ reason: { code: 'FORBIDDEN' } });
     expect(valuesOf(broker.produced)).toEqual(['b', 'c']);
     const first = a!.header.baseSequence;
-    expect(sequences(broker.produced).map(([, sequence]) => sequence)).toEqual([first, first + 1]);
+    expect(numbersOf(broker.produced).map(([, sequence]) => sequence)).toEqual([first, first + 1]);
   });
 
   it('takes a new identity when the broker does not know the producer, and loses nothing', async () => {
     const producer = await warm();
-    const sends = await sendApart(producer, ['a', 'b']);
+    const sends = await sendApart(broker, producer, ['a', 'b']);
     const [a, b] = broker.produced.splice(0);
     a!.answer({ error: 'UNKNOWN_PRODUCER' });
     broker.onProduce = (arrived) => arrived.answer({ baseOffset: 1 });
     b!.answer({ error: 'UNKNOWN_PRODUCER' });
     await Promise.all(sends);
     const renewed = a!.header.producerId + 1;
-    expect(sequences(broker.produced)).toEqual([
+    expect(numbersOf(broker.produced)).toEqual([
       [renewed, 0],
       [renewed, 1],
     ]);
@@ -226,7 +210,7 @@ describe('retrying', () => {
   /** A batch was sent and its answer lost with the connection; the next broker does not know the producer. */
   async function forgotten(meanwhile: () => void): Promise<SendResult> {
     const producer = await warm();
-    const [lost] = await sendApart(producer, ['a']);
+    const [lost] = await sendApart(broker, producer, ['a']);
     broker.last.cut();
     meanwhile();
     broker.produced.length = 0;
@@ -279,23 +263,23 @@ describe('retrying', () => {
 
   it('takes a new identity when numbers do not fit though the batch was certainly not stored', async () => {
     const producer = await warm();
-    const [send] = await sendApart(producer, ['a']);
+    const [send] = await sendApart(broker, producer, ['a']);
     broker.onProduce = (arrived) => arrived.answer({ baseOffset: 3 });
     broker.produced[0]!.answer({ error: 'OUT_OF_ORDER_SEQUENCE' });
     expect(await send).toMatchObject({ offset: 3 });
-    expect(sequences(broker.produced)[1]).toEqual([broker.produced[0]!.header.producerId + 1, 0]);
+    expect(numbersOf(broker.produced)[1]).toEqual([broker.produced[0]!.header.producerId + 1, 0]);
   });
 
   it('gives up a batch that may have been stored when its number does not fit any more, and goes on with the next', async () => {
     const producer = await warm();
-    const [lost] = await sendApart(producer, ['a']);
+    const [lost] = await sendApart(broker, producer, ['a']);
     broker.last.cut();
     broker.produced.length = 0;
     await broker.pass(1000);
     expect(valuesOf(broker.produced)).toEqual(['a']);
     broker.produced[0]!.answer({ error: 'OUT_OF_ORDER_SEQUENCE' });
     await expect(lost).rejects.toMatchObject({ code: 'OUT_OF_ORDER_SEQUENCE' });
-    const [next] = await sendApart(producer, ['b']);
+    const [next] = await sendApart(broker, producer, ['b']);
     broker.produced.at(-1)!.answer({ baseOffset: 5 });
     expect(await next).toMatchObject({ offset: 5 });
     expect(broker.produced.at(-1)!.header.baseSequence).toBe(0);
@@ -303,7 +287,7 @@ describe('retrying', () => {
 
   it('gives up what retention took before it was confirmed, and goes on with a new identity', async () => {
     const producer = await warm();
-    const sends = await sendApart(producer, ['a', 'b', 'c']);
+    const sends = await sendApart(broker, producer, ['a', 'b', 'c']);
     const [a, b, c] = broker.produced.splice(0);
     a!.answer({ error: 'GAP' });
     b!.answer({ baseOffset: 4 });
@@ -312,7 +296,7 @@ describe('retrying', () => {
     await expect(sends[0]).rejects.toMatchObject({ code: 'GAP' });
     await broker.pass(1000);
     expect(await Promise.all(sends.slice(1))).toMatchObject([{ offset: 4 }, { offset: 6 }]);
-    expect([valuesOf(broker.produced), sequences(broker.produced)]).toEqual([
+    expect([valuesOf(broker.produced), numbersOf(broker.produced)]).toEqual([
       ['c'],
       [[a!.header.producerId + 1, 0]],
     ]);
@@ -321,24 +305,24 @@ describe('retrying', () => {
   it('keeps the numbers of what may be stored after one before it was given up, and lets nothing overtake it', async () => {
     const client = await broker.client('memory://fake:1', { reconnect: { maxDelayMs: 200 } });
     const producer = client.producer({ deliveryTimeoutMs: 10_000 });
-    const [a] = await sendApart(producer, ['a']);
+    const [a] = await sendApart(broker, producer, ['a']);
     await broker.pass(5000);
-    const [b] = await sendApart(producer, ['b']);
-    const before = sequences(broker.produced.splice(0));
+    const [b] = await sendApart(broker, producer, ['b']);
+    const before = numbersOf(broker.produced.splice(0));
     broker.refuseHello = 'OVERLOADED';
     broker.last.cut();
     await turns(3);
-    const [c] = await sendApart(producer, ['c']);
+    const [c] = await sendApart(broker, producer, ['c']);
     await broker.pass(6000);
     await expect(a).rejects.toMatchObject({ code: 'TIMEOUT' });
     broker.refuseHello = undefined;
     await broker.pass(500);
     expect(valuesOf(broker.produced)).toEqual(['b']);
-    expect(sequences(broker.produced)).toEqual(before.slice(1));
+    expect(numbersOf(broker.produced)).toEqual(before.slice(1));
     broker.produced[0]!.answer({ baseOffset: 1 });
     await turns(3);
     expect(valuesOf(broker.produced)).toEqual(['b', 'c']);
-    expect(sequences(broker.produced)[1]).toEqual([before[0]![0] + 1, 0]);
+    expect(numbersOf(broker.produced)[1]).toEqual([before[0]![0] + 1, 0]);
     broker.produced[1]!.answer({ baseOffset: 2 });
     expect([await b, await c]).toMatchObject([{ offset: 1 }, { offset: 2 }]);
   });
@@ -346,7 +330,7 @@ describe('retrying', () => {
   it('gives up after the retries that are allowed', async () => {
     const producer = await warm({ retries: 1 });
     broker.onProduce = (arrived) => arrived.answer({ error: 'OVERLOADED' });
-    const [send] = await sendApart(producer, ['a']);
+    const [send] = await sendApart(broker, producer, ['a']);
     await broker.pass(1000);
     await expect(send).rejects.toMatchObject({ code: 'OVERLOADED' });
     expect(broker.produced).toHaveLength(2);
@@ -354,7 +338,7 @@ describe('retrying', () => {
 
   it('gives up what has no answer within the delivery timeout', async () => {
     const producer = await warm({ deliveryTimeoutMs: 2000 });
-    const [send] = await sendApart(producer, ['a']);
+    const [send] = await sendApart(broker, producer, ['a']);
     await broker.pass(3000);
     await expect(send).rejects.toMatchObject({ code: 'TIMEOUT' });
   });
@@ -362,7 +346,7 @@ describe('retrying', () => {
   it('says, when it gives up, why the broker refused all the time', async () => {
     const producer = await warm({ deliveryTimeoutMs: 2000 });
     broker.onProduce = (arrived) => arrived.answer({ error: 'STORAGE_FULL' });
-    const [send] = await sendApart(producer, ['a']);
+    const [send] = await sendApart(broker, producer, ['a']);
     await broker.pass(3000);
     await expect(send).rejects.toMatchObject({ code: 'TIMEOUT', cause: { code: 'STORAGE_FULL' } });
   });
@@ -389,7 +373,7 @@ describe('retrying', () => {
 
   it('moves to the next broker only after the draining one has answered', async () => {
     const producer = await warm();
-    const [a] = await sendApart(producer, ['a']);
+    const [a] = await sendApart(broker, producer, ['a']);
     const old = broker.last;
     old.goAway();
     await turns(5);
@@ -450,7 +434,7 @@ describe('room', () => {
 
   it('gives the room of a rejected batch back', async () => {
     const producer = await warm();
-    const [send] = await sendApart(producer, ['a']);
+    const [send] = await sendApart(broker, producer, ['a']);
     broker.produced[0]!.answer({ error: 'FORBIDDEN' });
     await expect(send).rejects.toMatchObject({ code: 'FORBIDDEN' });
     expect(producer.bufferedBytes).toBe(0);
@@ -539,7 +523,7 @@ describe('other ways', () => {
 
   it('closing the client rejects what is not answered in time', async () => {
     const producer = await warm();
-    const [send] = await sendApart(producer, ['a']);
+    const [send] = await sendApart(broker, producer, ['a']);
     const client = broker;
     await client[Symbol.asyncDispose]();
     await expect(send).rejects.toMatchObject({ code: 'CLOSED' });

@@ -18,6 +18,7 @@ import type {
 } from '../../src/coordination/coordinator.ts';
 import { keyOf } from '../../src/controller/plan-input.ts';
 import { SluiceError } from '../../src/kernel/errors.ts';
+import { topicSettings } from '../support/topic-settings.ts';
 
 /** A topic like any other; its id is its name. */
 export function topicOf(
@@ -30,22 +31,15 @@ export function topicOf(
     id: name,
     partitions,
     createdMs: 1,
-    settings: {
+    settings: topicSettings({
       storage: 'disk',
       retentionBytes: 0,
-      retentionMs: 0,
-      retentionRecords: 0,
       batchMaxBytes: 4096,
-      timestamps: 'create',
-      flush: 'always',
-      flushIntervalMs: 1000,
-      cleanup: 'delete',
       tombstoneMs: 1,
       replicationFactor: 3,
       minInsync: 2,
-      uncleanElection: false,
       ...settings,
-    },
+    }),
   };
 }
 

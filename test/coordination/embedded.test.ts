@@ -5,31 +5,19 @@ import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { NewTopic, TopicChange } from '../../src/coordination/coordinator.ts';
 import { OFFSET_BLOCK } from '../../src/coordination/coordinator.ts';
-import { EmbeddedCoordinator, embeddedTopics } from '../../src/coordination/embedded.ts';
+import { EmbeddedCoordinator } from '../../src/coordination/embedded.ts';
+import { embeddedTopics } from '../../src/coordination/topic-files.ts';
 import type { SluiceError } from '../../src/kernel/errors.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import type { TokenRecord } from '../../src/security/token.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { topicSettings } from '../support/topic-settings.ts';
 
 const coded = (code: string): Error => expect.objectContaining({ code }) as Error;
 const topic = (name: string, partitions = 2): NewTopic => ({
   name,
   partitions,
-  settings: {
-    storage: 'memory',
-    retentionBytes: 1000,
-    retentionMs: 0,
-    retentionRecords: 0,
-    batchMaxBytes: 4096,
-    timestamps: 'create',
-    flush: 'always',
-    flushIntervalMs: 1000,
-    cleanup: 'delete',
-    tombstoneMs: 86_400_000,
-    replicationFactor: 1,
-    minInsync: 1,
-    uncleanElection: false,
-  },
+  settings: topicSettings({ retentionBytes: 1000, batchMaxBytes: 4096 }),
 });
 const TOKEN: TokenRecord = {
   id: '0123456789abcdef',

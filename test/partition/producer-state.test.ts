@@ -8,6 +8,7 @@ import { ProducerWindow } from '../../src/partition/producer-window.ts';
 import { readBatchHeader, stampBatch } from '../../src/wire/record-batch.ts';
 import { batchOf } from '../support/batch.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { from } from './producer-batches.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -15,18 +16,6 @@ let clock: FakeClock;
 
 const open = (maxProducers = 100, on = clock): ProducerWindow =>
   new ProducerWindow(on, maxProducers, { producers: 0, maxProducers: 1000 });
-const from = (
-  producerId: number,
-  baseSequence: number,
-  recordCount = 10,
-  producerEpoch = 0,
-): ProducerBatch => ({
-  producerId,
-  producerEpoch,
-  baseSequence,
-  recordCount,
-});
-
 /** Does what a partition does; says what came of it. */
 function offer(window: ProducerWindow, batch: ProducerBatch, offset: number): number | ErrorCode {
   try {

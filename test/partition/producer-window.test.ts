@@ -8,6 +8,7 @@ import type { BatchHeader } from '../../src/wire/record-batch.ts';
 import { readBatchHeader, stampBatch } from '../../src/wire/record-batch.ts';
 import { batchOf } from '../support/batch.ts';
 import { FakeClock } from '../support/fake-clock.ts';
+import { from } from './producer-batches.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -29,18 +30,6 @@ function offer(batch: ProducerBatch, to = window): number | ErrorCode {
     throw error;
   }
 }
-
-const from = (
-  producerId: number,
-  baseSequence: number,
-  recordCount = 10,
-  producerEpoch = 0,
-): ProducerBatch => ({
-  producerId,
-  producerEpoch,
-  baseSequence,
-  recordCount,
-});
 
 beforeEach(() => {
   clock = new FakeClock();

@@ -3,7 +3,6 @@ import type { NewTopic, TopicDefinition } from '../../src/coordination/coordinat
 import { EtcdCoordinator } from '../../src/coordination/etcd/etcd-coordinator.ts';
 import { SluiceError } from '../../src/kernel/errors.ts';
 import { MemoryBudget } from '../../src/log/memory-budget.ts';
-
 import { FetchSessions } from '../../src/partition/fetch-sessions.ts';
 import type { Partition } from '../../src/partition/partition.ts';
 import type { ReplicationClient, ReplicationServer } from '../../src/partition/replication.ts';
@@ -15,32 +14,17 @@ import { FakeClock } from '../support/fake-clock.ts';
 import type { EtcdLink } from '../support/fake-etcd-store.ts';
 import { FakeEtcdStore } from '../support/fake-etcd-store.ts';
 import { FakeEtcd } from '../support/fake-etcd.ts';
+import { passTime, passUntil } from '../support/passing-time.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
+import { topicSettings } from '../support/topic-settings.ts';
 import { turns } from '../support/turns.ts';
-
-const TICK_MS = 50;
 
 /** A topic in memory with one partition. */
 export function newTopic(name: string, settings: Partial<NewTopic['settings']> = {}): NewTopic {
   return {
     name,
     partitions: 1,
-    settings: {
-      storage: 'memory',
-      retentionBytes: 1e9,
-      retentionMs: 0,
-      retentionRecords: 0,
-      batchMaxBytes: 1024 * 1024,
-      timestamps: 'create',
-      flush: 'always',
-      flushIntervalMs: 1000,
-      cleanup: 'delete',
-      tombstoneMs: 86_400_000,
-      replicationFactor: 3,
-      minInsync: 1,
-      uncleanElection: false,
-      ...settings,
-    },
+    settings: topicSettings({ retentionBytes: 1e9, replicationFactor: 3, ...settings }),
   };
 }
 
@@ -203,10 +187,7 @@ export class ClusterStage implements AsyncDisposable {
 
   /** Lets time pass. */
   async pass(ms: number): Promise<void> {
-    for (let passed = 0; passed < ms; passed += TICK_MS) {
-      this.clock.advance(TICK_MS);
-      await turns(4);
-    }
+    await passTime(this.clock, ms);
     await this.settle();
   }
 
@@ -220,16 +201,8 @@ export class ClusterStage implements AsyncDisposable {
   }
 
   /** Lets time pass until something is done. */
-  async #until<T>(work: Promise<T>): Promise<T> {
-    let isDone = false;
-    const finish = (): void => void (isDone = true);
-    work.then(finish, finish);
-    await turns();
-    while (!isDone) {
-      this.clock.advance(TICK_MS);
-      await turns(4);
-    }
-    return work;
+  #until<T>(work: Promise<T>): Promise<T> {
+    return passUntil(this.clock, work);
   }
 
   #client(from: string): ReplicationClient {

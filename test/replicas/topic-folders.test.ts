@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { TopicFolders } from '../../src/replicas/topic-folders.ts';
 import type { TopicDefinition } from '../../src/coordination/coordinator.ts';
 import { FakeDisk } from '../support/fake-disk.ts';
+import { topicSettings } from '../support/topic-settings.ts';
 
 const ID = '11111111-2222-3333-4444-555555555555';
 const OTHER_ID = '99999999-2222-3333-4444-555555555555';
@@ -10,21 +11,7 @@ const TOPIC: TopicDefinition = {
   id: ID,
   partitions: 2,
   createdMs: 0,
-  settings: {
-    storage: 'disk',
-    retentionBytes: 0,
-    retentionMs: 0,
-    retentionRecords: 0,
-    batchMaxBytes: 1024,
-    timestamps: 'create',
-    flush: 'always',
-    flushIntervalMs: 1000,
-    cleanup: 'delete',
-    tombstoneMs: 0,
-    replicationFactor: 1,
-    minInsync: 1,
-    uncleanElection: false,
-  },
+  settings: topicSettings({ storage: 'disk', retentionBytes: 0, batchMaxBytes: 1024, tombstoneMs: 0 }),
 };
 const ASIDE = `/data/topics/${ID}.unknown`;
 const failed = expect.objectContaining({ code: 'STORAGE_FAILED' }) as Error;

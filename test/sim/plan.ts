@@ -1,6 +1,7 @@
 import type { ControllerPolicy } from '../../src/controller/policy.ts';
 import type { TopicSettings } from '../../src/coordination/coordinator.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
+import { topicSettings } from '../support/topic-settings.ts';
 import type { Fault } from './nemesis.ts';
 import type { SimProducerPlan } from './producer.ts';
 
@@ -59,21 +60,15 @@ export function planFor(options: SimOptions, random: SeededRandom): SimPlan {
 }
 
 function settingsFor(random: SeededRandom, nodes: number): TopicSettings {
-  return {
+  return topicSettings({
     storage: random.pick(['memory', 'disk']),
     retentionBytes: KEEP_ALL_BYTES,
-    retentionMs: 0,
     retentionRecords: random.pick([0, 0, 0, RETAINED_RECORDS]),
     batchMaxBytes: 64 * 1024,
     timestamps: random.pick(['create', 'append']),
-    flush: 'always',
-    flushIntervalMs: 1000,
-    cleanup: 'delete',
-    tombstoneMs: 86_400_000,
     replicationFactor: nodes > 3 ? random.pick([3, 3, 5]) : 3,
     minInsync: random.pick([1, 2, 2, 2]),
-    uncleanElection: false,
-  };
+  });
 }
 
 function producerPlan(

@@ -66,6 +66,7 @@ export interface GroupDescription {
   readonly coordinatorNodeId: string;
 }
 
+/** A group of a list, as the wire has it. */
 export function summaryFromWire({
   group,
   state,
@@ -76,6 +77,7 @@ export function summaryFromWire({
   return { group, state: stateFromWire(state), members, topics, coordinatorNodeId };
 }
 
+/** A group as the wire has it, with the lag of all its partitions. */
 export function groupFromWire(message: DescribeGroupResponse): GroupDescription {
   const { group, generation, coordinatorNodeId } = message;
   const offsets = message.offsets.map(offsetsFromWire);

@@ -49,7 +49,7 @@ export function planQueue(topic: string, clientId: string, options: QueueOptions
   return plan;
 }
 
-/** @throws INVALID_ARGUMENT */
+/** Checks how long records are to be leased. @throws INVALID_ARGUMENT outside {@link LEASE} */
 export function checkLeaseMs(leaseMs: number): void {
   if (Number.isInteger(leaseMs) && leaseMs >= LEASE.minMs && leaseMs <= LEASE.maxMs) return;
   throw new SluiceError(

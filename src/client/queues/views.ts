@@ -76,6 +76,7 @@ const NONE: QueueSettings = {
   deadLetterTopic: '',
 };
 
+/** Settings as the wire has them; what it leaves out is zero, empty or false. */
 export function settingsFromWire(settings: SettingsMessage | undefined): QueueSettings {
   return withDefaults(NONE, settings ?? {});
 }
@@ -89,6 +90,7 @@ export function settingsToWire({
   return from === undefined ? given : { ...given, start: startMessage(from) };
 }
 
+/** A queue of a list, as the wire has it. */
 export function summaryFromWire(message: SummaryMessage): QueueSummary {
   const { topic, group, coordinatorNodeId } = message;
   return {
@@ -101,6 +103,7 @@ export function summaryFromWire(message: SummaryMessage): QueueSummary {
   };
 }
 
+/** A queue as the wire has it, with the sums over its partitions. */
 export function queueFromWire(message: DescribeQueueResponse): QueueDescription {
   const { topic, group, coordinatorNodeId, waitingConsumers } = message;
   const partitions = message.partitions.map(partitionFromWire);

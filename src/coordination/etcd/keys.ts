@@ -19,7 +19,9 @@ export const TABLES = ['nodes', 'topics', 'partitions', 'offsets', 'tokens'] as 
 /** Kinds of keys that exist once. */
 export const SINGLES = ['cluster', 'controller', 'producer-ids', 'rebalance'] as const;
 
+/** One of {@link TABLES}. */
 export type TableKind = (typeof TABLES)[number];
+/** One of {@link SINGLES}. */
 export type SingleKind = (typeof SINGLES)[number];
 
 /** A key taken apart; `id` of a single one is empty. */

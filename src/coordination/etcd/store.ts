@@ -223,15 +223,18 @@ export function leasedBy(key: string, leaseId: string): ICompare {
   return { key: Buffer.from(key), target: CompareTarget.Lease, result: CompareResult.Equal, lease: leaseId };
 }
 
+/** Writes a value. @param leaseId the key goes when this lease does; undefined: it stays */
 export function put(key: string, value: Buffer, leaseId?: string): IRequestOp {
   const request = { key: Buffer.from(key), value };
   return { request_put: leaseId === undefined ? request : { ...request, lease: leaseId } };
 }
 
+/** Reads one key. */
 export function get(key: string): IRequestOp {
   return { request_range: { key: Buffer.from(key) } };
 }
 
+/** Removes one key, if it is there. */
 export function remove(key: string): IRequestOp {
   return { request_delete_range: { key: Buffer.from(key) } };
 }

@@ -13,7 +13,7 @@ export interface ErrorBody {
   };
 }
 
-/** @param message for people */
+/** An error as its answer says it. @param message for people */
 export function errorBody(code: ErrorCode, message: string): ErrorBody {
   return { error: { code, message } };
 }

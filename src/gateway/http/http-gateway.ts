@@ -26,6 +26,7 @@ export interface HttpTls {
   readonly requireClientCertificate: boolean;
 }
 
+/** How a gateway listens, and what it serves. */
 export interface HttpGatewayOptions {
   /** Port 0 picks a free one. */
   readonly listen: { readonly host: string; readonly port: number };

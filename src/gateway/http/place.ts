@@ -21,7 +21,7 @@ export function parsePlace(text: string): Exclude<Start, { at: 'last-per-key' }>
   return isTime === '@' ? { at: 'timestamp', timestampMs: number } : { at: 'offset', offset: number };
 }
 
-/** @throws INVALID_ARGUMENT */
+/** How a client wants bytes in JSON; `text` is another word for the default. @throws INVALID_ARGUMENT for what there is not */
 export function parseEncoding(text: string | undefined): RecordEncoding {
   return parseRecordEncoding(text === 'text' ? undefined : text);
 }

@@ -17,6 +17,7 @@ import type { SessionOwner } from './session.ts';
 import { SecurityLog } from './security-log.ts';
 import { Session } from './session.ts';
 
+/** What a gateway is made of. */
 export interface NativeGatewayOptions {
   readonly broker: Broker;
   readonly clock: Clock;

@@ -75,6 +75,7 @@ export const URGENCY = { CONTROL: 0, ANSWERS: 16 } as const;
  * served after deliveries of its urgency that are not, or the burst of a hundred that go on after a stall would delay them.
  */
 export const BEHIND_MS = 50;
+/** See {@link BEHIND_MS}; bytes. */
 export const BEHIND_BYTES = 1024 * KiB;
 
 /** Transport urgency of a delivery. @param urgency of the subscription, 0 to 7 */

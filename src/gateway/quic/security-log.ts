@@ -3,6 +3,7 @@ import { RateLimit } from '../../kernel/rate-limit.ts';
 import type { SecurityEvent } from '../../security/audit.ts';
 import { auditRecord } from '../../security/audit.ts';
 import { clientHost } from '../../security/client-host.ts';
+import { LeftOut } from '../../telemetry/left-out.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 
 /** Kinds that anybody can cause as often as they like, and their bounds. What an administrator does is always written. */
@@ -19,13 +20,10 @@ const BURST_OF_ONE = 10;
 const PER_SECOND_OF_ONE = 0.2;
 /** Clients of one kind remembered; beyond that the one that was remembered longest ago is forgotten. */
 const MAX_CLIENTS = 1_000;
-/** How often it is said what was left out, milliseconds. */
-const SUMMARY_MS = 10_000;
 
 interface Bounds {
   readonly all: RateLimit;
   readonly byClient: Map<string, RateLimit>;
-  leftOut: number;
 }
 
 /**
@@ -36,11 +34,12 @@ export class SecurityLog {
   readonly #log: Logger;
   readonly #clock: Clock;
   readonly #bounds = new Map<SecurityEvent['kind'], Bounds>();
-  #summaryDue = false;
+  readonly #leftOut: LeftOut;
 
   constructor(log: Logger, clock: Clock) {
     this.#log = log;
     this.#clock = clock;
+    this.#leftOut = new LeftOut(clock, (counts) => log.warn('security.events_left_out', counts));
   }
 
   note(event: SecurityEvent): void {
@@ -54,15 +53,14 @@ export class SecurityLog {
     const bounds = this.#boundsOf(event.kind);
     // The client first: what one is refused takes nothing from the others.
     if (this.#limitOf(bounds, clientOf(event)).take() && bounds.all.take()) return true;
-    bounds.leftOut += 1;
-    this.#summarizeLater();
+    this.#leftOut.count(event.kind);
     return false;
   }
 
   #boundsOf(kind: SecurityEvent['kind']): Bounds {
     let bounds = this.#bounds.get(kind);
     if (!bounds) {
-      bounds = { all: new RateLimit(this.#clock, PER_SECOND, BURST), byClient: new Map(), leftOut: 0 };
+      bounds = { all: new RateLimit(this.#clock, PER_SECOND, BURST), byClient: new Map() };
       this.#bounds.set(kind, bounds);
     }
     return bounds;
@@ -74,20 +72,6 @@ export class SecurityLog {
     byClient.set(client, limit);
     if (byClient.size > MAX_CLIENTS) byClient.delete(byClient.keys().next().value!);
     return limit;
-  }
-
-  #summarizeLater(): void {
-    if (this.#summaryDue) return;
-    this.#summaryDue = true;
-    this.#clock.setTimer(SUMMARY_MS, () => {
-      this.#summaryDue = false;
-      const counts = [...this.#bounds].filter(([, { leftOut }]) => leftOut > 0);
-      this.#log.warn(
-        'security.events_left_out',
-        Object.fromEntries(counts.map(([kind, { leftOut }]) => [kind, leftOut])),
-      );
-      for (const [, bounds] of counts) bounds.leftOut = 0;
-    });
   }
 }
 

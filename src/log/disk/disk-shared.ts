@@ -22,6 +22,7 @@ export interface DiskLimits {
 
 const MiB = 1024 * 1024;
 
+/** What a node has unless its configuration says otherwise. */
 export const DEFAULT_DISK_LIMITS: DiskLimits = {
   tailBytes: 64 * MiB,
   unwrittenBytes: 128 * MiB,
@@ -68,6 +69,7 @@ export interface DiskShared {
   readonly counters: DiskCounters;
 }
 
+/** Makes what logs share; nothing is opened. */
 export function createDiskShared(
   files: FileSystem,
   limits: DiskLimits = DEFAULT_DISK_LIMITS,

@@ -48,6 +48,7 @@ const factsSchema = z.object({
   segments: z.array(segmentSchema),
 });
 
+/** What a snapshot says of the log itself; see docs/file-format.md. */
 export type SnapshotFacts = z.infer<typeof factsSchema>;
 
 /** A snapshot in memory. */

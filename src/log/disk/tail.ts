@@ -49,16 +49,7 @@ export class Tail {
 
   /** Batches from the one that holds `offset`, which must be at or above {@link start}; see `PartitionLog.read`. */
   read(offset: number, upTo: number, maxBytes: number): Buffer[] {
-    const found: Buffer[] = [];
-    let bytes = 0;
-    for (let index = this.#batches.findHolding(offset); index < this.#batches.length; index++) {
-      if (this.#batches.baseOffset(index) >= upTo) break;
-      const batch = this.#batches.batch(index);
-      bytes += batch.length;
-      if (bytes > maxBytes && found.length > 0) break;
-      found.push(batch);
-    }
-    return found;
+    return this.#batches.read(offset, upTo, maxBytes);
   }
 
   /** Bytes of the batches from the one that holds `offset`, at or above {@link start}. */

@@ -16,6 +16,7 @@ import { memoryReplicaLogs } from '../../../src/replicas/replica-logs.ts';
 import { ANONYMOUS } from '../../../src/security/principal.ts';
 import { silentLogger } from '../../../src/telemetry/logger.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
+import { topicSettings } from '../../support/topic-settings.ts';
 
 const MiB = 1024 * 1024;
 
@@ -165,12 +166,7 @@ async function openBroker(options: ApiStageOptions, parts: AsyncDisposableStack)
       topics: {
         autoCreate: true,
         partitions: 1,
-        settings: {
-          ...{ storage: 'memory', retentionBytes: 64 * MiB, retentionMs: 0, retentionRecords: 0 },
-          ...{ batchMaxBytes: options.batchMaxBytes ?? MiB, timestamps: 'create', flush: 'always' },
-          ...{ flushIntervalMs: 1000, cleanup: 'delete', tombstoneMs: 86_400_000 },
-          ...{ replicationFactor: 1, minInsync: 1, uncleanElection: false },
-        },
+        settings: topicSettings({ batchMaxBytes: options.batchMaxBytes ?? MiB }),
         maxTopics: 1000,
         maxPartitions: 1000,
       },

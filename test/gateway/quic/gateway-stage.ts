@@ -23,6 +23,7 @@ import { createMemoryTransport } from '../../../src/transport/memory/memory-tran
 import type { Connection, Listener, Transport, TransportLimits } from '../../../src/transport/transport.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { batchOf, NativeClient, produce, receive } from './native-client.ts';
+import { topicSettings } from '../../support/topic-settings.ts';
 
 const MiB = 1024 * 1024;
 
@@ -42,22 +43,6 @@ export interface StageOptions {
   /** Default: nothing is written. */
   readonly log?: Logger;
 }
-
-const SETTINGS: TopicSettings = {
-  storage: 'memory',
-  retentionBytes: 64 * MiB,
-  retentionMs: 0,
-  retentionRecords: 0,
-  batchMaxBytes: MiB,
-  timestamps: 'create',
-  flush: 'always',
-  flushIntervalMs: 1000,
-  cleanup: 'delete',
-  tombstoneMs: 86_400_000,
-  replicationFactor: 1,
-  minInsync: 1,
-  uncleanElection: false,
-};
 
 /** A broker behind the native gateway on a transport in memory, with a clock that stands still. */
 export class GatewayStage implements AsyncDisposable {
@@ -155,7 +140,7 @@ export class GatewayStage implements AsyncDisposable {
       topics: {
         autoCreate: true,
         partitions: options.partitions ?? 1,
-        settings: { ...SETTINGS, ...options.settings },
+        settings: topicSettings(options.settings),
         maxTopics: 10_000,
         maxPartitions: 10_000,
       },

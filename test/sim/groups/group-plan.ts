@@ -4,6 +4,7 @@ import type { SeededRandom } from '../../support/seeded-random.ts';
 import type { Fault } from '../nemesis.ts';
 import type { SimConsumerPlan } from './sim-consumer.ts';
 import type { SimMemberPlan } from './sim-member.ts';
+import { topicSettings } from '../../support/topic-settings.ts';
 
 /** What may be said about a run beside its seed. */
 export interface GroupSimOptions {
@@ -74,21 +75,12 @@ export function groupPlanFor(options: GroupSimOptions, random: SeededRandom): Gr
   };
 }
 
-const SETTINGS: TopicSettings = {
+const SETTINGS: TopicSettings = topicSettings({
   storage: 'disk',
   retentionBytes: KEEP_ALL_BYTES,
-  retentionMs: 0,
-  retentionRecords: 0,
-  batchMaxBytes: 1024 * 1024,
-  timestamps: 'create',
-  flush: 'always',
-  flushIntervalMs: 1000,
-  cleanup: 'delete',
-  tombstoneMs: 86_400_000,
   replicationFactor: 3,
   minInsync: 2,
-  uncleanElection: false,
-};
+});
 
 function memberPlan(name: string, random: SeededRandom): SimMemberPlan {
   return {

@@ -3,7 +3,7 @@ import { PLACE } from './shared.ts';
 
 const GROUP_PARTITION = object({ topic: text(), partition: integer() }, ['topic', 'partition']);
 
-/** Answers and bodies about consumer groups. */
+/** Answer: all consumer groups. */
 export const GROUPS = {
   description: 'By name',
   ...object(
@@ -25,6 +25,7 @@ export const GROUPS = {
   ),
 };
 
+/** Answer: one group, with its members and where they are. */
 export const GROUP = {
   description: 'The group',
   ...object(
@@ -67,11 +68,13 @@ export const GROUP = {
   ),
 };
 
+/** Body: where a group is to go on. */
 export const RESET = object({ topic: text(), partitions: list(integer('Default: all')), to: PLACE }, [
   'topic',
   'to',
 ]);
 
+/** Answer: where it goes on. */
 export const RESET_DONE = {
   description: 'Where the group goes on',
   ...object(
@@ -88,6 +91,7 @@ export const RESET_DONE = {
   ),
 };
 
+/** Body: what a group has done. */
 export const COMMIT = object(
   {
     memberId: text('Default: nobody of the group, which then must have no members'),
@@ -102,6 +106,7 @@ export const COMMIT = object(
   ['offsets'],
 );
 
+/** Answer: what became of each commit. */
 export const COMMITTED = {
   description: 'All are committed; where one is refused the status is that of its error',
   ...object(
@@ -115,6 +120,7 @@ export const COMMITTED = {
   ),
 };
 
+/** Body: a member joins, or says that it is still there. */
 export const JOIN = object(
   {
     topics: list(text('Topics, or wildcards over topics')),
@@ -132,6 +138,7 @@ export const JOIN = object(
   ['topics'],
 );
 
+/** Answer: what that member may read. */
 export const ASSIGNMENT = {
   description: 'What the member may read',
   ...object(

@@ -10,6 +10,7 @@ export function object(
   return { type: 'object', properties, required, additionalProperties: more };
 }
 
+/** An array of any length. */
 export function list(items: JsonSchema): JsonSchema {
   return { type: 'array', items };
 }
@@ -19,14 +20,17 @@ export function integer(description?: string, bounds: JsonSchema = { minimum: 0 
   return { type: 'integer', ...bounds, ...(description !== undefined && { description }) };
 }
 
+/** A string, of any length unless `bounds` says otherwise. */
 export function text(description?: string, bounds: JsonSchema = {}): JsonSchema {
   return { type: 'string', ...bounds, ...(description !== undefined && { description }) };
 }
 
+/** One of a few strings. */
 export function choice(values: readonly string[], description?: string): JsonSchema {
   return { type: 'string', enum: values, ...(description !== undefined && { description }) };
 }
 
+/** True or false. */
 export function flag(description?: string): JsonSchema {
   return { type: 'boolean', ...(description !== undefined && { description }) };
 }

@@ -10,14 +10,16 @@ const SETTINGS = {
   deadLetterTopic: text('Empty: dlq.<topic>'),
 };
 
-/** Answers and bodies about queues and dead letters. */
+/** Body: settings of a queue. */
 export const QUEUE_SETTINGS = object({ ...SETTINGS, start: PLACE });
 
+/** Answer: settings that were changed. */
 export const CONFIGURED = {
   description: 'The settings in force',
   ...object({ settings: object(SETTINGS, []) }, ['settings']),
 };
 
+/** Answer: all queues. */
 export const QUEUES = {
   description: 'By topic',
   ...object(
@@ -40,6 +42,7 @@ export const QUEUES = {
   ),
 };
 
+/** Answer: one queue, with its partitions. */
 export const QUEUE = {
   description: 'The queue',
   ...object(
@@ -68,6 +71,7 @@ export const QUEUE = {
   ),
 };
 
+/** Body: how many records are wanted, and for how long. */
 export const RECEIVE = object({
   max: integer('Records at most; default 1', { minimum: 1, maximum: 10_000 }),
   waitMs: integer('While there is none; default 0', { minimum: 0, maximum: 30_000 }),
@@ -76,6 +80,7 @@ export const RECEIVE = object({
   consumer: text('Who it is, for people', { maxLength: 256 }),
 });
 
+/** Answer: records that are leased now. */
 export const RECEIVED = {
   description: 'Perhaps none',
   ...object(
@@ -88,11 +93,12 @@ export const RECEIVED = {
   ),
 };
 
-/** @param more what else is said of an action */
+/** Body: leases that are to be settled. @param more what else is said of an action */
 export function settlement(more: Parameters<typeof object>[0]): ReturnType<typeof object> {
   return object({ tokens: list(text('Of a record that was received')), ...more }, ['tokens']);
 }
 
+/** Answer: what became of each lease. */
 export const SETTLED = {
   description: 'All are settled; where one is refused the status is that of its error',
   ...object(
@@ -104,9 +110,11 @@ export const SETTLED = {
   ),
 };
 
+/** Answer: a page of records, which stay as they are. */
 export const BROWSED = {
   description: 'Records that are not done, and where to go on; no `next`: that was all',
   ...object({ messages: list(reference('Record')), next: text() }, ['messages']),
 };
 
+/** One offset of each partition. */
 export const OFFSETS = list(object({ partition: integer(), offset: integer() }, ['partition', 'offset']));

@@ -51,6 +51,7 @@ export interface QueueStreamRequest extends AnyRequest {
   readonly leaseMs: number;
 }
 
+/** What a stream is opened for, as it was asked and checked. */
 export type StreamRequest = PlainRequest | GroupStreamRequest | QueueStreamRequest;
 
 /** What a client asked for. */
