@@ -21,6 +21,14 @@ unit *args:
 integration *args:
     npm run --silent test:integration -- {{args}}
 
+# clusters under faults in one process
+sim *args:
+    npm run --silent sim -- {{args}}
+
+# a cluster in containers, broken on purpose
+chaos *args:
+    npm run --silent chaos -- {{args}}
+
 lint:
     npm run --silent lint
 
@@ -36,3 +44,6 @@ bench *args:
 
 versus *args:
     npm run --silent bench:versus -- {{args}}
+
+release *args:
+    npm run --silent release -- {{args}}

@@ -1,10 +1,15 @@
-/** Packs the package as `npm publish` would and lets publint and attw judge it. */
+/**
+ * Packs the package as `npm publish` would and lets publint and attw judge it.
+ *
+ *     node .ci/check-package.ts [FOLDER]     leaves it in an empty FOLDER
+ */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-const folder = mkdtempSync(join(tmpdir(), 'sluice-pack-'));
+const [kept] = process.argv.slice(2);
+const folder = kept ?? mkdtempSync(join(tmpdir(), 'sluice-pack-'));
 const steps: readonly (readonly string[])[] = [
   ['npm', 'run', '--silent', 'build'],
   ['npm', 'pack', '--silent', '--ignore-scripts', '--pack-destination', folder],
@@ -19,5 +24,5 @@ if (good) {
   const tarball = join(folder, readdirSync(folder)[0]!);
   good = run(['publint', '--strict', tarball]) && run(['attw', '--profile', 'esm-only', tarball]);
 }
-rmSync(folder, { recursive: true, force: true });
+if (kept === undefined) rmSync(folder, { recursive: true, force: true });
 process.exit(good ? 0 : 1);

@@ -1,6 +1,6 @@
 /** A cluster in containers: three members of etcd, three nodes of the image, clients outside. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { StartedNetwork, StartedTestContainer } from 'testcontainers';
@@ -10,7 +10,7 @@ import type { Client, ClusterStatus, ConnectOptions, TopicDescription } from '..
 import { connect } from '../../src/client/index.ts';
 import { eventually } from '../support/eventually.ts';
 import { steadyPort } from '../support/steady-port.ts';
-import { ChaosNode } from './chaos-node.ts';
+import { ChaosNode, setClock } from './chaos-node.ts';
 import { Containers } from './containers.ts';
 import type { Images } from './engine.ts';
 
@@ -71,8 +71,8 @@ export class ChaosCluster implements AsyncDisposable {
       const certificates = await ClusterCertificates.open(join(folder, 'certificates'), CLUSTER);
       const environments = new Map<string, Record<string, string>>();
       for (const id of NODES) environments.set(id, await certificates.environmentOf(id));
-      giveToNodes(join(folder, 'certificates'));
-      const parts = { images, network, containers, stack, folder: join(folder, 'certificates') };
+      showToNodes(join(folder, 'certificates'));
+      const parts = { images, network, containers, stack, folder };
       const nodes = await Promise.all(NODES.map((id) => startNode(id, environments.get(id)!, parts)));
       const cluster = new ChaosCluster(nodes, etcd, certificates.clientAuthority, stack);
       await cluster.untilWhole();
@@ -137,6 +137,7 @@ export class ChaosCluster implements AsyncDisposable {
       await node.healNetwork();
       await node.emptyDisk();
       await node.limitCpu(undefined).catch(() => undefined);
+      await node.setClock(0).catch(() => undefined);
       if (!node.isRunning) await node.start();
     }
     for (const member of this.etcd) {
@@ -170,7 +171,7 @@ interface NodeParts {
   readonly network: StartedNetwork;
   readonly containers: Containers;
   readonly stack: AsyncDisposableStack;
-  /** Of the certificates. */
+  /** Of this machine: what nodes read. */
   readonly folder: string;
 }
 
@@ -216,6 +217,10 @@ async function startNode(
   { images, network, containers, stack, folder }: NodeParts,
 ): Promise<ChaosNode> {
   const port = await steadyPort('127.0.0.1');
+  const certificateFolder = join(folder, 'certificates');
+  const clockFolder = join(folder, `clock-${nodeId}`);
+  mkdirSync(clockFolder);
+  setClock(clockFolder, 0);
   const volume = `sluice-chaos-${nodeId}-${port}`;
   const options = ['type=tmpfs', 'device=tmpfs', `o=size=${DATA_MIB}m,uid=${NODE_USER},gid=${NODE_USER}`];
   execFileSync('docker', ['volume', 'create', ...options.flatMap((one) => ['--opt', one]), volume]);
@@ -229,11 +234,12 @@ async function startNode(
     .withWaitStrategy(Wait.forSuccessfulCommand('true'))
     .start();
   stack.defer(() => remove(stand));
-  const node = await new GenericContainer(images.node)
+  const node = await new GenericContainer(images.nodeWithClock)
     .withNetworkMode(`container:${stand.getId()}`)
     .withBindMounts([
       { source: volume, target: '/data', mode: 'rw' },
-      { source: folder, target: folder, mode: 'ro' },
+      { source: certificateFolder, target: certificateFolder, mode: 'ro' },
+      { source: clockFolder, target: '/clock', mode: 'ro' },
     ])
     .withEnvironment({
       ...certificates,
@@ -253,16 +259,16 @@ async function startNode(
     .withStartupTimeout(START_MS)
     .start();
   stack.defer(() => remove(node));
-  return new ChaosNode({ nodeId, port }, stand.getIpAddress(network.getName()), stand, node, containers);
+  const place = { nodeId, port, clockFolder };
+  return new ChaosNode(place, stand.getIpAddress(network.getName()), stand, node, containers);
 }
 
 async function remove(container: StartedTestContainer): Promise<void> {
   await container.stop({ timeout: 0, removeVolumes: true });
 }
 
-/** The image's user reads the keys. */
-function giveToNodes(folder: string): void {
+/** The image's user reads the keys, whoever runs this; others do not come into the folder around them. */
+function showToNodes(folder: string): void {
   chmodSync(folder, 0o755);
-  if (process.getuid?.() !== 0) return;
-  for (const file of readdirSync(folder)) chownSync(join(folder, file), NODE_USER, NODE_USER);
+  for (const file of readdirSync(folder)) chmodSync(join(folder, file), 0o644);
 }

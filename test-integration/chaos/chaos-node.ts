@@ -1,4 +1,7 @@
+import { renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { StartedTestContainer } from 'testcontainers';
+import { eventually } from '../support/eventually.ts';
 import type { Containers } from './containers.ts';
 
 /** Where a node is for its clients. */
@@ -6,6 +9,25 @@ export interface NodePlace {
   readonly nodeId: string;
   /** UDP, on this machine. */
   readonly port: number;
+  /** Folder of this machine in which its containers look for their {@link setClock}. */
+  readonly clockFolder: string;
+}
+
+/** Longer than a node takes to notice that its clock was set. */
+const CLOCK_MS = 10_000;
+/** A node tells its time in seconds. */
+const CLOCK_EXACT_MS = 2000;
+
+/**
+ * Says by how much the wall clocks of the processes that look into a folder shall be wrong.
+ * @param offsetMs positive: fast
+ * @see docker/clock/Dockerfile
+ */
+export function setClock(folder: string, offsetMs: number): void {
+  const file = join(folder, 'offset');
+  // Nobody reads half of it.
+  writeFileSync(`${file}.new`, `${offsetMs < 0 ? '-' : '+'}${Math.abs(offsetMs) / 1000}\n`);
+  renameSync(`${file}.new`, file);
 }
 
 /**
@@ -23,10 +45,11 @@ export class ChaosNode {
   readonly #stand: StartedTestContainer;
   readonly #node: StartedTestContainer;
   readonly #containers: Containers;
+  readonly #clockFolder: string;
   #isRunning = true;
 
   constructor(
-    { nodeId, port }: NodePlace,
+    { nodeId, port, clockFolder }: NodePlace,
     address: string,
     stand: StartedTestContainer,
     node: StartedTestContainer,
@@ -38,6 +61,7 @@ export class ChaosNode {
     this.#stand = stand;
     this.#node = node;
     this.#containers = containers;
+    this.#clockFolder = clockFolder;
   }
 
   /** Whether the process is there, frozen or not. */
@@ -119,6 +143,21 @@ export class ChaosNode {
     await this.run('find /data -mindepth 1 -delete');
   }
 
+  /**
+   * Sets its wall clock and nothing else. Resolves when the node has noticed; one that does not run will when it starts.
+   * @param offsetMs positive: fast; 0: right
+   * @throws Error when the node does not go by the clock that was set
+   */
+  async setClock(offsetMs: number): Promise<void> {
+    setClock(this.#clockFolder, offsetMs);
+    if (!this.isRunning) return;
+    const isSet = async (): Promise<boolean> => {
+      const wrongByMs = (await this.#tellTime()) - Date.now();
+      return Math.abs(wrongByMs - offsetMs) < CLOCK_EXACT_MS;
+    };
+    await eventually(`the clock of ${this.nodeId}`, () => isSet().catch(() => false), CLOCK_MS);
+  }
+
   /** The end of what it has logged. */
   log(): Promise<string> {
     return this.#containers.log(this.#node.getId());
@@ -129,5 +168,11 @@ export class ChaosNode {
     const { exitCode, output } = await this.#stand.exec(['sh', '-c', script]);
     if (exitCode !== 0) throw new Error(`${script} ended with ${exitCode}: ${output}`);
     return output;
+  }
+
+  /** Its wall clock as it tells HTTP clients, milliseconds. */
+  async #tellTime(): Promise<number> {
+    const ask = `import urllib.request as u; print(u.urlopen("http://127.0.0.1:7451/healthz").headers["date"])`;
+    return Date.parse((await this.run(`python3 -c '${ask}'`)).trim());
   }
 }

@@ -16,6 +16,8 @@ const BUILDER = '/usr/bin/docker';
 /** Images by what they are for. */
 export interface Images {
   readonly node: string;
+  /** The same, with a wall clock that can be set. */
+  readonly nodeWithClock: string;
   readonly etcd: string;
   /** nft and what delays packets. */
   readonly tools: string;
@@ -35,7 +37,14 @@ export async function prepareEngine(): Promise<Images> {
   const etcd = await baseImages();
   await build('sluice-chaos-tools:local', join(HERE, '../support/network'));
   await build('sluice:local', PROJECT);
-  return { node: 'sluice:local', etcd, tools: 'sluice-chaos-tools:local' };
+  // Takes the image that was built just now.
+  await build('sluice-chaos-clock:local', join(HERE, 'docker/clock'));
+  return {
+    node: 'sluice:local',
+    nodeWithClock: 'sluice-chaos-clock:local',
+    etcd,
+    tools: 'sluice-chaos-tools:local',
+  };
 }
 
 async function answers(): Promise<boolean> {

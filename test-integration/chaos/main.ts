@@ -12,7 +12,7 @@ import { parseArgs } from 'node:util';
 import { SeededRandom } from '../../test/support/seeded-random.ts';
 import { ChaosCluster } from './chaos-cluster.ts';
 import { prepareEngine } from './engine.ts';
-import type { Fault } from './faults.ts';
+import type { Fault } from './faults/fault.ts';
 import { FAULTS } from './faults.ts';
 import type { Findings } from './scenario.ts';
 import { RECOVERY_MS, runAtRandom, runScenario } from './scenario.ts';

@@ -6,7 +6,7 @@ import type { Fault as BrokenPromise } from '../support/workload/check-history.t
 import type { History } from '../support/workload/history.ts';
 import { IMPATIENT, Workload } from '../support/workload/workload.ts';
 import type { ChaosCluster } from './chaos-cluster.ts';
-import type { Fault } from './faults.ts';
+import type { Fault } from './faults/fault.ts';
 import { FAULTS } from './faults.ts';
 
 const PARTITIONS = 6;
@@ -23,23 +23,30 @@ export interface Findings {
   readonly recoveries: readonly { readonly name: string; readonly ms: number }[];
 }
 
+type Storage = 'disk' | 'memory';
+
 /** From the end of a fault until every partition takes records again; more is a fault of ours. */
 export const RECOVERY_MS = 10_000;
 
 let count = 0;
 
-/** Lets faults happen, one after the other. @param random a number in [0, 1) each time */
+/**
+ * Lets faults happen, one after the other: to a topic on disk and, where its copies can survive them, to one in memory.
+ *
+ * @param random a number in [0, 1) each time
+ */
 export function runScenario(
   cluster: ChaosCluster,
   faults: readonly Fault[],
   random: () => number,
 ): Promise<Findings> {
-  return run(cluster, faults, random);
+  const needDisk = faults.some(({ needsDisk }) => needsDisk);
+  return run(cluster, needDisk ? ['disk'] : ['disk', 'memory'], faults, random);
 }
 
-/** Lets faults happen that chance chooses, for so long. */
+/** Lets faults happen that chance chooses, for so long: to a topic on disk, since any may come. */
 export function runAtRandom(cluster: ChaosCluster, ms: number, random: () => number): Promise<Findings> {
-  return run(cluster, chosen(ms, random), random);
+  return run(cluster, ['disk'], chosen(ms, random), random);
 }
 
 function* chosen(ms: number, random: () => number): Generator<Fault> {
@@ -47,20 +54,22 @@ function* chosen(ms: number, random: () => number): Generator<Fault> {
   while (performance.now() < untilMs) yield FAULTS[Math.floor(random() * FAULTS.length)]!;
 }
 
-/** On topics of their own: on disk and, where it is known that they can survive in memory, there too. */
-async function run(cluster: ChaosCluster, faults: Iterable<Fault>, random: () => number): Promise<Findings> {
-  const canLoseMemory = !Array.isArray(faults) || (faults as Fault[]).some(({ needsDisk }) => needsDisk);
-  const storages = canLoseMemory ? ['disk'] : ['disk', 'memory'];
+/** On topics of their own, one for each storage. */
+async function run(
+  cluster: ChaosCluster,
+  storages: readonly Storage[],
+  faults: Iterable<Fault>,
+  random: () => number,
+): Promise<Findings> {
   count += 1;
-  const topics = storages.map((storage) => `chaos-${count}-${storage}`);
+  const topics = storages.map((storage) => ({ name: `chaos-${count}-${storage}`, storage }));
   await using stack = new AsyncDisposableStack();
   const join = async (first: number): Promise<Client> => {
     const client = await cluster.connect(first, { limits: IMPATIENT, attemptTimeoutMs: 1000 });
     return stack.adopt(client, (one) => one.close({ timeoutMs: 1000 }));
   };
   const { admin } = await join(0);
-  for (const [n, name] of topics.entries()) {
-    const storage = storages[n] as 'disk' | 'memory';
+  for (const { name, storage } of topics) {
     const settings = {
       storage,
       retentionBytes: 16 * MiB,
@@ -71,20 +80,20 @@ async function run(cluster: ChaosCluster, faults: Iterable<Fault>, random: () =>
     await admin.createTopic({ name, partitions: PARTITIONS, settings });
   }
   const load = { connect: join, keys: 8, depth: 2, pauseMs: 40, publishers: 3, subscribers: 2 };
-  const workloads = await Promise.all(topics.map((topic) => Workload.start({ ...load, topic })));
+  const workloads = await Promise.all(topics.map(({ name }) => Workload.start({ ...load, topic: name })));
   const more = async (): Promise<void> => {
     await Promise.all(workloads.map((workload) => workload.more(RECORDS)));
   };
   await more();
   const ends: { readonly name: string; readonly atMs: number }[] = [];
   for (const fault of faults) {
-    await fault.happen({ cluster, topic: topics[0]!, random });
+    await fault.happen({ cluster, topic: topics[0]!.name, random });
     ends.push({ name: fault.name, atMs: performance.now() });
     await more();
     await cluster.untilWhole();
   }
   const histories = await stop(cluster, workloads, stack);
-  for (const topic of topics) await admin.deleteTopic(topic);
+  for (const { name } of topics) await admin.deleteTopic(name);
   return {
     broken: histories.flatMap((history) => checkHistory(history)),
     acknowledged: histories.reduce((sum, { acknowledged }) => sum + acknowledged.length, 0),

@@ -99,7 +99,7 @@ describe('the image', () => {
 
 describe('compose.yaml', () => {
   it('brings up three nodes and etcd, and the first message moves within 30 seconds', () => {
-    requireTools(['docker-compose']);
+    const [program, ...subcommand] = composeCommand();
     const folder = mkdtempSync(join(tmpdir(), 'sluice-compose-'));
     const env = {
       ...process.env,
@@ -108,7 +108,7 @@ describe('compose.yaml', () => {
       COMPOSE_PROJECT_NAME: `sluice${process.pid}`,
     };
     const compose = (...argv: string[]): string =>
-      execFileSync('docker-compose', ['-f', join(PROJECT, 'compose.yaml'), ...argv], {
+      execFileSync(program, [...subcommand, '-f', join(PROJECT, 'compose.yaml'), ...argv], {
         ...{ cwd: folder, env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] },
       }).trim();
     try {
@@ -127,3 +127,14 @@ describe('compose.yaml', () => {
     }
   }, 300_000);
 });
+
+/** Docker's own, or the program of before. */
+function composeCommand(): readonly [string, ...string[]] {
+  try {
+    execFileSync('docker', ['compose', 'version'], { stdio: 'ignore' });
+    return ['docker', 'compose'];
+  } catch {
+    requireTools(['docker-compose']);
+    return ['docker-compose'];
+  }
+}

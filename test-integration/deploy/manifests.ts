@@ -27,6 +27,8 @@ export const CHART = join(K8S, 'helm/sluice');
 export const BASE = join(K8S, 'kustomize/base');
 /** Settings of the chart that tests render it with. */
 export const VALUES = join(HERE, 'values');
+/** Settings of the chart for people to begin with. */
+export const EXAMPLES = join(K8S, 'examples');
 
 /** Renders the chart: with Helm where it is installed, else with the same template functions in a program of our own. */
 export class ChartRenderer implements Disposable {

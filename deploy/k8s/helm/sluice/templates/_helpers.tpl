@@ -33,6 +33,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end -}}
 {{- end -}}
 
+{{/* Pods that there may be. */}}
+{{- define "sluice.podCount" -}}
+{{- if .Values.autoscaling.enabled }}{{ .Values.autoscaling.maxReplicas }}{{ else }}{{ .Values.replicaCount }}{{ end -}}
+{{- end -}}
+
 {{/* Headless service: POD.THIS.NAMESPACE.svc is a node, for the other nodes and for clients in the cluster. */}}
 {{- define "sluice.headless" -}}
 {{ include "sluice.fullname" . }}-nodes
@@ -77,8 +82,7 @@ group: {{ .Values.tls.certManager.issuer.group }}
 {{/* Where clients are told to go: an address of this pod. Kubernetes puts the variables in. */}}
 {{- define "sluice.advertise" -}}
 {{- if eq .Values.external.type "LoadBalancer" -}}
-{{- $host := required "external.hostTemplate says what clients call each node" .Values.external.hostTemplate -}}
-{{- printf "%s:%v" ($host | replace "{pod}" "$(POD_NAME)" | replace "{index}" "$(POD_INDEX)") .Values.external.port -}}
+{{- printf "%s:%v" (include "sluice.externalHost" .) .Values.external.port -}}
 {{- else if eq .Values.external.type "hostPort" -}}
 {{- printf "$(HOST_IP):%v" .Values.external.port -}}
 {{- else if eq .Values.external.type "NodePort" -}}
@@ -86,5 +90,19 @@ group: {{ .Values.tls.certManager.issuer.group }}
 {{- printf "$(HOST_IP):%v" .Values.external.nodePort -}}
 {{- else -}}
 {{- printf "$(POD_NAME).%s:7450" (include "sluice.podDomain" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "sluice.externalHost" -}}
+{{- $host := required "external.hostTemplate says what clients call each node" .Values.external.hostTemplate -}}
+{{- $host | replace "{pod}" "$(POD_NAME)" | replace "{index}" "$(POD_INDEX)" -}}
+{{- end -}}
+
+{{/* Where the other nodes reach this pod. */}}
+{{- define "sluice.peerAdvertise" -}}
+{{- if and (eq .Values.external.type "LoadBalancer") .Values.external.peers -}}
+{{ include "sluice.externalHost" . }}:7452
+{{- else -}}
+$(POD_NAME).{{ include "sluice.podDomain" . }}:7452
 {{- end -}}
 {{- end -}}

@@ -1,0 +1,176 @@
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LOG_FORMAT, changesOf, commitsOf, withRelease } from './changelog.ts';
+import { STAMPED, stamp } from './stamp.ts';
+import { imageTags, isTrial, nextVersion } from './version.ts';
+
+/** How commands are run. */
+export interface Shell {
+  /** Shows what the command prints. @throws Error when it ends with anything but 0 */
+  run(command: readonly string[], folder: string): void;
+  /** What it prints, without the last line's end. @throws as {@link run} */
+  read(command: readonly string[], folder: string): string;
+}
+
+/** What is to be released, and where it goes. */
+export interface ReleaseOptions {
+  /** The repository's top folder. */
+  readonly root: string;
+  /** See {@link nextVersion}. */
+  readonly wanted: string;
+  /** Of the image, with its registry, without a tag. */
+  readonly image: string;
+  /** Which releases are made from, and pushed to. */
+  readonly branch: string;
+  /** YYYY-MM-DD */
+  readonly date: string;
+  /** Does everything but what others would see. */
+  readonly isDryRun: boolean;
+}
+
+/** Checks of `npm test` that a release repeats; what takes longer has been done for the commit before. */
+const CHECKS = ['types', 'lint', 'layers', 'deadcode', 'proto', 'generated', 'test:unit'];
+
+/**
+ * Makes a release in a clone, so that the work tree stays as it is: version, changelog, checks, package, image, commit and tag. Then, unless it
+ * is a dry run, pushes the image, publishes the package, and pushes commit and tag.
+ *
+ * @param say is told what happens
+ * @returns the version
+ * @throws Error when something is not as it should be; nothing has been published then, or it says what remains to be done
+ */
+export function release(options: ReleaseOptions, shell: Shell, say: (line: string) => void): string {
+  const version = checkStart(options, shell);
+  const scratch = mkdtempSync(join(tmpdir(), 'sluice-release-'));
+  let isDone = options.isDryRun;
+  try {
+    const tree = clone(options, shell, scratch);
+    const packages = join(scratch, 'packages');
+    mkdirSync(packages);
+    say(`version ${version}, in ${tree}`);
+    writeVersion(options, shell, tree, version);
+    shell.run(['npm', 'run', '--silent', 'build'], tree);
+    shell.run(['node', '.ci/verify.ts', ...CHECKS], tree);
+    shell.run(['node', '.ci/check-package.ts', packages], tree);
+    const images = imageTags(version).map((tag) => `${options.image}:${tag}`);
+    buildImage(images, shell, tree, version);
+    commit(shell, tree, version);
+    const tarball = join(packages, readdirSync(packages)[0]!);
+    publish(publication({ ...options, version, images, tarball }, tree), options, shell, say);
+    isDone = true;
+    return version;
+  } finally {
+    if (isDone) rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/** @returns the version to release. @throws Error when this is not what releases are made from */
+function checkStart({ root, wanted, branch }: ReleaseOptions, shell: Shell): string {
+  if (shell.read(['git', 'status', '--porcelain'], root) !== '')
+    throw new Error('the work tree has changes that are not committed');
+  const here = shell.read(['git', 'rev-parse', '--abbrev-ref', 'HEAD'], root);
+  if (here !== branch) throw new Error(`releases are made from ${branch}, and this is ${here}`);
+  const current = currentVersion(root);
+  const isReleased = (version: string): boolean =>
+    shell.read(['git', 'tag', '--list', `v${version}`], root) !== '';
+  const version = nextVersion(current, wanted, isReleased(current));
+  if (isReleased(version)) throw new Error(`${version} has been released`);
+  return version;
+}
+
+function clone({ root, branch }: ReleaseOptions, shell: Shell, scratch: string): string {
+  const tree = join(scratch, 'sluice');
+  shell.run(['git', 'clone', '--quiet', '--branch', branch, root, tree], scratch);
+  symlinkSync(join(root, 'node_modules'), join(tree, 'node_modules'));
+  return tree;
+}
+
+function writeVersion({ root, date }: ReleaseOptions, shell: Shell, tree: string, version: string): void {
+  const current = currentVersion(root);
+  const changelog = join(tree, 'CHANGELOG.md');
+  const text = readFileSync(changelog, 'utf8');
+  writeFileSync(changelog, withRelease(text, version, date, newIn(tree, shell, text)));
+  if (version === current) return;
+  shell.run(['npm', 'version', version, '--no-git-tag-version', '--ignore-scripts'], tree);
+  stamp(tree, current, version);
+}
+
+/** What commits say since the last release. Everything that was done before the first one is not what it changes. */
+function newIn(tree: string, shell: Shell, changelog: string): string {
+  const tags = shell.read(['git', 'tag', '--list', 'v*', '--merged', 'HEAD', '--sort=-creatordate'], tree);
+  const [last] = tags.split('\n').filter((tag) => tag !== '');
+  if (last !== undefined)
+    return changesOf(commitsOf(shell.read(['git', 'log', `${last}..HEAD`, ...LOG_FORMAT], tree)));
+  if (/^## \d/m.test(changelog))
+    throw new Error('the tags of earlier releases are not here: git fetch --tags');
+  return '';
+}
+
+function buildImage(images: readonly string[], shell: Shell, tree: string, version: string): void {
+  const tags = images.flatMap((image) => ['--tag', image]);
+  const label = `org.opencontainers.image.version=${version}`;
+  shell.run(['docker', 'build', '--network', 'host', '--label', label, ...tags, '.'], tree);
+  const told = shell.read(['docker', 'run', '--rm', images[0]!, '--version'], tree);
+  if (told !== version) throw new Error(`the image says that it is ${told}`);
+}
+
+function commit(shell: Shell, tree: string, version: string): void {
+  const files = ['CHANGELOG.md', 'package.json', 'package-lock.json', ...STAMPED];
+  shell.run(['git', 'add', '--', ...files], tree);
+  shell.run(['git', 'commit', '--quiet', '--message', `Version ${version}`], tree);
+  shell.run(['git', 'tag', '--annotate', `v${version}`, '--message', `Version ${version}`], tree);
+}
+
+interface Release extends ReleaseOptions {
+  readonly version: string;
+  readonly images: readonly string[];
+  readonly tarball: string;
+}
+
+/** The commands that others see something of; the one that cannot be repeated comes when little can fail any more. */
+function publication(
+  { branch, version, images, tarball }: Release,
+  tree: string,
+): readonly (readonly string[])[] {
+  const tag = `v${version}`;
+  return [
+    ...images.map((image) => ['docker', 'push', '--quiet', image]),
+    ['npm', 'publish', '--access', 'public', '--tag', isTrial(version) ? 'next' : 'latest', tarball],
+    // From the work tree, which knows how to get into its origin.
+    ['git', 'fetch', '--quiet', tree, 'tag', tag],
+    ['git', 'push', '--quiet', '--atomic', 'origin', `${tag}^{commit}:refs/heads/${branch}`, tag],
+  ];
+}
+
+function publish(
+  commands: readonly (readonly string[])[],
+  { root, isDryRun }: ReleaseOptions,
+  shell: Shell,
+  say: (line: string) => void,
+): void {
+  for (const [n, command] of commands.entries()) {
+    if (isDryRun) {
+      say(`not done: ${command.join(' ')}`);
+      continue;
+    }
+    try {
+      shell.run(command, root);
+    } catch (error) {
+      const left = commands.slice(n).map((one) => `  ${one.join(' ')}`);
+      throw new Error(`what remains to be done, in ${root}:\n${left.join('\n')}`, { cause: error });
+    }
+  }
+}
+
+function currentVersion(root: string): string {
+  return (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string }).version;
+}

@@ -1,0 +1,44 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Fault } from './fault.ts';
+import { LONG_MS, followerOf, leaderOf } from './fault.ts';
+
+/** Disks that are full, or lost. */
+export const DISK_FAULTS: readonly Fault[] = [
+  {
+    name: 'the disk of the leader is full',
+    happen: async (s) => {
+      const node = await leaderOf(s);
+      await node.fillDisk();
+      await pause(LONG_MS);
+      await node.emptyDisk();
+    },
+  },
+  {
+    name: 'the disk of a follower is full',
+    happen: async (s) => {
+      const node = await followerOf(s);
+      await node.fillDisk();
+      await pause(LONG_MS);
+      await node.emptyDisk();
+    },
+  },
+  {
+    name: 'a follower comes back with an empty disk',
+    happen: async (s) => {
+      const node = await followerOf(s);
+      await node.kill();
+      await pause(LONG_MS);
+      await node.loseDisk();
+      await node.start();
+    },
+  },
+  {
+    name: 'the leader comes back with an empty disk',
+    happen: async (s) => {
+      const node = await leaderOf(s);
+      await node.kill();
+      await node.loseDisk();
+      await node.start();
+    },
+  },
+];
