@@ -37,23 +37,45 @@ async function repeat<Sample>(runs: number, run: () => Promise<Sample>): Promise
   return samples;
 }
 
-/** Each record a batch of 1 KiB: at the node that leads the partition, and at another one, which forwards it or tells where to go. */
+/** How 1 KiB records come to the node that leads the partition, and to another one, which forwards them or tells where to go. */
+const FORWARDED = {
+  'cluster publish 1 KiB in batches': { partitions: 1, batchBytes: 256 * 1024, inFlight: 1000 },
+  'cluster publish, batches of 1 KiB': { partitions: 8, batchBytes: 1, inFlight: 5 },
+} as const;
+
+/** At the leader, at another node, which forwards, and at another node, which tells where to go. */
 async function forwarded({ runs, quick }: ClusterBenchOptions): Promise<Row[]> {
-  const load = { bytes: 1024, batchBytes: 1, inFlight: 5, seconds: quick ? 1 : 5, partitions: 8 };
-  const rounds = await repeat(runs, async () => ({
-    local: await runClusterPublish({ ...load, nodes: 3, copies: 1, storage: 'memory', at: 'leader' }),
-    forwarded: await runClusterPublish({ ...load, nodes: 3, copies: 1, storage: 'memory', at: 'other' }),
-    direct: await runClusterPublish({ ...load, nodes: 3, copies: 1, storage: 'memory', at: 'direct' }),
-  }));
-  const ratios = rounds.map(({ local, forwarded: far }) => far.recordsPerSecond / local.recordsPerSecond);
-  const kinds = (['local', 'forwarded', 'direct'] as const).flatMap((kind) =>
-    rowsOf(
-      `cluster publish, batches of 1 KiB, ${kind}`,
-      rounds.map((round) => round[kind]),
-      PUBLISH_UNITS,
-    ),
-  );
-  return [...kinds, row('cluster publish, batches of 1 KiB, forwarded / local', '×', ratios)];
+  const rows: Row[] = [];
+  for (const [name, shape] of Object.entries(FORWARDED)) {
+    const load = {
+      ...{ ...shape, bytes: 1024, seconds: quick ? 1 : 5 },
+      ...{ nodes: 3, copies: 1, storage: 'memory' as const },
+    };
+    const rounds = await repeat(runs, async () => ({
+      local: await runClusterPublish({ ...load, at: 'leader' }),
+      forwarded: await runClusterPublish({ ...load, at: 'other' }),
+      direct: await runClusterPublish({ ...load, at: 'direct' }),
+    }));
+    for (const kind of ['local', 'forwarded', 'direct'] as const) {
+      const samples = rounds.map((round) => round[kind]);
+      rows.push(...rowsOf(`${name}, ${kind}`, samples, PUBLISH_UNITS));
+    }
+    rows.push(...ratiosOf(`${name}, forwarded / local`, rounds));
+  }
+  return rows;
+}
+
+/** Records per second, and CPU time of all nodes per record. */
+function ratiosOf(
+  name: string,
+  rounds: readonly Readonly<Record<'local' | 'forwarded', ClusterPublishSample>>[],
+): Row[] {
+  const ratio = (of: keyof ClusterPublishSample): number[] =>
+    rounds.map(({ local, forwarded: far }) => far[of] / local[of]);
+  return [
+    row(name, '× records/s', ratio('recordsPerSecond')),
+    row(name, '× CPU of all nodes', ratio('cpuMicrosPerRecord')),
+  ];
 }
 
 /** Three copies that are all waited for, against one on a node on its own. */

@@ -2,10 +2,12 @@ import { resolve } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import type { ListenAddress } from '../config/kinds.ts';
 import type { LoadedConfig } from '../config/load.ts';
+import { systemClock } from '../kernel/system-clock.ts';
 import { Node } from '../node/node.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { facts } from './format.ts';
+import { GarbageAllowance } from './garbage-allowance.ts';
 import { registerServer } from './running-servers.ts';
 import { hostPort } from './server-address.ts';
 import { loadSettings } from './settings.ts';
@@ -39,6 +41,8 @@ export async function serve(flags: ServeFlags, terminal: Terminal): Promise<void
   const loaded = await loadSettings(flags, terminal);
   const { settings } = loaded;
   const log = logger(loaded, terminal);
+  const allowance = new GarbageAllowance(systemClock);
+  allowance.start();
   await using node = await Node.start(settings, { log });
   const { quic, tls, http, grpc } = node.addresses;
   const dataDir = resolve(terminal.folder, settings.dataDir);
@@ -60,6 +64,7 @@ export async function serve(flags: ServeFlags, terminal: Terminal): Promise<void
   await interruption(terminal);
   for (const one of forget) one();
   await node.drain();
+  allowance.stop();
 }
 
 /**

@@ -2,7 +2,7 @@ import type { ClientDuplexStream, ServerDuplexStream, StatusObject } from '@grpc
 import { SluiceError, asSluiceError } from '../../kernel/errors.ts';
 import { errorFromStatus, errorToStatus } from './grpc-error.ts';
 import type { MessageStream } from './message-stream.ts';
-import type { MessageCodec, RpcMethod } from './rpc-method.ts';
+import type { MessageBytes, MessageCodec, RpcMethod } from './rpc-method.ts';
 
 /** Bytes on their way above which a stream asks its writer to wait. */
 const UNSENT_MAX_BYTES = 1024 * 1024;
@@ -10,7 +10,7 @@ const UNSENT_MAX_BYTES = 1024 * 1024;
 /** What both ends' calls of grpc-js can do. */
 interface Duplex {
   on(event: 'data', listener: (bytes: Buffer) => void): unknown;
-  write(bytes: Buffer, sent: () => void): unknown;
+  write(bytes: MessageBytes, sent: () => void): unknown;
   pause(): unknown;
   resume(): unknown;
 }
@@ -23,7 +23,7 @@ interface Ending {
   badly(error: SluiceError): void;
 }
 
-/** What both ends of a bidirectional call have in common. For gRPC messages are buffers; they are encoded and decoded here. */
+/** What both ends of a bidirectional call have in common. For gRPC messages are bytes; they are encoded and decoded here. */
 class DuplexStream<Out, In> implements MessageStream<Out, In> {
   onMessage: (message: In) => void = () => undefined;
   onWritable: () => void = () => undefined;
@@ -108,7 +108,7 @@ class DuplexStream<Out, In> implements MessageStream<Out, In> {
  * It also ends, with undefined, when the other end ends it well.
  */
 export function callingStream<In, Out>(
-  call: ClientDuplexStream<Buffer, Buffer>,
+  call: ClientDuplexStream<MessageBytes, Buffer>,
   method: RpcMethod<In, Out>,
 ): MessageStream<In, Out> {
   const stream = new DuplexStream(call, method.request, method.response, {
@@ -122,7 +122,7 @@ export function callingStream<In, Out>(
 
 /** The called end. It is over, with undefined, when the caller has nothing more to ask or has given it up, or this end says `end()`. */
 export function calledStream<In, Out>(
-  call: ServerDuplexStream<Buffer, Buffer>,
+  call: ServerDuplexStream<Buffer, MessageBytes>,
   method: RpcMethod<In, Out>,
 ): MessageStream<Out, In> {
   const stream = new DuplexStream(call, method.response, method.request, {

@@ -10,6 +10,7 @@ import type { CertificateCheck, GrpcTls } from './grpc-tls.ts';
 import { refusalOf, secureContextOptions } from './grpc-tls.ts';
 import type { MessageStream } from './message-stream.ts';
 import type { RpcMethod } from './rpc-method.ts';
+import { asSerialized } from './rpc-method.ts';
 
 /** Said in TLS as the name of the server whatever its address is: who it is says its certificate, and an address may not stand there. */
 const SERVER_NAME = 'node.sluice';
@@ -77,16 +78,22 @@ export class GrpcChannel {
     if (signal?.aborted) return Promise.reject(new SluiceError('CANCELLED', 'nobody waits for the answer'));
     return new Promise((resolve, reject: (error: SluiceError) => void) => {
       const bytes = method.request.encode(request);
-      const call = this.#client.makeUnaryRequest(method.path, asIs, asIs, bytes, (error, response) => {
-        timer.cancel();
-        signal?.removeEventListener('abort', cancel);
-        try {
-          if (error ?? !response) reject(errorFromCall(error));
-          else resolve(method.response.decode(response));
-        } catch (unreadable) {
-          reject(errorFromCall(unreadable));
-        }
-      });
+      const call = this.#client.makeUnaryRequest(
+        method.path,
+        asSerialized,
+        asIs,
+        bytes,
+        (error, response) => {
+          timer.cancel();
+          signal?.removeEventListener('abort', cancel);
+          try {
+            if (error ?? !response) reject(errorFromCall(error));
+            else resolve(method.response.decode(response));
+          } catch (unreadable) {
+            reject(errorFromCall(unreadable));
+          }
+        },
+      );
       const timer = this.#clock.setTimer(timeoutMs, () => {
         reject(new SluiceError('TIMEOUT', `no answer from the other node after ${timeoutMs} ms`));
         call.cancel();
@@ -98,7 +105,7 @@ export class GrpcChannel {
 
   /** A stream of calls; what is written before there is a connection waits for it. */
   open<In, Out>(method: RpcMethod<In, Out>): MessageStream<In, Out> {
-    return callingStream(this.#client.makeBidiStreamRequest(method.path, asIs, asIs), method);
+    return callingStream(this.#client.makeBidiStreamRequest(method.path, asSerialized, asIs), method);
   }
 
   /** Ends the connection once the calls on it have ended. */

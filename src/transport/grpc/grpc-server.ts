@@ -16,7 +16,8 @@ import { channelOptions } from './grpc-settings.ts';
 import type { CertificateCheck, GrpcTls } from './grpc-tls.ts';
 import { secureContextOptions } from './grpc-tls.ts';
 import type { MessageStream } from './message-stream.ts';
-import type { RpcMethod } from './rpc-method.ts';
+import type { MessageBytes, RpcMethod } from './rpc-method.ts';
+import { asSerialized } from './rpc-method.ts';
 
 /** A connection has to be secure after so long, milliseconds. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
@@ -29,7 +30,7 @@ export interface Route<Who> {
   readonly streaming: boolean;
   readonly serve: (who: Who, call: unknown, reply: Reply) => void;
 }
-type Reply = (error: unknown, response?: Buffer) => void;
+type Reply = (error: unknown, response?: MessageBytes) => void;
 
 /** Answers single calls. @param answer may throw, or reject with, any error; `gone` says that nobody waits for it any more */
 export function answers<Who, In, Out>(
@@ -40,10 +41,10 @@ export function answers<Who, In, Out>(
     path: method.path,
     streaming: false,
     serve: (who, call, reply) => {
-      const unary = call as ServerUnaryCall<Buffer, Buffer>;
+      const unary = call as ServerUnaryCall<Buffer, MessageBytes>;
       const gone = new AbortController();
       unary.on('cancelled', () => gone.abort());
-      const answering = async (): Promise<Buffer> =>
+      const answering = async (): Promise<MessageBytes> =>
         method.response.encode(await answer(who, method.request.decode(unary.request), gone.signal));
       void answering().then(
         (response) => reply(undefined, response),
@@ -61,7 +62,7 @@ export function streams<Who, In, Out>(
   return {
     path: method.path,
     streaming: true,
-    serve: (who, call) => take(who, calledStream(call as ServerDuplexStream<Buffer, Buffer>, method)),
+    serve: (who, call) => take(who, calledStream(call as ServerDuplexStream<Buffer, MessageBytes>, method)),
   };
 }
 
@@ -155,17 +156,17 @@ function toService<Who>(
       path,
       requestStream: streaming,
       responseStream: streaming,
-      requestSerialize: asIs,
+      requestSerialize: asSerialized,
       requestDeserialize: asIs,
-      responseSerialize: asIs,
+      responseSerialize: asSerialized,
       responseDeserialize: asIs,
     };
     implementation[path] = streaming
-      ? (call: ServerDuplexStream<Buffer, Buffer>) => {
+      ? (call: ServerDuplexStream<Buffer, MessageBytes>) => {
           const reply: Reply = (error) => call.emit('error', errorToStatus(error));
           withCaller(call, identify, reply, (who) => serve(who, call, reply));
         }
-      : (call: ServerUnaryCall<Buffer, Buffer>, callback: UnaryCallback) => {
+      : (call: ServerUnaryCall<Buffer, MessageBytes>, callback: UnaryCallback) => {
           const reply: Reply = (error, response) => {
             if (response) callback(null, response);
             else callback(errorToStatus(error));
@@ -175,7 +176,7 @@ function toService<Who>(
   }
   return { definition, implementation };
 }
-type UnaryCallback = (error: ReturnType<typeof errorToStatus> | null, response?: Buffer) => void;
+type UnaryCallback = (error: ReturnType<typeof errorToStatus> | null, response?: MessageBytes) => void;
 
 /**
  * Reads each certificate once: every call of a connection shows the same, and taking one apart costs more than a small call.
@@ -197,7 +198,7 @@ function oncePerCertificate<Who>(identify: CertificateCheck<Who>): CertificateCh
 
 /** Nobody is served who has not shown who it is. */
 function withCaller<Who>(
-  call: Pick<ServerUnaryCall<Buffer, Buffer>, 'getAuthContext'>,
+  call: Pick<ServerUnaryCall<Buffer, MessageBytes>, 'getAuthContext'>,
   identify: CertificateCheck<Who>,
   reply: Reply,
   serve: (who: Who) => void,

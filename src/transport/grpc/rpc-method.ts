@@ -5,9 +5,25 @@ import { SluiceError } from '../../kernel/errors.ts';
 /** Fields of newer versions are dropped, not kept: nobody here passes messages on. */
 const READ_OPTIONS = { readUnknownFields: false } as const;
 
+/**
+ * Bytes of a message on their way into gRPC: a Buffer, or what is still in pieces. grpc-js copies each message once, behind its framing, and asks for
+ * nothing else; so pieces are copied together only there. They must not change until then.
+ */
+export interface MessageBytes {
+  readonly length: number;
+  readonly byteLength: number;
+  /** Copies all of it to `start`. @returns how many bytes that were */
+  copy(target: Buffer, start?: number): number;
+}
+
+/** For grpc-js, whose types know no message but a Buffer. */
+export function asSerialized(message: MessageBytes): Buffer {
+  return message as Buffer;
+}
+
 /** How the code's own data becomes the bytes of a protobuf message and comes back. */
 export interface MessageCodec<T> {
-  encode(message: T): Buffer;
+  encode(message: T): MessageBytes;
   /** @param bytes a message; what is decoded may be views of it. @throws PROTOCOL_ERROR, or what reading a field throws */
   decode(bytes: Buffer): T;
 }
@@ -46,8 +62,8 @@ export function encodeMessage<Desc extends DescMessage>(
 }
 
 /**
- * Bytes of a protobuf message that has, as field 15, a list of buffers. protobuf-es copies those several times while its
- * buffer grows; here each is copied once.
+ * A protobuf message that has, as field 15, a list of buffers. protobuf-es copies those several times while its buffer grows; here they stay where
+ * they are.
  *
  * @param message the other fields
  */
@@ -55,19 +71,36 @@ export function encodeWithBatches<Desc extends DescMessage>(
   schema: Desc,
   message: MessageInitShape<Desc>,
   batches: readonly Buffer[],
-): Buffer {
-  const head = encodeMessage(schema, message);
-  let bytes = head.length;
-  for (const batch of batches) bytes += 1 + lengthBytes(batch.length) + batch.length;
-  const whole = Buffer.allocUnsafeSlow(bytes);
-  head.copy(whole);
-  let at = head.length;
-  for (const batch of batches) {
-    whole[at++] = BATCHES_TAG;
-    at = writeLength(whole, batch.length, at);
-    at += batch.copy(whole, at);
+): MessageBytes {
+  return new MessageWithBatches(encodeMessage(schema, message), batches);
+}
+
+class MessageWithBatches implements MessageBytes {
+  readonly length: number;
+  readonly #head: Buffer;
+  readonly #batches: readonly Buffer[];
+
+  constructor(head: Buffer, batches: readonly Buffer[]) {
+    this.#head = head;
+    this.#batches = batches;
+    let bytes = head.length;
+    for (const batch of batches) bytes += 1 + lengthBytes(batch.length) + batch.length;
+    this.length = bytes;
   }
-  return whole;
+
+  get byteLength(): number {
+    return this.length;
+  }
+
+  copy(target: Buffer, start = 0): number {
+    let at = start + this.#head.copy(target, start);
+    for (const batch of this.#batches) {
+      target[at++] = BATCHES_TAG;
+      at = writeLength(target, batch.length, at);
+      at += batch.copy(target, at);
+    }
+    return at - start;
+  }
 }
 
 /** Reads a protobuf message; fields of type bytes are views of `bytes`. @throws PROTOCOL_ERROR when it is none */
