@@ -42,12 +42,11 @@ const CHECKS = ['types', 'lint', 'layers', 'deadcode', 'proto', 'generated', 'te
  * @throws Error when something is not as it should be; nothing has been published then, or it says what remains to be done
  */
 export function release(options: ReleaseOptions, shell: Shell, say: (line: string) => void): string {
-  const { scratch } = options;
-  const version = checkStart(options, shell);
-  let isDone = options.isDryRun;
+  let isLeft = false;
   try {
+    const version = checkStart(options, shell);
     const tree = clone(options, shell);
-    const packages = join(scratch, 'packages');
+    const packages = join(options.scratch, 'packages');
     mkdirSync(packages);
     say(`version ${version}, in ${tree}`);
     writeVersion(options, shell, tree, version);
@@ -59,11 +58,12 @@ export function release(options: ReleaseOptions, shell: Shell, say: (line: strin
     buildImage(images, shell, tree, version);
     commit(shell, tree, version);
     const tarball = join(packages, readdirSync(packages)[0]!);
+    isLeft = !options.isDryRun;
     publish(publication({ ...options, version, images, tarball }, tree), options, shell, say);
-    isDone = true;
+    isLeft = false;
     return version;
   } finally {
-    if (isDone) rmSync(scratch, { recursive: true, force: true });
+    if (!isLeft) rmSync(options.scratch, { recursive: true, force: true });
   }
 }
 
