@@ -8,6 +8,9 @@
  * Works in a clone: the work tree stays as it is. `--branch NAME` for another branch than main.
  */
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Shell } from './release/release.ts';
@@ -47,7 +50,8 @@ try {
   const root = fileURLToPath(new URL('..', import.meta.url));
   const date = new Date().toISOString().slice(0, 10);
   const branch = values.branch;
-  const version = release({ root, wanted, image, branch, date, isDryRun }, shell, console.log);
+  const scratch = mkdtempSync(join(tmpdir(), 'sluice-release-'));
+  const version = release({ root, scratch, wanted, image, branch, date, isDryRun }, shell, console.log);
   console.log(isDryRun ? `${version} could be released` : `${version} is released`);
 } catch (error) {
   console.error((error as Error).message);

@@ -1,13 +1,4 @@
-import {
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  readdirSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LOG_FORMAT, changesOf, commitsOf, withRelease } from './changelog.ts';
 import { STAMPED, stamp } from './stamp.ts';
@@ -25,6 +16,8 @@ export interface Shell {
 export interface ReleaseOptions {
   /** The repository's top folder. */
   readonly root: string;
+  /** An empty folder to work in: removed when all is done, and left where something remains to be done. */
+  readonly scratch: string;
   /** See {@link nextVersion}. */
   readonly wanted: string;
   /** Of the image, with its registry, without a tag. */
@@ -49,27 +42,28 @@ const CHECKS = ['types', 'lint', 'layers', 'deadcode', 'proto', 'generated', 'te
  * @throws Error when something is not as it should be; nothing has been published then, or it says what remains to be done
  */
 export function release(options: ReleaseOptions, shell: Shell, say: (line: string) => void): string {
-  const version = checkStart(options, shell);
-  const scratch = mkdtempSync(join(tmpdir(), 'sluice-release-'));
-  let isDone = options.isDryRun;
+  let isLeft = false;
   try {
-    const tree = clone(options, shell, scratch);
-    const packages = join(scratch, 'packages');
+    const version = checkStart(options, shell);
+    const tree = clone(options, shell);
+    const packages = join(options.scratch, 'packages');
     mkdirSync(packages);
     say(`version ${version}, in ${tree}`);
     writeVersion(options, shell, tree, version);
-    shell.run(['npm', 'run', '--silent', 'build'], tree);
+    // From package-lock.json alone, and built: nothing of the work tree.
+    shell.run(['npm', 'ci', '--no-audit', '--no-fund'], tree);
     shell.run(['node', '.ci/verify.ts', ...CHECKS], tree);
     shell.run(['node', '.ci/check-package.ts', packages], tree);
     const images = imageTags(version).map((tag) => `${options.image}:${tag}`);
     buildImage(images, shell, tree, version);
     commit(shell, tree, version);
     const tarball = join(packages, readdirSync(packages)[0]!);
+    isLeft = !options.isDryRun;
     publish(publication({ ...options, version, images, tarball }, tree), options, shell, say);
-    isDone = true;
+    isLeft = false;
     return version;
   } finally {
-    if (isDone) rmSync(scratch, { recursive: true, force: true });
+    if (!isLeft) rmSync(options.scratch, { recursive: true, force: true });
   }
 }
 
@@ -87,10 +81,9 @@ function checkStart({ root, wanted, branch }: ReleaseOptions, shell: Shell): str
   return version;
 }
 
-function clone({ root, branch }: ReleaseOptions, shell: Shell, scratch: string): string {
+function clone({ root, branch, scratch }: ReleaseOptions, shell: Shell): string {
   const tree = join(scratch, 'sluice');
   shell.run(['git', 'clone', '--quiet', '--branch', branch, root, tree], scratch);
-  symlinkSync(join(root, 'node_modules'), join(tree, 'node_modules'));
   return tree;
 }
 

@@ -158,6 +158,12 @@ export class ChaosNode {
     await eventually(`the clock of ${this.nodeId}`, () => isSet().catch(() => false), CLOCK_MS);
   }
 
+  /** How often it has ceased to be a member of the cluster since it was started. */
+  async leasesLost(): Promise<number> {
+    const metrics = await this.#get('metrics', 'read().decode()');
+    return Number(/^sluice_cluster_leases_lost_total (\d+)$/m.exec(metrics)![1]);
+  }
+
   /** The end of what it has logged. */
   log(): Promise<string> {
     return this.#containers.log(this.#node.getId());
@@ -172,7 +178,13 @@ export class ChaosNode {
 
   /** Its wall clock as it tells HTTP clients, milliseconds. */
   async #tellTime(): Promise<number> {
-    const ask = `import urllib.request as u; print(u.urlopen("http://127.0.0.1:7451/healthz").headers["date"])`;
-    return Date.parse((await this.run(`python3 -c '${ask}'`)).trim());
+    return Date.parse((await this.#get('healthz', 'headers["date"]')).trim());
+  }
+
+  /** @param part of the answer, in Python's words */
+  #get(path: string, part: string): Promise<string> {
+    return this.run(
+      `python3 -c 'import urllib.request as u; print(u.urlopen("http://127.0.0.1:7451/${path}").${part})'`,
+    );
   }
 }
