@@ -192,7 +192,7 @@ describe('a read with nothing there', () => {
     const asked = read();
     store(1);
     expect(await asked.now()).toBe('waits');
-    partition.reportFollower('b', 1);
+    partition.reportFollower('b', 1, 0);
     expect(await asked.now()).toBe('[0] of 0 1 1');
   });
 
