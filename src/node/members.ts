@@ -91,6 +91,16 @@ function untilChanged(cluster: Heirs, isOver: () => boolean, clock: Clock, timeo
   });
 }
 
+/** Zone of another node where it is not this node's; undefined: it is, or the other has not said one, or is no member. */
+export function farZoneOf(
+  nodeId: string,
+  { zone }: Pick<Self, 'zone'>,
+  cluster: Pick<Cluster, 'nodes'>,
+): string | undefined {
+  const other = cluster.nodes().find((node) => node.nodeId === nodeId)?.zone ?? '';
+  return other === '' || other === zone ? undefined : other;
+}
+
 function others(self: Self, cluster: Pick<Cluster, 'nodes'>): ClusterNode[] {
   return cluster
     .nodes()

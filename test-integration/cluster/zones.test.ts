@@ -1,0 +1,80 @@
+/** Fan-out to a zone that keeps no replicas: what is new is sent there once, whatever happens to the node that it is sent to. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eventually } from '../support/eventually.ts';
+import { ClusterStage } from './stage.ts';
+import { Trial } from './trial.ts';
+
+const FAR = ['n2', 'n3', 'n4'];
+
+/** What the nodes of the far zone were sent, in bytes of new records. */
+interface Sent {
+  readonly fromOutside: number;
+  readonly fromInside: number;
+}
+
+describe('subscribers at three nodes of a zone without replicas', () => {
+  let stage: ClusterStage;
+  beforeAll(async () => {
+    stage = await ClusterStage.start({
+      nodes: ['n1', ...FAR],
+      envOf: (id) =>
+        id === 'n1'
+          ? { SLUICE_CLUSTER_ZONE: 'x' }
+          : { SLUICE_CLUSTER_ZONE: 'y', SLUICE_CLUSTER_CAPACITY: '0' },
+    });
+  });
+  afterAll(() => stage[Symbol.asyncDispose]());
+
+  const scrape = async (id: string): Promise<string> =>
+    (await fetch(`http://127.0.0.1:${stage.node(id).process.httpPort}/metrics`)).text();
+
+  async function sent(): Promise<Sent> {
+    const pages = await Promise.all(FAR.map(scrape));
+    const from = (zone: string): number => {
+      const values = pages.flatMap((page) => [
+        ...page.matchAll(
+          new RegExp(`^sluice_observer_bytes_total{.*zone="${zone}",records="new"} (.*)$`, 'gm'),
+        ),
+      ]);
+      return values.reduce((sum, [, value]) => sum + Number(value), 0);
+    };
+    return { fromOutside: from('x'), fromInside: from('y') };
+  }
+
+  /** One copy of three is fed from the other zone, as each node says of its own. */
+  function untilChained(): Promise<void> {
+    return eventually('two of three copies are fed inside of the zone', async () => {
+      const pages = await Promise.all(FAR.map(scrape));
+      const copies = (from: string): number =>
+        pages.reduce(
+          (sum, page) =>
+            sum + Number(new RegExp(`^sluice_observer_copies{from="${from}"} (.*)$`, 'm').exec(page)?.[1]),
+          0,
+        );
+      return copies('replica') > 0 && copies('observer') === 2 * copies('replica');
+    });
+  }
+
+  it('get every record once, and it comes from the other zone once; also when a node among them is killed', async () => {
+    const trial = await Trial.start(stage, 'far', {
+      settings: { replicationFactor: 1, minInsync: 1 },
+      storages: ['memory'],
+      subscribers: 8,
+    });
+    await untilChained();
+    const before = await sent();
+    await trial.more(60);
+    const after = await sent();
+    const crossed = after.fromOutside - before.fromOutside;
+    expect(crossed).toBeGreaterThan(0);
+    // Three times as much would cross without that, and nothing be sent inside of the zone. What is on its way is in one count only.
+    expect((after.fromInside - before.fromInside) / crossed).toBeGreaterThan(1.7);
+
+    await stage.node('n3').process.kill('SIGKILL');
+    await trial.more(60);
+    await stage.node('n3').process.restart();
+    await stage.untilMembers(['n1', ...FAR]);
+    await trial.more(30);
+    await trial.end();
+  });
+});
