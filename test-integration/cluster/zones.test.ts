@@ -55,10 +55,9 @@ describe('subscribers at three nodes of a zone without replicas', () => {
       storages: ['memory'],
       subscribers: 8,
     });
-    // Two of three nodes are fed by the third: without that nothing would be sent inside of the zone, and three times as much come into it. What is on its way
-    // is in one count only.
-    const isShared = async (): Promise<boolean> => (await sharing(trial, 60)) > 1.7;
-    await eventually('what is new comes into the zone once', isShared, 60_000 * PATIENCE);
+    // Two of three nodes are fed by the third, which makes it 2, and less on a machine so busy that nodes take each other for dead at times. Without that it is 0.
+    const isShared = async (): Promise<boolean> => (await sharing(trial, 60)) > 1;
+    await eventually('most of what is new is passed on inside of the zone', isShared, 60_000 * PATIENCE);
 
     await stage.node('n3').process.kill('SIGKILL');
     await trial.more(60);
