@@ -39,6 +39,7 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   INVALID_CONFIG: 'The configuration, a certificate or a key cannot be used; the text names every fault.',
   TOKEN_NOT_FOUND: 'No token has this id.',
   NODE_NOT_FOUND: 'No member of the cluster has this name now.',
+  ONLY_COPY: 'No other node has a copy of the partition, so none can take it over.',
   UNAUTHENTICATED: 'The token or certificate is missing, unknown or expired.',
   FORBIDDEN: 'The principal may not do this; grant it, or use another token.',
   PROTOCOL_ERROR: 'Bytes that the protocol does not allow here; the stream or connection is ended.',

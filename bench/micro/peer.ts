@@ -134,7 +134,10 @@ async function replicate(client: PeerClient, seconds: number): Promise<Sample> {
       const request: FetchRequest = {
         ...{ sessionId: 1, sequence: sequence++, received: -1, forgotten: [], maxBytes: MiB, maxWaitMs: 500 },
         changed: [
-          { topicId: 't', partition: 0, leaderEpoch: 1, fetchOffset: 0, durableOffset: 0, lastEpoch: 1 },
+          {
+            ...{ topicId: 't', partition: 0, leaderEpoch: 1 },
+            ...{ fetchOffset: 0, durableOffset: 0, lastEpoch: 1, durableStart: 0 },
+          },
         ],
       };
       const { partitions } = await client.fetch('b', request);

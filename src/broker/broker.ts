@@ -18,6 +18,7 @@ import type { OneReader, SubscribeOptions } from './open-subscription.ts';
 import { SubscriptionOpener } from './open-subscription.ts';
 import type { Credentials, NewToken, Principal, TokenDescription } from './ports.ts';
 import { ProducerIds } from './producer-ids.ts';
+import { ProducerRate } from './producer-rate.ts';
 import type { Acks, PublishCallback } from './publisher.ts';
 import { Publisher } from './publisher.ts';
 import type { Subscription } from './subscriptions.ts';
@@ -57,6 +58,7 @@ export class Broker {
   readonly #subscriptions: Subscriptions;
   readonly #tokens: Tokens;
   readonly #producerIds: ProducerIds;
+  readonly #producerRate: ProducerRate;
   readonly #startedMs: number;
   /** Live; do not keep a copy. */
   readonly counters: BrokerCounters;
@@ -102,6 +104,7 @@ export class Broker {
     this.cluster = new ClusterAdministration(options.coordinator, access, options.control);
     this.#tokens = new Tokens(options.coordinator.tokens, this.#access, options.clock, options.random);
     this.#producerIds = new ProducerIds(options.coordinator.producerKey);
+    this.#producerRate = new ProducerRate(options.clock);
     this.#startedMs = options.clock.monotonicMs();
     this.groups = openGroups({
       ...{ options, access, directory, subscriptions, listeners },
@@ -277,12 +280,13 @@ export class Broker {
   /**
    * A producer id that nobody else has; for every client that is authenticated. Batches that carry it are refused from any other
    * principal, on every node and over restarts.
-   * @throws DRAINING, STORAGE_FULL, STORAGE_FAILED
+   * @throws OVERLOADED when the principal takes too many; DRAINING, STORAGE_FULL, STORAGE_FAILED
    */
   async initProducer(
     principal: Principal,
   ): Promise<{ readonly producerId: number; readonly producerEpoch: number }> {
     this.#checkNotDraining();
+    this.#producerRate.take(principal);
     const number = await this.#options.coordinator.allocateProducerId();
     return { producerId: this.#producerIds.bind(number, principal), producerEpoch: 0 };
   }

@@ -1,4 +1,5 @@
 import type { ClusterNode, PartitionState } from '../coordination/cluster.ts';
+import { isOnlyCopy } from '../coordination/cluster.ts';
 import type { Coordinator } from '../coordination/coordinator.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { AccessControl } from './access-control.ts';
@@ -12,6 +13,14 @@ export interface ClusterNodeStatus extends Omit<ClusterNode, 'session'> {
   readonly replicas: number;
   /** Of those, copies that are not in sync. */
   readonly outOfSync: number;
+  /** Of those that it leads, partitions that no other node has a copy of, so that it cannot hand them over. */
+  readonly onlyCopies: number;
+}
+
+/** Partitions of a topic that a node cannot hand over, because no other has a copy. */
+export interface OnlyCopies {
+  readonly topic: string;
+  readonly partitions: number;
 }
 
 /** The cluster as one node sees it. */
@@ -70,12 +79,16 @@ export class ClusterAdministration {
    * clients.
    *
    * @param nodeId this node: each is asked itself
+   * @returns what it goes on leading all the same
    * @throws FORBIDDEN; UNSUPPORTED on a node on its own; NODE_NOT_FOUND; INVALID_ARGUMENT for another node; UNAVAILABLE without a lease
    */
-  async drain(principal: Principal, nodeId: string, draining: boolean): Promise<void> {
+  async drain(principal: Principal, nodeId: string, draining: boolean): Promise<readonly OnlyCopies[]> {
     const control = this.#requireControl(principal);
     const { cluster, nodeId: self } = this.#coordinator;
-    if (nodeId === self) return control.drain(draining);
+    if (nodeId === self) {
+      await control.drain(draining);
+      return draining ? this.#onlyCopies(self) : [];
+    }
     if (cluster.nodes().some((node) => node.nodeId === nodeId)) {
       throw new SluiceError('INVALID_ARGUMENT', `this is ${self}: ask ${nodeId} itself to drain`);
     }
@@ -89,6 +102,18 @@ export class ClusterAdministration {
    */
   async rebalance(principal: Principal): Promise<void> {
     return this.#requireControl(principal).rebalance();
+  }
+
+  #onlyCopies(nodeId: string): readonly OnlyCopies[] {
+    const { cluster } = this.#coordinator;
+    const stuck = cluster.partitionStates().filter(({ state }) => isOnlyCopy(state, nodeId));
+    return this.#coordinator
+      .topics()
+      .map(({ id, name }) => ({
+        topic: name,
+        partitions: stuck.filter(({ topicId }) => topicId === id).length,
+      }))
+      .filter(({ partitions }) => partitions > 0);
   }
 
   #requireControl(principal: Principal): ClusterControl {
@@ -112,5 +137,6 @@ function withShare(node: ClusterNode, states: readonly PartitionState[]): Cluste
     leads: held.filter(({ leader }) => leader === nodeId).length,
     replicas: held.length,
     outOfSync: held.filter(({ isr }) => !isr.includes(nodeId)).length,
+    onlyCopies: held.filter((state) => isOnlyCopy(state, nodeId)).length,
   };
 }

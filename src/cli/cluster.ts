@@ -1,4 +1,4 @@
-import type { Client, ClusterNode, ClusterStatus } from '../client/index.ts';
+import type { Client, ClusterNode, ClusterStatus, OnlyCopies } from '../client/index.ts';
 import { delay } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import { quantity } from '../kernel/quantity.ts';
@@ -33,14 +33,18 @@ export function clusterNodes(flags: AdminFlags, terminal: Terminal): Promise<voi
 }
 
 /**
- * Makes a node hand over what it leads, and waits until it leads nothing; with `--cancel` it takes its share again.
- * @throws NODE_NOT_FOUND; TIMEOUT when it still leads something by then
+ * Makes a node hand over what it leads, and waits until it leads nothing; with `--cancel` it takes its share again. What it cannot hand over is said at once
+ * and not waited for.
+ * @throws NODE_NOT_FOUND; ONLY_COPY when it leads only what no other node has a copy of; TIMEOUT when it still leads something else by then
  */
 export function drainNode(nodeId: string, flags: DrainFlags, terminal: Terminal): Promise<void> {
   const timeoutMs = durationOption('--timeout', flags.timeout);
   return withClient(terminal, flags, async (client) => {
     const draining = flags.cancel !== true;
-    await atNode(nodeId, client, flags, terminal, ({ admin }) => admin.drainNode(nodeId, draining));
+    const stuck = await atNode(nodeId, client, flags, terminal, ({ admin }) =>
+      admin.drainNode(nodeId, draining),
+    );
+    if (stuck.length > 0) terminal.stderr.line(`sluice: ${stuckText(nodeId, stuck)}`);
     if (draining) await untilItLeadsNothing(nodeId, client, timeoutMs, terminal);
     terminal.stdout.line(
       flags.output === 'json'
@@ -64,19 +68,29 @@ export function rebalance(flags: AdminFlags, terminal: Terminal): Promise<void> 
 }
 
 /** Asks one node: over the connection there is, or one of its own. */
-async function atNode(
+async function atNode<T>(
   nodeId: string,
   client: Client,
   flags: AdminFlags,
   terminal: Terminal,
-  ask: (client: Client) => Promise<void>,
-): Promise<void> {
+  ask: (client: Client) => Promise<T>,
+): Promise<T> {
   if (client.connection?.nodeId === nodeId) return ask(client);
   const { nodes } = await client.admin.clusterStatus();
   const node = nodes.find((one) => one.nodeId === nodeId);
   if (!node) throw new SluiceError('NODE_NOT_FOUND', `no node ${nodeId} is a member of the cluster`);
   if (node.clientUrls.length === 0) throw new SluiceError('UNAVAILABLE', `${nodeId} takes no clients yet`);
-  await withClient(terminal, { ...flags, server: node.clientUrls.join(',') }, ask);
+  let answer: T;
+  await withClient(terminal, { ...flags, server: node.clientUrls.join(',') }, async (there) => {
+    answer = await ask(there);
+  });
+  return answer!;
+}
+
+/** What a node cannot hand over, why, and what helps. */
+function stuckText(nodeId: string, stuck: readonly OnlyCopies[]): string {
+  const topics = stuck.map(({ topic, partitions }) => `${topic} (${quantity(partitions, 'partition')})`);
+  return `no other node has a copy of what ${nodeId} leads of ${topics.join(', ')}: it goes on leading that`;
 }
 
 async function untilItLeadsNothing(
@@ -88,8 +102,14 @@ async function untilItLeadsNothing(
   const deadlineMs = clock.monotonicMs() + timeoutMs;
   for (;;) {
     const { nodes } = await admin.clusterStatus();
-    const leads = nodes.find((node) => node.nodeId === nodeId)?.leads ?? 0;
+    const { leads = 0, onlyCopies = 0 } = nodes.find((node) => node.nodeId === nodeId) ?? {};
     if (leads === 0) return;
+    if (leads === onlyCopies) {
+      throw new SluiceError(
+        'ONLY_COPY',
+        `${nodeId} goes on draining and leading ${quantity(leads, 'partition')} that no other node has a copy of`,
+      );
+    }
     if (interrupted.aborted) throw new SluiceError('CANCELLED', `interrupted; ${nodeId} goes on draining`);
     if (clock.monotonicMs() >= deadlineMs) {
       throw new SluiceError(

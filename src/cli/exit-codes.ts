@@ -30,6 +30,7 @@ const BY_CODE: Partial<Record<ErrorCode, ExitCode>> = {
   FORBIDDEN: EXIT.refused,
   CERTIFICATE_REJECTED: EXIT.refused,
   TIMEOUT: EXIT.incomplete,
+  ONLY_COPY: EXIT.incomplete,
   GAP: EXIT.incomplete,
   CANCELLED: EXIT.interrupted,
   CORRUPT_LOG: EXIT.damaged,

@@ -15,7 +15,7 @@ import {
   tokenFromWire,
   topicFromWire,
 } from './admin-views.ts';
-import type { ClusterStatus } from './cluster-views.ts';
+import type { ClusterStatus, OnlyCopies } from './cluster-views.ts';
 import { clusterFromWire } from './cluster-views.ts';
 import type { AskGroup } from './group-requests.ts';
 import { GroupAdmin } from './groups/admin.ts';
@@ -164,10 +164,12 @@ export class Admin {
    *
    * @param nodeId that node, so that no other one drains by mistake
    * @param draining false: it takes its share again
+   * @returns what it goes on leading all the same: give those topics another copy first
    * @throws UNSUPPORTED on a node on its own; NODE_NOT_FOUND; INVALID_ARGUMENT when it is another node
    */
-  async drainNode(nodeId: string, draining = true): Promise<void> {
-    await this.#ask('drainNode', { nodeId, cancel: !draining });
+  async drainNode(nodeId: string, draining = true): Promise<readonly OnlyCopies[]> {
+    const { onlyCopies } = await this.#ask('drainNode', { nodeId, cancel: !draining });
+    return onlyCopies.map(({ topic, partitions }) => ({ topic, partitions }));
   }
 
   /** Asks for partitions to be spread over the nodes there are, which takes its time. @throws UNSUPPORTED on a node on its own */

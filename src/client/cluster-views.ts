@@ -22,6 +22,14 @@ export interface ClusterNode {
   readonly replicas: number;
   /** Of those, copies that are not in sync. */
   readonly outOfSync: number;
+  /** Of those that it leads, partitions that no other node has a copy of, so that it cannot hand them over. */
+  readonly onlyCopies: number;
+}
+
+/** Partitions of a topic that a node cannot hand over, because no other has a copy. */
+export interface OnlyCopies {
+  readonly topic: string;
+  readonly partitions: number;
 }
 
 /** The cluster as the node that was asked sees it. */
@@ -64,6 +72,9 @@ export function clusterFromWire(status: ClusterStatusResponse): ClusterStatus {
 
 function nodeFromWire(node: NodeMessage): ClusterNode {
   const { nodeId, clientUrls, peerAddress, zone, capacity, software, draining } = node;
-  const { leads, replicas, outOfSync } = node;
-  return { nodeId, clientUrls, peerAddress, zone, capacity, software, draining, leads, replicas, outOfSync };
+  const { leads, replicas, outOfSync, onlyCopies } = node;
+  return {
+    ...{ nodeId, clientUrls, peerAddress, zone, capacity, software, draining },
+    ...{ leads, replicas, outOfSync, onlyCopies },
+  };
 }

@@ -18,7 +18,7 @@ export type {
   TopicSettings,
   TopicSettingsChange,
 } from './admin-views.ts';
-export type { ClusterNode, ClusterStatus } from './cluster-views.ts';
+export type { ClusterNode, ClusterStatus, OnlyCopies } from './cluster-views.ts';
 export type { ConnectionInfo } from './client.ts';
 export { Client } from './client.ts';
 export type { ConnectOptions, ReconnectOptions } from './connect-options.ts';

@@ -159,3 +159,8 @@ export function contradictionIn(state: PartitionState): string | undefined {
   if (!Number.isSafeInteger(leaderEpoch) || leaderEpoch < 0) return 'the leader epoch is no number from 0';
   return undefined;
 }
+
+/** Whether a node leads a partition that no other has a copy of: nobody can take it over. */
+export function isOnlyCopy({ leader, replicas }: PartitionState, nodeId: string): boolean {
+  return leader === nodeId && replicas.every((id) => id === nodeId);
+}

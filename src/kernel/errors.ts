@@ -57,6 +57,7 @@ export const ERRORS = {
   TOO_MANY_STREAMS: { wire: 58, retryable: true, http: 429, grpc: 8 },
   VERSION_MISMATCH: { wire: 59, retryable: false, http: 505, grpc: 12 },
   NODE_NOT_FOUND: { wire: 60, retryable: false, http: 404, grpc: 5 },
+  ONLY_COPY: { wire: 61, retryable: false, http: 409, grpc: 9 },
 
   CONNECT_FAILED: { wire: 70, retryable: true, http: 502, grpc: 14 },
   CERTIFICATE_REJECTED: { wire: 71, retryable: false, http: 495, grpc: 16 },

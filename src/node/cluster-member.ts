@@ -3,10 +3,13 @@ import { Controller } from '../controller/controller.ts';
 import type { Coordinator } from '../coordination/coordinator.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { LocalServices } from '../peer/local-services.ts';
+import type { Observers } from '../observers/observers.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import { controllerObserver } from './controller-log.ts';
 import { InsyncWatch } from './insync-watch.ts';
 import { LimitedLog } from './limited-log.ts';
+import type { Self } from './members.ts';
+import { farZoneOf } from './members.ts';
 import type { Peers } from './peers.ts';
 import { TopicNames } from './topic-names.ts';
 
@@ -14,6 +17,8 @@ import { TopicNames } from './topic-names.ts';
 export interface ClusterMemberOptions {
   readonly coordinator: Pick<Coordinator, 'nodeId' | 'topics' | 'watchTopics' | 'cluster'>;
   readonly broker: Pick<Broker, 'copy' | 'groups'>;
+  readonly observers: Pick<Observers, 'relayed'>;
+  readonly self: Pick<Self, 'zone'>;
   readonly peers: Pick<Peers, 'listen'>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -34,12 +39,17 @@ export interface ClusterMember {
  * @throws ADDRESS_IN_USE, INVALID_CONFIG, UNAVAILABLE, TIMEOUT
  */
 export async function joinCluster(
-  { coordinator, broker, peers, clock, log }: ClusterMemberOptions,
+  { coordinator, broker, observers, self, peers, clock, log }: ClusterMemberOptions,
   announce: () => Promise<void>,
   parts: AsyncDisposableStack,
 ): Promise<ClusterMember> {
   const services = new LocalServices(
-    { clock, find: (topicId, index) => broker.copy(topicId, index) },
+    {
+      clock,
+      find: (topicId, index) => broker.copy(topicId, index),
+      relayed: (topicId, index) => observers.relayed(topicId, index),
+      farZoneOf: (nodeId) => farZoneOf(nodeId, self, coordinator.cluster),
+    },
     broker.groups,
   );
   parts.defer(() => services.close());

@@ -1,4 +1,5 @@
-import type { Cluster, ClusterNode, NodeDescription } from '../coordination/cluster.ts';
+import type { Cluster, ClusterNode, NodeDescription, PartitionEntry } from '../coordination/cluster.ts';
+import { isOnlyCopy } from '../coordination/cluster.ts';
 import type { NodeUrls } from '../gateway/quic/gateway-context.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { asSluiceError } from '../kernel/errors.ts';
@@ -55,7 +56,8 @@ type Heirs = Pick<
 >;
 
 /**
- * Tells the cluster that this node wants to hand over what it leads, and waits until it leads nothing, or nobody is left who could take it.
+ * Tells the cluster that this node wants to hand over what it leads, and waits until it leads nothing that somebody else has a copy of, or nobody is
+ * left who could take it.
  *
  * @param timeoutMs longest wait; 0: it is only told
  * @returns partitions that it still leads
@@ -68,11 +70,13 @@ export async function handOver(
   timeoutMs: number,
 ): Promise<number> {
   await cluster.announce({ draining: true });
-  const led = (): number => cluster.partitionStates().filter(({ state }) => state.leader === nodeId).length;
+  const led = (): readonly PartitionEntry[] =>
+    cluster.partitionStates().filter(({ state }) => state.leader === nodeId);
+  const isStuck = (): boolean => led().every(({ state }) => isOnlyCopy(state, nodeId));
   const hasHeirs = (): boolean => cluster.nodes().some((node) => node.nodeId !== nodeId && !node.draining);
-  const isOver = (): boolean => led() === 0 || !hasHeirs() || !cluster.leaseHeld;
+  const isOver = (): boolean => isStuck() || !hasHeirs() || !cluster.leaseHeld;
   if (!isOver()) await untilChanged(cluster, isOver, clock, timeoutMs);
-  return led();
+  return led().length;
 }
 
 /** Resolves when a change of nodes or partitions has made `isOver` true, at the latest after `timeoutMs`. */
@@ -89,6 +93,16 @@ function untilChanged(cluster: Heirs, isOver: () => boolean, clock: Clock, timeo
     const unwatches = [cluster.watchPartitions(look), cluster.watchNodes(look)];
     const timer = clock.setTimer(timeoutMs, end);
   });
+}
+
+/** Zone of another node where it is not this node's; undefined: it is, or the other has not said one, or is no member. */
+export function farZoneOf(
+  nodeId: string,
+  { zone }: Pick<Self, 'zone'>,
+  cluster: Pick<Cluster, 'nodes'>,
+): string | undefined {
+  const other = cluster.nodes().find((node) => node.nodeId === nodeId)?.zone ?? '';
+  return other === '' || other === zone ? undefined : other;
 }
 
 function others(self: Self, cluster: Pick<Cluster, 'nodes'>): ClusterNode[] {

@@ -166,13 +166,13 @@ export class Node implements AsyncDisposable {
 
 /** @returns undefined for a node on its own */
 async function join(core: Core, parts: AsyncDisposableStack): Promise<ClusterSources | undefined> {
-  const { peers, health, broker } = core;
-  if (!peers || !health) {
+  const { peers, health, broker, observers } = core;
+  if (!peers || !health || !observers) {
     await announce(core);
     return undefined;
   }
-  const member = await joinCluster({ ...core, peers }, () => announce(core), parts);
-  return { ...member, peers, health, partitions: () => broker.copies() };
+  const member = await joinCluster({ ...core, peers, observers }, () => announce(core), parts);
+  return { ...member, peers, health, observers, partitions: () => broker.copies() };
 }
 
 /** Tells the cluster where this node is, now that it can be reached. */

@@ -10,6 +10,7 @@ import type { CopySources } from './copy-sources.ts';
 import type { FeedRead, FeedReadsOptions } from './feed-reads.ts';
 import { FeedReads } from './feed-reads.ts';
 import type { ObserverCounters } from './observer-counters.ts';
+import { countBytes } from './observer-counters.ts';
 import type { ObserverLog } from './observer-log.ts';
 import type { OlderReads } from './older-reads.ts';
 
@@ -21,6 +22,17 @@ export interface CopyFeedOptions extends FeedReadsOptions {
   readonly sources: CopySources;
   readonly clock: Clock;
   readonly counters: ObserverCounters;
+}
+
+/** A copy that has heard nothing of a replica for so long feeds no other, milliseconds. A replica answers at least every half second. */
+const RELAYS_MS = 2000;
+
+/** How far a copy is behind its source. */
+export interface CopyLag {
+  /** Offsets that the source had, when it was heard of last, and the copy has not. */
+  readonly records: number;
+  /** Milliseconds since it had, as far as it was told, all there is; up to half a second while nothing comes. */
+  readonly ms: number;
 }
 
 /** Where a copy begins: at the newest record, with what is older at the source, or where the source begins. */
@@ -39,6 +51,11 @@ export class CopyFeed {
   /** Where to begin; undefined: it has begun. */
   #beginning: Beginning | undefined = 'newest';
   #highWatermark = 0;
+  /** When it last had all that its source had; when it began, before that. */
+  #caughtUpMs: number;
+  /** When a replica has answered last; undefined: what was heard last was a relay, or nothing. */
+  #directMs: number | undefined;
+  #isChained = false;
   #isStopped = false;
   #wake: (() => void) | undefined;
 
@@ -46,6 +63,26 @@ export class CopyFeed {
     this.#options = options;
     this.#reads = new FeedReads(options);
     this.#arrivals = new Arrivals(options.clock);
+    this.#caughtUpMs = options.clock.monotonicMs();
+  }
+
+  /** It is fed by another observer. */
+  get isChained(): boolean {
+    return this.#isChained;
+  }
+
+  /** Others may be fed by it: it is fed by a replica itself, now. */
+  get isRelay(): boolean {
+    const directMs = this.#directMs;
+    if (this.#isStopped || this.#beginning !== undefined || directMs === undefined) return false;
+    return this.#options.clock.monotonicMs() - directMs <= RELAYS_MS;
+  }
+
+  get lag(): CopyLag {
+    return {
+      records: Math.max(0, this.#highWatermark - this.#options.log.logEnd),
+      ms: this.#options.clock.monotonicMs() - this.#caughtUpMs,
+    };
   }
 
   /** Begins; what goes wrong is tried again until {@link stop}. */
@@ -80,7 +117,9 @@ export class CopyFeed {
 
   async #run(): Promise<void> {
     while (!this.#isStopped) {
-      const node = this.#options.sources.current();
+      const { sources } = this.#options;
+      // Where the partition begins and ends only a replica knows.
+      const node = this.#beginning ? sources.replica() : sources.current();
       if (node === undefined) await this.#rest();
       else if (this.#beginning) await this.#begin(node, this.#beginning);
       else await this.#goOn(node);
@@ -134,7 +173,7 @@ export class CopyFeed {
     if (this.#isStopped) return;
     if (answer === undefined) this.#reads.clear();
     else if (!(answer instanceof Error)) this.#take(read, answer);
-    else if (answer.code === 'OFFSET_OUT_OF_RANGE') await this.#compareEnds(read.node);
+    else if (answer.code === 'OFFSET_OUT_OF_RANGE' && !read.isRelayed) await this.#compareEnds(read.node);
     else this.#fail(read.node, answer);
   }
 
@@ -162,8 +201,16 @@ export class CopyFeed {
     else {
       this.#enter(leaderEpoch);
       sources.worked(node);
+      this.#note(read, answer);
       this.#store(node, answer, read);
     }
+  }
+
+  /** Who feeds this copy, and who could. */
+  #note({ isRelayed }: FeedRead, { nearer }: CopyAnswer): void {
+    this.#isChained = isRelayed;
+    this.#directMs = isRelayed ? undefined : this.#options.clock.monotonicMs();
+    if (!isRelayed) this.#options.sources.point(nearer);
   }
 
   /** Whoever has something of an epoch has the same as all others before it. */
@@ -173,7 +220,7 @@ export class CopyFeed {
   }
 
   #store(node: string, answer: CopyAnswer, read?: FeedRead): void {
-    const { partition, log, counters } = this.#options;
+    const { partition, log, counters, sources, clock } = this.#options;
     const { highWatermark, logStart } = answer;
     const batches = answer.batches.filter((batch) => batchNextOffset(batch) > log.logEnd);
     // Nothing came, so nothing is there: holes, as compaction leaves them.
@@ -186,7 +233,8 @@ export class CopyFeed {
     }
     this.#highWatermark = highWatermark;
     if (answer.batches.length > 0) counters.reads++;
-    counters.bytes += bytesOf(answer.batches);
+    countBytes(counters, { node, zone: sources.zoneOf(node) }, 'feed', bytesOf(answer.batches));
+    if (log.logEnd >= highWatermark) this.#caughtUpMs = clock.monotonicMs();
     if (read) this.#reads.done(answer.batches, log.logEnd);
     this.#arrivals.reached(log.logEnd);
   }

@@ -15,6 +15,10 @@ export interface CopyRequest extends PartitionRef {
   readonly maxBytes: number;
   /** How long to wait while there is nothing to read, milliseconds. */
   readonly maxWaitMs: number;
+  /** It feeds a copy: the answer may name a node that is nearer and reads the same. */
+  readonly feeds?: boolean | undefined;
+  /** Not the replica is to be read but the copy that the node keeps for readers, as long as that is fed by a replica. */
+  readonly observed?: boolean | undefined;
 }
 
 /** What was read; ends are exclusive. */
@@ -27,6 +31,8 @@ export interface CopyAnswer {
   readonly logEnd: number;
   /** The other's history does not contain what `lastEpoch` and `offset` name; see `FetchedPartition`. */
   readonly diverging?: EpochEnd | undefined;
+  /** A node of this zone that feeds a copy from the same node already; it may have stopped meanwhile. */
+  readonly nearer?: string | undefined;
   /** Whole batches below the high watermark; the first may begin below the offset asked for. */
   readonly batches: readonly Buffer[];
 }

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { Cluster, ClusterNode, PartitionState } from '../coordination/cluster.ts';
 import { Backoff } from '../kernel/backoff.ts';
 import type { Clock } from '../kernel/clock.ts';
@@ -6,6 +7,8 @@ import type { PartitionRef } from '../partition/replication.ts';
 
 /** How long a node that failed is left alone, the first time and at most. */
 const REST = { minMs: 50, maxMs: 2000 };
+/** What is in another zone than this node is so far away at least. */
+const FAR = 4;
 /** How long to wait while nobody has a copy; a change of the state ends it. */
 const NOBODY_MS = 1000;
 
@@ -19,6 +22,11 @@ export interface CopySourcesOptions {
   readonly random: Random;
 }
 
+interface Candidate {
+  readonly nodeId: string;
+  readonly distance: number;
+}
+
 interface Resting {
   readonly backoff: Backoff;
   untilMs: number;
@@ -26,33 +34,60 @@ interface Resting {
 
 /**
  * Which node's copy of one partition is read: an in-sync replica in the own zone if there is one, else any; the leader only where there
- * is no follower as near, so that what subscribers read costs it as little as possible. Among equals chance decides, once.
+ * is no follower as near, so that what subscribers read costs it as little as possible. Among equals in the own zone chance decides, once.
  *
- * Only replicas are read, never other observers: so there are no cycles.
+ * Where the replicas are all in other zones, the nodes of one zone choose the same, by rendezvous hashing. That one tells them which of them reads it
+ * already, and all others read from this one, their *relay*: so what is new crosses between the zones once.
+ *
+ *     zone x: replica ──> zone y: relay ──> zone y: all others
+ *
+ * A relay is one only while it is fed by a replica itself: so there are no cycles.
  */
 export class CopySources {
   readonly #options: CopySourcesOptions;
   readonly #ref: PartitionRef;
   readonly #resting = new Map<string, Resting>();
   #current: string | undefined;
+  #relay: string | undefined;
 
   constructor(options: CopySourcesOptions, ref: PartitionRef) {
     this.#options = options;
     this.#ref = ref;
   }
 
-  /** The node to read from now; undefined: none for {@link waitMs}. It stays the same while none is nearer. */
+  /** The node to be fed from now: the {@link replica}, or a relay that is nearer; undefined: none for {@link waitMs}. */
   current(): string | undefined {
-    const nowMs = this.#options.clock.monotonicMs();
-    const ready = this.#candidates().filter(
-      ({ nodeId }) => (this.#resting.get(nodeId)?.untilMs ?? 0) <= nowMs,
-    );
+    const replica = this.replica();
+    const relay = this.#relay;
+    if (relay === undefined || !this.#isReady(relay) || !this.#isMemberOfZone(relay)) return replica;
+    return replica !== undefined && this.zoneOf(replica) === this.#options.zone ? replica : relay;
+  }
+
+  /** The replica to read from now; undefined: none for {@link waitMs}. In the own zone it stays the same while none is nearer. */
+  replica(): string | undefined {
+    const ready = this.#candidates().filter(({ nodeId }) => this.#isReady(nodeId));
     const nearest = Math.min(...ready.map(({ distance }) => distance));
     const best = ready.filter(({ distance }) => distance === nearest);
-    if (!best.some(({ nodeId }) => nodeId === this.#current)) {
+    if (nearest >= FAR) this.#current = this.#agreed(best);
+    else if (!best.some(({ nodeId }) => nodeId === this.#current)) {
       this.#current = best[Math.floor(this.#options.random.fraction() * best.length)]?.nodeId;
     }
     return this.#current;
+  }
+
+  /** A replica has said which node of this zone reads from it already; undefined: none but this one does. */
+  point(relay: string | undefined): void {
+    this.#relay = relay;
+  }
+
+  /** Whether a node is read from although it is no replica, because it reads one itself. */
+  isRelay(nodeId: string): boolean {
+    return nodeId === this.#relay && !this.#candidates().some((candidate) => candidate.nodeId === nodeId);
+  }
+
+  /** Zone of a member; empty: it has not said one, or is none. */
+  zoneOf(nodeId: string): string {
+    return this.#options.cluster.nodes().find((node) => node.nodeId === nodeId)?.zone ?? '';
   }
 
   /** Milliseconds until a node that has failed may be asked again, or until it is worth looking for one. */
@@ -64,6 +99,7 @@ export class CopySources {
 
   /** Whether a node is one that could be read from. */
   has(nodeId: string): boolean {
+    if (nodeId === this.#relay && this.#isMemberOfZone(nodeId)) return true;
     return this.#candidates().some((candidate) => candidate.nodeId === nodeId);
   }
 
@@ -95,7 +131,29 @@ export class CopySources {
     return this.#options.cluster.partitionState(topicId, partition)?.state;
   }
 
-  #candidates(): { readonly nodeId: string; readonly distance: number }[] {
+  #isReady(nodeId: string): boolean {
+    return (this.#resting.get(nodeId)?.untilMs ?? 0) <= this.#options.clock.monotonicMs();
+  }
+
+  /** Who points to another node may see another cluster than this one does. */
+  #isMemberOfZone(nodeId: string): boolean {
+    const { cluster, selfId, zone } = this.#options;
+    const node = cluster.nodes().find((one) => one.nodeId === nodeId);
+    return zone !== '' && nodeId !== selfId && node?.zone === zone && node.peerAddress !== null;
+  }
+
+  /** Of those in other zones the one that all nodes of this zone choose. */
+  #agreed(best: readonly Candidate[]): string | undefined {
+    const { topicId, partition } = this.#ref;
+    if (best.length < 2) return best[0]?.nodeId;
+    const lots = best.map(({ nodeId }) => {
+      const lot = hash('sha1', JSON.stringify([this.#options.zone, topicId, partition, nodeId]));
+      return { nodeId, lot };
+    });
+    return lots.reduce((most, one) => (one.lot > most.lot ? one : most)).nodeId;
+  }
+
+  #candidates(): Candidate[] {
     const state = this.#state;
     if (!state) return [];
     const { cluster, selfId } = this.#options;
@@ -108,6 +166,6 @@ export class CopySources {
   }
 
   #distance({ nodeId, zone, draining }: ClusterNode, state: PartitionState): number {
-    return (zone === this.#options.zone ? 0 : 4) + (draining ? 2 : 0) + (nodeId === state.leader ? 1 : 0);
+    return (zone === this.#options.zone ? 0 : FAR) + (draining ? 2 : 0) + (nodeId === state.leader ? 1 : 0);
   }
 }

@@ -2,6 +2,7 @@ import type { ByteBudget } from '../log/byte-budget.ts';
 import type { PartitionRef } from '../partition/replication.ts';
 import { batchBaseOffset, batchNextOffset, checkBatchHeader } from '../wire/record-batch.ts';
 import type { CopyAnswer, CopyReader } from './copy-reader.ts';
+import type { CopySources } from './copy-sources.ts';
 
 /** How long a source keeps a read while there is nothing new, milliseconds. */
 const MAX_WAIT_MS = 500;
@@ -12,6 +13,8 @@ const RANGE_SHARE = 0.9;
 /** A read that is under way. */
 export interface FeedRead {
   readonly node: string;
+  /** It is no replica that is asked. */
+  readonly isRelayed: boolean;
   readonly from: number;
   /** Exclusive; undefined: all there is. */
   readonly upTo: number | undefined;
@@ -34,6 +37,7 @@ export interface FeedPosition {
 export interface FeedReadsOptions {
   readonly ref: PartitionRef;
   readonly reader: CopyReader;
+  readonly sources: Pick<CopySources, 'isRelay'>;
   /** Bytes of one answer. */
   readonly readBytes: number;
   /** Bytes that all copies of a node ask for above one read each. */
@@ -117,12 +121,16 @@ export class FeedReads {
     lastEpoch: number | undefined,
     isChecked: boolean,
   ): FeedRead {
-    const { reader, ref, readBytes } = this.#options;
-    const request = { ...ref, offset: from, upTo, lastEpoch, maxBytes: readBytes, maxWaitMs: MAX_WAIT_MS };
+    const { reader, ref, readBytes, sources } = this.#options;
+    const isRelayed = sources.isRelay(node);
+    const request = {
+      ...{ ...ref, offset: from, upTo, lastEpoch, maxBytes: readBytes, maxWaitMs: MAX_WAIT_MS },
+      ...{ feeds: !isRelayed, observed: isRelayed },
+    };
     const answer = reader.read(node, request).then(checked);
     // Whether it failed is looked at when it is its turn, if it ever is.
     answer.catch(() => undefined);
-    return { node, from, upTo, isChecked, answer };
+    return { node, isRelayed, from, upTo, isChecked, answer };
   }
 }
 

@@ -3,7 +3,7 @@ import { Partition } from '../partition/partition.ts';
 import type { Start } from '../partition/reader.ts';
 import type { KeyPredicate } from '../partition/reader-source.ts';
 import { SluiceError } from '../kernel/errors.ts';
-import type { CopyFeed, CopyFeedOptions } from './copy-feed.ts';
+import type { CopyFeed, CopyFeedOptions, CopyLag } from './copy-feed.ts';
 
 /** How long a reader that is opened waits for the copy to begin, or to come as far as its offset, milliseconds. */
 const ARRIVAL_MS = 5000;
@@ -23,6 +23,21 @@ export class ObservedPartition extends Partition {
     super(parts);
     this.#feed = feed(this);
     this.#feed.start();
+  }
+
+  /** It is fed by another observer. */
+  get isChained(): boolean {
+    return this.#feed.isChained;
+  }
+
+  /** Observers of other nodes may be fed by it now. */
+  get isRelay(): boolean {
+    return this.#feed.isRelay;
+  }
+
+  /** How far it is behind what feeds it. */
+  get lag(): CopyLag {
+    return this.#feed.lag;
   }
 
   /** Who has copies may be others. */

@@ -1,5 +1,15 @@
 import type { ErrorCode } from '../kernel/errors.ts';
 
+/** What came from one node. */
+export interface SourceBytes {
+  readonly node: string;
+  readonly zone: string;
+  /** Of batches that fed tails. */
+  feed: number;
+  /** Of batches for subscribers who were behind the tail. */
+  older: number;
+}
+
 /** What observers count, for all of them together; plain fields that metrics read. */
 export interface ObserverCounters {
   /** Reads that fed a tail and brought something. */
@@ -19,12 +29,30 @@ export interface ObserverCounters {
   restarts: number;
   /** Copies opened so far. */
   opened: number;
+  /** By node and zone; as many as there ever were members. */
+  readonly sources: Map<string, SourceBytes>;
 }
 
 /** Counters of a node that has just started. */
 export function newObserverCounters(): ObserverCounters {
   return {
     ...{ reads: 0, bytes: 0, olderReads: 0, olderBytes: 0, failures: 0, lastError: undefined },
-    ...{ truncations: 0, restarts: 0, opened: 0 },
+    ...{ truncations: 0, restarts: 0, opened: 0, sources: new Map() },
   };
+}
+
+/** Counts bytes of batches, in sum and by who has sent them. */
+export function countBytes(
+  counters: ObserverCounters,
+  { node, zone }: Pick<SourceBytes, 'node' | 'zone'>,
+  kind: 'feed' | 'older',
+  bytes: number,
+): void {
+  if (kind === 'feed') counters.bytes += bytes;
+  else counters.olderBytes += bytes;
+  if (bytes === 0) return;
+  const key = `${node} ${zone}`;
+  const source = counters.sources.get(key) ?? { node, zone, feed: 0, older: 0 };
+  source[kind] += bytes;
+  counters.sources.set(key, source);
 }

@@ -70,13 +70,21 @@ export interface ObserversOptions {
 interface Observed {
   readonly topicId: string;
   readonly partition: ObservedPartition;
+  readonly log: ObserverLog;
   users: number;
   closing: Timer | undefined;
 }
 
+/** A copy that may feed those of other nodes. */
+export interface Relay {
+  readonly partition: Partition;
+  /** From this offset on everything is in memory. */
+  readonly tailStart: number;
+}
+
 /**
  * The partitions of which this node is no replica, and that its subscribers read all the same: one copy of each, however many they are, which
- * is fed from the nearest replica and goes away some time after its last user.
+ * is fed from the nearest node that has one and goes away some time after its last user.
  */
 export class Observers {
   /** Plain counts for metrics. */
@@ -110,6 +118,18 @@ export class Observers {
   /** Copies that are open. */
   get size(): number {
     return this.#copies.size;
+  }
+
+  /** The copies that are open, whoever uses them. */
+  *partitions(): Iterable<Pick<ObservedPartition, 'readers' | 'lag' | 'isChained'>> {
+    for (const { partition } of this.#copies.values()) yield partition;
+  }
+
+  /** A copy to feed those of other nodes from; undefined: there is none that is fed by a replica itself. It uses nothing up and keeps nothing open. */
+  relayed(topicId: string, partition: number): Relay | undefined {
+    const observed = this.#copies.get(keyOf(topicId, partition));
+    if (!observed?.partition.isRelay) return undefined;
+    return { partition: observed.partition, tailStart: observed.log.tailStart };
   }
 
   /** Bytes that all copies keep. */
@@ -154,7 +174,7 @@ export class Observers {
     this.counters.opened++;
     const observed: Observed = {
       topicId: topic.id,
-      partition: this.#build(topic, partition),
+      ...this.#build(topic, partition),
       users: 0,
       closing: undefined,
     };
@@ -164,7 +184,7 @@ export class Observers {
     return observed;
   }
 
-  #build(topic: TopicDefinition, partition: number): ObservedPartition {
+  #build(topic: TopicDefinition, partition: number): Pick<Observed, 'partition' | 'log'> {
     const {
       coordinator,
       reader,
@@ -182,7 +202,7 @@ export class Observers {
     const shared = { ref, reader, readBytes, sources, clock, counters };
     const older = new OlderReads({ ...shared, slots: this.#olderSlots, budget: this.#budget });
     const log = new ObserverLog({ clock, maxBytes: this.#limits.tailBytes, budget: this.#budget, older });
-    return new ObservedPartition(
+    const copy = new ObservedPartition(
       {
         ...{ topic: topic.name, topicId: topic.id, partition, settings: topic.settings },
         ...{ inflatedMaxBytes, clock, log, counters: readerCounters, scanBudget: this.#scanBudget },
@@ -191,6 +211,7 @@ export class Observers {
       },
       (observed) => new CopyFeed({ ...shared, partition: observed, log, older, ahead: this.#ahead }),
     );
+    return { partition: copy, log };
   }
 
   #close(key: string, { partition, closing }: Observed): void {

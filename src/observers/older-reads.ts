@@ -9,6 +9,7 @@ import { ChunkCache } from './chunk-cache.ts';
 import type { CopyAnswer, CopyReader } from './copy-reader.ts';
 import type { CopySources } from './copy-sources.ts';
 import type { ObserverCounters } from './observer-counters.ts';
+import { countBytes } from './observer-counters.ts';
 
 /** Reads that are kept where few are behind; as many bytes are where many are, of smaller ones. */
 const CACHED_READS = 2;
@@ -140,7 +141,7 @@ export class OlderReads {
     const { offset, end, maxBytes } = wanted;
     const { reader, sources, ref, counters } = this.#options;
     while (history === this.#history) {
-      const node = sources.current();
+      const node = sources.replica();
       if (node === undefined) return undefined;
       try {
         const request = { ...ref, offset, upTo: end, maxBytes, maxWaitMs: 0 };
@@ -148,7 +149,7 @@ export class OlderReads {
         if (history !== this.#history) return undefined;
         // The feed finds out first what another epoch means for what is here.
         if (answer.leaderEpoch > this.epoch) return undefined;
-        const found = this.#take(answer, offset, end);
+        const found = this.#take(node, answer, wanted);
         if (found) return found;
       } catch (error) {
         counters.lastError = asSluiceError(error).code;
@@ -160,7 +161,8 @@ export class OlderReads {
   }
 
   /** @returns undefined when this copy has not what others have. @throws CORRUPT_BATCH */
-  #take(answer: CopyAnswer, offset: number, end: number): OlderResult | undefined {
+  #take(node: string, answer: CopyAnswer, { offset, end }: Wanted): OlderResult | undefined {
+    const { counters, sources } = this.#options;
     const { leaderEpoch, logStart, highWatermark, batches } = answer;
     if (leaderEpoch < this.epoch) return undefined;
     if (logStart > offset) return { logStart };
@@ -170,8 +172,8 @@ export class OlderReads {
     for (const batch of batches) checkBatch(batch);
     const bytes = batches.reduce((sum, batch) => sum + batch.length, 0);
     const chunk = { batches, from: offset, end: last ? batchNextOffset(last) : end, bytes };
-    this.#options.counters.olderReads++;
-    this.#options.counters.olderBytes += bytes;
+    counters.olderReads++;
+    countBytes(counters, { node, zone: sources.zoneOf(node) }, 'older', bytes);
     if (last) this.#cache.add(chunk);
     return chunk;
   }

@@ -87,8 +87,9 @@ export class FetchEntry implements PartitionWatcher {
     if (!isOld) {
       this.#begin(position);
     } else if (!this.#isAstray()) {
-      this.#position = { ...this.#position, durableOffset: position.durableOffset };
-      this.#report(position.durableOffset);
+      const { durableOffset, durableStart } = position;
+      this.#position = { ...this.#position, durableOffset, durableStart };
+      this.#report(durableOffset);
     }
   }
 
@@ -145,10 +146,10 @@ export class FetchEntry implements PartitionWatcher {
   }
 
   #report(durableOffset: number): void {
-    const { leaderEpoch } = this.#position;
+    const { leaderEpoch, durableStart } = this.#position;
     if (this.target.fetchRefusal(leaderEpoch) !== undefined) return;
     const { nodeId } = this.#host;
-    this.target.reportFollower(nodeId, durableOffset);
+    this.target.reportFollower(nodeId, durableOffset, durableStart);
     this.#isInsync = this.target.isInsync(nodeId);
     if (!this.#isInsync) this.#host.entryOutside(this);
   }

@@ -162,7 +162,11 @@ export class FetchPlan {
 
 function isNew({ named, isDue, rewinds, follower }: Entry, position: FetchPosition): boolean {
   if (!named || isDue || rewinds !== follower.rewinds) return true;
-  return named.fetchOffset !== position.fetchOffset || named.durableOffset !== position.durableOffset;
+  return (
+    named.fetchOffset !== position.fetchOffset ||
+    named.durableOffset !== position.durableOffset ||
+    named.durableStart !== position.durableStart
+  );
 }
 
 /** Whether the leader waits until it hears of the partition again. */

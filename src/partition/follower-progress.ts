@@ -3,6 +3,8 @@ export class FollowerProgress {
   readonly nodeId: string;
   /** Exclusive; -1: it has said nothing in this epoch, or has what the leader has not. */
   durableOffset = -1;
+  /** Nothing below it comes back there; -1: it has said nothing in this epoch. */
+  durableStart = -1;
   /** When it last had all that the leader had. */
   #caughtUpMs: number;
   #reportedMs: number;

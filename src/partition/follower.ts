@@ -17,7 +17,7 @@ const RETRY = { minMs: 50, maxMs: 1000 };
 export interface FollowingReplica {
   readonly log: Pick<
     PartitionLog,
-    'logStart' | 'logEnd' | 'durableEnd' | 'leaderEpochs' | 'failure' | 'whenDurable'
+    'logStart' | 'logEnd' | 'durableEnd' | 'leaderEpochs' | 'failure' | 'whenDurable' | 'whenStartDurable'
   >;
   /** @throws STORAGE_FULL, STORAGE_FAILED, CORRUPT_BATCH; what comes before the batch that it throws for is in the log then */
   appendReplicated(
@@ -90,6 +90,9 @@ export class Follower {
   /** How far the leader was when it answered last. */
   #told: Pick<FetchedPartition, 'highWatermark' | 'logEnd'> | undefined;
   #isComplete = false;
+  /** Where the log began when this last asked for that to be durable, and where it was found to begin for good. */
+  #awaitedStart = -1;
+  #durableStart = 0;
 
   constructor(options: FollowerOptions) {
     this.topicId = options.topicId;
@@ -118,6 +121,7 @@ export class Follower {
     if (logEnd !== this.#end && this.#rewinding === undefined) {
       this.#end = logEnd;
       this.#rewinds++;
+      this.#forgetStart();
     }
     return this.#rewinds;
   }
@@ -125,7 +129,8 @@ export class Follower {
   /** What to ask the leader next; undefined: nothing for the moment. */
   position(): FetchPosition | undefined {
     if (this.#isClosed || this.#rewinding || this.#wait) return undefined;
-    const { logEnd, durableEnd } = this.#log;
+    const { logStart, logEnd, durableEnd } = this.#log;
+    this.#awaitStart(logStart);
     return {
       topicId: this.topicId,
       partition: this.partition,
@@ -133,6 +138,7 @@ export class Follower {
       fetchOffset: logEnd,
       durableOffset: Math.min(durableEnd, logEnd),
       lastEpoch: this.#lastEpoch(logEnd),
+      durableStart: Math.min(this.#durableStart, logStart),
     };
   }
 
@@ -222,6 +228,39 @@ export class Follower {
     });
   }
 
+  /** Finds out when what was deleted cannot come back, and names the partition again then. */
+  #awaitStart(logStart: number): void {
+    if (logStart === this.#awaitedStart) return;
+    this.#awaitedStart = logStart;
+    const durable = this.#log.whenStartDurable(logStart);
+    if (!durable) {
+      this.#durableStart = logStart;
+      return;
+    }
+    durable.then(
+      () => this.#startIsDurable(logStart),
+      (error: unknown) => {
+        // Nobody waits for it any more when the log goes back.
+        if (logStart !== this.#awaitedStart) return;
+        this.#awaitedStart = -1;
+        this.#pause(asSluiceError(error).code);
+      },
+    );
+  }
+
+  /** What said where the log begins may be gone with what was at its end. */
+  #forgetStart(): void {
+    this.#awaitedStart = -1;
+    this.#durableStart = 0;
+  }
+
+  #startIsDurable(logStart: number): void {
+    // It may have begun anew below that meanwhile.
+    if (this.#isClosed || logStart !== this.#awaitedStart) return;
+    this.#durableStart = logStart;
+    this.#changed();
+  }
+
   #considerComplete(): void {
     if (this.#isComplete || !this.#told || this.#isClosed || this.#rewinding) return;
     const { durableEnd, leaderEpochs } = this.#log;
@@ -253,6 +292,7 @@ export class Follower {
   #rewind(work: () => void | Promise<void>): void {
     const before = this.position();
     this.#rewinds++;
+    this.#forgetStart();
     try {
       const done = work();
       if (done === undefined) {

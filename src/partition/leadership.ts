@@ -38,7 +38,7 @@ export interface LeadershipHost {
   readonly topicId: string;
   readonly partition: number;
   readonly clock: Clock;
-  readonly log: Pick<PartitionLog, 'durableEnd' | 'logEnd'>;
+  readonly log: Pick<PartitionLog, 'durableEnd' | 'logEnd' | 'logStart'>;
   /** When it begins. */
   readonly highWatermark: number;
   /** It has risen. */
@@ -64,6 +64,11 @@ export class Leadership {
   readonly #insync: InsyncSet;
   /** Whoever has got so far has all that was there when the epoch began. */
   readonly #firstOffset: number;
+  /**
+   * What is below it was deleted before the epoch began, or somebody has been told or waits to be told that it is. Whoever may bring it back must not
+   * get into the in-sync replicas.
+   */
+  #deletedTo: number;
   readonly #followers = new Map<string, FollowerProgress>();
   /** Those who hold the watermark back; this node does too, always. */
   #gate: readonly FollowerProgress[] = [];
@@ -83,6 +88,7 @@ export class Leadership {
     this.#minInsync = start.minInsync;
     this.#highWatermark = host.highWatermark;
     this.#firstOffset = host.log.logEnd;
+    this.#deletedTo = host.log.logStart;
     this.#durableEnd = host.log.durableEnd;
     this.#insync = new InsyncSet(start, {
       clock: host.clock,
@@ -156,15 +162,34 @@ export class Leadership {
   /**
    * Takes in how far a follower is in this epoch; it is taken into the in-sync replicas when it has come far enough.
    * @param durableOffset -1: it has what is not here, or too little to go on
+   * @param durableStart nothing below it comes back there
+   * @returns whether more is deleted there for good than before
    */
-  report(nodeId: string, durableOffset: number): void {
+  report(nodeId: string, durableOffset: number, durableStart: number): boolean {
     const follower = this.#followers.get(nodeId);
-    if (!follower || this.#ended) return;
+    if (!follower || this.#ended) return false;
     const { log, clock } = this.#host;
+    const isFurther = durableStart > follower.durableStart;
+    follower.durableStart = durableStart;
     follower.report(Math.min(durableOffset, log.durableEnd), log.durableEnd, clock.monotonicMs());
     this.advance();
     if (!this.isInsync(nodeId)) this.#consider(follower);
     else if (this.#keepingUp < this.#insync.stored.length) this.#recount();
+    return isFurther;
+  }
+
+  /** What is below `offset` has been deleted here. */
+  deletedBelow(offset: number): void {
+    this.#deletedTo = Math.max(this.#deletedTo, offset);
+  }
+
+  /**
+   * Whether what is below `offset` cannot come back on any other replica that may be in sync, so that no leader to come has it, as long as one of the
+   * in-sync ones is elected.
+   * @see KIP-107
+   */
+  isDeletedBelow(offset: number): boolean {
+    return this.#gate.every(({ durableStart }) => durableStart >= offset);
   }
 
   isInsync(nodeId: string): boolean {
@@ -301,8 +326,12 @@ export class Leadership {
     return follower.lagMs(log.durableEnd, clock.monotonicMs()) >= this.#start.maxLagMs;
   }
 
-  #isFit({ durableOffset }: FollowerProgress): boolean {
-    return durableOffset >= this.#highWatermark && durableOffset >= this.#firstOffset;
+  #isFit({ durableOffset, durableStart }: FollowerProgress): boolean {
+    return (
+      durableOffset >= this.#highWatermark &&
+      durableOffset >= this.#firstOffset &&
+      durableStart >= this.#deletedTo
+    );
   }
 
   /** One timer for all, and none while nobody is behind. */

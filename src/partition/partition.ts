@@ -283,6 +283,7 @@ export class Partition implements ReaderSource {
     this.checkVisible(offset);
     this.deletedTo = Math.max(this.deletedTo, offset);
     this.log.deleteBefore(offset);
+    this.#replica.leadership?.deletedBelow(offset);
     this.#news();
   }
 
@@ -335,10 +336,15 @@ export class Partition implements ReaderSource {
   }
 
   /** Leader: takes in how far a follower is; see `Leadership.report`. */
-  reportFollower(nodeId: string, durableOffset: number): void {
+  reportFollower(nodeId: string, durableOffset: number, durableStart: number): void {
     const { highWatermark } = this;
-    this.#replica.report(nodeId, durableOffset);
+    this.#replica.report(nodeId, durableOffset, durableStart);
     if (this.highWatermark > highWatermark) this.#news();
+  }
+
+  /** Leader: whether what is below `offset` is deleted for good on all other in-sync replicas; see `Leadership.isDeletedBelow`. */
+  isDeletedBelow(offset: number): boolean {
+    return this.#replica.leadership?.isDeletedBelow(offset) ?? false;
   }
 
   /** Leader: whether it is one of the stored in-sync replicas. */

@@ -133,10 +133,10 @@ export class Replica {
   }
 
   /** Leader: see `Leadership.report`. */
-  report(nodeId: string, durableOffset: number): void {
+  report(nodeId: string, durableOffset: number, durableStart: number): void {
     const before = this.#highWatermark;
-    this.#leadership?.report(nodeId, durableOffset);
-    if (this.#highWatermark > before) this.#host.onNews();
+    const isFurther = this.#leadership?.report(nodeId, durableOffset, durableStart);
+    if (isFurther === true || this.#highWatermark > before) this.#host.onNews();
   }
 
   truncateTo(offset: number): void | Promise<void> {

@@ -26,6 +26,8 @@ export interface FetchPosition extends PartitionRef {
   readonly durableOffset: number;
   /** Leader epoch of the last batch below `fetchOffset`, also where that is not retained any more; -1: there never was one. */
   readonly lastEpoch: number;
+  /** Nothing below it comes back there, whatever becomes of the node; at most the log start. @see KIP-107 */
+  readonly durableStart: number;
 }
 
 /**

@@ -5,6 +5,8 @@ import { divergence } from '../partition/epoch-history.ts';
 import type { FetchSessionParts } from '../partition/fetch-session.ts';
 import type { Partition } from '../partition/partition.ts';
 import type { LocalCopies, ReadAnswer, ReadRequest } from './ports.ts';
+import type { ZoneReadersOptions } from './zone-readers.ts';
+import { ZoneReaders } from './zone-readers.ts';
 
 /** Bytes of batches in one answer, whatever is asked for; one batch comes even when it alone is larger. */
 const ANSWER_MAX_BYTES = 1024 * 1024;
@@ -13,28 +15,68 @@ const WAIT_MAX_MS = 10_000;
 /** Reads of logs at once, for all who ask. */
 const READS_AT_ONCE = 32;
 
+/** A copy that is kept for readers here and may feed those of other nodes. */
+export interface RelayedCopy {
+  readonly partition: Partition;
+  /** From this offset on it has everything in memory; what is older is not read for others. */
+  readonly tailStart: number;
+}
+
+/** What reading for other nodes takes. */
+export interface CopyReadsParts extends FetchSessionParts {
+  /** The copy of a partition that is kept for readers, while it is fed by a replica; left out: none ever is. */
+  readonly relayed?: ((topicId: string, partition: number) => RelayedCopy | undefined) | undefined;
+  /** See {@link ZoneReadersOptions}; left out: all nodes are near. */
+  readonly farZoneOf?: ZoneReadersOptions['farZoneOf'] | undefined;
+}
+
+/** What was given to copies of other nodes from those that are kept for readers here; plain counts for metrics. */
+export interface RelayCounters {
+  /** Reads that brought something. */
+  reads: number;
+  /** Bytes of batches. */
+  bytes: number;
+}
+
 /** Reads for other nodes what this one has of partitions, in whatever role, up to the high watermark. */
 export class CopyReads implements LocalCopies {
-  readonly #find: FetchSessionParts['find'];
+  readonly relays: RelayCounters = { reads: 0, bytes: 0 };
+  readonly #parts: CopyReadsParts;
   readonly #clock: Clock;
+  readonly #zones: ZoneReaders;
   readonly #slots = new Slots(READS_AT_ONCE);
 
-  constructor({ find, clock }: FetchSessionParts) {
-    this.#find = find;
-    this.#clock = clock;
+  constructor(parts: CopyReadsParts) {
+    this.#parts = parts;
+    this.#clock = parts.clock;
+    this.#zones = new ZoneReaders({
+      clock: parts.clock,
+      farZoneOf: parts.farZoneOf ?? (() => undefined),
+    });
   }
 
-  async read(request: ReadRequest, gone: AbortSignal): Promise<ReadAnswer> {
-    const { topicId, partition: index, offset, upTo = Infinity, maxWaitMs } = request;
-    const partition = this.#find(topicId, index);
+  async read(nodeId: string, request: ReadRequest, gone: AbortSignal): Promise<ReadAnswer> {
+    const answer = await this.#read(request, gone);
+    const { topicId, partition: index, feeds, observed } = request;
+    if (observed) {
+      this.#count(answer);
+      return answer;
+    }
+    const partition = feeds ? this.#parts.find(topicId, index) : undefined;
+    return partition ? { ...answer, nearer: this.#zones.note(partition, nodeId) } : answer;
+  }
+
+  async #read(request: ReadRequest, gone: AbortSignal): Promise<ReadAnswer> {
+    const { offset, upTo = Infinity, maxWaitMs } = request;
     const untilMs = this.#clock.monotonicMs() + Math.min(maxWaitMs, WAIT_MAX_MS);
     /** Below it is nothing, though the high watermark may be: a hole at the end, as compaction leaves it. */
     let emptyBelow = offset;
     for (;;) {
       if (gone.aborted) throw new SluiceError('CANCELLED', 'who asked is gone');
-      if (!partition || partition.closed)
-        throw new SluiceError('PARTITION_NOT_FOUND', `there is no copy of ${topicId}/${index} here`);
-      const known = withoutReading(partition, request);
+      const partition = this.#copyFor(request);
+      const waitMs = untilMs - this.#clock.monotonicMs();
+      const isAwaited = isAheadOfRelay(partition, request) && waitMs > 0;
+      const known = isAwaited ? undefined : withoutReading(partition, request);
       if (known) return known;
       if (partition.highWatermark > emptyBelow) {
         const found = await this.#readBelow(partition, partition.highWatermark, request);
@@ -42,25 +84,52 @@ export class CopyReads implements LocalCopies {
         if (found.batches.length > 0 || upTo <= found.highWatermark) return found;
         emptyBelow = found.highWatermark;
       } else {
-        const waitMs = untilMs - this.#clock.monotonicMs();
         if (waitMs <= 0) return answerOf(partition, []);
         await this.#untilMore(partition, Math.max(offset, emptyBelow), waitMs, gone);
       }
     }
   }
 
+  /**
+   * Asked again after each wait: a copy that is not fed by a replica any more must not go on feeding others, which may feed it.
+   * @throws PARTITION_NOT_FOUND; OFFSET_OUT_OF_RANGE when a copy for readers has nothing so old in memory
+   */
+  #copyFor({ topicId, partition: index, observed, offset, lastEpoch }: ReadRequest): Partition {
+    const relayed = observed ? this.#parts.relayed?.(topicId, index) : undefined;
+    const partition = observed ? relayed?.partition : this.#parts.find(topicId, index);
+    if (!partition || partition.closed) {
+      const what = observed ? 'copy for readers, fed by a replica,' : 'copy';
+      throw new SluiceError('PARTITION_NOT_FOUND', `there is no ${what} of ${topicId}/${index} here`);
+    }
+    // To compare histories takes the batch below the offset.
+    const from = lastEpoch === undefined ? offset : offset - 1;
+    if (!relayed || from >= relayed.tailStart) return partition;
+    throw new SluiceError(
+      'OFFSET_OUT_OF_RANGE',
+      `offset ${offset} of ${topicId}/${index} is below what is kept here for readers, from ${relayed.tailStart}`,
+    );
+  }
+
+  #count({ batches }: ReadAnswer): void {
+    if (batches.length === 0) return;
+    this.relays.reads++;
+    for (const { length } of batches) this.relays.bytes += length;
+  }
+
   /** @returns undefined when meanwhile the log has become another, so that it says nothing about what is there now */
   async #readBelow(
     partition: Partition,
     highWatermark: number,
-    { offset, upTo = Infinity, maxBytes }: ReadRequest,
+    { offset, upTo = Infinity, maxBytes, observed }: ReadRequest,
   ): Promise<ReadAnswer | undefined> {
     const isOvertaken = (): boolean =>
       partition.closed || partition.logStart > offset || partition.highWatermark < highWatermark;
     try {
       const bytes = Math.min(maxBytes, ANSWER_MAX_BYTES);
       const end = Math.min(highWatermark, upTo);
-      const batches = await this.#slots.run(() => partition.log.read(offset, end, bytes));
+      const read = () => partition.log.read(offset, end, bytes);
+      // The memory of a copy for readers is read now: a moment later it may have less.
+      const batches = await (observed ? read() : this.#slots.run(async () => read()));
       // What was read is told with the watermark that it was read for: above it there may be more by now.
       return isOvertaken() ? undefined : { ...answerOf(partition, batches), highWatermark };
     } catch (error) {
@@ -89,6 +158,11 @@ export class CopyReads implements LocalCopies {
       gone.addEventListener('abort', end);
     });
   }
+}
+
+/** Both may be fed by the same node, which has answered this one later: it will have come as far in a moment. */
+function isAheadOfRelay({ log }: Partition, { observed, offset }: ReadRequest): boolean {
+  return observed === true && offset > log.logEnd;
 }
 
 /**

@@ -19,10 +19,11 @@ export const fetchRequestCodec: MessageCodec<FetchRequest> = {
       sessionId: BigInt(sessionId),
       sequence: BigInt(sequence),
       received: BigInt(received),
-      changed: changed.map(({ fetchOffset, durableOffset, ...position }) => ({
+      changed: changed.map(({ fetchOffset, durableOffset, durableStart, ...position }) => ({
         ...position,
         fetchOffset: BigInt(fetchOffset),
         durableOffset: BigInt(durableOffset),
+        durableStart: BigInt(durableStart),
       })),
       forgotten: [...forgotten],
       maxBytes,
@@ -35,13 +36,22 @@ export const fetchRequestCodec: MessageCodec<FetchRequest> = {
       sequence: toNumber(message.sequence),
       received: toNumber(message.received),
       changed: message.changed.map(
-        ({ topicId, partition, leaderEpoch, fetchOffset, durableOffset, lastEpoch }): FetchPosition => ({
+        ({
+          topicId,
+          partition,
+          leaderEpoch,
+          fetchOffset,
+          durableOffset,
+          lastEpoch,
+          durableStart,
+        }): FetchPosition => ({
           topicId,
           partition,
           leaderEpoch,
           fetchOffset: toNumber(fetchOffset),
           durableOffset: toNumber(durableOffset),
           lastEpoch,
+          durableStart: toNumber(durableStart),
         }),
       ),
       forgotten: message.forgotten.map(({ topicId, partition }) => ({ topicId, partition })),

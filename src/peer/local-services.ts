@@ -1,5 +1,5 @@
-import type { FetchSessionParts } from '../partition/fetch-session.ts';
 import { FetchSessions } from '../partition/fetch-sessions.ts';
+import type { CopyReadsParts } from './copy-reads.ts';
 import { CopyReads } from './copy-reads.ts';
 import { LeaderAnswers } from './leader-answers.ts';
 import { LedForwards } from './led-forwards.ts';
@@ -13,7 +13,7 @@ export class LocalServices implements PeerServices {
   readonly copies: CopyReads;
   readonly groups: GroupCoordination;
 
-  constructor(parts: FetchSessionParts, groups: GroupCoordination) {
+  constructor(parts: CopyReadsParts, groups: GroupCoordination) {
     this.groups = groups;
     this.replication = new FetchSessions(parts);
     this.forwards = new LedForwards(parts.find);

@@ -27,20 +27,18 @@ export interface PlaceRequest {
 
 /** What is to be read, as a message. */
 export const readRequestCodec: MessageCodec<ReadRequest> = {
-  encode: ({ offset, upTo, lastEpoch, ...request }) =>
+  encode: ({ offset, upTo, lastEpoch, feeds = false, observed = false, ...request }) =>
     encodeMessage(ReadRequestSchema, {
-      ...request,
+      ...{ ...request, feeds, observed },
       offset: BigInt(offset),
       ...(upTo !== undefined && { upTo: BigInt(upTo) }),
       ...(lastEpoch !== undefined && { lastEpoch }),
     }),
   decode: (bytes) => {
-    const { topicId, partition, offset, upTo, lastEpoch, maxBytes, maxWaitMs } = decodeMessage(
-      ReadRequestSchema,
-      bytes,
-    );
+    const { topicId, partition, offset, upTo, lastEpoch, maxBytes, maxWaitMs, feeds, observed } =
+      decodeMessage(ReadRequestSchema, bytes);
     return {
-      ...{ topicId, partition, offset: toNumber(offset), maxBytes, maxWaitMs },
+      ...{ topicId, partition, offset: toNumber(offset), maxBytes, maxWaitMs, feeds, observed },
       ...(upTo !== undefined && { upTo: toNumber(upTo) }),
       ...(lastEpoch !== undefined && { lastEpoch }),
     };
@@ -49,7 +47,7 @@ export const readRequestCodec: MessageCodec<ReadRequest> = {
 
 /** What was read, as a message. */
 export const readResponseCodec: MessageCodec<ReadAnswer> = {
-  encode: ({ leaderEpoch, logStart, highWatermark, logEnd, diverging, batches }) =>
+  encode: ({ leaderEpoch, logStart, highWatermark, logEnd, diverging, nearer = '', batches }) =>
     encodeWithBatches(
       ReadResponseSchema,
       {
@@ -60,11 +58,12 @@ export const readResponseCodec: MessageCodec<ReadAnswer> = {
         ...(diverging && {
           diverging: { epoch: diverging.epoch, endOffset: BigInt(diverging.endOffset) },
         }),
+        nearer,
       },
       batches,
     ),
   decode: (bytes) => {
-    const { leaderEpoch, logStart, highWatermark, logEnd, diverging, batches } = decodeMessage(
+    const { leaderEpoch, logStart, highWatermark, logEnd, diverging, nearer, batches } = decodeMessage(
       ReadResponseSchema,
       bytes,
     );
@@ -76,6 +75,7 @@ export const readResponseCodec: MessageCodec<ReadAnswer> = {
       ...(diverging && {
         diverging: { epoch: diverging.epoch, endOffset: toNumber(diverging.endOffset) },
       }),
+      ...(nearer !== '' && { nearer }),
       batches: batches.map(asBuffer),
     };
   },

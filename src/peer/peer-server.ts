@@ -76,7 +76,7 @@ function routesOf({ replication, forwards, partitions, copies, groups }: PeerSer
     streams(PEER.forward, (_, stream) => {
       new ForwardAnswers(stream, forwards);
     }),
-    answers(PEER.read, (_, request, gone) => copies.read(request, gone)),
+    answers(PEER.read, (nodeId, request, gone) => copies.read(nodeId, request, gone)),
     answers(PEER.describePartitions, (_, refs) => partitions.describe(refs)),
     answers(PEER.listOffsets, (_, request) => partitions.listOffsets(request.partitions, request.start)),
     answers(PEER.deleteRecords, (_, request) => partitions.deleteRecords(request.partitions, request.start)),

@@ -46,6 +46,10 @@ export interface ReadRequest extends PartitionRef {
   readonly maxBytes: number;
   /** How long to wait while there is nothing to read, milliseconds. */
   readonly maxWaitMs: number;
+  /** It feeds a copy: the answer may name a node that is nearer to the asker and reads the same. */
+  readonly feeds?: boolean | undefined;
+  /** Not the replica is to be read but the copy that the node keeps for readers, as long as that is fed by a replica. */
+  readonly observed?: boolean | undefined;
 }
 
 /** What was read; ends are exclusive. */
@@ -57,6 +61,8 @@ export interface ReadAnswer {
   readonly logEnd: number;
   /** The history of this copy does not contain the asker's: where they part, as far as this one can tell; see `FetchedPartition`. No batches come then. */
   readonly diverging?: EpochEnd | undefined;
+  /** A node in the asker's zone, which is another than this node's, that feeds a copy from here already. */
+  readonly nearer?: string | undefined;
   /**
    * Whole batches below the high watermark; the first may begin below the offset asked for. None, and the offset is at or above the log start: there is no
    * record between it and the high watermark, or `upTo` where that is lower.
@@ -68,10 +74,12 @@ export interface ReadAnswer {
 export interface LocalCopies {
   /**
    * Waits only while there is nothing at or above the offset and it is not below the log start.
+   * @param nodeId who asks
    * @param gone aborted when nobody waits for the answer any more
-   * @throws PARTITION_NOT_FOUND; OFFSET_OUT_OF_RANGE when the offset is above the end of this copy; why a log cannot be read
+   * @throws PARTITION_NOT_FOUND when there is no such copy; OFFSET_OUT_OF_RANGE when the offset is above the end of this copy, or that copy is
+   *   one for readers and keeps nothing so old; why a log cannot be read
    */
-  read(request: ReadRequest, gone: AbortSignal): Promise<ReadAnswer>;
+  read(nodeId: string, request: ReadRequest, gone: AbortSignal): Promise<ReadAnswer>;
 }
 
 /** The coordinators of groups and queues that this node is. */

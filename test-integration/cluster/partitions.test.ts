@@ -96,6 +96,25 @@ describe('partitions of three nodes', () => {
     await trial.end();
   });
 
+  it('of which there is one copy stay with a node that is drained, which is said at once', async () => {
+    const { admin } = await stage.connect(['n1']);
+    await admin.createTopic({ name: 'once', partitions: 6, settings: { replicationFactor: 1 } });
+    await untilInSync(stage);
+    const startedMs = performance.now();
+    const drain = await stage.sluice(['cluster', 'drain', 'n2']);
+    expect(performance.now() - startedMs).toBeLessThan(20_000 * PATIENCE);
+    expect([drain.exitCode, drain.stdout]).toEqual([6, '']);
+    expect(drain.stderr).toMatch(/n2 leads of once \(\d partitions?\)/);
+    expect(drain.stderr).toContain('sluice: ONLY_COPY: ');
+    await admin.alterTopic({ name: 'once', settings: { replicationFactor: 2 } });
+    await eventually('a second copy of each is in sync', async () =>
+      (await admin.describeTopic('once')).partitions.every(({ isr }) => isr.length === 2),
+    );
+    expect(await stage.sluice(['cluster', 'drain', 'n2'])).toMatchObject({ exitCode: 0, stderr: '' });
+    expect((await stage.sluice(['cluster', 'drain', 'n2', '--cancel'])).exitCode).toBe(0);
+    await admin.deleteTopic('once');
+  });
+
   it('leave a node that is drained, and spread over all nodes when that is asked for', async () => {
     await untilInSync(stage);
     const trial = await Trial.start(stage, 'drained');

@@ -22,6 +22,7 @@ const STATES: readonly PartitionState[] = [
   { replicas: ['a', 'b'], leader: 'a', leaderEpoch: 1, isr: ['a'] },
   { replicas: ['b', 'a'], leader: 'b', leaderEpoch: 1, isr: ['b', 'a'] },
   { replicas: ['a'], leader: null, leaderEpoch: 1, isr: ['a'] },
+  { replicas: ['a'], leader: 'a', leaderEpoch: 1, isr: ['a'] },
 ];
 
 /** Node a of a cluster of two. */
@@ -32,7 +33,14 @@ function administration(control?: ClusterControl): ClusterAdministration {
     partitionStates: () =>
       STATES.map((state, partition) => ({ topicId: 't', partition, state, revision: 1 })),
   });
-  const coordinator = { nodeId: 'a', clusterId: 'c', cluster } as unknown as Coordinator;
+  const named = [
+    { id: 't', name: 'orders' },
+    { id: 'u', name: 'logs' },
+  ];
+  const coordinator = {
+    ...{ nodeId: 'a', clusterId: 'c', cluster },
+    topics: () => named,
+  } as unknown as Coordinator;
   const access = new AccessControl({
     allows: ({ name }, operation) => name === 'alice' && operation === 'admin',
   });
@@ -45,13 +53,17 @@ describe('administration of a cluster', () => {
     expect(status).toMatchObject({
       clusterId: 'c',
       nodeId: 'a',
-      partitions: 3,
+      partitions: 4,
       leaderless: 1,
       underReplicated: 1,
     });
-    expect(status.nodes.map((node) => [node.nodeId, node.leads, node.replicas, node.outOfSync])).toEqual([
-      ['a', 1, 3, 0],
-      ['b', 1, 2, 1],
+    const shares = status.nodes.map((node) => [
+      ...[node.nodeId, node.leads, node.replicas],
+      ...[node.outOfSync, node.onlyCopies],
+    ]);
+    expect(shares).toEqual([
+      ['a', 2, 4, 0, 1],
+      ['b', 1, 2, 1, 0],
     ]);
     expect(status.nodes[0]).not.toHaveProperty('session');
   });
@@ -60,8 +72,8 @@ describe('administration of a cluster', () => {
     const asked: boolean[] = [];
     const control = { drain: (draining: boolean) => Promise.resolve(void asked.push(draining)) };
     const cluster = administration({ ...control, rebalance: () => Promise.resolve() });
-    await cluster.drain(ALICE, 'a', true);
-    await cluster.drain(ALICE, 'a', false);
+    expect(await cluster.drain(ALICE, 'a', true)).toEqual([{ topic: 'orders', partitions: 1 }]);
+    expect(await cluster.drain(ALICE, 'a', false)).toEqual([]);
     await expect(cluster.drain(ALICE, 'b', true)).rejects.toThrow(coded('INVALID_ARGUMENT'));
     await expect(cluster.drain(ALICE, 'z', true)).rejects.toThrow(coded('NODE_NOT_FOUND'));
     expect(asked).toEqual([true, false]);

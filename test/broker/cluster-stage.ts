@@ -91,8 +91,8 @@ export class BrokerCluster implements AsyncDisposable {
     const shared = { coordinator, clock, random, counters, inflatedMaxBytes: 1024 * 1024 };
     const reader = {
       listOffsets: others.listOffsets.bind(others),
-      read: async (nodeId: string, request: Parameters<PeerServices['copies']['read']>[0]) =>
-        this.#reach(nodeId, 'read').services.copies.read(request, new AbortController().signal),
+      read: async (nodeId: string, request: Parameters<PeerServices['copies']['read']>[1]) =>
+        this.#reach(nodeId, 'read').services.copies.read(id, request, new AbortController().signal),
     };
     const observers = copies ? new Observers({ ...shared, reader, zone: '' }) : undefined;
     const broker = await this.until(

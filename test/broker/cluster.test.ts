@@ -195,6 +195,41 @@ describe('asking about a topic in a cluster', () => {
     expect(await offsets('earliest')).toEqual([4, 4]);
   });
 
+  it('deletes for good only what all in-sync replicas have deleted, one of which leads next', async () => {
+    const topic = await stage.createTopic('t', [['a', 'b']]);
+    await stage.publish('a', 't', batchOf(10), 0, 2);
+    await stage.pass(600);
+    const { broker } = stage.node('c');
+    const gate = Promise.withResolvers<undefined>();
+    stage.fetchGate = gate.promise.then(() => undefined);
+    let isDeleted = false;
+    const before = { at: 'offset', offset: 4 } as const;
+    const deleting = broker.deleteRecords(ALICE, 't', [], before).then(() => (isDeleted = true));
+    await stage.pass(2000);
+    expect(isDeleted).toBe(false);
+    gate.resolve(undefined);
+    await stage.until(deleting);
+    stage.cutOff.add('a');
+    await stage.assign(topic, { leader: 'b', isr: ['b'] });
+    await stage.pass(600);
+    expect(await broker.listOffsets(ALICE, 't', [], { at: 'earliest' })).toMatchObject([{ offset: 4 }]);
+  });
+
+  it('says that what was deleted may come back when the leader changes meanwhile, or a replica does not answer', async () => {
+    const topic = await stage.createTopic('t', [['a', 'b']]);
+    await stage.publish('a', 't', batchOf(10), 0, 2);
+    await stage.pass(600);
+    const { broker } = stage.node('c');
+    stage.fetchGate = new Promise(() => undefined);
+    const before = { at: 'offset', offset: 4 } as const;
+    await expect(stage.until(broker.deleteRecords(ALICE, 't', [], before))).rejects.toThrow(coded('TIMEOUT'));
+    const deleting = broker.deleteRecords(ALICE, 't', [], before);
+    deleting.catch(() => undefined);
+    await stage.settle();
+    await stage.assign(topic, { leader: 'b' });
+    await expect(stage.until(deleting)).rejects.toThrow(coded('UNAVAILABLE'));
+  });
+
   it('deletes nothing when one partition cannot be asked', async () => {
     await stage.createTopic('t', [['a'], ['b']]);
     for (const index of [0, 1]) await stage.publish('a', 't', batchOf(10), index);

@@ -45,7 +45,9 @@ beforeEach(async () => {
   const groups = { coordinate: () => Promise.reject(new SluiceError('NOT_LEADER', 'not here')) } as never;
   const broker = { copy: (topicId: string) => (topicId === 't1' ? partition : undefined), groups };
   const announce = () => Promise.resolve(void steps.push('announced'));
-  member = await joinCluster({ coordinator, broker, peers, clock: new FakeClock(), log }, announce, parts);
+  const observers = { relayed: () => undefined };
+  const shared = { coordinator, broker, observers, self: { zone: '' }, clock: new FakeClock(), log };
+  member = await joinCluster({ ...shared, peers }, announce, parts);
 });
 
 it('a node is announced once others can reach it, and stands for controller after that; it is none before they are let go', async () => {

@@ -28,6 +28,8 @@ export class FakeCluster {
   members: ClusterNode[];
   /** Leader of partition 0, 1 and so on of one topic. */
   leaders: (string | null)[] = [];
+  /** Who has a copy of each of them. */
+  replicas: string[] = ['a', 'b'];
   readonly announced: Partial<NodeDescription>[] = [];
   readonly #watchers = new Set<(change: PartitionChange) => void>();
   readonly #nodeWatchers = new Set<(change: NodeChange) => void>();
@@ -49,7 +51,7 @@ export class FakeCluster {
     return this.leaders.map((leader, partition) => ({
       topicId: 't',
       partition,
-      state: { replicas: ['a', 'b'], leader, leaderEpoch: 1, isr: ['a', 'b'] },
+      state: { replicas: this.replicas, leader, leaderEpoch: 1, isr: this.replicas },
       revision: 1,
     }));
   }

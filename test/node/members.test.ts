@@ -90,6 +90,13 @@ describe('handing over', () => {
     expect([await left, cluster.watchers]).toEqual([1, 0]);
   });
 
+  it('waits for nothing that no other node has a copy of', async () => {
+    const cluster = new FakeCluster([member('a'), member('b')]);
+    cluster.leaders = ['a', 'a'];
+    cluster.replicas = ['a'];
+    expect(await start(cluster).left).toBe(2);
+  });
+
   it('ends with the membership', async () => {
     const cluster = new FakeCluster([member('a'), member('b')]);
     cluster.leaders = ['a', 'a'];

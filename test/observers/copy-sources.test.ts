@@ -125,3 +125,54 @@ describe('who leads', () => {
     ]);
   });
 });
+
+describe('a relay', () => {
+  beforeEach(() => cluster.put({ leader: 'd', isr: ['d', 'e'] }));
+
+  it('is read while all replicas are in other zones', () => {
+    const one = sources();
+    one.point('b');
+    expect([one.current(), one.replica(), one.isRelay('b'), one.has('b')]).toEqual(['b', 'e', true, true]);
+    cluster.put({ isr: ['c', 'd', 'e'] });
+    expect(one.current()).toBe('c');
+  });
+
+  it('gives way to the replica while it rests', () => {
+    const one = sources();
+    one.point('b');
+    one.failed('b');
+    expect(one.current()).toBe('e');
+    clock.advance(50);
+    expect(one.current()).toBe('b');
+  });
+
+  it.each([
+    ['is this node', 'a'],
+    ['is in another zone', 'e'],
+    ['is no member', 'z'],
+  ])('is none when it %s', (_what, id) => {
+    cluster.put({ leader: 'd', isr: ['d'] });
+    const one = sources();
+    one.point(id);
+    expect([one.current(), one.has(id)]).toEqual(['d', false]);
+  });
+
+  it('is read also while no replica can be', () => {
+    const one = sources();
+    one.point('b');
+    for (const id of ['d', 'e']) one.failed(id);
+    expect(one.current()).toBe('b');
+  });
+});
+
+describe('replicas in other zones', () => {
+  it('are chosen alike by all nodes of a zone, and by other zones and for other partitions otherwise', () => {
+    const ids = ['d', 'e', 'f', 'g', 'h'];
+    for (const id of ids.slice(2)) cluster.join(id, { zone: 'y' });
+    cluster.put({ leader: 'd', isr: ids });
+    const chosen = Array.from({ length: 10 }, (_, seed) => sources(seed).current());
+    expect(new Set(chosen).size).toBe(1);
+    const zones = Array.from({ length: 20 }, (_, n) => sources(1, `z${n}`).current());
+    expect(new Set(zones).size).toBe(4);
+  });
+});

@@ -11,6 +11,8 @@ import type { ObserverLimits } from '../../src/observers/observers.ts';
 import { Observers } from '../../src/observers/observers.ts';
 import type { Partition } from '../../src/partition/partition.ts';
 import type { PartitionReader, Start } from '../../src/partition/reader.ts';
+import { farZoneOf } from '../../src/node/members.ts';
+import type { CopyReadsParts } from '../../src/peer/copy-reads.ts';
 import { CopyReads } from '../../src/peer/copy-reads.ts';
 import { batchBaseOffset } from '../../src/wire/record-batch.ts';
 import { member } from '../node/fake-cluster.ts';
@@ -99,11 +101,13 @@ function watched<T>(watchers: Set<T>, listener: T): Unwatch {
   return () => void watchers.delete(listener);
 }
 
-/** A node with a copy, and how it is to be reached. */
+/** A node with a copy, and how it is to be reached; of one that only observes the copy is not looked at. */
 export class StageNode {
   readonly copies: CopyReads;
   partition: Partition;
   isReachable = true;
+  /** Nodes that cannot reach it all the same. */
+  readonly unreachableFrom = new Set<string>();
   /** How long an answer is on its way, milliseconds. */
   delayMs = 0;
   /** Reads that it was asked for. */
@@ -111,45 +115,77 @@ export class StageNode {
   /** Base offsets of the batches that it has sent, in order. */
   readonly sent: number[] = [];
   sentBytes = 0;
+  /** Base offsets of the batches that it has sent to each node. */
+  readonly sentTo = new Map<string, number[]>();
   /** Reads that are not answered. */
   outstanding = 0;
   mostOutstanding = 0;
 
-  constructor(clock: FakeClock) {
+  constructor(clock: FakeClock, parts: Partial<CopyReadsParts> = {}) {
     this.partition = idlePartition({ clock });
-    this.copies = new CopyReads({ clock, find: () => this.partition });
+    this.copies = new CopyReads({ clock, find: () => this.partition, ...parts });
+  }
+
+  sends(nodeId: string, offsets: readonly number[]): void {
+    this.sent.push(...offsets);
+    this.sentTo.set(nodeId, [...(this.sentTo.get(nodeId) ?? []), ...offsets]);
   }
 }
 
-/** Node `a` with its observers, and others that have copies of one partition; the network is function calls. */
-export class ObserverStage implements CopyReader {
+/** What differs from the usual stage. */
+export interface ObserverStageOptions extends Partial<ObserverLimits> {
+  /** Of the nodes that observe; those that keep the partition are in none. */
+  readonly zone?: string;
+}
+
+/** Node `a` with its observers, perhaps others that observe too, and some that have copies of one partition; the network is function calls. */
+export class ObserverStage {
   readonly clock = new FakeClock();
   readonly cluster = new StageCluster();
   readonly nodes = new Map<string, StageNode>();
   readonly observers: Observers;
+  /** Nodes that only observe, as others reach them. */
+  readonly #observing = new Map<string, StageNode>();
+  readonly #zone: string;
+  readonly #limits: Partial<ObserverLimits>;
   #leader = '';
 
-  constructor(limits: Partial<ObserverLimits> = {}) {
-    this.cluster.join('a');
-    this.observers = new Observers({
-      ...{ coordinator: this.cluster, reader: this, zone: '', clock: this.clock },
-      random: new SeededRandom(1),
+  constructor({ zone = '', ...limits }: ObserverStageOptions = {}) {
+    this.#zone = zone;
+    this.#limits = limits;
+    this.observers = this.observe('a');
+  }
+
+  /** Adds a node that observes. */
+  observe(id: string): Observers {
+    const observers = new Observers({
+      coordinator: {
+        ...{ nodeId: id, cluster: this.cluster },
+        watchTopics: (listener) => this.cluster.watchTopics(listener),
+      },
+      reader: this.readerOf(id),
+      ...{ zone: this.#zone, clock: this.clock, random: new SeededRandom(1) },
       counters: { recordsIn: 0, bytesIn: 0, batchesIn: 0, duplicates: 0, gapRecords: 0 },
-      ...{ inflatedMaxBytes: 1024 * 1024, limits },
+      ...{ inflatedMaxBytes: 1024 * 1024, limits: this.#limits },
     });
+    const relayed = observers.relayed.bind(observers);
+    this.#observing.set(id, new StageNode(this.clock, { find: () => undefined, relayed }));
+    this.cluster.join(id, { zone: this.#zone });
+    return observers;
   }
 
   /** Adds nodes that are in sync; the first leads. */
   start(...ids: string[]): void {
+    const zones = (nodeId: string): string | undefined => farZoneOf(nodeId, { zone: '' }, this.cluster);
     for (const id of ids) {
-      this.nodes.set(id, new StageNode(this.clock));
+      this.nodes.set(id, new StageNode(this.clock, { farZoneOf: zones }));
       this.cluster.join(id);
     }
     this.lead(ids[0]!, 7, ids);
   }
 
   node(id: string): StageNode {
-    return this.nodes.get(id)!;
+    return (this.nodes.get(id) ?? this.#observing.get(id))!;
   }
 
   get leader(): Partition {
@@ -190,43 +226,44 @@ export class ObserverStage implements CopyReader {
     partition.appendReplicated(batches, { highWatermark, logStart });
   }
 
-  open(): Partition {
-    return this.observers.open(TOPIC, 0);
+  open(observers = this.observers): Partition {
+    return observers.open(TOPIC, 0);
   }
 
   /** Opens a copy and, when it is there, a reader. */
-  async subscribe(start: Start = { at: 'latest' }): Promise<PartitionReader> {
-    const [reader] = await Promise.all([this.open().openReader(start), this.settle()]);
+  async subscribe(start: Start = { at: 'latest' }, observers = this.observers): Promise<PartitionReader> {
+    const [reader] = await Promise.all([this.open(observers).openReader(start), this.settle()]);
     return reader;
   }
 
-  async read(nodeId: string, request: CopyRequest): Promise<CopyAnswer> {
+  /** How a node reads from others. */
+  readerOf(id: string): CopyReader {
+    return {
+      read: (nodeId, request) => this.#read(id, nodeId, request),
+      listOffsets: (nodeId, _partitions, start) => {
+        const { partition } = this.node(nodeId);
+        return Promise.resolve([partition.refusal(1) ?? (partition.offsetAt(start) as number)]);
+      },
+    };
+  }
+
+  async #read(self: string, nodeId: string, request: CopyRequest): Promise<CopyAnswer> {
     const node = this.node(nodeId);
     node.asked.push(request);
-    this.#checkReachable(nodeId);
+    this.#checkReachable(self, nodeId);
     node.outstanding++;
     node.mostOutstanding = Math.max(node.mostOutstanding, node.outstanding);
     try {
       await this.#pass(node.delayMs);
-      const answer = await node.copies.read(request, new AbortController().signal);
+      const answer = await node.copies.read(self, request, new AbortController().signal);
       await this.#pass(node.delayMs);
-      this.#checkReachable(nodeId);
-      node.sent.push(...answer.batches.map(batchBaseOffset));
+      this.#checkReachable(self, nodeId);
+      node.sends(self, answer.batches.map(batchBaseOffset));
       node.sentBytes += answer.batches.reduce((sum, batch) => sum + batch.length, 0);
       return answer;
     } finally {
       node.outstanding--;
     }
-  }
-
-  listOffsets(
-    nodeId: string,
-    _partitions: unknown,
-    start: Start,
-  ): Promise<readonly (number | SluiceError)[]> {
-    const { partition } = this.node(nodeId);
-    const refusal = partition.refusal(1);
-    return Promise.resolve([refusal ?? (partition.offsetAt(start) as number)]);
   }
 
   /** Lets all happen that needs no time. */
@@ -243,8 +280,10 @@ export class ObserverStage implements CopyReader {
   }
 
   /** @throws UNAVAILABLE */
-  #checkReachable(nodeId: string): void {
-    if (!this.node(nodeId).isReachable) throw new SluiceError('UNAVAILABLE', `${nodeId} cannot be reached`);
+  #checkReachable(self: string, nodeId: string): void {
+    const { isReachable, unreachableFrom } = this.node(nodeId);
+    if (!isReachable || unreachableFrom.has(self))
+      throw new SluiceError('UNAVAILABLE', `${nodeId} cannot be reached`);
   }
 
   #pass(ms: number): Promise<void> {

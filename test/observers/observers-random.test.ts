@@ -13,6 +13,7 @@ const READ_BYTES = 8 * KiB;
 /** The tail, what is kept of what is older, and a batch that is too large for either. */
 const MOST_BYTES = TAIL_BYTES + 2 * READ_BYTES + 2 * 64 * KiB;
 const NODES = ['b', 'c', 'd'];
+const OBSERVING = ['a', 'p', 'q'];
 
 /** A subscriber that remembers what it was given. */
 class Subscriber {
@@ -56,8 +57,12 @@ class Subscriber {
 
 /** A cluster in which anything happens, as a seed says. */
 class Story {
-  readonly stage = new ObserverStage({ tailBytes: TAIL_BYTES, readBytes: READ_BYTES });
+  readonly stage = new ObserverStage({ zone: 'y', tailBytes: TAIL_BYTES, readBytes: READ_BYTES });
+  /** Those of one zone, who feed each other. */
+  readonly observers = OBSERVING.map((id) => (id === 'a' ? this.stage.observers : this.stage.observe(id)));
   readonly subscribers: Subscriber[] = [];
+  /** How often a copy was found that another one feeds. */
+  chained = 0;
   readonly #random: SeededRandom;
   readonly #isUnclean: boolean;
   #epoch = 7;
@@ -72,11 +77,15 @@ class Story {
   async tell(steps: number): Promise<void> {
     for (let step = 0; step < steps; step++) {
       await this.#step();
-      const { log } = this.stage.open();
-      expect(log.retainedBytes).toBeLessThan(MOST_BYTES);
+      for (const one of this.observers) {
+        expect(this.stage.open(one).log.retainedBytes).toBeLessThan(MOST_BYTES);
+      }
+      this.chained += this.observers.flatMap((one) =>
+        [...one.partitions()].filter(({ isChained }) => isChained),
+      ).length;
     }
-    for (const id of NODES) this.stage.node(id).isReachable = true;
-    for (const id of NODES) this.stage.node(id).delayMs = 0;
+    for (const id of [...NODES, ...OBSERVING]) this.stage.node(id).isReachable = true;
+    for (const id of [...NODES, ...OBSERVING]) this.stage.node(id).delayMs = 0;
     this.#follow();
     await this.stage.pass(6000, 50);
     // An election that has lost something is only noticed when there is something else.
@@ -124,7 +133,9 @@ class Story {
   }
 
   #disturb(): void {
-    const node = this.stage.node(this.#anyNode());
+    const isOfThem = this.#random.below(3) > 0;
+    const id = isOfThem ? this.#anyNode() : OBSERVING[this.#random.below(OBSERVING.length)]!;
+    const node = this.stage.node(id);
     if (this.#random.below(2) === 0) node.isReachable = !node.isReachable;
     else node.delayMs = this.#random.below(80);
   }
@@ -175,7 +186,8 @@ class Story {
   async #subscribe(): Promise<void> {
     if (this.subscribers.length >= 12) return;
     const at = (['latest', 'earliest'] as const)[this.#random.below(2)]!;
-    const opening = Promise.resolve(this.stage.open().openReader({ at })).then(
+    const observers = this.observers[this.#random.below(this.observers.length)];
+    const opening = Promise.resolve(this.stage.open(observers).openReader({ at })).then(
       (reader) => this.subscribers.push(new Subscriber(reader)),
       () => undefined,
     );
@@ -209,6 +221,7 @@ describe('whatever happens to the nodes that keep a partition', () => {
       const story = new Story(seed, false);
       await story.tell(200);
       expect(story.subscribers.length).toBeGreaterThan(3);
+      expect(story.chained).toBeGreaterThan(0);
       expect(story.faults()).toEqual([]);
     });
 

@@ -264,14 +264,14 @@ describe('retention', () => {
     clock.advance(5000);
     partition.sweep();
     expect(partition.logStart).toBe(0);
-    partition.reportFollower('b', 500);
+    partition.reportFollower('b', 500, 0);
     partition.sweep();
     await turns(50);
     expect(partition.logStart).toBe(500);
   });
 
   it('takes what is below it then', () => {
-    partition.reportFollower('b', 300);
+    partition.reportFollower('b', 300, 0);
     partition.sweep();
     expect(partition.logStart).toBeGreaterThan(200);
     expect(partition.logStart).toBeLessThanOrEqual(300);

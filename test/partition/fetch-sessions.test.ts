@@ -39,6 +39,7 @@ function at(partition: number, fetchOffset: number, more: Partial<FetchPosition>
   const lastEpoch = fetchOffset > 0 ? EPOCH : -1;
   return {
     ...{ topicId: 't1', partition, leaderEpoch: EPOCH, fetchOffset, durableOffset: fetchOffset, lastEpoch },
+    durableStart: 0,
     ...more,
   };
 }
@@ -164,13 +165,13 @@ describe('a request', () => {
   });
 
   it.each<[string, string[], (partition: Partition) => void]>([
-    ['the watermark moves', ['0: [] hw 2'], (partition) => partition.reportFollower('c', 2)],
+    ['the watermark moves', ['0: [] hw 2'], (partition) => partition.reportFollower('c', 2, 0)],
     ['the log start moves', ['0: [] hw 1 from 1'], (partition) => partition.deleteBefore(1)],
   ])('is answered when %s', async (_what, expected, change) => {
     const partition = lead(0, ['a', 'b', 'c']);
     publish(partition);
     publish(partition);
-    partition.reportFollower('c', 1);
+    partition.reportFollower('c', 1, 0);
     await follower.ask([at(0, 0)]).now();
     await follower.ask([at(0, 2)]).now();
     const asked = follower.ask();

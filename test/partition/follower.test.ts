@@ -77,7 +77,42 @@ describe('Follower', () => {
       fetchOffset: 2,
       durableOffset: 2,
       lastEpoch: 3,
+      durableStart: 0,
     });
+  });
+
+  it('says where its log begins once that is durable, and again when it has gone back', async () => {
+    const gate = Promise.withResolvers<undefined>();
+    hold(stampedBatch(0, 4, EPOCH));
+    expect(follower.position()).toMatchObject({ durableStart: 0 });
+    replica.startGate = gate.promise;
+    replica.logStart = 3;
+    expect(follower.position()).toMatchObject({ durableStart: 0 });
+    changes = 0;
+    gate.resolve(undefined);
+    await turns();
+    expect(changes).toBe(1);
+    expect(follower.position()).toMatchObject({ durableStart: 3 });
+    const again = Promise.withResolvers<undefined>();
+    replica.startGate = again.promise;
+    follower.take(answer({ diverging: { epoch: EPOCH, endOffset: 4 }, logStart: 3 }));
+    clock.advance(1000);
+    expect(follower.position()).toMatchObject({ durableStart: 0 });
+    again.resolve(undefined);
+    await turns();
+    expect(follower.position()).toMatchObject({ durableStart: 3 });
+  });
+
+  it('asks once more where its disk could not keep where its log begins', async () => {
+    hold(stampedBatch(0, 4, EPOCH));
+    replica.startGate = Promise.reject(new SluiceError('STORAGE_FULL', 'no room'));
+    replica.logStart = 3;
+    follower.position();
+    await turns();
+    expect([told, follower.position()]).toEqual([['paused STORAGE_FULL'], undefined]);
+    replica.startGate = undefined;
+    clock.advance(1000);
+    expect(follower.position()).toMatchObject({ durableStart: 3 });
   });
 
   it('appends what comes, and hands on what the leader says of itself', () => {

@@ -19,6 +19,8 @@ export class ScriptedReplica implements FollowingReplica {
   leader = { highWatermark: 0, logStart: 0 };
   /** Set: truncating and resetting wait for it. */
   gate: Promise<void> | undefined;
+  /** Set: where the log begins is durable once it resolves. */
+  startGate: Promise<void> | undefined;
   readonly calls: string[] = [];
   #waiting: Waiting[] = [];
 
@@ -33,6 +35,7 @@ export class ScriptedReplica implements FollowingReplica {
         if (offset <= this.durableEnd) callback(undefined);
         else this.#waiting.push([offset, callback]);
       },
+      whenStartDurable: () => this.startGate,
     };
   }
 

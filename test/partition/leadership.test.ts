@@ -13,7 +13,7 @@ class Host implements LeadershipHost {
   readonly topicId = 't1';
   readonly partition = 0;
   readonly clock = new FakeClock();
-  readonly log = { durableEnd: 0, logEnd: 0 };
+  readonly log = { durableEnd: 0, logEnd: 0, logStart: 0 };
   highWatermark = 0;
   insyncChanges = 0;
   ended: SluiceError | undefined;
@@ -70,16 +70,16 @@ describe('the high watermark', () => {
   it('is the smallest of all that are in sync, each as it said last', () => {
     begin(['a', 'b', 'c']);
     grow(10);
-    leadership.report('b', 8);
+    leadership.report('b', 8, 0);
     expect(host.highWatermark).toBe(0);
-    leadership.report('c', 6);
+    leadership.report('c', 6, 0);
     expect(host.highWatermark).toBe(6);
   });
 
   it('does not wait for a replica that is not in sync', () => {
     begin(['a', 'b']);
     grow(10);
-    leadership.report('b', 10);
+    leadership.report('b', 10, 0);
     expect(host.highWatermark).toBe(10);
   });
 
@@ -88,7 +88,7 @@ describe('the high watermark', () => {
     host.log.logEnd = 10;
     host.log.durableEnd = 4;
     leadership.advance();
-    leadership.report('b', 9);
+    leadership.report('b', 9, 0);
     expect(host.highWatermark).toBe(4);
   });
 
@@ -97,25 +97,25 @@ describe('the high watermark', () => {
     host.highWatermark = 3;
     begin(['a', 'b']);
     expect(host.highWatermark).toBe(3);
-    leadership.report('b', 10);
+    leadership.report('b', 10, 0);
     expect(host.highWatermark).toBe(10);
   });
 
   it('does not fall when a replica says less than before, and waits for it', () => {
     begin(['a', 'b']);
     grow(10);
-    leadership.report('b', 10);
-    leadership.report('b', 2);
+    leadership.report('b', 10, 0);
+    leadership.report('b', 2, 0);
     grow(20);
     expect(host.highWatermark).toBe(10);
-    leadership.report('b', 20);
+    leadership.report('b', 20, 0);
     expect(host.highWatermark).toBe(20);
   });
 
   it('takes no notice of nodes that are no replicas', () => {
     begin(['a', 'b']);
     grow(10);
-    leadership.report('x', 10);
+    leadership.report('x', 10, 0);
     expect([host.highWatermark, cluster.asked]).toEqual([0, []]);
   });
 });
@@ -124,7 +124,7 @@ describe('a follower that does not keep up', () => {
   it('is proposed out after the longest lag, and the watermark moves once that is stored', async () => {
     begin(['a', 'b', 'c']);
     grow(10);
-    leadership.report('b', 10);
+    leadership.report('b', 10, 0);
     host.clock.advance(MAX_LAG_MS - 1);
     expect(cluster.asked).toEqual([]);
     host.clock.advance(1);
@@ -139,7 +139,7 @@ describe('a follower that does not keep up', () => {
     begin(['a', 'b'], { minInsync: 1 });
     grow(10);
     host.clock.advance(9000);
-    leadership.report('b', 10);
+    leadership.report('b', 10, 0);
     host.clock.advance(60_000);
     grow(20);
     host.clock.advance(MAX_LAG_MS - 1);
@@ -153,7 +153,7 @@ describe('a follower that does not keep up', () => {
     for (let end = 1; end < 40; end++) {
       grow(end);
       host.clock.advance(1000);
-      leadership.report('b', end - 1);
+      leadership.report('b', end - 1, 0);
     }
     expect(cluster.asked).toEqual([]);
   });
@@ -163,7 +163,7 @@ describe('a follower that does not keep up', () => {
     for (let end = 10; end < 400; end += 10) {
       grow(end);
       host.clock.advance(1000);
-      leadership.report('b', end / 2);
+      leadership.report('b', end / 2, 0);
     }
     expect(cluster.asked[0]?.state.isr).toEqual(['a']);
   });
@@ -176,8 +176,8 @@ describe('a follower that does not keep up', () => {
 
   it('costs no timer while nobody is behind', () => {
     begin(['a', 'b', 'c']);
-    leadership.report('b', 0);
-    leadership.report('c', 0);
+    leadership.report('b', 0, 0);
+    leadership.report('c', 0, 0);
     host.clock.advance(MAX_LAG_MS);
     expect([host.clock.pendingTimers, cluster.asked]).toEqual([0, []]);
   });
@@ -187,44 +187,75 @@ describe('a follower that has come far enough', () => {
   it('is proposed in, and holds the watermark back from then on', async () => {
     begin(['a', 'b']);
     grow(10);
-    leadership.report('b', 10);
-    leadership.report('c', 10);
+    leadership.report('b', 10, 0);
+    leadership.report('c', 10, 0);
     expect(cluster.asked[0]?.state.isr).toEqual(['a', 'b', 'c']);
     grow(20);
-    leadership.report('b', 20);
+    leadership.report('b', 20, 0);
     expect(host.highWatermark).toBe(10);
     cluster.answer();
     await turns(1);
-    leadership.report('c', 15);
+    leadership.report('c', 15, 0);
     expect([host.highWatermark, leadership.isr]).toEqual([15, ['a', 'b', 'c']]);
   });
 
   it('has to have the high watermark', () => {
     begin(['a', 'b']);
     grow(10);
-    leadership.report('b', 10);
-    leadership.report('c', 9);
+    leadership.report('b', 10, 0);
+    leadership.report('c', 9, 0);
     expect(cluster.asked).toEqual([]);
   });
 
   it('has to have all that was there when the epoch began, wherever the watermark is', () => {
     host.log.durableEnd = host.log.logEnd = 10;
     begin(['a', 'b']);
-    leadership.report('c', 9);
+    leadership.report('c', 9, 0);
     expect(cluster.asked).toEqual([]);
-    leadership.report('c', 10);
+    leadership.report('c', 10, 0);
+    expect(cluster.asked[0]?.state.isr).toEqual(['a', 'b', 'c']);
+  });
+
+  it('must not be able to bring back what was deleted, before the epoch began or since then', () => {
+    host.log.logStart = 3;
+    begin(['a', 'b']);
+    grow(10);
+    leadership.report('b', 10, 3);
+    leadership.report('c', 10, 2);
+    expect(cluster.asked).toEqual([]);
+    leadership.deletedBelow(6);
+    leadership.report('c', 10, 5);
+    expect(cluster.asked).toEqual([]);
+    leadership.report('c', 10, 6);
     expect(cluster.asked[0]?.state.isr).toEqual(['a', 'b', 'c']);
   });
 
   it('is not taken in on what it said before somebody else took it out', async () => {
     begin(['a', 'b', 'c']);
-    leadership.report('b', 0);
-    leadership.report('c', 0);
+    leadership.report('b', 0, 0);
+    leadership.report('c', 0, 0);
     leadership.stateChanged(cluster.put({ isr: ['a', 'b'] }));
     await turns(1);
     expect(cluster.asked).toEqual([]);
-    leadership.report('c', 0);
+    leadership.report('c', 0, 0);
     expect(cluster.asked[0]?.state.isr).toEqual(['a', 'b', 'c']);
+  });
+});
+
+describe('what was deleted', () => {
+  it('is so for good once that is so on all that may be in sync', async () => {
+    begin(['a', 'b']);
+    grow(10);
+    leadership.report('b', 10, 0);
+    leadership.deletedBelow(5);
+    expect(leadership.isDeletedBelow(5)).toBe(false);
+    leadership.report('c', 10, 5);
+    // It is proposed in: from then on it counts.
+    expect([leadership.report('b', 10, 5), leadership.isDeletedBelow(5)]).toEqual([true, true]);
+    expect([leadership.report('c', 10, 4), leadership.isDeletedBelow(5)]).toEqual([false, false]);
+    cluster.answer();
+    await turns(1);
+    expect([leadership.isDeletedBelow(4), leadership.isDeletedBelow(5)]).toEqual([true, false]);
   });
 });
 
@@ -232,12 +263,12 @@ describe('proposals', () => {
   it('are made one at a time, with the revision that is known', async () => {
     begin(['a']);
     grow(5);
-    leadership.report('b', 5);
-    leadership.report('c', 5);
+    leadership.report('b', 5, 0);
+    leadership.report('c', 5, 0);
     expect(cluster.asked).toHaveLength(1);
     cluster.answer();
     await turns(1);
-    leadership.report('c', 5);
+    leadership.report('c', 5, 0);
     expect(cluster.asked.map(({ expectedRevision, state }) => [expectedRevision, state.isr])).toEqual([
       [2, ['a', 'b', 'c']],
     ]);
@@ -246,7 +277,7 @@ describe('proposals', () => {
   it('take over what somebody else has stored, and are thought over again', async () => {
     begin(['a', 'b', 'c']);
     grow(5);
-    leadership.report('b', 5);
+    leadership.report('b', 5, 0);
     host.clock.advance(MAX_LAG_MS);
     cluster.put({ replicas: ['a', 'b', 'c', 'd'] });
     cluster.answer();
@@ -258,7 +289,7 @@ describe('proposals', () => {
   it('without an answer may have been stored: the watermark waits for all of them until that is known', async () => {
     begin(['a']);
     grow(5);
-    leadership.report('b', 5);
+    leadership.report('b', 5, 0);
     cluster.answer('done but lost');
     await turns(1);
     grow(9);
@@ -267,7 +298,7 @@ describe('proposals', () => {
     cluster.answer();
     await turns(1);
     expect(leadership.isr).toEqual(['a', 'b']);
-    leadership.report('b', 9);
+    leadership.report('b', 9, 0);
     expect(host.highWatermark).toBe(9);
   });
 
@@ -277,7 +308,7 @@ describe('proposals', () => {
     host.clock.advance(MAX_LAG_MS);
     cluster.answer('lost');
     await turns(1);
-    leadership.report('b', 5);
+    leadership.report('b', 5, 0);
     host.clock.advance(1000);
     expect(cluster.asked[0]).toMatchObject({ expectedRevision: 1, state: { isr: ['a', 'b'] } });
     cluster.answer();
@@ -336,7 +367,7 @@ describe('what may be acknowledged', () => {
     begin(['a', 'b']);
     grow(5);
     host.clock.advance(MAX_LAG_MS);
-    leadership.report('b', 5);
+    leadership.report('b', 5, 0);
     expect([leadership.refusal(2), host.insyncChanges]).toEqual([undefined, 2]);
   });
 });
@@ -353,8 +384,8 @@ describe('in-sync replicas are never fewer than minInsync', () => {
   it('of several that are behind the one that has most stays', () => {
     begin(['a', 'b', 'c']);
     grow(5);
-    leadership.report('b', 3);
-    leadership.report('c', 4);
+    leadership.report('b', 3, 0);
+    leadership.report('c', 4, 0);
     host.clock.advance(MAX_LAG_MS);
     expect(cluster.asked[0]?.state.isr).toEqual(['a', 'c']);
   });
@@ -363,7 +394,7 @@ describe('in-sync replicas are never fewer than minInsync', () => {
     begin(['a', 'b']);
     grow(5);
     host.clock.advance(MAX_LAG_MS);
-    leadership.report('c', 5);
+    leadership.report('c', 5, 0);
     cluster.answer();
     await turns(1);
     expect([leadership.isr, host.highWatermark]).toEqual([['a', 'c'], 5]);
@@ -424,13 +455,13 @@ describe('the end', () => {
   it('leaves nothing behind: no timer, no proposal, no news', async () => {
     begin(['a', 'b', 'c']);
     grow(5);
-    leadership.report('b', 5);
+    leadership.report('b', 5, 0);
     host.clock.advance(MAX_LAG_MS);
     leadership.end();
     cluster.answer();
     await turns(1);
     grow(10);
-    leadership.report('b', 10);
+    leadership.report('b', 10, 0);
     expect([host.highWatermark, host.clock.pendingTimers, host.ended]).toEqual([0, 0, undefined]);
   });
 });
@@ -507,7 +538,7 @@ async function take(step: Step, reported: Map<string, number>): Promise<void> {
     case 'report': {
       const durable = Math.max(0, host.log.durableEnd - step.back);
       reported.set(step.nodeId, durable);
-      leadership.report(step.nodeId, durable);
+      leadership.report(step.nodeId, durable, 0);
       break;
     }
     case 'pass':

@@ -61,9 +61,9 @@ describe('the leader', () => {
     lead(5, ['a', 'b']);
     const [none, one, all] = [publish(batchOf(1), 0), publish(batchOf(1), 1), publish(batchOf(1), 2)];
     expect([none, one, all]).toEqual([['ok'], ['ok'], []]);
-    partition.reportFollower('b', 2);
+    partition.reportFollower('b', 2, 0);
     expect(all).toEqual([]);
-    partition.reportFollower('b', 3);
+    partition.reportFollower('b', 3, 0);
     expect(all).toEqual(['ok']);
   });
 
@@ -75,7 +75,7 @@ describe('the leader', () => {
     const seen: string[] = [];
     reader.onReadable = () => seen.push('read');
     partition.whenAcknowledged(nextOffset, 2, () => seen.push('acknowledged'));
-    partition.reportFollower('b', 1);
+    partition.reportFollower('b', 1, 0);
     expect(seen).toEqual(['read', 'acknowledged']);
   });
 
@@ -103,7 +103,7 @@ describe('the leader', () => {
     lead(5, ['a', 'b']);
     const all = publish(batchOf(1), 2);
     cluster.leaseHeld = false;
-    partition.reportFollower('b', 1);
+    partition.reportFollower('b', 1, 0);
     expect(all).toEqual(['UNAVAILABLE']);
   });
 
@@ -126,7 +126,7 @@ describe('the leader', () => {
     const first = publish(idempotent(0), 2);
     const again = publish(idempotent(0), 2);
     expect([first, again, partition.logEnd]).toEqual([[], [], 1]);
-    partition.reportFollower('b', 1);
+    partition.reportFollower('b', 1, 0);
     expect([first, again]).toEqual([['ok'], ['ok']]);
   });
 
@@ -152,7 +152,7 @@ describe('the leader', () => {
     it('does not take a follower that begins where the log begins now for one that has had it', () => {
       overtaken();
       const later = publish(batchOf(1), 2);
-      partition.reportFollower('b', partition.logEnd);
+      partition.reportFollower('b', partition.logEnd, 0);
       expect([publish(idempotent(0), 2), publish(idempotent(0), 1), later]).toEqual([
         ['GAP'],
         ['ok'],
@@ -170,10 +170,10 @@ describe('the leader', () => {
 
     it('confirms again what all in sync had before it went', () => {
       const first = publish(idempotent(0), 2);
-      partition.reportFollower('b', 1);
+      partition.reportFollower('b', 1, 0);
       for (let count = 0; count < 3; count++) {
         publish(batchOf(1), 1);
-        partition.reportFollower('b', partition.logEnd);
+        partition.reportFollower('b', partition.logEnd, 0);
       }
       expect([first, partition.logStart, publish(idempotent(0), 2)]).toEqual([['ok'], 2, ['ok']]);
     });
@@ -246,7 +246,7 @@ describe('who leads no more', () => {
     lead(5, ['a', 'b']);
     const reader = readerAt('earliest');
     partition.append(batchOf(2), 1);
-    partition.reportFollower('b', 2);
+    partition.reportFollower('b', 2, 0);
     const all = publish(batchOf(1), 2);
     partition.follow(6);
     expect([all, partition.role, partition.leaderEpoch]).toEqual([['UNAVAILABLE'], 'follower', 6]);
@@ -416,7 +416,7 @@ describe('a follower', () => {
     await partition.resetTo(2);
     lead(7, ['a', 'b']);
     const all = publish(batchOf(1), 2);
-    partition.reportFollower('b', 3);
+    partition.reportFollower('b', 3, 0);
     expect(all).toEqual(['ok']);
   });
 });
@@ -473,7 +473,7 @@ describe('news', () => {
     partition.watch(watcher);
     expect([
       isTold(() => partition.append(batchOf(2))),
-      isTold(() => partition.reportFollower('b', 2)),
+      isTold(() => partition.reportFollower('b', 2, 0)),
       isTold(() => partition.deleteBefore(1)),
       isTold(() => partition.stateChanged(cluster.put({ isr: ['a'] }))),
       isTold(() => partition.idle(5)),

@@ -39,7 +39,7 @@ describe('what becomes of a publish', () => {
     publish('first', 1);
     publish('second', 2);
     expect(told).toEqual(['first: appended at 0 of 0']);
-    partition.reportFollower('b', 2);
+    partition.reportFollower('b', 2, 0);
     expect(told.slice(1)).toEqual(['second: appended at 1 of 0']);
   });
 

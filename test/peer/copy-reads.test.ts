@@ -45,6 +45,7 @@ class Asked {
 const read = (request: Partial<ReadRequest> = {}): Asked =>
   new Asked(
     copies.read(
+      'b',
       { topicId: 't1', partition: 0, offset: 0, maxBytes: MiB, maxWaitMs: 500, ...request },
       gone.signal,
     ),
@@ -100,7 +101,7 @@ describe('a read from a copy', () => {
   it('says in which epoch the copy is', async () => {
     store(1);
     const request = { topicId: 't1', partition: 0, offset: 0, maxBytes: 1, maxWaitMs: 0 };
-    expect(await copies.read(request, gone.signal)).toMatchObject({ leaderEpoch: 7 });
+    expect(await copies.read('b', request, gone.signal)).toMatchObject({ leaderEpoch: 7 });
   });
 
   it('brings as many batches as fit, and at least one', async () => {
@@ -192,7 +193,7 @@ describe('a read with nothing there', () => {
     const asked = read();
     store(1);
     expect(await asked.now()).toBe('waits');
-    partition.reportFollower('b', 1);
+    partition.reportFollower('b', 1, 0);
     expect(await asked.now()).toBe('[0] of 0 1 1');
   });
 
@@ -315,5 +316,78 @@ describe('a read from a disk', () => {
   it('says why the log cannot be read', async () => {
     partition!.log.read = () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' }));
     expect(await read().now()).toBe('INTERNAL');
+  });
+});
+
+describe('a read from a copy for readers', () => {
+  let copy: Partition;
+  let isRelay: boolean;
+  let tailStart: number;
+
+  beforeEach(() => {
+    copy = following(4, 4);
+    isRelay = true;
+    tailStart = 0;
+    copies = new CopyReads({
+      ...{ clock, find: () => partition, farZoneOf: (nodeId) => (nodeId === 'x' ? undefined : 'y') },
+      relayed: () => (isRelay ? { partition: copy, tailStart } : undefined),
+    });
+  });
+
+  const more = (): void => {
+    const next = stampedBatch(copy.logEnd, 1);
+    copy.appendReplicated([next], { highWatermark: copy.logEnd + 1, logStart: 0 });
+  };
+
+  it('says what that has, not the replica, and is counted', async () => {
+    store(9);
+    expect(await read({ offset: 2, observed: true }).now()).toBe('[2 3] of 0 4 4');
+    expect(copies.relays).toEqual({ reads: 1, bytes: 2 * stampedBatch(2, 1).length });
+    expect(await read({ offset: 2 }).now()).toContain('[2 3 4');
+    expect(copies.relays.reads).toBe(1);
+  });
+
+  it('waits where the asker is ahead, and brings what comes then', async () => {
+    const asked = read({ offset: 5, observed: true });
+    expect(await asked.now()).toBe('waits');
+    more();
+    more();
+    expect(await asked.now()).toBe('[5] of 0 6 6');
+  });
+
+  it('is refused when the asker stays ahead', async () => {
+    const asked = read({ offset: 5, observed: true });
+    expect(await asked.now()).toBe('waits');
+    clock.advance(500);
+    expect(await asked.now()).toBe('OFFSET_OUT_OF_RANGE');
+  });
+
+  it('is refused below what is in memory, and where histories cannot be compared for that', async () => {
+    tailStart = 2;
+    expect(await read({ offset: 1, observed: true }).now()).toBe('OFFSET_OUT_OF_RANGE');
+    expect(await read({ offset: 2, lastEpoch: 1, observed: true }).now()).toBe('OFFSET_OUT_OF_RANGE');
+    expect(await read({ offset: 2, observed: true }).now()).toBe('[2 3] of 0 4 4');
+    expect(await read({ offset: 3, lastEpoch: 1, observed: true }).now()).toBe('[3] of 0 4 4');
+  });
+
+  it('ends when a replica does not feed that copy any more', async () => {
+    const asked = read({ offset: 4, observed: true });
+    expect(await asked.now()).toBe('waits');
+    isRelay = false;
+    more();
+    expect(await asked.now()).toBe('PARTITION_NOT_FOUND');
+    expect(await read({ observed: true }).now()).toBe('PARTITION_NOT_FOUND');
+  });
+
+  it('is what others of a zone are told to do, by the replica that the first of them reads', async () => {
+    store(1);
+    const nearer = async (nodeId: string, feeds = true): Promise<string | undefined> => {
+      const request = { topicId: 't1', partition: 0, offset: 0, maxBytes: 1, maxWaitMs: 0, feeds };
+      return (await copies.read(nodeId, request, gone.signal)).nearer;
+    };
+    expect([await nearer('b', false), await nearer('b'), await nearer('c'), await nearer('b')]).toEqual([
+      ...[undefined, undefined, 'b', undefined],
+    ]);
+    expect([await nearer('c', false), await nearer('x')]).toEqual([undefined, undefined]);
   });
 });

@@ -9,7 +9,15 @@ const REQUEST: FetchRequest = {
   sequence: 2 ** 40,
   received: 2 ** 40 - 1,
   changed: [
-    { topicId: 't1', partition: 3, leaderEpoch: 5, fetchOffset: 2 ** 52, durableOffset: 9, lastEpoch: -1 },
+    {
+      topicId: 't1',
+      partition: 3,
+      leaderEpoch: 5,
+      fetchOffset: 2 ** 52,
+      durableOffset: 9,
+      lastEpoch: -1,
+      durableStart: 7,
+    },
   ],
   forgotten: [{ topicId: 't2', partition: 0 }],
   maxBytes: 1000,

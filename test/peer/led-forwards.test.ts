@@ -79,7 +79,7 @@ describe('a publish that another node hands over', () => {
     forward({ acks: 1 });
     forward({ acks: 2 });
     expect(answers).toHaveLength(1);
-    partition.reportFollower('b', 2);
+    partition.reportFollower('b', 2, 0);
     expect(answers).toHaveLength(2);
   });
 

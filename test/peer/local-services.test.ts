@@ -37,7 +37,7 @@ describe('a node with replicas', () => {
     forward(stage.client, publishOf({ topicId: 't1', leaderEpoch: EPOCH, acks, batch }));
   const position = (offset: number) => ({
     ...{ topicId: 't1', partition: 0, leaderEpoch: EPOCH, fetchOffset: offset, durableOffset: offset },
-    lastEpoch: offset > 0 ? EPOCH : -1,
+    ...{ lastEpoch: offset > 0 ? EPOCH : -1, durableStart: 0 },
   });
   const readOf = (offset: number) => ({
     topicId: 't1',
@@ -70,7 +70,7 @@ describe('a node with replicas', () => {
 
   it('answers questions, and deletes', async () => {
     await publish(1);
-    partition.reportFollower('a', 1);
+    partition.reportFollower('a', 1, 1);
     const refs = [
       { topicId: 't1', partition: 0 },
       { topicId: 't2', partition: 0 },
@@ -85,12 +85,12 @@ describe('a node with replicas', () => {
 
   it('lets others read, and wait for more', async () => {
     await publish(1);
-    partition.reportFollower('a', 1);
+    partition.reportFollower('a', 1, 0);
     const first = await stage.client.read('b', readOf(0));
     expect(textOf(first.batches)).toEqual(['0 null=v']);
     const waiting = stage.client.read('b', readOf(1));
     await publish(1);
-    partition.reportFollower('a', 2);
+    partition.reportFollower('a', 2, 0);
     expect(textOf((await waiting).batches)).toEqual(['1 null=v']);
     await expect(stage.client.read('b', { ...readOf(0), topicId: 't2' })).rejects.toMatchObject({
       code: 'PARTITION_NOT_FOUND',

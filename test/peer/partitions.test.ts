@@ -80,35 +80,35 @@ describe('questions to the leader', () => {
     const seen: unknown[] = [];
     await start({
       copies: {
-        read: (request) => {
-          seen.push(request);
+        read: (nodeId, request) => {
+          seen.push(nodeId, request);
           return Promise.resolve(answer);
         },
       },
     });
     const request = { topicId: 't', partition: 1, offset: 2 ** 52, maxBytes: 10, maxWaitMs: 20 };
     expect(await stage.client.read('b', request)).toEqual(answer);
-    expect(seen).toEqual([request]);
+    expect(seen).toEqual(['a', { ...request, feeds: false, observed: false }]);
   });
 
   it('for a range of it, and whether histories part', async () => {
     const answer = {
       ...{ leaderEpoch: 2, logStart: 0, highWatermark: 7, logEnd: 9, batches: [] },
-      diverging: { epoch: -1, endOffset: 2 ** 51 },
+      ...{ diverging: { epoch: -1, endOffset: 2 ** 51 }, nearer: 'c' },
     };
     const seen: unknown[] = [];
     await start({
       copies: {
-        read: (request) => {
-          seen.push(request);
+        read: (nodeId, request) => {
+          seen.push(nodeId, request);
           return Promise.resolve(answer);
         },
       },
     });
     const request = { topicId: 't', partition: 1, offset: 0, maxBytes: 10, maxWaitMs: 20 };
     const ranged = { ...request, upTo: 2 ** 52, lastEpoch: 0 };
-    expect(await stage.client.read('b', ranged)).toEqual(answer);
-    expect(seen).toEqual([ranged]);
+    expect(await stage.client.read('b', { ...ranged, feeds: true, observed: true })).toEqual(answer);
+    expect(seen).toEqual(['a', { ...ranged, feeds: true, observed: true }]);
   });
 
   it('end with the error that it answers, and the connection goes on', async () => {

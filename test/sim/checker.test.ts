@@ -162,6 +162,17 @@ describe('the checker', () => {
     expect(() => stage.look(stage.a)).toThrow(breaking('retention on disk takes only what is committed'));
   });
 
+  it('sees what was deleted on a later leader, and nothing wrong in what somebody asks to be deleted', () => {
+    const stage = new CheckerStage();
+    stage.commit('w:0');
+    const { checker } = stage;
+    checker.erasing(0, 1);
+    stage.a.log.deleteBefore(1);
+    stage.look(stage.a);
+    checker.erased(0, 1);
+    expect(() => stage.lead(stage.b, 9)).toThrow(breaking('what was deleted does not come back'));
+  });
+
   it('sees a follower ahead of all leaders', () => {
     const stage = new CheckerStage();
     stage.append(stage.b, 'w:0');

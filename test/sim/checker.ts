@@ -51,6 +51,10 @@ interface PartitionTruth {
   maxEnd: number;
   /** The largest log start of a leader: retention in memory may pass the watermark, so that followers begin there. */
   maxLeaderStart: number;
+  /** Somebody has asked for what is below it to be deleted. */
+  erasing: number;
+  /** And was told that it is. */
+  erased: number;
 }
 
 /** Whole batches go, and what was never committed counts too. */
@@ -96,6 +100,8 @@ export class Checker implements ReplicaWatch {
       maxEpoch: 0,
       maxEnd: 0,
       maxLeaderStart: 0,
+      erasing: 0,
+      erased: 0,
     }));
   }
 
@@ -116,6 +122,18 @@ export class Checker implements ReplicaWatch {
   /** Whether a node leads any partition, as it is stored in etcd. */
   leads(nodeId: string): boolean {
     return this.#partitions.some(({ state }) => state?.leader === nodeId);
+  }
+
+  /** Somebody asks for records below an offset to be deleted. */
+  erasing(partition: number, offset: number): void {
+    const truth = this.#partitions[partition]!;
+    truth.erasing = Math.max(truth.erasing, offset);
+  }
+
+  /** And was told that they are, for good. */
+  erased(partition: number, offset: number): void {
+    const truth = this.#partitions[partition]!;
+    truth.erased = Math.max(truth.erased, offset);
   }
 
   opened(replica: SimReplica): void {
@@ -217,11 +235,11 @@ export class Checker implements ReplicaWatch {
     const { logStart, logEnd } = replica.log;
     if (replica.object.role === 'leader') this.#checkLeaderStart(replica, truth);
     truth.maxEnd = Math.max(truth.maxEnd, logEnd);
-    if (logStart === 0) return;
+    if (logStart <= truth.erasing) return;
     const records = this.#retentionRecords;
     if (records > 0 && logStart <= truth.maxEnd - records + RETENTION_SLACK) return;
     throw new Violation(
-      'only retention drops records',
+      'only retention and who deletes them drop records',
       `${nameOf(replica)} begins at ${logStart}, the largest end was ${truth.maxEnd}`,
     );
   }
@@ -247,7 +265,7 @@ export class Checker implements ReplicaWatch {
 
   #newLeader(replica: SimReplica, seen: Seen): void {
     const { leaderEpoch } = replica.object;
-    const { leaders, committed } = this.#partitions[replica.partition]!;
+    const { leaders, committed, erased } = this.#partitions[replica.partition]!;
     const who = nameOf(replica);
     const other = leaders.get(leaderEpoch);
     if (other !== undefined && other !== who) {
@@ -258,6 +276,12 @@ export class Checker implements ReplicaWatch {
     seen.ledEpoch = leaderEpoch;
     // Who hears late that it was elected, and later still that it is no more, has what it had then.
     if (!isLater) return;
+    if (replica.log.logStart < erased) {
+      throw new Violation(
+        'what was deleted does not come back',
+        `${who} begins at ${replica.log.logStart}, what is below ${erased} was deleted`,
+      );
+    }
     this.#compare(replica, 0, committed.end, 'an acknowledged record is on every later leader');
     if (replica.log.logEnd < committed.end) {
       throw new Violation(

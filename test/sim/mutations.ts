@@ -116,15 +116,21 @@ export const MUTATIONS: readonly Mutation[] = [
       ),
   },
   {
+    name: 'a deletion is answered before followers have taken it over',
+    shows: { erases: true },
+    apply: () => replace(Partition.prototype, 'isDeletedBelow', () => () => true),
+  },
+  {
     name: 'who fetches is taken into the in-sync replicas',
     apply: () =>
       replace(
         Partition.prototype,
         'reportFollower',
         (original) =>
-          function (this: Partition, nodeId, durableOffset): void {
+          function (this: Partition, nodeId, durableOffset, durableStart): void {
             const isIn = this.isr.includes(nodeId);
-            original.call(this, nodeId, isIn ? durableOffset : this.log.durableEnd);
+            if (isIn) original.call(this, nodeId, durableOffset, durableStart);
+            else original.call(this, nodeId, this.log.durableEnd, Infinity);
           },
       ),
   },

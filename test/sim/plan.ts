@@ -16,6 +16,8 @@ export interface SimOptions {
   readonly faults?: readonly Fault[] | undefined;
   /** What all producers ask for; default: some this, some that. */
   readonly acks?: 1 | 2 | undefined;
+  /** Whether records are deleted where not all are kept; default: at times. */
+  readonly erases?: boolean | undefined;
 }
 
 /** What one run is made of; all of it follows from the options. */
@@ -28,6 +30,8 @@ export interface SimPlan {
   readonly producers: readonly SimProducerPlan[];
   readonly subscribers: readonly { readonly name: string; readonly partition: number }[];
   readonly chaosMs: number;
+  /** Whether an administrator deletes records. */
+  readonly erases: boolean;
 }
 
 const KEEP_ALL_BYTES = 1024 * 1024 * 1024;
@@ -38,14 +42,17 @@ export function planFor(options: SimOptions, random: SeededRandom): SimPlan {
   const count = options.nodes ?? random.pick([3, 3, 3, 3, 3, 5, 5, 7]);
   const partitions = random.pick([1, 1, 2]);
   const names = Array.from({ length: count }, (_, index) => `n${index + 1}`);
-  return {
+  const plan = {
     nodes: names.map((name, index) => ({
       name,
       zone: `z${index % 3}`,
       clockRate: 1 + (random.fraction() - 0.5) * 0.04,
     })),
     partitions,
-    settings: settingsFor(random, count),
+    settings: {
+      ...settingsFor(random, count),
+      ...(options.erases && { retentionRecords: RETAINED_RECORDS }),
+    },
     maxLagMs: random.pick([1000, 2000, 4000]),
     policy: { replaceAfterMs: random.pick([3000, 600_000]), preferredAfterMs: 2000, renameAfterMs: 1000 },
     producers: Array.from({ length: random.between(2, 3) }, (_, index) =>
@@ -57,6 +64,8 @@ export function planFor(options: SimOptions, random: SeededRandom): SimPlan {
     })),
     chaosMs: options.chaosMs ?? 10_000,
   };
+  // Where all are kept each is looked for.
+  return { ...plan, erases: plan.settings.retentionRecords > 0 && (options.erases ?? random.chance(0.7)) };
 }
 
 function settingsFor(random: SeededRandom, nodes: number): TopicSettings {

@@ -14,6 +14,8 @@ export interface SimServer {
   publish(partition: number, batch: Buffer, acks: 1 | 2): Promise<AppendOutcome>;
   /** @throws what a client would be told; OFFSET_OUT_OF_RANGE when this copy has not come so far */
   openReader(partition: number, offset: number): PartitionReader | Promise<PartitionReader>;
+  /** Deletes the records below an offset. Resolves when they are gone for good. @throws what a client would be told */
+  erase(partition: number, offset: number): Promise<void>;
 }
 
 /** What clients know. */

@@ -2,6 +2,7 @@ import { Controller } from '../../src/controller/controller.ts';
 import type { TopicDefinition } from '../../src/coordination/coordinator.ts';
 import type { EtcdCoordinator } from '../../src/coordination/etcd/etcd-coordinator.ts';
 import { SluiceError, asSluiceError } from '../../src/kernel/errors.ts';
+import { deleteForGood } from '../../src/partition/delete-records.ts';
 import { FetchSessions } from '../../src/partition/fetch-sessions.ts';
 import type { AppendOutcome } from '../../src/partition/partition-parts.ts';
 import type { Partition } from '../../src/partition/partition.ts';
@@ -78,6 +79,10 @@ export class SimNode extends SimHost implements SimServer {
 
   openReader(partition: number, offset: number): PartitionReader | Promise<PartitionReader> {
     return this.#replica(partition).object.openReader({ at: 'offset', offset });
+  }
+
+  async erase(partition: number, offset: number): Promise<void> {
+    await deleteForGood(this.#replica(partition).object, offset);
   }
 
   /** Makes the topic, however often it takes. */

@@ -1,5 +1,6 @@
 import { Checker } from './checker.ts';
 import { Committed } from './committed.ts';
+import { SimEraser } from './eraser.ts';
 import { Nemesis } from './nemesis.ts';
 import type { SimOptions, SimPlan } from './plan.ts';
 import { planFor } from './plan.ts';
@@ -28,6 +29,7 @@ export class Simulation extends SimRun<SimPlan> implements SimCluster {
   readonly #producers: readonly SimProducer[];
   readonly #subscribers: readonly SimSubscriber[];
   readonly #nemesis: Nemesis;
+  readonly #erasers: readonly SimEraser[];
 
   constructor(options: SimOptions, view: SimView = {}) {
     super(options.seed, view, (random) => planFor(options, random));
@@ -58,6 +60,10 @@ export class Simulation extends SimRun<SimPlan> implements SimCluster {
       ({ name, partition }) => new SimSubscriber(name, partition, this, this.machine(name), this.own()),
     );
     this.#nemesis = new Nemesis(this.#target(), this.own(), options.faults);
+    this.#erasers = Array.from(
+      { length: this.plan.erases ? partitions : 0 },
+      (_, index) => new SimEraser(index, this, this.machine(`e${index}`), this.own()),
+    );
     this.#watchStates();
   }
 
@@ -72,12 +78,12 @@ export class Simulation extends SimRun<SimPlan> implements SimCluster {
     for (const node of this.servers) node.start();
     this.servers[0]!.createTopic();
     await this.until('the topic is led', START_MS, () => this.#isLed());
-    for (const client of [...this.#producers, ...this.#subscribers]) client.start();
+    for (const client of [...this.#producers, ...this.#subscribers, ...this.#erasers]) client.start();
     this.#nemesis.start(this.plan.chaosMs);
     const chaosEndMs = this.events.nowMs + this.plan.chaosMs;
     while (await this.step(chaosEndMs));
     this.#nemesis.heal();
-    for (const producer of this.#producers) producer.stop();
+    for (const client of [...this.#producers, ...this.#erasers]) client.stop();
     await this.until('everything comes to rest', CONVERGE_MS, () => this.#hasConverged());
   }
 

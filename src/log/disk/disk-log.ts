@@ -255,7 +255,9 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
   }
 
   whenStartDurable(offset: number): Promise<void> {
-    return this.#durableStart.when(offset, this.failure);
+    const waiting = this.#durableStart.when(offset, this.failure);
+    if (!this.failure && !this.#durableStart.has(offset)) this.#snapshots.ensure(this.#positions());
+    return waiting;
   }
 
   async truncate(offset: number): Promise<void> {

@@ -26,10 +26,15 @@ export class DurableStart {
     this.#waiters.fail(error);
   }
 
+  /** Whether it starts at `offset` at least. */
+  has(offset: number): boolean {
+    return offset <= this.#offset;
+  }
+
   /** Resolves when it starts at `offset` at least. @param failure with which it rejects unless it does already */
   when(offset: number, failure: SluiceError | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (offset <= this.#offset) resolve();
+      if (this.has(offset)) resolve();
       else if (failure) reject(failure);
       else
         this.#waiters.add(offset, (error) => {

@@ -97,6 +97,13 @@ export class SnapshotSchedule {
     if (position.logEnd === position.durableEnd) this.#begin(position, this.#options.state.snapshot());
   }
 
+  /** Somebody waits for one: it is begun unless one is under way, also where the last could not be written. */
+  ensure(position: Position): void {
+    if (this.#isWriting || this.#capture) return;
+    this.#wanted = true;
+    this.whenQuiet(position);
+  }
+
   /** The one at an orderly end. @throws what the file system says */
   async last(position: Position): Promise<void> {
     if (!this.#wanted && this.#uncoveredBytes === 0 && this.list.newest === position.logEnd) return;

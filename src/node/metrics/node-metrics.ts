@@ -13,15 +13,19 @@ import { registerCompaction, registerDisk } from './disk-metrics.ts';
 import type { GatewaySources } from './gateway-metrics.ts';
 import { registerAuthentication, registerGateway, registerLag } from './gateway-metrics.ts';
 import { registerGroups } from './group-metrics.ts';
+import type { ObserverSources } from './observer-metrics.ts';
+import { registerObservers } from './observer-metrics.ts';
 import type { PeerSources } from './peer-metrics.ts';
 import { registerPeers } from './peer-metrics.ts';
 import type { ReplicaSources } from './replica-metrics.ts';
 import { registerReplicas } from './replica-metrics.ts';
 
 /** What metrics of a cluster are read from besides; a node on its own shows none of them. */
-export interface ClusterSources extends PeerSources, Pick<ReplicaSources, 'partitions' | 'insync'> {
+export interface ClusterSources
+  extends PeerSources, Omit<ObserverSources, 'services'>, Pick<ReplicaSources, 'partitions' | 'insync'> {
   readonly health: ClusterHealth;
   readonly controller: Controller;
+  readonly services: PeerSources['services'] & ObserverSources['services'];
 }
 
 /** What metrics are read from. */
@@ -50,5 +54,6 @@ export function registerNodeMetrics(
   registerCluster(metrics, coordinator, cluster.health);
   registerPeers(metrics, cluster);
   registerReplicas(metrics, { coordinator, ...cluster });
+  registerObservers(metrics, cluster);
   registerController(metrics, cluster.controller);
 }

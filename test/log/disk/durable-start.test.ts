@@ -73,6 +73,15 @@ describe('the start of a disk log', () => {
     await log.whenStartDurable(8);
   });
 
+  it('is tried again as soon as somebody asks again', async () => {
+    const { log, disk } = await deleted();
+    const mend = disk.fail({ code: 'ENOSPC', path: /\.snapshot/ });
+    log.deleteBefore(7);
+    await expect(log.whenStartDurable(7)).rejects.toThrow(coded('STORAGE_FULL'));
+    mend();
+    await log.whenStartDurable(7);
+  });
+
   it.each([
     ['is cut off', (stage: LogStage) => stage.log.truncate(10)],
     ['begins anew', (stage: LogStage) => stage.log.reset(10)],

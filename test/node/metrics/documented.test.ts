@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import type { Metrics } from '../../../src/telemetry/metrics.ts';
 import { registerCluster } from '../../../src/node/metrics/cluster-metrics.ts';
 import { registerController } from '../../../src/node/metrics/controller-metrics.ts';
+import { registerObservers } from '../../../src/node/metrics/observer-metrics.ts';
 import { registerPeers } from '../../../src/node/metrics/peer-metrics.ts';
 import { registerReplicas } from '../../../src/node/metrics/replica-metrics.ts';
 
@@ -16,10 +17,11 @@ it('metrics of a cluster are all in docs/cluster.md, and no others', () => {
     gaugesFrom: note,
   } as never as Metrics;
   // Nothing is read before somebody scrapes.
-  const nothing = { peers: { client: {} }, services: { forwards: {} } } as never;
+  const nothing = { peers: { client: {} }, services: { forwards: {}, copies: {} }, observers: {} } as never;
   registerCluster(metrics, {} as never, nothing);
   registerPeers(metrics, nothing);
   registerReplicas(metrics, nothing);
+  registerObservers(metrics, nothing);
   registerController(metrics, nothing);
   const page = readFileSync(new URL('../../../docs/cluster.md', import.meta.url), 'utf8');
   const told = new Set([...page.matchAll(/`(sluice_\w+)/g)].map(([, name]) => name));

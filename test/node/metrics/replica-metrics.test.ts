@@ -18,7 +18,7 @@ function ledBy(isr: readonly string[], records: number) {
   const cluster = new CasCluster({ replicas, leader: 'a', leaderEpoch: 1, isr });
   partition.lead(leadershipOf(1, { replicas, isr, cluster, minInsync: 2 }));
   for (let n = 0; n < records; n++) partition.append(batchOf(1));
-  partition.reportFollower('b', 2);
+  partition.reportFollower('b', 2, 0);
   return partition;
 }
 

@@ -7,6 +7,7 @@ import type { GroupAnswer, GroupCase, GroupQuestionInit } from '../../../src/gro
 import type { MakeGroupParts } from '../../../src/groups/coordinator.ts';
 import { makeGroupParts } from '../../../src/groups/make-parts.ts';
 import { SluiceError } from '../../../src/kernel/errors.ts';
+import { farZoneOf } from '../../../src/node/members.ts';
 import { Observers } from '../../../src/observers/observers.ts';
 import { LocalServices } from '../../../src/peer/local-services.ts';
 import type { PeerServices } from '../../../src/peer/ports.ts';
@@ -132,16 +133,21 @@ export class GroupNode extends SimHost implements GroupServer {
       async (broker) => {
         // It may have left meanwhile.
         if (parts.disposed) await broker[Symbol.asyncDispose]();
-        else this.#opened(running, parts.use(broker));
+        else this.#opened(running, parts.use(broker), coordinator, observers);
       },
       (error: unknown) => cluster.fail(error),
     );
   }
 
-  #opened(running: HostProcess, broker: Broker): void {
+  #opened(running: HostProcess, broker: Broker, { cluster }: EtcdCoordinator, observers: Observers): void {
     const { clock } = this.machine;
     const services = new LocalServices(
-      { clock, find: (topicId, index) => broker.copy(topicId, index) },
+      {
+        clock,
+        find: (topicId, index) => broker.copy(topicId, index),
+        relayed: (topicId, index) => observers.relayed(topicId, index),
+        farZoneOf: (nodeId) => farZoneOf(nodeId, { zone: this.#zone }, cluster),
+      },
       broker.groups,
     );
     running.parts.defer(() => services.close());

@@ -74,12 +74,12 @@ export class SimPeers implements OtherNodes, CopyReader {
 
   read(nodeId: string, request: CopyRequest): Promise<CopyAnswer> {
     const gone = new AbortController();
-    return this.#call(nodeId, ({ copies }) => copies.read(request, gone.signal), request.maxWaitMs).catch(
-      (error: unknown) => {
-        this.#forget(nodeId, gone);
-        throw error;
-      },
-    );
+    const { self } = this.#options;
+    const ask = ({ copies }: PeerServices) => copies.read(self.name, request, gone.signal);
+    return this.#call(nodeId, ask, request.maxWaitMs).catch((error: unknown) => {
+      this.#forget(nodeId, gone);
+      throw error;
+    });
   }
 
   coordinate(

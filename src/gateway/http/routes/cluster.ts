@@ -16,8 +16,9 @@ const NODE = object(
     leads: integer('Partitions'),
     replicas: integer('Copies, those it leads among them'),
     outOfSync: integer(),
+    onlyCopies: integer('Partitions it leads that no other node has a copy of'),
   },
-  ['nodeId', 'clientUrls', 'zone', 'draining', 'leads', 'replicas', 'outOfSync'],
+  ['nodeId', 'clientUrls', 'zone', 'draining', 'leads', 'replicas', 'outOfSync', 'onlyCopies'],
 );
 const CLUSTER = object(
   {

@@ -17,8 +17,9 @@ export const clusterHandlers: RequestHandlers<'clusterStatus' | 'drainNode' | 'r
     };
   },
   async drainNode(session, { nodeId, cancel }) {
-    await session.context.broker.cluster.drain(session.requirePrincipal(), nodeId, !cancel);
-    return {};
+    const { cluster } = session.context.broker;
+    const onlyCopies = await cluster.drain(session.requirePrincipal(), nodeId, !cancel);
+    return { onlyCopies: [...onlyCopies] };
   },
   async rebalance(session) {
     await session.context.broker.cluster.rebalance(session.requirePrincipal());

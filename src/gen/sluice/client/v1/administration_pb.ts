@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/client/v1/administration.proto.
  */
 export const file_sluice_client_v1_administration: GenFile = /*@__PURE__*/
-  fileDesc("CiVzbHVpY2UvY2xpZW50L3YxL2FkbWluaXN0cmF0aW9uLnByb3RvEhBzbHVpY2UuY2xpZW50LnYxItUECg1Ub3BpY1NldHRpbmdzEhQKB3N0b3JhZ2UYASABKAlIAIgBARIcCg9yZXRlbnRpb25fYnl0ZXMYAiABKARIAYgBARIZCgxyZXRlbnRpb25fbXMYAyABKARIAogBARIeChFyZXRlbnRpb25fcmVjb3JkcxgEIAEoBEgDiAEBEhwKD2JhdGNoX21heF9ieXRlcxgFIAEoDUgEiAEBEhcKCnRpbWVzdGFtcHMYBiABKAlIBYgBARISCgVmbHVzaBgHIAEoCUgGiAEBEh4KEWZsdXNoX2ludGVydmFsX21zGAggASgESAeIAQESFAoHY2xlYW51cBgJIAEoCUgIiAEBEhkKDHRvbWJzdG9uZV9tcxgKIAEoBEgJiAEBEh8KEnJlcGxpY2F0aW9uX2ZhY3RvchgLIAEoDUgKiAEBEhcKCm1pbl9pbnN5bmMYDCABKA1IC4gBARIdChB1bmNsZWFuX2VsZWN0aW9uGA0gASgISAyIAQFCCgoIX3N0b3JhZ2VCEgoQX3JldGVudGlvbl9ieXRlc0IPCg1fcmV0ZW50aW9uX21zQhQKEl9yZXRlbnRpb25fcmVjb3Jkc0ISChBfYmF0Y2hfbWF4X2J5dGVzQg0KC190aW1lc3RhbXBzQggKBl9mbHVzaEIUChJfZmx1c2hfaW50ZXJ2YWxfbXNCCgoIX2NsZWFudXBCDwoNX3RvbWJzdG9uZV9tc0IVChNfcmVwbGljYXRpb25fZmFjdG9yQg0KC19taW5faW5zeW5jQhMKEV91bmNsZWFuX2VsZWN0aW9uIoABChJDcmVhdGVUb3BpY1JlcXVlc3QSDAoEbmFtZRgBIAEoCRISCgpwYXJ0aXRpb25zGAIgASgNEjEKCHNldHRpbmdzGAMgASgLMh8uc2x1aWNlLmNsaWVudC52MS5Ub3BpY1NldHRpbmdzEhUKDWlmX25vdF9leGlzdHMYBCABKAgiSAoTQ3JlYXRlVG9waWNSZXNwb25zZRIxCgV0b3BpYxgBIAEoCzIiLnNsdWljZS5jbGllbnQudjEuVG9waWNEZXNjcmlwdGlvbiJoChFBbHRlclRvcGljUmVxdWVzdBIMCgRuYW1lGAEgASgJEhIKCnBhcnRpdGlvbnMYAiABKA0SMQoIc2V0dGluZ3MYAyABKAsyHy5zbHVpY2UuY2xpZW50LnYxLlRvcGljU2V0dGluZ3MiRwoSQWx0ZXJUb3BpY1Jlc3BvbnNlEjEKBXRvcGljGAEgASgLMiIuc2x1aWNlLmNsaWVudC52MS5Ub3BpY0Rlc2NyaXB0aW9uIiIKEkRlbGV0ZVRvcGljUmVxdWVzdBIMCgRuYW1lGAEgASgJIhUKE0RlbGV0ZVRvcGljUmVzcG9uc2UiJQoRTGlzdFRvcGljc1JlcXVlc3QSEAoIaW50ZXJuYWwYASABKAgiSAoSTGlzdFRvcGljc1Jlc3BvbnNlEjIKBnRvcGljcxgBIAMoCzIiLnNsdWljZS5jbGllbnQudjEuVG9waWNEZXNjcmlwdGlvbiIkChREZXNjcmliZVRvcGljUmVxdWVzdBIMCgRuYW1lGAEgASgJIkoKFURlc2NyaWJlVG9waWNSZXNwb25zZRIxCgV0b3BpYxgBIAEoCzIiLnNsdWljZS5jbGllbnQudjEuVG9waWNEZXNjcmlwdGlvbiJiChREZWxldGVSZWNvcmRzUmVxdWVzdBINCgV0b3BpYxgBIAEoCRISCgpwYXJ0aXRpb25zGAIgAygNEicKBmJlZm9yZRgDIAEoCzIXLnNsdWljZS5jbGllbnQudjEuU3RhcnQiRgoVRGVsZXRlUmVjb3Jkc1Jlc3BvbnNlEi0KCXBvc2l0aW9ucxgBIAMoCzIaLnNsdWljZS5jbGllbnQudjEuUG9zaXRpb24i2gEKEFRvcGljRGVzY3JpcHRpb24SDAoEbmFtZRgBIAEoCRIKCgJpZBgCIAEoCRIxCghzZXR0aW5ncxgDIAEoCzIfLnNsdWljZS5jbGllbnQudjEuVG9waWNTZXR0aW5ncxI6CgpwYXJ0aXRpb25zGAQgAygLMiYuc2x1aWNlLmNsaWVudC52MS5QYXJ0aXRpb25EZXNjcmlwdGlvbhISCgpjcmVhdGVkX21zGAUgASgEEhIKCmVycm9yX2NvZGUYBiABKA0SFQoNZXJyb3JfbWVzc2FnZRgHIAEoCSKKAgoUUGFydGl0aW9uRGVzY3JpcHRpb24SEQoJcGFydGl0aW9uGAEgASgNEhYKDmxlYWRlcl9ub2RlX2lkGAIgASgJEhQKDGxlYWRlcl9lcG9jaBgDIAEoDRIRCglsb2dfc3RhcnQYBCABKAQSFgoOaGlnaF93YXRlcm1hcmsYBSABKAQSDwoHbG9nX2VuZBgGIAEoBBIWCg5yZXRhaW5lZF9ieXRlcxgHIAEoBBITCgtzdWJzY3JpYmVycxgIIAEoDRISCgplcnJvcl9jb2RlGAkgASgNEhUKDWVycm9yX21lc3NhZ2UYCiABKAkSEAoIcmVwbGljYXMYCyADKAkSCwoDaXNyGAwgAygJIhMKEU5vZGVTdGF0dXNSZXF1ZXN0IqQCChJOb2RlU3RhdHVzUmVzcG9uc2USDwoHbm9kZV9pZBgBIAEoCRISCgpjbHVzdGVyX2lkGAIgASgJEhAKCHNvZnR3YXJlGAMgASgJEhEKCXVwdGltZV9tcxgEIAEoBBITCgtjb25uZWN0aW9ucxgFIAEoDRIVCg1zdWJzY3JpcHRpb25zGAYgASgNEg4KBnRvcGljcxgHIAEoDRISCgpwYXJ0aXRpb25zGAggASgNEhIKCnJlY29yZHNfaW4YCSABKAQSEAoIYnl0ZXNfaW4YCiABKAQSEQoJYnl0ZXNfb3V0GAsgASgEEhYKDnJldGFpbmVkX2J5dGVzGAwgASgEEhEKCXJzc19ieXRlcxgNIAEoBBIQCghkcmFpbmluZxgOIAEoCCIWChRDbHVzdGVyU3RhdHVzUmVxdWVzdCLsAQoVQ2x1c3RlclN0YXR1c1Jlc3BvbnNlEhIKCmNsdXN0ZXJfaWQYASABKAkSDwoHbm9kZV9pZBgCIAEoCRIVCg1jb250cm9sbGVyX2lkGAMgASgJEhIKCmxlYXNlX2hlbGQYBCABKAgSLAoFbm9kZXMYBSADKAsyHS5zbHVpY2UuY2xpZW50LnYxLkNsdXN0ZXJOb2RlEhIKCnBhcnRpdGlvbnMYBiABKA0SEgoKbGVhZGVybGVzcxgHIAEoDRIYChB1bmRlcl9yZXBsaWNhdGVkGAggASgNEhMKC3JlYmFsYW5jaW5nGAkgASgIIsMBCgtDbHVzdGVyTm9kZRIPCgdub2RlX2lkGAEgASgJEhMKC2NsaWVudF91cmxzGAIgAygJEhQKDHBlZXJfYWRkcmVzcxgDIAEoCRIMCgR6b25lGAQgASgJEhAKCGNhcGFjaXR5GAUgASgNEhAKCHNvZnR3YXJlGAYgASgJEhAKCGRyYWluaW5nGAcgASgIEg0KBWxlYWRzGAggASgNEhAKCHJlcGxpY2FzGAkgASgNEhMKC291dF9vZl9zeW5jGAogASgNIjMKEERyYWluTm9kZVJlcXVlc3QSDwoHbm9kZV9pZBgBIAEoCRIOCgZjYW5jZWwYAiABKAgiEwoRRHJhaW5Ob2RlUmVzcG9uc2UiEgoQUmViYWxhbmNlUmVxdWVzdCITChFSZWJhbGFuY2VSZXNwb25zZSIrCgVHcmFudBIOCgZ0b3BpY3MYASABKAkSEgoKb3BlcmF0aW9ucxgCIAMoCSJkChJDcmVhdGVUb2tlblJlcXVlc3QSEQoJcHJpbmNpcGFsGAEgASgJEicKBmdyYW50cxgCIAMoCzIXLnNsdWljZS5jbGllbnQudjEuR3JhbnQSEgoKZXhwaXJlc19tcxgDIAEoBCIwChNDcmVhdGVUb2tlblJlc3BvbnNlEgoKAmlkGAEgASgJEg0KBXRva2VuGAIgASgJIhMKEUxpc3RUb2tlbnNSZXF1ZXN0IkgKEkxpc3RUb2tlbnNSZXNwb25zZRIyCgZ0b2tlbnMYASADKAsyIi5zbHVpY2UuY2xpZW50LnYxLlRva2VuRGVzY3JpcHRpb24iggEKEFRva2VuRGVzY3JpcHRpb24SCgoCaWQYASABKAkSEQoJcHJpbmNpcGFsGAIgASgJEicKBmdyYW50cxgDIAMoCzIXLnNsdWljZS5jbGllbnQudjEuR3JhbnQSEgoKY3JlYXRlZF9tcxgEIAEoBBISCgpleHBpcmVzX21zGAUgASgEIiAKElJldm9rZVRva2VuUmVxdWVzdBIKCgJpZBgBIAEoCSIVChNSZXZva2VUb2tlblJlc3BvbnNlYgZwcm90bzM", [file_sluice_client_v1_subscription]);
+  fileDesc("CiVzbHVpY2UvY2xpZW50L3YxL2FkbWluaXN0cmF0aW9uLnByb3RvEhBzbHVpY2UuY2xpZW50LnYxItUECg1Ub3BpY1NldHRpbmdzEhQKB3N0b3JhZ2UYASABKAlIAIgBARIcCg9yZXRlbnRpb25fYnl0ZXMYAiABKARIAYgBARIZCgxyZXRlbnRpb25fbXMYAyABKARIAogBARIeChFyZXRlbnRpb25fcmVjb3JkcxgEIAEoBEgDiAEBEhwKD2JhdGNoX21heF9ieXRlcxgFIAEoDUgEiAEBEhcKCnRpbWVzdGFtcHMYBiABKAlIBYgBARISCgVmbHVzaBgHIAEoCUgGiAEBEh4KEWZsdXNoX2ludGVydmFsX21zGAggASgESAeIAQESFAoHY2xlYW51cBgJIAEoCUgIiAEBEhkKDHRvbWJzdG9uZV9tcxgKIAEoBEgJiAEBEh8KEnJlcGxpY2F0aW9uX2ZhY3RvchgLIAEoDUgKiAEBEhcKCm1pbl9pbnN5bmMYDCABKA1IC4gBARIdChB1bmNsZWFuX2VsZWN0aW9uGA0gASgISAyIAQFCCgoIX3N0b3JhZ2VCEgoQX3JldGVudGlvbl9ieXRlc0IPCg1fcmV0ZW50aW9uX21zQhQKEl9yZXRlbnRpb25fcmVjb3Jkc0ISChBfYmF0Y2hfbWF4X2J5dGVzQg0KC190aW1lc3RhbXBzQggKBl9mbHVzaEIUChJfZmx1c2hfaW50ZXJ2YWxfbXNCCgoIX2NsZWFudXBCDwoNX3RvbWJzdG9uZV9tc0IVChNfcmVwbGljYXRpb25fZmFjdG9yQg0KC19taW5faW5zeW5jQhMKEV91bmNsZWFuX2VsZWN0aW9uIoABChJDcmVhdGVUb3BpY1JlcXVlc3QSDAoEbmFtZRgBIAEoCRISCgpwYXJ0aXRpb25zGAIgASgNEjEKCHNldHRpbmdzGAMgASgLMh8uc2x1aWNlLmNsaWVudC52MS5Ub3BpY1NldHRpbmdzEhUKDWlmX25vdF9leGlzdHMYBCABKAgiSAoTQ3JlYXRlVG9waWNSZXNwb25zZRIxCgV0b3BpYxgBIAEoCzIiLnNsdWljZS5jbGllbnQudjEuVG9waWNEZXNjcmlwdGlvbiJoChFBbHRlclRvcGljUmVxdWVzdBIMCgRuYW1lGAEgASgJEhIKCnBhcnRpdGlvbnMYAiABKA0SMQoIc2V0dGluZ3MYAyABKAsyHy5zbHVpY2UuY2xpZW50LnYxLlRvcGljU2V0dGluZ3MiRwoSQWx0ZXJUb3BpY1Jlc3BvbnNlEjEKBXRvcGljGAEgASgLMiIuc2x1aWNlLmNsaWVudC52MS5Ub3BpY0Rlc2NyaXB0aW9uIiIKEkRlbGV0ZVRvcGljUmVxdWVzdBIMCgRuYW1lGAEgASgJIhUKE0RlbGV0ZVRvcGljUmVzcG9uc2UiJQoRTGlzdFRvcGljc1JlcXVlc3QSEAoIaW50ZXJuYWwYASABKAgiSAoSTGlzdFRvcGljc1Jlc3BvbnNlEjIKBnRvcGljcxgBIAMoCzIiLnNsdWljZS5jbGllbnQudjEuVG9waWNEZXNjcmlwdGlvbiIkChREZXNjcmliZVRvcGljUmVxdWVzdBIMCgRuYW1lGAEgASgJIkoKFURlc2NyaWJlVG9waWNSZXNwb25zZRIxCgV0b3BpYxgBIAEoCzIiLnNsdWljZS5jbGllbnQudjEuVG9waWNEZXNjcmlwdGlvbiJiChREZWxldGVSZWNvcmRzUmVxdWVzdBINCgV0b3BpYxgBIAEoCRISCgpwYXJ0aXRpb25zGAIgAygNEicKBmJlZm9yZRgDIAEoCzIXLnNsdWljZS5jbGllbnQudjEuU3RhcnQiRgoVRGVsZXRlUmVjb3Jkc1Jlc3BvbnNlEi0KCXBvc2l0aW9ucxgBIAMoCzIaLnNsdWljZS5jbGllbnQudjEuUG9zaXRpb24i2gEKEFRvcGljRGVzY3JpcHRpb24SDAoEbmFtZRgBIAEoCRIKCgJpZBgCIAEoCRIxCghzZXR0aW5ncxgDIAEoCzIfLnNsdWljZS5jbGllbnQudjEuVG9waWNTZXR0aW5ncxI6CgpwYXJ0aXRpb25zGAQgAygLMiYuc2x1aWNlLmNsaWVudC52MS5QYXJ0aXRpb25EZXNjcmlwdGlvbhISCgpjcmVhdGVkX21zGAUgASgEEhIKCmVycm9yX2NvZGUYBiABKA0SFQoNZXJyb3JfbWVzc2FnZRgHIAEoCSKKAgoUUGFydGl0aW9uRGVzY3JpcHRpb24SEQoJcGFydGl0aW9uGAEgASgNEhYKDmxlYWRlcl9ub2RlX2lkGAIgASgJEhQKDGxlYWRlcl9lcG9jaBgDIAEoDRIRCglsb2dfc3RhcnQYBCABKAQSFgoOaGlnaF93YXRlcm1hcmsYBSABKAQSDwoHbG9nX2VuZBgGIAEoBBIWCg5yZXRhaW5lZF9ieXRlcxgHIAEoBBITCgtzdWJzY3JpYmVycxgIIAEoDRISCgplcnJvcl9jb2RlGAkgASgNEhUKDWVycm9yX21lc3NhZ2UYCiABKAkSEAoIcmVwbGljYXMYCyADKAkSCwoDaXNyGAwgAygJIhMKEU5vZGVTdGF0dXNSZXF1ZXN0IqQCChJOb2RlU3RhdHVzUmVzcG9uc2USDwoHbm9kZV9pZBgBIAEoCRISCgpjbHVzdGVyX2lkGAIgASgJEhAKCHNvZnR3YXJlGAMgASgJEhEKCXVwdGltZV9tcxgEIAEoBBITCgtjb25uZWN0aW9ucxgFIAEoDRIVCg1zdWJzY3JpcHRpb25zGAYgASgNEg4KBnRvcGljcxgHIAEoDRISCgpwYXJ0aXRpb25zGAggASgNEhIKCnJlY29yZHNfaW4YCSABKAQSEAoIYnl0ZXNfaW4YCiABKAQSEQoJYnl0ZXNfb3V0GAsgASgEEhYKDnJldGFpbmVkX2J5dGVzGAwgASgEEhEKCXJzc19ieXRlcxgNIAEoBBIQCghkcmFpbmluZxgOIAEoCCIWChRDbHVzdGVyU3RhdHVzUmVxdWVzdCLsAQoVQ2x1c3RlclN0YXR1c1Jlc3BvbnNlEhIKCmNsdXN0ZXJfaWQYASABKAkSDwoHbm9kZV9pZBgCIAEoCRIVCg1jb250cm9sbGVyX2lkGAMgASgJEhIKCmxlYXNlX2hlbGQYBCABKAgSLAoFbm9kZXMYBSADKAsyHS5zbHVpY2UuY2xpZW50LnYxLkNsdXN0ZXJOb2RlEhIKCnBhcnRpdGlvbnMYBiABKA0SEgoKbGVhZGVybGVzcxgHIAEoDRIYChB1bmRlcl9yZXBsaWNhdGVkGAggASgNEhMKC3JlYmFsYW5jaW5nGAkgASgIItgBCgtDbHVzdGVyTm9kZRIPCgdub2RlX2lkGAEgASgJEhMKC2NsaWVudF91cmxzGAIgAygJEhQKDHBlZXJfYWRkcmVzcxgDIAEoCRIMCgR6b25lGAQgASgJEhAKCGNhcGFjaXR5GAUgASgNEhAKCHNvZnR3YXJlGAYgASgJEhAKCGRyYWluaW5nGAcgASgIEg0KBWxlYWRzGAggASgNEhAKCHJlcGxpY2FzGAkgASgNEhMKC291dF9vZl9zeW5jGAogASgNEhMKC29ubHlfY29waWVzGAsgASgNIjMKEERyYWluTm9kZVJlcXVlc3QSDwoHbm9kZV9pZBgBIAEoCRIOCgZjYW5jZWwYAiABKAgiRgoRRHJhaW5Ob2RlUmVzcG9uc2USMQoLb25seV9jb3BpZXMYASADKAsyHC5zbHVpY2UuY2xpZW50LnYxLk9ubHlDb3BpZXMiLwoKT25seUNvcGllcxINCgV0b3BpYxgBIAEoCRISCgpwYXJ0aXRpb25zGAIgASgNIhIKEFJlYmFsYW5jZVJlcXVlc3QiEwoRUmViYWxhbmNlUmVzcG9uc2UiKwoFR3JhbnQSDgoGdG9waWNzGAEgASgJEhIKCm9wZXJhdGlvbnMYAiADKAkiZAoSQ3JlYXRlVG9rZW5SZXF1ZXN0EhEKCXByaW5jaXBhbBgBIAEoCRInCgZncmFudHMYAiADKAsyFy5zbHVpY2UuY2xpZW50LnYxLkdyYW50EhIKCmV4cGlyZXNfbXMYAyABKAQiMAoTQ3JlYXRlVG9rZW5SZXNwb25zZRIKCgJpZBgBIAEoCRINCgV0b2tlbhgCIAEoCSITChFMaXN0VG9rZW5zUmVxdWVzdCJIChJMaXN0VG9rZW5zUmVzcG9uc2USMgoGdG9rZW5zGAEgAygLMiIuc2x1aWNlLmNsaWVudC52MS5Ub2tlbkRlc2NyaXB0aW9uIoIBChBUb2tlbkRlc2NyaXB0aW9uEgoKAmlkGAEgASgJEhEKCXByaW5jaXBhbBgCIAEoCRInCgZncmFudHMYAyADKAsyFy5zbHVpY2UuY2xpZW50LnYxLkdyYW50EhIKCmNyZWF0ZWRfbXMYBCABKAQSEgoKZXhwaXJlc19tcxgFIAEoBCIgChJSZXZva2VUb2tlblJlcXVlc3QSCgoCaWQYASABKAkiFQoTUmV2b2tlVG9rZW5SZXNwb25zZWIGcHJvdG8z", [file_sluice_client_v1_subscription]);
 
 /**
  * How a topic keeps its records. Fields left out take the broker's default (create) or stay as they are (alter).
@@ -747,6 +747,13 @@ export type ClusterNode = Message<"sluice.client.v1.ClusterNode"> & {
    * @generated from field: uint32 out_of_sync = 10;
    */
   outOfSync: number;
+
+  /**
+   * Of those that it leads, partitions that no other node has a copy of, so that it cannot hand them over.
+   *
+   * @generated from field: uint32 only_copies = 11;
+   */
+  onlyCopies: number;
 };
 
 /**
@@ -788,6 +795,12 @@ export const DrainNodeRequestSchema: GenMessage<DrainNodeRequest> = /*@__PURE__*
  * @generated from message sluice.client.v1.DrainNodeResponse
  */
 export type DrainNodeResponse = Message<"sluice.client.v1.DrainNodeResponse"> & {
+  /**
+   * What it goes on leading, because no other node has a copy.
+   *
+   * @generated from field: repeated sluice.client.v1.OnlyCopies only_copies = 1;
+   */
+  onlyCopies: OnlyCopies[];
 };
 
 /**
@@ -796,6 +809,28 @@ export type DrainNodeResponse = Message<"sluice.client.v1.DrainNodeResponse"> & 
  */
 export const DrainNodeResponseSchema: GenMessage<DrainNodeResponse> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_administration, 21);
+
+/**
+ * @generated from message sluice.client.v1.OnlyCopies
+ */
+export type OnlyCopies = Message<"sluice.client.v1.OnlyCopies"> & {
+  /**
+   * @generated from field: string topic = 1;
+   */
+  topic: string;
+
+  /**
+   * @generated from field: uint32 partitions = 2;
+   */
+  partitions: number;
+};
+
+/**
+ * Describes the message sluice.client.v1.OnlyCopies.
+ * Use `create(OnlyCopiesSchema)` to create a new message.
+ */
+export const OnlyCopiesSchema: GenMessage<OnlyCopies> = /*@__PURE__*/
+  messageDesc(file_sluice_client_v1_administration, 22);
 
 /**
  * Asks for partitions to be spread over the nodes; any node may be asked.
@@ -810,7 +845,7 @@ export type RebalanceRequest = Message<"sluice.client.v1.RebalanceRequest"> & {
  * Use `create(RebalanceRequestSchema)` to create a new message.
  */
 export const RebalanceRequestSchema: GenMessage<RebalanceRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 22);
+  messageDesc(file_sluice_client_v1_administration, 23);
 
 /**
  * @generated from message sluice.client.v1.RebalanceResponse
@@ -823,7 +858,7 @@ export type RebalanceResponse = Message<"sluice.client.v1.RebalanceResponse"> & 
  * Use `create(RebalanceResponseSchema)` to create a new message.
  */
 export const RebalanceResponseSchema: GenMessage<RebalanceResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 23);
+  messageDesc(file_sluice_client_v1_administration, 24);
 
 /**
  * @generated from message sluice.client.v1.Grant
@@ -849,7 +884,7 @@ export type Grant = Message<"sluice.client.v1.Grant"> & {
  * Use `create(GrantSchema)` to create a new message.
  */
 export const GrantSchema: GenMessage<Grant> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 24);
+  messageDesc(file_sluice_client_v1_administration, 25);
 
 /**
  * @generated from message sluice.client.v1.CreateTokenRequest
@@ -880,7 +915,7 @@ export type CreateTokenRequest = Message<"sluice.client.v1.CreateTokenRequest"> 
  * Use `create(CreateTokenRequestSchema)` to create a new message.
  */
 export const CreateTokenRequestSchema: GenMessage<CreateTokenRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 25);
+  messageDesc(file_sluice_client_v1_administration, 26);
 
 /**
  * @generated from message sluice.client.v1.CreateTokenResponse
@@ -904,7 +939,7 @@ export type CreateTokenResponse = Message<"sluice.client.v1.CreateTokenResponse"
  * Use `create(CreateTokenResponseSchema)` to create a new message.
  */
 export const CreateTokenResponseSchema: GenMessage<CreateTokenResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 26);
+  messageDesc(file_sluice_client_v1_administration, 27);
 
 /**
  * @generated from message sluice.client.v1.ListTokensRequest
@@ -917,7 +952,7 @@ export type ListTokensRequest = Message<"sluice.client.v1.ListTokensRequest"> & 
  * Use `create(ListTokensRequestSchema)` to create a new message.
  */
 export const ListTokensRequestSchema: GenMessage<ListTokensRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 27);
+  messageDesc(file_sluice_client_v1_administration, 28);
 
 /**
  * @generated from message sluice.client.v1.ListTokensResponse
@@ -934,7 +969,7 @@ export type ListTokensResponse = Message<"sluice.client.v1.ListTokensResponse"> 
  * Use `create(ListTokensResponseSchema)` to create a new message.
  */
 export const ListTokensResponseSchema: GenMessage<ListTokensResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 28);
+  messageDesc(file_sluice_client_v1_administration, 29);
 
 /**
  * @generated from message sluice.client.v1.TokenDescription
@@ -971,7 +1006,7 @@ export type TokenDescription = Message<"sluice.client.v1.TokenDescription"> & {
  * Use `create(TokenDescriptionSchema)` to create a new message.
  */
 export const TokenDescriptionSchema: GenMessage<TokenDescription> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 29);
+  messageDesc(file_sluice_client_v1_administration, 30);
 
 /**
  * @generated from message sluice.client.v1.RevokeTokenRequest
@@ -988,7 +1023,7 @@ export type RevokeTokenRequest = Message<"sluice.client.v1.RevokeTokenRequest"> 
  * Use `create(RevokeTokenRequestSchema)` to create a new message.
  */
 export const RevokeTokenRequestSchema: GenMessage<RevokeTokenRequest> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 30);
+  messageDesc(file_sluice_client_v1_administration, 31);
 
 /**
  * @generated from message sluice.client.v1.RevokeTokenResponse
@@ -1001,5 +1036,5 @@ export type RevokeTokenResponse = Message<"sluice.client.v1.RevokeTokenResponse"
  * Use `create(RevokeTokenResponseSchema)` to create a new message.
  */
 export const RevokeTokenResponseSchema: GenMessage<RevokeTokenResponse> = /*@__PURE__*/
-  messageDesc(file_sluice_client_v1_administration, 31);
+  messageDesc(file_sluice_client_v1_administration, 32);
 
