@@ -2,15 +2,16 @@ import type { GroupAnswer, GroupQuestionInit } from '../groups/api.ts';
 import type { OpenReader } from '../groups/ports.ts';
 import { Backoff } from '../kernel/backoff.ts';
 import type { Clock, Timer } from '../kernel/clock.ts';
-import type { ErrorCode } from '../kernel/errors.ts';
 import { asSluiceError, SluiceError } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Place } from '../partition/place-table.ts';
-import type { PartitionReader, Start } from '../partition/reader.ts';
+import type { PartitionReader } from '../partition/reader.ts';
 import type { OneReader } from './broker.ts';
-import type { GroupPosition } from './group-commits.ts';
-import { GroupCommits } from './group-commits.ts';
+import type { GroupPosition } from './member-commits.ts';
+import { MemberCommits } from './member-commits.ts';
 import type { Groups } from './groups.ts';
+import type { OwnedPartitionHost } from './owned-partition.ts';
+import { OwnedPartition } from './owned-partition.ts';
 import type { Principal } from './ports.ts';
 
 /** The broker as a member of a group needs it. */
@@ -56,22 +57,11 @@ export interface GroupMemberListener {
   ended(error: SluiceError): void;
 }
 
-/** A partition that the member has, or is giving up. */
-interface Owned extends GroupPosition {
-  /** Undefined while it is being opened. */
-  reader?: OpenReader;
-  /** It is being given up: a reader that is opened too late is closed. */
-  isRevoked: boolean;
-}
-
 const SESSION_TIMEOUT_MS = 10_000;
-/** Between attempts to reach a coordinator, or a partition. */
+/** Between attempts to reach a coordinator. */
 const RETRY = { minMs: 50, maxMs: 2_000 };
 /** How long closing waits for the coordinator; the session timeout does the rest. */
 const FAREWELL_MS = 2_000;
-const LATEST: Start = { at: 'latest' };
-/** This node has not heard yet of what the coordinator knows; or it is gone, and the coordinator takes it away. */
-const UNHEARD: ReadonlySet<ErrorCode> = new Set(['TOPIC_NOT_FOUND', 'PARTITION_NOT_FOUND']);
 
 /**
  * A member of a consumer group that lives in this process, for gateways whose clients cannot be one themselves.
@@ -80,7 +70,8 @@ const UNHEARD: ReadonlySet<ErrorCode> = new Set(['TOPIC_NOT_FOUND', 'PARTITION_N
  *       └────────────────────── asked again with what is owned now; that is the heartbeat ──────────────┘
  *
  * It owns a partition from the answer on, so that a partition that takes long to open does not stop the heartbeat. A coordinator that cannot be
- * reached is asked again while the partitions go on; a member that its group does not know any more gives up all and joins anew.
+ * reached is asked again while the partitions go on, for as long as the session timeout: then others may have them, and the member reads nothing
+ * until it is answered. One that its group does not know any more gives up all and joins anew.
  */
 export class GroupMember {
   readonly #parts: GroupMemberParts;
@@ -88,10 +79,14 @@ export class GroupMember {
   readonly #memberId: string;
   readonly #sessionTimeoutMs: number;
   readonly #abort = new AbortController();
-  readonly #owned = new Map<string, Owned>();
-  readonly #commits: GroupCommits;
+  readonly #owned = new Map<string, OwnedPartition>();
+  readonly #commits: MemberCommits;
+  readonly #partitionHost: OwnedPartitionHost;
   readonly #waits = new Set<() => void>();
   #generation = 0;
+  #sessionEnd: Timer | undefined;
+  /** Nothing was heard for so long that others may have its partitions. */
+  #isSilent = false;
   #isOver = false;
   #running: Promise<void> = Promise.resolve();
   readonly #joined = Promise.withResolvers<undefined>();
@@ -101,7 +96,15 @@ export class GroupMember {
     this.#options = options;
     this.#memberId = parts.random.uuid();
     this.#sessionTimeoutMs = options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS;
-    this.#commits = new GroupCommits({ ...parts, store: (offsets) => this.#store(offsets) });
+    this.#commits = new MemberCommits({ ...parts, store: (offsets) => this.#store(offsets) });
+    const { broker, principal, clock, random, listener } = parts;
+    this.#partitionHost = {
+      ...{ clock, random },
+      openReader: ({ topic, partition }, start) =>
+        broker.openReader(principal, { topic, partition, start, name: options.group }),
+      opened: (reader) => listener.assigned(reader),
+      failed: (error) => this.#fail(error),
+    };
     // Not everybody waits for it.
     this.#joined.promise.catch(() => undefined);
   }
@@ -131,15 +134,12 @@ export class GroupMember {
     return this.#commits.commit(offsets);
   }
 
-  /** Stores what was committed, leaves the group and closes its readers. The listener hears no more. Idempotent. */
+  /** Closes its readers, stores what was committed and leaves the group. The listener hears no more. Idempotent. */
   async close(): Promise<void> {
     if (this.#isOver) return;
-    this.#isOver = true;
-    this.#joined.reject(new SluiceError('CLOSED', 'the member was closed before it was in its group'));
-    this.#abort.abort();
-    for (const wake of this.#waits) wake();
+    this.#end(new SluiceError('CLOSED', 'the member was closed before it was in its group'));
+    for (const owned of this.#owned.values()) owned.close();
     await this.#running;
-    for (const owned of this.#owned.values()) owned.reader?.close();
     this.#owned.clear();
     await this.#within(FAREWELL_MS, this.#commits.settled());
     this.#commits.discard(new SluiceError('CLOSED', 'the member has left its group'), true);
@@ -150,10 +150,16 @@ export class GroupMember {
   }
 
   async #run(): Promise<void> {
-    const backoff = new Backoff(RETRY, this.#parts.random);
+    const { clock, random } = this.#parts;
+    const backoff = new Backoff(RETRY, random);
     while (!this.#isOver) {
+      // Who joins wants to know whether it may, and who was silent what it has.
+      const maxWaitMs = this.#generation === 0 || this.#isSilent ? 0 : Math.floor(this.#sessionTimeoutMs / 3);
+      const askedMs = clock.monotonicMs();
       try {
-        await this.#take(await this.#join());
+        const answer = await this.#join(maxWaitMs);
+        // One that has lain here while the process was stopped says nothing of now: it was given when its wait was over.
+        if (this.#hear(Math.min(clock.monotonicMs(), askedMs + maxWaitMs))) await this.#take(answer);
         backoff.reset();
       } catch (error) {
         await this.#refused(asSluiceError(error), backoff);
@@ -161,7 +167,7 @@ export class GroupMember {
     }
   }
 
-  #join(): Promise<GroupAnswer<'joinGroup'>> {
+  #join(maxWaitMs: number): Promise<GroupAnswer<'joinGroup'>> {
     const { group, filters, start, clientId, instanceId = '' } = this.#options;
     const { broker, principal } = this.#parts;
     const question: GroupQuestionInit<'joinGroup'> = {
@@ -170,14 +176,29 @@ export class GroupMember {
       generation: this.#generation,
       owned: [...this.assignment],
       sessionTimeoutMs: this.#sessionTimeoutMs,
-      // Who joins wants to know whether it may.
-      maxWaitMs: this.#generation === 0 ? 0 : Math.floor(this.#sessionTimeoutMs / 3),
+      maxWaitMs,
     };
     return broker.groups.ask(principal, 'joinGroup', question, { signal: this.#abort.signal });
   }
 
+  /** It was known as a member at `heardMs`. @returns whether it still is: its session has not ended since */
+  #hear(heardMs: number): boolean {
+    if (this.#isOver) return false;
+    this.#sessionEnd?.cancel();
+    const leftMs = heardMs + this.#sessionTimeoutMs - this.#parts.clock.monotonicMs();
+    this.#isSilent = leftMs <= 0;
+    if (this.#isSilent) this.#revokeAll();
+    else this.#sessionEnd = this.#parts.clock.setTimer(leftMs, () => this.#fallSilent());
+    return !this.#isSilent;
+  }
+
+  /** What was committed may still count: the coordinator knows whether others were given the partitions. */
+  #fallSilent(): void {
+    this.#isSilent = true;
+    this.#revokeAll();
+  }
+
   async #take({ generation, assigned }: GroupAnswer<'joinGroup'>): Promise<void> {
-    if (this.#isOver) return;
     this.#generation = generation;
     this.#joined.resolve(undefined);
     const wanted = new Map(
@@ -189,16 +210,19 @@ export class GroupMember {
     const lost = [...this.#owned].filter(([key]) => !wanted.has(key));
     for (const [, owned] of lost) this.#revoke(owned);
     // As long as the member is said to own them its commits count.
-    if (lost.length > 0) await this.#within(this.#sessionTimeoutMs / 3, this.#commits.settled());
+    if (lost.length > 0) await this.#wait(this.#sessionTimeoutMs / 3, this.#commits.settled());
     for (const [key] of lost) this.#owned.delete(key);
-    for (const [key, position] of wanted) if (!this.#owned.has(key)) this.#begin(key, position);
+    if (this.#isOver || this.#isSilent) return;
+    for (const [key, position] of wanted) {
+      if (!this.#owned.has(key)) this.#owned.set(key, new OwnedPartition(this.#partitionHost, position));
+    }
   }
 
   async #refused(error: SluiceError, backoff: Backoff): Promise<void> {
     if (this.#isOver) return;
     const { instanceId = '' } = this.#options;
-    // Of a static member somebody else may have taken the place: joining again would throw that one out in turn.
-    if (error.code === 'UNKNOWN_MEMBER' && instanceId === '') this.#lose(error);
+    // Of a static member that was heard of lately somebody else has taken the place: joining again would throw that one out in turn.
+    if (error.code === 'UNKNOWN_MEMBER' && (instanceId === '' || this.#isSilent)) this.#lose(error);
     else if (!error.retryable || error.code === 'DRAINING') {
       this.#fail(error);
       return;
@@ -209,65 +233,36 @@ export class GroupMember {
   /** The group goes on without this member, which begins again. */
   #lose(error: SluiceError): void {
     this.#generation = 0;
-    for (const owned of this.#owned.values()) this.#revoke(owned);
-    this.#owned.clear();
+    this.#revokeAll();
     this.#commits.discard(error, false);
   }
 
   #fail(error: SluiceError): void {
     if (this.#isOver) return;
-    this.#isOver = true;
-    this.#abort.abort();
-    for (const wake of this.#waits) wake();
+    this.#end(error);
     this.#lose(error);
     this.#commits.discard(error, true);
-    this.#joined.reject(error);
     this.#parts.listener.ended(error);
   }
 
-  #revoke(owned: Owned): void {
-    owned.isRevoked = true;
-    if (!owned.reader) return;
-    const { topic, partition } = owned;
-    this.#parts.listener.revoked({ topic, partition });
-    owned.reader.close();
+  /** Asks no more. @param error for who waits to be taken into the group */
+  #end(error: SluiceError): void {
+    this.#isOver = true;
+    this.#joined.reject(error);
+    this.#abort.abort();
+    this.#sessionEnd?.cancel();
+    for (const wake of this.#waits) wake();
   }
 
-  #begin(key: string, position: GroupPosition): void {
-    const owned: Owned = { ...position, isRevoked: false };
-    this.#owned.set(key, owned);
-    void this.#open(owned);
+  #revokeAll(): void {
+    for (const owned of this.#owned.values()) this.#revoke(owned);
+    this.#owned.clear();
   }
 
-  /** Opens the reader of a partition, however long that takes. */
-  async #open(owned: Owned): Promise<void> {
-    const { random, listener } = this.#parts;
-    const backoff = new Backoff(RETRY, random);
-    let start: Start = { at: 'offset', offset: owned.offset };
-    const isWanted = (): boolean => !this.#isOver && !owned.isRevoked;
-    while (isWanted()) {
-      try {
-        const opened = await this.#openReader(owned, start);
-        if (!isWanted()) {
-          opened.close();
-          return;
-        }
-        owned.reader = opened;
-        listener.assigned(opened.reader);
-        return;
-      } catch (error) {
-        const { code, message, retryable } = asSluiceError(error);
-        // Records that were committed are gone, with the disks that had them: what comes is new.
-        if (code === 'OFFSET_OUT_OF_RANGE' && start !== LATEST) start = LATEST;
-        else if (UNHEARD.has(code) || (retryable && code !== 'DRAINING')) await this.#wait(backoff.nextMs());
-        else if (isWanted()) this.#fail(new SluiceError(code, message));
-      }
-    }
-  }
-
-  #openReader({ topic, partition }: Place, start: Start): Promise<OpenReader> {
-    const { broker, principal } = this.#parts;
-    return broker.openReader(principal, { topic, partition, start, name: this.#options.group });
+  #revoke(owned: OwnedPartition): void {
+    const { topic, partition, isOpen } = owned;
+    if (isOpen) this.#parts.listener.revoked({ topic, partition });
+    owned.close();
   }
 
   #store(offsets: readonly GroupPosition[]): Promise<GroupAnswer<'commitOffsets'>> {
@@ -280,8 +275,8 @@ export class GroupMember {
     });
   }
 
-  /** Ends early when the member does. */
-  #wait(ms: number): Promise<void> {
+  /** Ends early when the member does, or what it waits for, well or not. */
+  #wait(ms: number, work?: Promise<unknown>): Promise<void> {
     if (this.#isOver) return Promise.resolve();
     return new Promise((resolve) => {
       const wake = (): void => {
@@ -291,6 +286,7 @@ export class GroupMember {
       };
       const timer = this.#parts.clock.setTimer(ms, wake);
       this.#waits.add(wake);
+      work?.then(wake, wake);
     });
   }
 

@@ -1,5 +1,5 @@
-import { notLeader } from '../groups/coordinator.ts';
 import type { ClosableStateLog, LedState } from '../groups/led-state.ts';
+import { notCoordinator } from '../groups/not-coordinator.ts';
 import type { StateRecord } from '../groups/ports.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { asSluiceError } from '../kernel/errors.ts';
@@ -71,7 +71,7 @@ class PartitionStateLog implements ClosableStateLog, PublishTaker<readonly Appen
   }
 
   append(records: readonly StateRecord[]): Promise<void> {
-    if (this.#isClosed) return Promise.reject(notLeader());
+    if (this.#isClosed) return Promise.reject(notCoordinator());
     const parts = partsOf(records).map((part) => this.#appendPart(part));
     return parts.length === 1 ? parts[0]! : Promise.all(parts).then(() => undefined);
   }
@@ -81,7 +81,7 @@ class PartitionStateLog implements ClosableStateLog, PublishTaker<readonly Appen
     this.#isClosed = true;
     const waiting = this.#waiting;
     this.#waiting = [];
-    for (const { refused } of waiting) refused(notLeader());
+    for (const { refused } of waiting) refused(notCoordinator());
   }
 
   stored(appends: readonly Append[]): void {
@@ -121,7 +121,7 @@ class PartitionStateLog implements ClosableStateLog, PublishTaker<readonly Appen
   #publish(appends: readonly Append[]): void {
     // In another epoch others may have written what this coordinator does not know.
     if (this.#copy.role !== 'leader' || this.#copy.leaderEpoch !== this.leaderEpoch || this.#isClosed) {
-      this.refused(appends, notLeader());
+      this.refused(appends, notCoordinator());
       return;
     }
     let batch: Buffer;

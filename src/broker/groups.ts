@@ -7,6 +7,7 @@ import { visibleAssignment, visibleGroup, visibleGroups, visibleQueues } from '.
 import type { GroupRights } from './group-rights.ts';
 import type { GroupRouter } from './group-router.ts';
 import type { Principal } from './ports.ts';
+import type { UntoldLeases } from './untold-leases.ts';
 
 /** What a client that is sent away still has to say: it gives back, stores how far it is, and leaves. */
 const FAREWELLS: ReadonlySet<GroupCase> = new Set(['settle', 'commitOffsets', 'leaveGroup']);
@@ -15,13 +16,16 @@ const FAREWELLS: ReadonlySet<GroupCase> = new Set(['settle', 'commitOffsets', 'l
 export class Groups {
   readonly #rights: GroupRights;
   readonly #router: GroupRouter;
+  readonly #untold: Pick<UntoldLeases, 'close'>;
   /** Questions of clients of this node that are not answered. */
   readonly #asked = new Map<AbortController, GroupCase>();
   #state: 'open' | 'draining' | 'closed' = 'open';
 
-  constructor(rights: GroupRights, router: GroupRouter) {
+  /** @param untold ends with this */
+  constructor(rights: GroupRights, router: GroupRouter, untold: Pick<UntoldLeases, 'close'>) {
     this.#rights = rights;
     this.#router = router;
+    this.#untold = untold;
   }
 
   /** Questions of clients of this node that are not answered. */
@@ -83,6 +87,7 @@ export class Groups {
   close(): void {
     this.#state = 'closed';
     this.drain();
+    this.#untold.close();
     this.#router.close();
   }
 

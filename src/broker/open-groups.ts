@@ -15,14 +15,19 @@ import { GroupTopics } from './group-topics.ts';
 import { Groups } from './groups.ts';
 import type { OtherNodes } from './other-nodes.ts';
 import type { TopicListeners } from './topic-listeners.ts';
+import { UntoldLeases } from './untold-leases.ts';
 
 /** What a node on its own has unless somebody says otherwise. */
 const ALONE: GroupStorage = { partitions: 16, replicationFactor: 1, minInsync: 1 };
+
+const MAX_QUEUE_PARTITIONS = 20_000;
 
 /** How consumer groups and queues are kept and watched. */
 export interface BrokerGroupOptions {
   /** How much of the topic `__groups` there is, when it is made. Default: 16 partitions, one copy. */
   readonly storage?: GroupStorage;
+  /** Partitions that the queues of a node may hold before no new queue is made. Default 20,000. */
+  readonly maxQueuePartitions?: number;
   /** Default: those there are. */
   readonly makeParts?: MakeGroupParts;
   readonly observer?: Partial<CoordinatorObserver> | undefined;
@@ -45,13 +50,17 @@ export interface GroupsOfBroker extends Omit<GroupTopicsParts, 'coordinator' | '
 export function openGroups({ options, access, listeners, ...parts }: GroupsOfBroker): Groups {
   const { coordinator, clock, random, others, groups = {} } = options;
   const { storage = ALONE, makeParts = makeGroupParts, observer } = groups;
+  const { maxQueuePartitions = MAX_QUEUE_PARTITIONS } = groups;
   const { directory } = parts;
   const topics = new GroupTopics({ ...parts, coordinator, clock });
+  const untold = new UntoldLeases({ clock, ask: (request, signal) => router.ask(request, signal) });
   const coordinators = new Coordinators({
-    ...{ topics, clock, random, makeParts, observer, nodeId: coordinator.nodeId },
+    giveBack: (release) => untold.give(release),
+    ...{ topics, clock, random, makeParts, observer, maxQueuePartitions, nodeId: coordinator.nodeId },
   });
   const hosts = new GroupHosts({ directory, coordinators, clock, storage });
   listeners.add(hosts);
   const rights = new GroupRights(access, () => directory.all());
-  return new Groups(rights, new GroupRouter({ hosts, coordinators, others, clock }));
+  const router = new GroupRouter({ hosts, coordinators, others, clock });
+  return new Groups(rights, router, untold);
 }

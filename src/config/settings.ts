@@ -76,6 +76,7 @@ export interface Settings {
     readonly partitions: number;
     readonly replicationFactor: number;
     readonly minInsync: number;
+    readonly maxQueuePartitions: number;
   };
   readonly storage: {
     /** Null: what the machine allows. */
@@ -151,7 +152,7 @@ export function toSettings(parsed: ParsedConfig): Settings {
         ...replicationDefaults(parsed),
       },
     },
-    groups: { partitions: parsed.groups.partitions, ...groupReplication(parsed) },
+    groups: { ...parsed.groups, ...groupReplication(parsed) },
     storage: parsed.storage,
     limits: {
       ...counts,

@@ -2,7 +2,9 @@ import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import type { AskOptions, GroupAnswerInit, GroupCase, GroupQuestion } from './api.ts';
 import type { GroupPart, GroupPartCounts, GroupPartOptions } from './group-part.ts';
 import type { ClosableStateLog, LedState } from './led-state.ts';
+import { notCoordinator } from './not-coordinator.ts';
 import { partOf, partOfFact } from './question-kinds.ts';
+import { releaseOf } from './queue/untold.ts';
 import { loadState } from './state-loader.ts';
 
 /** What a coordinator consists of. */
@@ -15,7 +17,10 @@ export interface GroupParts {
 export type MakeGroupParts = (options: GroupPartOptions) => GroupParts;
 
 /** What a coordinator is made of. */
-export interface CoordinatorOptions extends Pick<GroupPartOptions, 'topics' | 'clock' | 'random' | 'nodeId'> {
+export interface CoordinatorOptions extends Pick<
+  GroupPartOptions,
+  'topics' | 'clock' | 'random' | 'budget' | 'term' | 'nodeId' | 'giveBack' | 'onTrouble'
+> {
   readonly state: LedState;
   readonly makeParts: MakeGroupParts;
   /** Told once when it has loaded its state. @param facts that were read @param ms that it took */
@@ -42,12 +47,13 @@ export class GroupCoordinator {
   #isOpen = false;
 
   constructor(options: CoordinatorOptions) {
-    const { state, makeParts, topics, clock, random, nodeId } = options;
+    const { state, makeParts, topics, clock, random, budget, term, nodeId, giveBack, onTrouble } = options;
     this.#options = options;
     this.leaderEpoch = state.leaderEpoch;
     this.#log = state.openLog();
     const onFailure = (error: unknown): void => this.#fail(error);
-    this.#parts = makeParts({ log: this.#log, topics, clock, random, nodeId, onFailure });
+    const shared = { topics, clock, random, budget, term, nodeId, giveBack, onTrouble };
+    this.#parts = makeParts({ ...shared, log: this.#log, onFailure });
     this.#loaded = this.#load();
   }
 
@@ -68,12 +74,15 @@ export class GroupCoordinator {
     { signal }: AskOptions = {},
   ): Promise<GroupAnswerInit<C>> {
     if (!this.#isOpen) {
-      if (!(await this.#loaded)) throw notLeader();
+      if (!(await this.#loaded)) throw notCoordinator();
       if (signal?.aborted) throw new SluiceError('CANCELLED', 'the asker has gone');
     }
     const answer = await this.#parts[partOf(name)].ask(name, question, signal);
     // What rests on nothing new was not stored for this answer: a node that was frozen past its lease learns only here that it knows nothing any more.
-    if (!this.#options.state.isLed()) throw notLeader();
+    if (!this.#options.state.isLed()) {
+      if (name === 'receive') this.#takeBack(question, answer);
+      throw notCoordinator();
+    }
     return answer;
   }
 
@@ -120,14 +129,15 @@ export class GroupCoordinator {
     }
   }
 
+  /** Question and answer are those of a `receive`, which the type system cannot follow. */
+  #takeBack(question: GroupQuestion, answer: GroupAnswerInit): void {
+    const release = releaseOf(question as GroupQuestion<'receive'>, answer as GroupAnswerInit<'receive'>);
+    if (release) this.#options.giveBack(release);
+  }
+
   #fail(error: unknown): void {
     if (this.#gone.signal.aborted) return;
     this.close();
     this.#options.onFailed(asSluiceError(error));
   }
-}
-
-/** Whoever asks finds the one who leads now. */
-export function notLeader(): SluiceError {
-  return new SluiceError('NOT_LEADER', 'this node does not coordinate it any more');
 }

@@ -3,10 +3,15 @@ import type { Timer } from '../kernel/clock.ts';
 import type { SluiceError } from '../kernel/errors.ts';
 import type { AskOptions, GroupAnswerInit, GroupCase, GroupQuestion } from './api.ts';
 import type { CoordinatorOptions } from './coordinator.ts';
-import { GroupCoordinator, notLeader } from './coordinator.ts';
+import { GroupCoordinator } from './coordinator.ts';
 import type { Counted } from './counted.ts';
 import { CountedParts } from './counted.ts';
 import type { LedState } from './led-state.ts';
+import { notCoordinator } from './not-coordinator.ts';
+import { PartitionBudget } from './queue/partition-budget.ts';
+import { termOf } from './term.ts';
+import type { Trouble } from './trouble.ts';
+import { WORKS } from './trouble.ts';
 
 /** First and longest wait before a coordinator that has failed is loaded again, milliseconds. */
 const AGAIN_MS = { minMs: 100, maxMs: 5000 };
@@ -16,10 +21,17 @@ export interface CoordinatorObserver {
   onLoaded(partition: number, leaderEpoch: number, facts: number, ms: number): void;
   /** It will be loaded again, as long as this node leads. */
   onFailed(partition: number, leaderEpoch: number, error: SluiceError): void;
+  /** Work has failed that it tries again by itself. */
+  onTrouble(trouble: Trouble): void;
 }
 
 /** What coordinators of a node are made of. */
-export interface CoordinatorsOptions extends Omit<CoordinatorOptions, 'state' | 'onLoaded' | 'onFailed'> {
+export interface CoordinatorsOptions extends Omit<
+  CoordinatorOptions,
+  'state' | 'budget' | 'term' | 'onLoaded' | 'onFailed' | 'onTrouble'
+> {
+  /** Partitions that the queues of all of them may hold before no new queue is made. */
+  readonly maxQueuePartitions: number;
   readonly observer?: Partial<CoordinatorObserver> | undefined;
 }
 
@@ -30,6 +42,8 @@ export interface CoordinatorCounts {
   readonly loading: number;
   /** Coordinators that ended because something could not be loaded or stored. */
   readonly failures: number;
+  /** How often work failed that is tried again, by what it is. */
+  readonly troubles: Readonly<Record<string, number>>;
   readonly groups: Counted;
   readonly queues: Counted;
 }
@@ -37,6 +51,10 @@ export interface CoordinatorCounts {
 interface Held {
   readonly state: LedState;
   readonly backoff: Backoff;
+  /** How often it was begun to be loaded. */
+  loads: number;
+  /** When it was loaded last; monotonic, milliseconds. */
+  loadedMs: number;
   /** Undefined: it has failed, and waits to be loaded again. */
   coordinator: GroupCoordinator | undefined;
   again: Timer | undefined;
@@ -46,12 +64,24 @@ interface Held {
 export class Coordinators {
   readonly #options: CoordinatorsOptions;
   readonly #held = new Map<number, Held>();
+  readonly #budget: PartitionBudget;
   readonly #groups = new CountedParts(['groups', 'members', 'offsets', 'unassigned_partitions']);
-  readonly #queues = new CountedParts(['queues', 'waiting', 'ready', 'delayed', 'leased', 'moving']);
+  readonly #queues = new CountedParts([
+    'queues',
+    'partitions',
+    'waiting',
+    'ready',
+    'delayed',
+    'leased',
+    'moving',
+    'refusedDeadLetters',
+  ]);
   #failures = 0;
+  readonly #troubles: Record<string, number> = Object.fromEntries(WORKS.map((work) => [work, 0]));
 
   constructor(options: CoordinatorsOptions) {
     this.#options = options;
+    this.#budget = new PartitionBudget(options.maxQueuePartitions);
   }
 
   /** The epoch in which a partition is coordinated here; undefined: it is not. */
@@ -63,7 +93,7 @@ export class Coordinators {
   lead(state: LedState): void {
     this.end(state.partition);
     const held: Held = {
-      ...{ state, coordinator: undefined, again: undefined },
+      ...{ state, coordinator: undefined, again: undefined, loads: 0, loadedMs: Infinity },
       backoff: new Backoff(AGAIN_MS, this.#options.random),
     };
     this.#held.set(state.partition, held);
@@ -91,7 +121,7 @@ export class Coordinators {
     options: AskOptions = {},
   ): Promise<GroupAnswerInit<C>> {
     const coordinator = this.#held.get(partition)?.coordinator;
-    return coordinator ? coordinator.ask(name, question, options) : Promise.reject(notLeader());
+    return coordinator ? coordinator.ask(name, question, options) : Promise.reject(notCoordinator());
   }
 
   counts(): CoordinatorCounts {
@@ -99,7 +129,8 @@ export class Coordinators {
     const open = all.filter(({ isOpen }) => isOpen);
     const counts = open.map((coordinator) => coordinator.counts());
     return {
-      ...{ open: open.length, loading: this.#held.size - open.length, failures: this.#failures },
+      ...{ open: open.length, loading: this.#held.size - open.length },
+      ...{ failures: this.#failures, troubles: { ...this.#troubles } },
       groups: this.#groups.sum(counts.map(({ groups }) => groups)),
       queues: this.#queues.sum(counts.map(({ queues }) => queues)),
     };
@@ -114,15 +145,23 @@ export class Coordinators {
     const { observer, clock, ...options } = this.#options;
     const { partition, leaderEpoch } = held.state;
     held.coordinator = new GroupCoordinator({
-      ...{ ...options, clock, state: held.state },
+      ...{ ...options, clock, state: held.state, budget: this.#budget },
+      term: termOf(leaderEpoch, held.loads++),
+      onTrouble: (trouble) => {
+        this.#troubles[trouble.work]! += 1;
+        observer?.onTrouble?.(trouble);
+      },
       onLoaded: (facts, ms) => {
-        held.backoff.reset();
+        held.loadedMs = clock.monotonicMs();
         observer?.onLoaded?.(partition, leaderEpoch, facts, ms);
       },
       onFailed: (error) => {
         this.#failures += 1;
         if (held.coordinator) this.#note(held.coordinator);
         held.coordinator = undefined;
+        // What fails as soon as it is loaded is not loaded without a pause.
+        if (clock.monotonicMs() - held.loadedMs >= AGAIN_MS.maxMs) held.backoff.reset();
+        held.loadedMs = Infinity;
         observer?.onFailed?.(partition, leaderEpoch, error);
         if (this.#held.get(partition) !== held) return;
         held.again = clock.setTimer(held.backoff.nextMs(), () => this.#start(held));

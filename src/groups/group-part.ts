@@ -1,5 +1,7 @@
-import type { GroupAnswerInit, GroupCase, GroupQuestion } from './api.ts';
+import type { GroupAnswerInit, GroupCase, GroupQuestion, GroupQuestionInit } from './api.ts';
 import type { StateLog, Topics } from './ports.ts';
+import type { PartitionBudget } from './queue/partition-budget.ts';
+import type { Trouble } from './trouble.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Random } from '../kernel/random.ts';
 
@@ -10,10 +12,21 @@ export interface GroupPartOptions {
   readonly topics: Topics;
   readonly clock: Clock;
   readonly random: Random;
+  /** What the queues of all coordinators of the node hold. */
+  readonly budget: PartitionBudget;
+  /** See `termOf`. */
+  readonly term: number;
   /** This node, as `coordinator_node_id` of answers. */
   readonly nodeId: string;
-  /** A fact could not be stored: the coordinator closes all its parts, and whoever leads then loads the state again. */
+  /**
+   * A fact could not be stored, or a change went wrong half-way, after which memory may say something else than the log: the coordinator closes all its
+   * parts, and whoever leads then loads the state again.
+   */
   readonly onFailure: (error: unknown) => void;
+  /** Gives leases back, at whoever coordinates their queue now, of which nobody could be told. Must not throw. */
+  readonly giveBack: (release: GroupQuestionInit<'settle'>) => void;
+  /** Told each time that work fails which is tried again; must not throw. */
+  readonly onTrouble: (trouble: Trouble) => void;
 }
 
 /** Counts of a part for metrics: `<what>` to how many there are, or have been since the coordinator began. */

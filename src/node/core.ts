@@ -141,7 +141,11 @@ async function openBroker(
       others: peers?.client,
       copies: observers,
       control: health && createClusterControl(coordinator.cluster, log),
-      groups: { storage: settings.groups, observer: coordinatorObserver(log) },
+      groups: {
+        storage: settings.groups,
+        maxQueuePartitions: settings.groups.maxQueuePartitions,
+        observer: coordinatorObserver(new LimitedLog(log, clock)),
+      },
     }),
   );
   return { broker, observers };

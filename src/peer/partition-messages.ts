@@ -13,11 +13,12 @@ import type { PartitionRef as WireRef } from '../gen/sluice/peer/v1/replication_
 import { SluiceError } from '../kernel/errors.ts';
 import type { Start } from '../partition/reader.ts';
 import type { PartitionRef } from '../partition/replication.ts';
+import { startToWire } from '../partition/start-wire.ts';
 import type { MessageCodec } from '../transport/grpc/rpc-method.ts';
 import { decodeMessage, encodeMessage, encodeWithBatches } from '../transport/grpc/rpc-method.ts';
 import { asBuffer } from './own-memory.ts';
 import type { PartitionFacts, ReadAnswer, ReadRequest } from './ports.ts';
-import { errorFromWire, errorToWire, startFromWire, startToWire, toNumber } from './wire-values.ts';
+import { errorFromWire, errorToWire, startFromPeer, toNumber } from './wire-values.ts';
 
 /** A question to partitions about a place in them. */
 export interface PlaceRequest {
@@ -103,7 +104,7 @@ export const listOffsetsRequestCodec: MessageCodec<PlaceRequest> = {
     }),
   decode: (bytes) => {
     const { partitions, at } = decodeMessage(ListOffsetsRequestSchema, bytes);
-    return { partitions: partitions.map(refToWire), start: startFromWire(at) };
+    return { partitions: partitions.map(refToWire), start: startFromPeer(at) };
   },
 };
 
@@ -116,7 +117,7 @@ export const deleteRecordsRequestCodec: MessageCodec<PlaceRequest> = {
     }),
   decode: (bytes) => {
     const { partitions, before } = decodeMessage(DeleteRecordsRequestSchema, bytes);
-    return { partitions: partitions.map(refToWire), start: startFromWire(before) };
+    return { partitions: partitions.map(refToWire), start: startFromPeer(before) };
   },
 };
 

@@ -2,6 +2,7 @@ import type { Start as WireStart } from '../gen/sluice/client/v1/subscription_pb
 import type { ErrorCode } from '../kernel/errors.ts';
 import { ERRORS, SluiceError, errorCodeFromWire } from '../kernel/errors.ts';
 import type { Start } from '../partition/reader.ts';
+import { startFromWire } from '../partition/start-wire.ts';
 
 /** 0: no error. */
 export function codeToWire(code: ErrorCode | undefined): number {
@@ -34,34 +35,10 @@ export function toNumber(value: bigint): number {
   throw new SluiceError('PROTOCOL_ERROR', `${value.toString()} is above 2^53 − 1`);
 }
 
-/** Where to begin, as a message. */
-export function startToWire(start: Start): { at: WireStart['at'] } {
-  switch (start.at) {
-    case 'latest':
-      return { at: { case: 'latest', value: true } };
-    case 'earliest':
-      return { at: { case: 'earliest', value: true } };
-    case 'last-per-key':
-      return { at: { case: 'lastPerKey', value: true } };
-    case 'offset':
-      return { at: { case: 'offset', value: BigInt(start.offset) } };
-    case 'timestamp':
-      return { at: { case: 'timestampMs', value: BigInt(Math.max(0, Math.trunc(start.timestampMs))) } };
-  }
-}
-
-/** Nothing said is an error here: the other node always says it. @throws PROTOCOL_ERROR */
-export function startFromWire(start: WireStart | undefined): Start {
-  const at = start?.at;
-  switch (at?.case) {
-    case 'latest':
-    case 'earliest':
-      return { at: at.case };
-    case 'offset':
-      return { at: 'offset', offset: toNumber(at.value) };
-    case 'timestampMs':
-      return { at: 'timestamp', timestampMs: toNumber(at.value) };
-    default:
-      throw new SluiceError('PROTOCOL_ERROR', 'a request does not say from where');
-  }
+/** Where to begin, which is one offset here, and which the other node always says. @throws PROTOCOL_ERROR; OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT */
+export function startFromPeer(start: WireStart | undefined): Start {
+  const at = start?.at.case;
+  if (at === undefined || at === 'lastPerKey')
+    throw new SluiceError('PROTOCOL_ERROR', 'a request does not say from where');
+  return startFromWire(start);
 }

@@ -15,6 +15,19 @@ export function offsetToWire(offset: number): bigint {
   return BigInt(offset);
 }
 
+/** A u64 that is no offset: a size, a time, a count. @param field its name in the message. @throws INVALID_ARGUMENT above 2^53 − 1 */
+export function numberFromWire(field: string, value: bigint): number {
+  if (value > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw new SluiceError('INVALID_ARGUMENT', `${field} is above 2^53 − 1`);
+  }
+  return Number(value);
+}
+
+/** A count, size or time as a u64; fractions are cut. */
+export function numberToWire(value: number): bigint {
+  return BigInt(Math.max(0, Math.trunc(value)));
+}
+
 /** Writes a whole number in [−2^53 + 1, 2^53 − 1] as 64 bits at `at`. */
 export function writeSafe64(bytes: Buffer, value: number, at: number): void {
   bytes.writeInt32BE(Math.floor(value / TWO_32) | 0, at);

@@ -197,6 +197,69 @@ describe('member of a group', () => {
     },
   );
 
+  it('reads no longer than its session timeout when nobody answers, and goes on where the group is then', async () => {
+    join();
+    (await broker.next('joinGroup')).answer(assigned(3, [0, 9]));
+    const asked = await broker.next('joinGroup');
+    const committing = member.commit([{ topic: 'orders', partition: 0, offset: 12 }]);
+    const commit = await broker.next('commitOffsets');
+    clock.advance(9_999);
+    await turns();
+    expect([told, broker.closed]).toEqual([['+orders/0'], []]);
+    clock.advance(1);
+    await turns();
+    expect([told, broker.closed]).toEqual([['+orders/0', '-orders/0'], ['orders/0']]);
+    asked.refuse('UNAVAILABLE');
+    await turns();
+    clock.advance(100);
+    // Its group may know it yet, and what was committed may count.
+    const again = await broker.next('joinGroup');
+    expect(again.question).toMatchObject({ generation: 3, owned: [], maxWaitMs: 0 });
+    commit.answer(DONE);
+    await committing;
+    again.answer(assigned(3, [0, 12]));
+    expect((await broker.next('joinGroup')).question).toMatchObject({ owned: [{ partition: 0 }] });
+    expect([told.at(-1), broker.opened.at(-1)]).toEqual(['+orders/0', 'orders/0 12']);
+  });
+
+  it('joins anew under its name when its group has given it up because nothing was heard', async () => {
+    join('desk-1');
+    (await broker.next('joinGroup')).answer(assigned(3, [0, 9]));
+    const asked = await broker.next('joinGroup');
+    clock.advance(10_000);
+    asked.refuse('UNKNOWN_MEMBER');
+    await turns();
+    clock.advance(100);
+    expect((await broker.next('joinGroup')).question).toMatchObject({ generation: 0, instanceId: 'desk-1' });
+  });
+
+  it('does not take an answer for new that came when its session had ended', async () => {
+    join();
+    (await broker.next('joinGroup')).answer(assigned(3, [0, 9]));
+    const asked = await broker.next('joinGroup');
+    // The process is stopped: no timer runs.
+    clock.stall(60_000);
+    asked.answer(assigned(3, [0, 9]));
+    const again = await broker.next('joinGroup');
+    expect([told, again.question]).toMatchObject([['+orders/0', '-orders/0'], { owned: [], maxWaitMs: 0 }]);
+  });
+
+  it('closes its readers at once when it leaves, whatever it waits for', async () => {
+    join();
+    (await broker.next('joinGroup')).answer(assigned(1, [0, 0], [1, 0]));
+    const asked = await broker.next('joinGroup');
+    void member.commit([{ topic: 'orders', partition: 1, offset: 5 }]);
+    await broker.next('commitOffsets');
+    asked.answer(assigned(2, [0, 0]));
+    await turns();
+    const closing = member.close();
+    expect(broker.closed).toEqual(['orders/1', 'orders/0']);
+    await turns();
+    clock.advance(2_000);
+    (await broker.next('leaveGroup')).answer({});
+    await closing;
+  });
+
   it('keeps its heartbeat while a partition cannot be opened', async () => {
     broker.refusals.push('NOT_LEADER', 'UNAVAILABLE');
     join();
@@ -240,12 +303,12 @@ describe('member of a group', () => {
     },
   );
 
-  it('begins at the end where the records it had come to are gone', async () => {
+  it('begins with the oldest record where the records it had come to are lost', async () => {
     broker.refusals.push('OFFSET_OUT_OF_RANGE');
     join();
     (await broker.next('joinGroup')).answer(assigned(1, [0, 8]));
     await turns();
-    expect(broker.opened).toEqual(['orders/0 latest']);
+    expect(broker.opened).toEqual(['orders/0 earliest']);
   });
 
   it('ends when it may not read what it is assigned', async () => {

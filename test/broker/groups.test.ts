@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { SettlementKind } from '../../src/gen/sluice/client/v1/groups_pb.ts';
 import type { TopicDefinition } from '../../src/coordination/coordinator.ts';
 import { SluiceError } from '../../src/kernel/errors.ts';
 import { FakeParts } from '../groups/fake-part.ts';
@@ -61,6 +62,18 @@ describe('groups of a cluster', () => {
     await cluster.pass(500);
     for (const id of ALL) expect(await describeGroup(id)).toEqual(['b', 7]);
     expect(parts.get('a')!.groups.map(({ life }) => life.at(-1))).toEqual(['closed', 'closed']);
+  });
+
+  it('leases that a coordinator could tell nobody of are given back to whoever coordinates next', async () => {
+    await commit('a', 7);
+    const settlements = [{ partition: 1, grant: 9n, first: 3n, end: 5n, kind: SettlementKind.RELEASE }];
+    for (const partition of [0, 1]) await cluster.assign(topic, { leader: null }, partition);
+    parts.get('a')!.queues[0]!.options.giveBack({ topic: 'orders', group: '', settlements });
+    await cluster.pass(8000);
+    for (const partition of [0, 1]) await cluster.assign(topic, { leader: 'b' }, partition);
+    await cluster.pass(1000);
+    const asked = parts.get('b')!.queues.flatMap(({ questions }) => questions);
+    expect(asked).toMatchObject([{ topic: 'orders', settlements }]);
   });
 
   it('the same node in another epoch begins anew from what is stored', async () => {

@@ -2,15 +2,21 @@ import { create } from '@bufbuild/protobuf';
 import { expect, it } from 'vitest';
 import { GroupCoordinator } from '../../src/groups/coordinator.ts';
 import type { LedState } from '../../src/groups/led-state.ts';
+import { PartitionBudget } from '../../src/groups/queue/partition-budget.ts';
 import type { Topics } from '../../src/groups/ports.ts';
 import type { PartitionReader } from '../../src/partition/reader.ts';
-import { DescribeGroupRequestSchema } from '../../src/gen/sluice/client/v1/groups_pb.ts';
+import {
+  DescribeGroupRequestSchema,
+  ReceiveRequestSchema,
+  SettlementKind,
+} from '../../src/gen/sluice/client/v1/groups_pb.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
 import { FakePart } from './fake-part.ts';
 
 it('answers nothing without the lease to lead, also what it would not have to store', async () => {
   let isLed = true;
+  const givenBack: unknown[] = [];
   const state: LedState = {
     partition: 0,
     leaderEpoch: 3,
@@ -28,11 +34,20 @@ it('answers nothing without the lease to lead, also what it would not have to st
     makeParts: (options) => ({ groups: new FakePart(options), queues: new FakePart(options) }),
     onLoaded: () => undefined,
     onFailed: () => undefined,
+    onTrouble: () => undefined,
+    term: 0,
+    giveBack: (release) => givenBack.push(release),
+    budget: new PartitionBudget(1),
   });
   const ask = (): Promise<unknown> =>
     coordinator.ask('describeGroup', create(DescribeGroupRequestSchema, { group: 'g' }));
   await expect(ask()).resolves.toBeDefined();
   isLed = false;
   await expect(ask()).rejects.toMatchObject({ code: 'NOT_LEADER' });
+  const receive = create(ReceiveRequestSchema, { topic: 'plenty', group: 'g' });
+  await expect(coordinator.ask('receive', receive)).rejects.toMatchObject({ code: 'NOT_LEADER' });
+  // What is leased is stored, and nobody is told of it.
+  const settlement = { partition: 1, grant: 9n, first: 3n, end: 5n, kind: SettlementKind.RELEASE };
+  expect(givenBack).toEqual([{ topic: 'plenty', group: 'g', settlements: [settlement] }]);
   coordinator.close();
 });

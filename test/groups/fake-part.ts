@@ -5,7 +5,7 @@ import { SluiceError } from '../../src/kernel/errors.ts';
 
 /**
  * A part with little sense in it: a commit stores what it says as a fact, a description tells the facts of its group, whoever receives waits for
- * ever, but from the topic `plenty` as many bytes as it may, and the other
+ * ever, but from the topic `plenty` two records of as many bytes as it may, and the other
  * questions are answered with nothing.
  */
 export class FakePart implements GroupPart {
@@ -107,7 +107,13 @@ export class FakePart implements GroupPart {
   }
 
   #receive({ topic, maxBytes }: GroupQuestion<'receive'>, signal: AbortSignal | undefined): unknown {
-    if (topic === 'plenty') return { batches: [{ batch: Buffer.alloc(maxBytes) }] };
+    if (topic === 'plenty') {
+      return {
+        batches: [
+          { batch: Buffer.alloc(maxBytes), partition: 1, grant: 9n, leases: [{ first: 3n, end: 5n }] },
+        ],
+      };
+    }
     return new Promise((_, reject) => {
       this.#waiting.add(reject);
       signal?.addEventListener('abort', () => {

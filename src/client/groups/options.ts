@@ -1,6 +1,7 @@
 import { SluiceError } from '../../kernel/errors.ts';
 import type { StartPosition } from '../subscribe-options.ts';
 import { startMessage } from '../subscribe-options.ts';
+import { wholeMs } from '../whole-ms.ts';
 import { withDefaults } from '../with-defaults.ts';
 
 /** How a member of a consumer group shall be. Times in milliseconds, sizes in bytes. */
@@ -57,7 +58,9 @@ const SESSION_TIMEOUT = { minMs: 1000, maxMs: 30 * 60_000 };
 
 /** Decides what was left open. @throws INVALID_ARGUMENT when a value cannot be */
 export function planGroup(group: string, options: GroupOptions): GroupPlan {
-  const plan = { group, topics: [...options.topics], ...withDefaults(DEFAULTS, options) };
+  const given = withDefaults(DEFAULTS, options);
+  const sessionTimeoutMs = wholeMs('sessionTimeoutMs', given.sessionTimeoutMs);
+  const plan = { group, topics: [...options.topics], ...given, sessionTimeoutMs };
   if (group === '') throw new SluiceError('INVALID_ARGUMENT', 'a consumer group needs a name');
   if (plan.topics.length === 0) throw new SluiceError('INVALID_ARGUMENT', 'topics: name at least one');
   const { sessionTimeoutMs: timeoutMs } = plan;

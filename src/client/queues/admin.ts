@@ -6,6 +6,7 @@ import { decodeLeaseToken, leaseRange } from '../../wire/lease-token.ts';
 import type { AskGroup } from '../group-requests.ts';
 import { resultError } from '../group-requests.ts';
 import type { ReceivedRecord } from '../record.ts';
+import { wholeMs } from '../whole-ms.ts';
 import { LeasedRecords } from './leased-records.ts';
 import { DEFAULT_QUEUE_GROUP } from './options.ts';
 import type { QueueDescription, QueueSettings, QueueSettingsChange, QueueSummary } from './views.ts';
@@ -140,7 +141,7 @@ export class QueueAdmin {
    *
    * @returns for each token, in order: undefined when it is settled, else LEASE_EXPIRED or what else it was refused with. When an answer was
    *   lost on its way, a record that this very call has settled may be among those
-   * @throws INVALID_ARGUMENT for what is no token; QUEUE_NOT_FOUND, TOPIC_NOT_FOUND; TIMEOUT
+   * @throws INVALID_ARGUMENT for what is no token, or no duration; QUEUE_NOT_FOUND, TOPIC_NOT_FOUND; TIMEOUT
    */
   async settle(
     topic: string,
@@ -149,13 +150,14 @@ export class QueueAdmin {
     options: SettleOptions = {},
   ): Promise<readonly (SluiceError | undefined)[]> {
     const { group = DEFAULT_QUEUE_GROUP, delayMs, reason = '' } = options;
+    const delay = delayMs === undefined ? {} : { delayMs: wholeMs('delayMs', delayMs) };
     const leases = tokens.map(decodeLeaseToken);
     const errors: (SluiceError | undefined)[] = [];
     for (let at = 0; at < leases.length; at += SETTLE_MAX) {
       const settlements = leases.slice(at, at + SETTLE_MAX).map((lease) => ({
         ...leaseRange(lease),
         ...{ kind: KIND[how], reason },
-        ...(delayMs === undefined ? {} : { delayMs }),
+        ...delay,
       }));
       const { results } = await this.#ask('settle', { topic, group, settlements });
       errors.push(...results.map(resultError));

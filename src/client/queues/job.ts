@@ -1,7 +1,8 @@
 import { SettlementKind } from '../../gen/sluice/client/v1/groups_pb.ts';
-import { SluiceError } from '../../kernel/errors.ts';
+import { asSluiceError, SluiceError } from '../../kernel/errors.ts';
 import { encodeLeaseToken } from '../../wire/lease-token.ts';
 import type { ReceivedRecord } from '../record.ts';
+import { wholeMs } from '../whole-ms.ts';
 import type { Lease, Settling } from './lease.ts';
 import { checkLeaseMs } from './options.ts';
 
@@ -74,9 +75,15 @@ export class Job implements Disposable {
     return this.#settle(ACK);
   }
 
-  /** It failed: it is delivered again, or becomes a dead letter where this was the last attempt. @throws as {@link ack} */
+  /** It failed: it is delivered again, or becomes a dead letter where this was the last attempt. @throws INVALID_ARGUMENT, and as {@link ack} */
   nack({ delayMs, reason = '' }: NackOptions = {}): Promise<void> {
-    return this.#settle({ kind: SettlementKind.NACK, delayMs, reason: cut(reason) });
+    let wholeDelayMs: number | undefined;
+    try {
+      wholeDelayMs = delayMs === undefined ? undefined : wholeMs('delayMs', delayMs);
+    } catch (error) {
+      return Promise.reject(asSluiceError(error));
+    }
+    return this.#settle({ kind: SettlementKind.NACK, delayMs: wholeDelayMs, reason: cut(reason) });
   }
 
   /** It will never do: it becomes a dead letter at once. @throws as {@link ack} */

@@ -6,6 +6,7 @@ import type { Unlisten } from '../events.ts';
 import { Events } from '../events.ts';
 import type { GroupRequests } from '../group-requests.ts';
 import type { ClientPorts } from '../ports.ts';
+import { wholeMs } from '../whole-ms.ts';
 import type { QueueEvents } from './events.ts';
 import type { Job } from './job.ts';
 import { JobSource } from './job-source.ts';
@@ -109,7 +110,7 @@ export class Queue implements AsyncIterable<Job>, AsyncDisposable {
     }
     if (leaseMs !== 0) checkLeaseMs(leaseMs);
     const { topic, group, consumerId } = this.#plan;
-    const maxWaitMs = Math.min(waitMs, MAX_WAIT_MS);
+    const maxWaitMs = Math.min(wholeMs('waitMs', waitMs), MAX_WAIT_MS);
     const lease = leaseMs || this.#plan.leaseMs;
     const question = { topic, group, consumerId, maxRecords: max, maxWaitMs, leaseMs: lease };
     const response = await this.#context.requests.ask('receive', question, {

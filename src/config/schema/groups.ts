@@ -2,12 +2,17 @@ import { z } from 'zod';
 import { integer, orWord } from '../kinds.ts';
 import { setting } from '../setting.ts';
 
-/** The topic `__groups`, where consumer groups and queues keep what must not be forgotten; counts when it is made, at their first use. */
+/** The topic `__groups`, where consumer groups and queues keep what must not be forgotten (counts when it is made, at their first use), and bounds. */
 export const groupsSchema = z.strictObject({
   partitions: setting(integer({ min: 1, max: 1024 }), {
     description:
       'Partitions of the topic `__groups`, where consumer groups and queues keep their state: over so many nodes their coordination can be spread. Counts when the topic is made, at their first use; it never changes.',
     default: 16,
+  }),
+  maxQueuePartitions: setting(integer({ min: 1, max: 10_000_000 }), {
+    description:
+      'Partitions that the queues which a node coordinates may hold together, about 10 KiB each; a new queue beyond it is refused with OVERLOADED. The queues of one topic have at most half of it, but for the first.',
+    default: 20_000,
   }),
   replicationFactor: setting(orWord(integer({ min: 1, max: 16 }), 'auto', null), {
     description: 'Nodes that keep a copy of it. `auto`: 3 in a cluster, 1 on a node on its own.',

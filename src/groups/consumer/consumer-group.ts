@@ -2,13 +2,13 @@ import type { Timer } from '../../kernel/clock.ts';
 import { SluiceError } from '../../kernel/errors.ts';
 import { offsetToWire } from '../../wire/offset.ts';
 import type { GroupAnswerInit, GroupQuestion } from '../api.ts';
+import { notCoordinator } from '../not-coordinator.ts';
 import type { TopicFacts } from '../ports.ts';
 import { GroupCommits } from './group-commits.ts';
 import type { Step } from './group-state.ts';
 import { GroupState } from './group-state.ts';
 import type { GroupSurroundings } from './group-surroundings.ts';
 import type { JoinFacts } from './join-question.ts';
-import { notCoordinator } from './journal.ts';
 import { Member } from './member.ts';
 import { MemberPoll } from './member-poll.ts';
 import type { Place } from './place.ts';
@@ -96,7 +96,7 @@ export class ConsumerGroup {
     return poll.answer;
   }
 
-  /** Who is no member, has left. @throws NOT_LEADER and what `StateLog.append` throws */
+  /** Who is no member, has left. @throws NOT_LEADER */
   async leave({ memberId, returning }: GroupQuestion<'leaveGroup'>): Promise<void> {
     const member = this.state.members.get(memberId);
     if (member && returning && member.instanceId !== '') {
@@ -110,7 +110,7 @@ export class ConsumerGroup {
 
   /**
    * @returns how each of the offsets ended
-   * @throws UNKNOWN_MEMBER, GROUP_NOT_EMPTY; NOT_LEADER and what `StateLog.append` throws
+   * @throws UNKNOWN_MEMBER, GROUP_NOT_EMPTY; NOT_LEADER
    */
   commit({
     memberId,
@@ -128,7 +128,7 @@ export class ConsumerGroup {
     return this.#commits.commit(offsets, { member, generation: isKnown ? generation : 0 });
   }
 
-  /** Sets where the group goes on. @throws GROUP_NOT_EMPTY, TOPIC_NOT_FOUND, PARTITION_NOT_FOUND; what `Topics.offsetAt` and `StateLog.append` throw */
+  /** Sets where the group goes on. @throws GROUP_NOT_EMPTY, TOPIC_NOT_FOUND, PARTITION_NOT_FOUND; NOT_LEADER; what `Topics.offsetAt` throws */
   async reset(question: GroupQuestion<'resetGroup'>): Promise<GroupAnswerInit<'resetGroup'>> {
     this.checkEmpty();
     const found = await this.#commits.find(question);
@@ -147,7 +147,7 @@ export class ConsumerGroup {
   /**
    * Forgets all that the group has committed.
    * @param onDeleted called as soon as nobody can join any more
-   * @throws GROUP_NOT_EMPTY; NOT_LEADER and what `StateLog.append` throws
+   * @throws GROUP_NOT_EMPTY; NOT_LEADER
    */
   async delete(onDeleted: () => void): Promise<void> {
     this.checkEmpty();
@@ -155,7 +155,7 @@ export class ConsumerGroup {
     this.checkEmpty();
     this.close();
     onDeleted();
-    await this.#with.journal.append(this.state.delete());
+    await this.#with.writer.append(this.state.delete());
   }
 
   /** Whether there is nothing of it to be kept. */
@@ -182,7 +182,7 @@ export class ConsumerGroup {
   topicGone(topicId: string): void {
     const records = this.state.topicGone(topicId);
     // When it fails the coordinator ends; nobody waits for this.
-    if (records.length > 0) this.#with.journal.append(records).catch(() => undefined);
+    if (records.length > 0) this.#with.writer.append(records).catch(() => undefined);
     this.wake();
   }
 
@@ -191,7 +191,7 @@ export class ConsumerGroup {
     if (this.state.isDirty && !this.#isStoring && !this.#isClosed) void this.#storeAll();
   }
 
-  /** Resolves when all that has changed is stored. @throws NOT_LEADER and what `StateLog.append` throws */
+  /** Resolves when all that has changed is stored. @throws NOT_LEADER */
   settled(): Promise<void> {
     this.wake();
     if (!this.#isStoring) return Promise.resolve();
@@ -211,7 +211,7 @@ export class ConsumerGroup {
   }
 
   async #storeAll(): Promise<void> {
-    const { journal, topics, places, clock } = this.#with;
+    const { writer, topics, places, clock } = this.#with;
     this.#isStoring = true;
     try {
       // What else comes in this turn is planned with it.
@@ -220,11 +220,13 @@ export class ConsumerGroup {
         this.#plannedSteps += 1;
         const step = this.state.plan(topics, places, clock.now());
         this.#ask(step);
-        if (step.records.length > 0) await journal.append(step.records);
+        if (step.records.length > 0) await writer.append(step.records);
         this.#publish(step);
       }
     } catch (error) {
       this.#refuse(error);
+      // Without effect where it could not be stored: that ends the coordinator already.
+      this.#with.onFailure(error);
     } finally {
       this.#isStoring = false;
     }

@@ -1,12 +1,13 @@
 import { SluiceError } from '../../kernel/errors.ts';
 import type { GroupAnswerInit, GroupCase, GroupQuestion } from '../api.ts';
 import type { GroupPart, GroupPartCounts, GroupPartOptions } from '../group-part.ts';
+import { notCoordinator } from '../not-coordinator.ts';
+import { StateWriter } from '../state-writer.ts';
 import { ConsumerGroup } from './consumer-group.ts';
 import { describeGroup, summarizeGroup } from './describe.ts';
 import { FirstOffsets } from './first-offsets.ts';
 import type { GroupSurroundings, GroupTotals } from './group-surroundings.ts';
 import { checkGroupName, checkJoin } from './join-question.ts';
-import { Journal, notCoordinator } from './journal.ts';
 import type { MemberFilters } from './member-filters.ts';
 import { Places } from './place.ts';
 import { StateReader } from './stored-state.ts';
@@ -71,8 +72,8 @@ export class ConsumerGroups implements GroupPart {
     const { log, topics, clock, random, onFailure } = options;
     this.#options = options;
     this.#with = {
-      ...{ topics, clock, totals: this.#totals },
-      journal: new Journal(log, onFailure),
+      ...{ topics, clock, onFailure, totals: this.#totals },
+      writer: new StateWriter(log, onFailure),
       places: new Places(),
       firstOffsets: new FirstOffsets(topics, clock, random),
     };
@@ -104,7 +105,7 @@ export class ConsumerGroups implements GroupPart {
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#with.journal.close();
+    this.#with.writer.close();
     this.#with.firstOffsets.close();
     this.#watch?.close();
     for (const group of this.#groups.values()) group.close();

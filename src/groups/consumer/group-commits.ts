@@ -10,7 +10,7 @@ import type { GroupSurroundings } from './group-surroundings.ts';
 import type { Member } from './member.ts';
 import type { Place } from './place.ts';
 import { findPlace } from './place.ts';
-import { startFromWire } from './start.ts';
+import { offsetStartFromWire } from './start.ts';
 import { offsetRecord } from './stored-state.ts';
 
 const METADATA_MAX_BYTES = 4096;
@@ -38,7 +38,7 @@ export class GroupCommits {
    * Stores those that may be committed.
    * @param committer none: nobody of the group
    * @returns how each ended, in order
-   * @throws NOT_LEADER and what `StateLog.append` throws
+   * @throws NOT_LEADER
    */
   async commit(
     offsets: readonly CommittedOffset[],
@@ -67,7 +67,7 @@ export class GroupCommits {
   /** Looks for where a group is to go on. @throws TOPIC_NOT_FOUND, PARTITION_NOT_FOUND, INVALID_ARGUMENT; what `Topics.offsetAt` throws */
   async find({ topic, partitions, to }: GroupQuestion<'resetGroup'>): Promise<(readonly [Place, number])[]> {
     const { topics, places } = this.#with;
-    const start = startFromWire(to);
+    const start = offsetStartFromWire(to);
     const first = findPlace(topics, places, topic, 0);
     const named = [...new Set(partitions)].map((partition) => findPlace(topics, places, topic, partition));
     const wanted = named.length > 0 ? named : places.all(topics.find(topic)!);
@@ -82,7 +82,7 @@ export class GroupCommits {
     throw new SluiceError('TOPIC_NOT_FOUND', `${topic} was deleted`);
   }
 
-  /** Stores where a group goes on. @throws NOT_LEADER and what `StateLog.append` throws */
+  /** Stores where a group goes on. @throws NOT_LEADER */
   set(offsets: readonly (readonly [Place, number])[]): Promise<void> {
     const committedMs = this.#with.clock.now();
     return this.#store(offsets.map(([place, offset]) => [place, { offset, metadata: '', committedMs }]));
@@ -111,7 +111,7 @@ export class GroupCommits {
     if (committed.length === 0) return;
     const { name, offsets } = this.#state;
     for (const [place] of committed) offsets.expect(place);
-    await this.#with.journal.append(committed.map(([place, value]) => offsetRecord(name, place, value)));
+    await this.#with.writer.append(committed.map(([place, value]) => offsetRecord(name, place, value)));
     for (const [place, value] of committed) offsets.set(place, value);
   }
 }

@@ -9,7 +9,7 @@ import { MemberFilters } from './member-filters.ts';
 import { Ownership } from './ownership.ts';
 import type { Place, Places } from './place.ts';
 import type { OffsetStart } from './start.ts';
-import { startFromWire } from './start.ts';
+import { offsetStartFromWire } from './start.ts';
 import type { LoadedGroup } from './stored-state.ts';
 import { groupKey, groupRecord, memberKey, memberRecord, offsetKey, offsetRecord } from './stored-state.ts';
 
@@ -75,7 +75,11 @@ export class GroupState {
     for (const stored of loaded.members.values()) {
       const { memberId, changedGeneration, held } = stored;
       const filters = new MemberFilters(stored.filters);
-      const member = new Member(memberId, { ...stored, filters, start: startFromWire(stored.start) }, nowMs);
+      const member = new Member(
+        memberId,
+        { ...stored, filters, start: offsetStartFromWire(stored.start) },
+        nowMs,
+      );
       this.#add(member);
       member.changedGeneration = changedGeneration;
       for (const { topic, topicId, partitions, since, revoking } of held) {

@@ -1,17 +1,19 @@
 import type { Clock } from '../../kernel/clock.ts';
 import type { Topics } from '../ports.ts';
+import type { StateWriter } from '../state-writer.ts';
 import type { FirstOffsets } from './first-offsets.ts';
-import type { Journal } from './journal.ts';
 import type { Places } from './place.ts';
 
 /** What the groups of one coordinator share. */
 export interface GroupSurroundings {
-  readonly journal: Journal;
+  readonly writer: StateWriter;
   readonly topics: Topics;
   readonly clock: Clock;
   readonly places: Places;
   readonly firstOffsets: FirstOffsets;
   readonly totals: GroupTotals;
+  /** A change went wrong half-way: the coordinator has to begin anew with what is stored. */
+  readonly onFailure: (error: unknown) => void;
 }
 
 /** What has happened to all groups since the coordinator began. */

@@ -3,7 +3,7 @@ import { SluiceError } from '../../kernel/errors.ts';
 import type { GroupQuestion } from '../api.ts';
 import type { MemberFacts } from './member.ts';
 import { MemberFilters } from './member-filters.ts';
-import { startFromWire } from './start.ts';
+import { offsetStartFromWire } from './start.ts';
 
 const GROUP_NAME = /^[A-Za-z0-9._-]+$/;
 const ID_MAX_BYTES = 128;
@@ -39,7 +39,7 @@ export function checkJoin(question: GroupQuestion<'joinGroup'>): JoinFacts {
     ...{ memberId, instanceId, clientId, sessionTimeoutMs },
     generation: question.generation,
     filters: new MemberFilters(question.filters),
-    start: startFromWire(question.start),
+    start: offsetStartFromWire(question.start),
     owned: new Set(question.owned.map(({ topic, partition }) => `${topic}/${partition}`)),
     maxWaitMs: Math.min(question.maxWaitMs, sessionTimeoutMs / 3),
   };

@@ -6,12 +6,12 @@ import {
   StoredOffsetSchema,
 } from '../../gen/sluice/groups/v1/consumer_state_pb.ts';
 import { SluiceError } from '../../kernel/errors.ts';
+import { startToWire } from '../../partition/start-wire.ts';
 import { offsetFromWire, offsetToWire } from '../../wire/offset.ts';
 import type { StateRecord } from '../ports.ts';
 import type { Committed } from './group-offsets.ts';
 import type { Member } from './member.ts';
 import type { Place } from './place.ts';
-import { startToWire } from './start.ts';
 
 /** A committed offset as it was found in the log. */
 export interface LoadedOffset extends Committed {

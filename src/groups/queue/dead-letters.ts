@@ -74,7 +74,8 @@ export class DeadLetters {
       try {
         await this.#moveSome(dead);
         this.#backoff.reset();
-      } catch {
+      } catch (error) {
+        this.#options.onTrouble('dead-letters', error);
         this.#lanes.clear();
         this.#isRunning = false;
         this.#waitAWhile();

@@ -1,10 +1,11 @@
 import { Backoff } from '../../kernel/backoff.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { delay } from '../../kernel/clock.ts';
-import type { ErrorCode } from '../../kernel/errors.ts';
-import { SluiceError, asSluiceError } from '../../kernel/errors.ts';
+import type { ErrorCode, SluiceError } from '../../kernel/errors.ts';
+import { asSluiceError } from '../../kernel/errors.ts';
 import type { Random } from '../../kernel/random.ts';
-import { RecordBatchEncoder } from '../../wire/record-batch-encoder.ts';
+import type { RecordBatchEncoder } from '../../wire/record-batch-encoder.ts';
+import { notCoordinator } from '../not-coordinator.ts';
 import type { Topics } from '../ports.ts';
 import type { PastRecord } from './find-records.ts';
 import { findRecords } from './find-records.ts';
@@ -12,7 +13,8 @@ import { deadLetterHeaders, replayedHeaders } from './moved-record.ts';
 import { momentOf } from './moment.ts';
 import type { PartitionRunner } from './partition-runner.ts';
 import type { Move, MoveIntent, OffsetRun } from './queue-event.ts';
-import type { StateWriter } from './state-writer.ts';
+import type { StateWriter } from '../state-writer.ts';
+import type { Trouble } from '../trouble.ts';
 
 /** Records of one move at most: it is stored as one, and done again as one. */
 export const MOVE_MAX_RECORDS = 99;
@@ -60,8 +62,12 @@ export interface MoverOptions {
   readonly group: string;
   readonly topics: Topics;
   readonly writer: StateWriter;
+  /** Filled and emptied in one turn, so others may use it in other turns. */
+  readonly encoder: RecordBatchEncoder;
   readonly clock: Clock;
   readonly random: Random;
+  /** Something failed that is tried again, unless this is closed. */
+  readonly onTrouble: (work: Trouble['work'], error: unknown) => void;
 }
 
 /**
@@ -73,7 +79,6 @@ export interface MoverOptions {
  */
 export class Mover {
   readonly #options: MoverOptions;
-  readonly #encoder = new RecordBatchEncoder();
   #isClosed = false;
 
   constructor(options: MoverOptions) {
@@ -96,7 +101,7 @@ export class Mover {
    */
   async move(lane: MoveLane, kind: MoveIntent['kind'], records: readonly PastRecord[]): Promise<MoveOutcome> {
     const { runner, clock, writer } = this.#options;
-    const move = runner.state.beginMove({
+    const intent: MoveIntent = {
       kind,
       topic: lane.topic,
       partition: lane.partition,
@@ -104,11 +109,14 @@ export class Mover {
       sequence: lane.nextSequence,
       atMs: clock.now(),
       runs: runsOf(records),
-    });
+    };
+    // Before anything begins: a move whose batch cannot be made would never end.
+    const batch = this.#encode(intent, records);
+    const move = runner.state.beginMove(intent);
     if (!move) return { kind: 'not-free' };
     runner.changed();
     await writer.stored();
-    const error = await this.#publish(move, this.#encode(move, records));
+    const error = await this.#publish(move, batch);
     if (error) runner.state.cancelMove(move.id);
     else {
       runner.state.endMove(move.id);
@@ -125,7 +133,7 @@ export class Mover {
   }
 
   async #resume(move: Move): Promise<void> {
-    const { runner, clock, random } = this.#options;
+    const { runner, clock, random, onTrouble } = this.#options;
     const backoff = new Backoff(RETRY, random);
     while (!this.#isClosed) {
       try {
@@ -133,7 +141,8 @@ export class Mover {
         await this.#finish(move, records);
         runner.changed();
         return;
-      } catch {
+      } catch (error) {
+        onTrouble('resumed-move', error);
         await delay(clock, backoff.nextMs());
       }
     }
@@ -162,25 +171,27 @@ export class Mover {
 
   /** @returns why it was not published; undefined: it was @throws NOT_LEADER once closed */
   async #publish(move: Move, batch: Buffer): Promise<SluiceError | undefined> {
-    const { topics, clock, random } = this.#options;
+    const { topics, clock, random, onTrouble } = this.#options;
     const backoff = new Backoff(RETRY, random);
     for (;;) {
       // Whoever coordinates the queue from now on does it.
-      if (this.#isClosed) throw new SluiceError('NOT_LEADER', 'this node coordinates the queue no more');
+      if (this.#isClosed) throw notCoordinator();
       try {
         await topics.publish(move.topic, move.partition, Buffer.from(batch));
         return undefined;
       } catch (thrown) {
         const error = asSluiceError(thrown);
         if (REFUSALS.has(error.code)) return error;
+        onTrouble('publish', error);
       }
       await delay(clock, backoff.nextMs());
     }
   }
 
   #encode(move: MoveIntent, records: readonly PastRecord[]): Buffer {
-    const { topic, group, runner } = this.#options;
-    const encoder = this.#encoder;
+    const { topic, group, runner, encoder } = this.#options;
+    // Whoever has failed may have left something.
+    encoder.clear();
     for (const { offset, key, value, headers, attempts, reason, text } of records) {
       const facts = { reason: reason ?? '', text, attempts, group, topic, offset, atMs: move.atMs };
       const moved =

@@ -14,7 +14,7 @@ import type { Moment, OffsetRun } from './queue-event.ts';
 import type { QueueJournal } from './queue-journal.ts';
 import type { QueuePartition } from './queue-partition.ts';
 import type { DeliveredRun } from './queue-runs.ts';
-import type { StateWriter } from './state-writer.ts';
+import type { StateWriter } from '../state-writer.ts';
 
 /** What the state of one partition may take in memory before nothing new is offered: what is leased or delayed has to be done first. */
 const HELD_MAX_BYTES = 64 * 1024 * 1024;

@@ -1,3 +1,5 @@
+import { asSluiceError } from '../../kernel/errors.ts';
+import type { Trouble } from '../trouble.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { Mover } from './mover.ts';
 import type { PartitionRunnerOptions } from './partition-runner.ts';
@@ -23,11 +25,18 @@ export class PartitionWork {
   readonly runner: PartitionRunner;
   readonly mover: Mover;
   readonly deadLetters: DeadLetters;
+  #isClosed = false;
 
   constructor(options: PartitionWorkOptions) {
     const { context, topic, group } = options;
     const runner = new PartitionRunner({ ...context, ...options });
-    const moverOptions = { ...context, runner, topic, group };
+    const onTrouble = (work: Trouble['work'], error: unknown): void => {
+      // What ends because somebody else goes on with it is no trouble.
+      if (this.#isClosed) return;
+      const { partition } = options;
+      context.onTrouble({ work, topic, group, partition, error: asSluiceError(error) });
+    };
+    const moverOptions = { ...context, runner, topic, group, onTrouble };
     const mover = new Mover(moverOptions);
     this.runner = runner;
     this.mover = mover;
@@ -56,6 +65,7 @@ export class PartitionWork {
 
   /** Idempotent. */
   close(): void {
+    this.#isClosed = true;
     this.runner.close();
     this.mover.close();
     this.deadLetters.close();

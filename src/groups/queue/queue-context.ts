@@ -1,8 +1,11 @@
 import type { Clock } from '../../kernel/clock.ts';
 import type { Random } from '../../kernel/random.ts';
+import type { GroupPartOptions } from '../group-part.ts';
 import type { Topics } from '../ports.ts';
 import type { BatchCache } from './batch-cache.ts';
-import type { StateWriter } from './state-writer.ts';
+import type { PartitionBudget } from './partition-budget.ts';
+import type { RecordBatchEncoder } from '../../wire/record-batch-encoder.ts';
+import type { StateWriter } from '../state-writer.ts';
 
 /** What the queues of a coordinator have done since it began, for metrics. */
 export interface QueueCounters {
@@ -30,10 +33,16 @@ export interface QueueContext {
   readonly topics: Topics;
   readonly writer: StateWriter;
   readonly cache: BatchCache;
+  /** Of batches that are moved; one for all, since it is large. */
+  readonly encoder: RecordBatchEncoder;
   readonly clock: Clock;
   readonly random: Random;
+  readonly budget: PartitionBudget;
   readonly nodeId: string;
+  readonly term: number;
   readonly counters: QueueCounters;
+  readonly giveBack: GroupPartOptions['giveBack'];
+  readonly onTrouble: GroupPartOptions['onTrouble'];
 }
 
 /** All zero. */

@@ -1,3 +1,4 @@
+import { TERMS } from '../term.ts';
 import { applyEvent } from './apply-event.ts';
 import { EventBuffer, extendRuns } from './event-buffer.ts';
 import type { Lot } from './lot.ts';
@@ -40,6 +41,8 @@ export class QueuePartition {
   readonly #state: QueueState;
   readonly #events = new EventBuffer();
   #settings: RedeliverySettings;
+  #grantStep = 1;
+  #grantRest = 0;
 
   /** @param cursor where the queue begins: the first record that it delivers */
   constructor(cursor: number, settings: RedeliverySettings) {
@@ -184,7 +187,7 @@ export class QueuePartition {
    * @param now leases last from its steady time on; infinite: from {@link answered} on
    */
   grant(runs: readonly OffsetRun[], leaseMs: number, now: Moment): Grant {
-    const grant = this.#state.nextGrant;
+    const grant = this.#nextGrant();
     const leases: DeliveredRun[] = [];
     const granted: OffsetRun[] = [];
     for (const { first, end } of runs) {
@@ -309,8 +312,13 @@ export class QueuePartition {
     applyEvent(this.#state, event);
   }
 
-  /** All is applied: time-outs of leases begin anew, in full. */
-  start(now: Moment): void {
+  /**
+   * All is applied: time-outs of leases begin anew, in full.
+   * @param term of the coordinator that gives the grants from now on: their numbers are others than those of the coordinators before, stored or not
+   */
+  start(now: Moment, term: number): void {
+    this.#grantStep = TERMS;
+    this.#grantRest = term;
     for (const lot of this.#state.lots.within(0, this.#state.cursor)) {
       if (lot.shelf === 'leased') this.#state.renew(lot, lot.leaseMs, now.steadyMs);
     }
@@ -319,6 +327,13 @@ export class QueuePartition {
   /** All that has to be kept, without what waits in {@link drainEvents}' place: drain first. */
   capture(): QueueSnapshot {
     return captureState(this.#state);
+  }
+
+  /** The next number that leaves the term's rest. */
+  #nextGrant(): number {
+    const { nextGrant } = this.#state;
+    const behind = (nextGrant - this.#grantRest) % this.#grantStep;
+    return behind === 0 ? nextGrant : nextGrant + ((this.#grantStep - behind) % this.#grantStep);
   }
 
   #settle(grant: number, first: number, end: number, each: (lot: Lot) => number): number {

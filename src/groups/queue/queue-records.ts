@@ -3,6 +3,7 @@ import { Slots } from '../../kernel/slots.ts';
 import { offsetFromWire } from '../../wire/offset.ts';
 import type { GroupAnswerInit, GroupQuestion } from '../api.ts';
 import { Browse } from './browse.ts';
+import { momentOf } from './moment.ts';
 import type { PartitionRunner } from './partition-runner.ts';
 import type { PartitionWork } from './partition-work.ts';
 import type { QueueContext } from './queue-context.ts';
@@ -43,7 +44,7 @@ export async function browseRecords(
   return browse.answer();
 }
 
-/** Publishes records elsewhere and takes them out of the queue. @throws INVALID_ARGUMENT; what reading and publishing throw; CANCELLED */
+/** Publishes records elsewhere and takes them out of the queue. @throws RECORD_NOT_FOUND, INVALID_ARGUMENT; what reading and publishing throw; CANCELLED */
 export async function moveRecords(
   context: QueueContext,
   queue: Queue,
@@ -78,10 +79,11 @@ export async function moveRecords(
       `${homeless} records do not say where they came from: name a destination`,
     );
   }
+  if (moved === 0) checkFound(context, ranges, wanted);
   return { moved: BigInt(moved) };
 }
 
-/** Takes records out of the queue. @throws what reading throws; CANCELLED */
+/** Takes records out of the queue. @throws RECORD_NOT_FOUND; what reading throws; CANCELLED */
 export async function discardRecords(
   context: QueueContext,
   queue: Queue,
@@ -89,15 +91,18 @@ export async function discardRecords(
   signal: AbortSignal | undefined,
 ): Promise<GroupAnswerInit<'discardRecords'>> {
   let discarded = 0;
-  for (const [{ runner }, runs] of await wantedRuns(context, queue, ranges)) {
+  const wanted = await wantedRuns(context, queue, ranges);
+  for (const [{ runner }, runs] of wanted) {
     const { state } = runner;
     runner.unpark();
     for (const { first, end } of runs) {
-      if (first > state.cursor) await offerUpTo(context, runner, first, signal);
+      // With the batch that the first one is in it becomes known whether there is such a record.
+      if (ranges.length > 0 && first >= state.cursor) await offerUpTo(context, runner, first + 1, signal);
       discarded += state.skip(first, end);
     }
     runner.changed();
   }
+  if (discarded === 0) checkFound(context, ranges, wanted);
   context.counters.discarded += discarded;
   return { discarded: BigInt(discarded) };
 }
@@ -111,6 +116,22 @@ export function queueEnds(
   return topics.ends(
     topic,
     works.map(({ runner }) => runner.partition),
+  );
+}
+
+/** Of what was named nothing was had: leased records are left alone, others are not there. @throws RECORD_NOT_FOUND */
+function checkFound(
+  { clock }: QueueContext,
+  named: readonly unknown[],
+  wanted: readonly [PartitionWork, OffsetRun[]][],
+): void {
+  const now = momentOf(clock);
+  const isThere = ({ runner: { state } }: PartitionWork, { first, end }: OffsetRun): boolean =>
+    state.open(first, 1, now).some((open) => open.first < end);
+  if (named.length === 0 || wanted.some(([work, runs]) => runs.some((run) => isThere(work, run)))) return;
+  throw new SluiceError(
+    'RECORD_NOT_FOUND',
+    'none of these records is in the queue: never there, done, or gone',
   );
 }
 

@@ -1,8 +1,9 @@
 import { isInternalTopic, isTopicName, quoted } from '../../catalog/topic-name.ts';
 import type { QueueSettings as WireSettings } from '../../gen/sluice/client/v1/groups_pb.ts';
 import type { Timer } from '../../kernel/clock.ts';
-import { SluiceError } from '../../kernel/errors.ts';
+import { SluiceError, asSluiceError } from '../../kernel/errors.ts';
 import { DEFAULT_QUEUE_GROUP } from '../api.ts';
+import { notCoordinator } from '../not-coordinator.ts';
 import type { TopicFacts } from '../ports.ts';
 import { Queue } from './queue.ts';
 import type { QueueContext } from './queue-context.ts';
@@ -13,8 +14,6 @@ import { changeSettings, startOf } from './queue-settings.ts';
 import type { StoredQueue } from './stored-queues.ts';
 import { partitionKey } from './stored-queues.ts';
 
-/** Queues of one coordinator. */
-const QUEUES_MAX = 10_000;
 const RETRY_MS = 1000;
 
 /** The name of a queue. */
@@ -102,22 +101,23 @@ export class QueueTable {
   }
 
   async #make(name: QueueName, settings: WireSettings | undefined): Promise<Queue> {
-    const { topics } = this.#context;
-    if (this.#queues.size >= QUEUES_MAX)
-      throw new SluiceError('OVERLOADED', `${QUEUES_MAX} queues are too many here`);
+    const { topics, budget } = this.#context;
     const given = changeSettings(name.topic, undefined, settings);
     const start = startOf(given.start);
     const { id, partitions } = topics.find(name.topic) ?? (await topics.findOrCreate(name.topic));
+    budget.check(name.topic, partitions);
     const cursors = await Promise.all(
       Array.from({ length: partitions }, (_, partition) => topics.offsetAt(name.topic, partition, start)),
     );
-    if (this.#isClosed) throw new SluiceError('NOT_LEADER', 'this node coordinates the queue no more');
+    if (this.#isClosed) throw notCoordinator();
     // It is stored, and this node has heard of its topic only now.
     const restored = this.#queues.get(keyOf(name));
     if (restored) return restored;
     const facts = topics.find(name.topic);
     if (facts?.id !== id)
       throw new SluiceError('UNAVAILABLE', 'the topic was deleted while its queue was made');
+    // Others may have been made meanwhile.
+    budget.check(name.topic, partitions);
     const queue = this.#newQueue({ topic: name.topic, group: groupOf(name) }, { topicId: id, given });
     for (const [partition, cursor] of cursors.entries()) this.#open(queue, partition, cursor);
     // Last: where there is a queue, it is known where it begins.
@@ -188,7 +188,16 @@ export class QueueTable {
     try {
       const cursor = await this.#context.topics.offsetAt(queue.topic, partition, { at: 'earliest' });
       if (!queue.isClosed && !queue.work(partition)) this.#open(queue, partition, cursor);
-    } catch {
+    } catch (error) {
+      const { topic, group } = queue;
+      const trouble = {
+        work: 'new-partition',
+        topic,
+        group,
+        partition,
+        error: asSluiceError(error),
+      } as const;
+      if (!queue.isClosed) this.#context.onTrouble(trouble);
       this.#later(() => {
         if (!queue.isClosed && !queue.work(partition)) void this.#openLate(queue, partition);
       });

@@ -12,6 +12,7 @@ import type { QueueJournal } from './queue-journal.ts';
 import type { QueueRecord, QueueSettings } from './queue-settings.ts';
 import { encodeQueueRecord, settingsOf } from './queue-settings.ts';
 import { SettleWork, expired, settle } from './settle.ts';
+import { releaseOf } from './untold.ts';
 import { WaitingLine, goneError } from './waiting-line.ts';
 import type { Taken } from './waiting-receive.ts';
 
@@ -123,8 +124,9 @@ export class Queue {
       },
     });
     this.#works.set(partition, work);
+    this.#context.budget.take(topic);
     this.#runners = this.works().map(({ runner }) => runner);
-    journal.partition.start(momentOf(this.#context.clock));
+    journal.partition.start(momentOf(this.#context.clock), this.#context.term);
     work.resume();
     work.runner.changed();
   }
@@ -148,7 +150,14 @@ export class Queue {
     signal: AbortSignal | undefined,
   ): Promise<GroupAnswerInit<'receive'>> {
     const taken = await this.#line.take(question, this.#settings.leaseMs, signal);
-    await this.#context.writer.stored();
+    try {
+      await this.#context.writer.stored();
+    } catch (error) {
+      // They may be stored, and nobody is told of them.
+      const release = releaseOf(this, answerOf(taken, 0));
+      if (release) this.#context.giveBack(release);
+      throw error;
+    }
     if (signal?.aborted) {
       this.#release(taken);
       throw goneError();
@@ -200,6 +209,7 @@ export class Queue {
     if (!work) return;
     work.close();
     this.#works.delete(partition);
+    this.#context.budget.give(this.topic);
     this.#changed.delete(work);
     this.#context.writer.forget(work.runner.journal);
   }
@@ -274,23 +284,24 @@ export class Queue {
       this.#works.get(partition)?.runner.gaps.push({ first, end });
   }
 
-  #answer({ batches, gaps }: Taken, leaseMs: number): GroupAnswerInit<'receive'> {
+  #answer(taken: Taken, leaseMs: number): GroupAnswerInit<'receive'> {
     const now = momentOf(this.#context.clock);
     const { counters } = this.#context;
-    return {
-      batches: batches.map(({ runner, grant, batch, leases }) => {
-        runner.state.answered({ grant, leases }, now);
-        this.#rearm(runner);
-        for (const { first, end } of leases) counters.delivered += end - first;
-        return {
-          partition: runner.partition,
-          batch,
-          grant: BigInt(grant),
-          leaseMs,
-          leases: leases.map(runToWire),
-        };
-      }),
-      gaps: gaps.map(({ partition, first, end }) => ({ partition, from: BigInt(first), to: BigInt(end) })),
-    };
+    for (const { runner, grant, leases } of taken.batches) {
+      runner.state.answered({ grant, leases }, now);
+      this.#rearm(runner);
+      for (const { first, end } of leases) counters.delivered += end - first;
+    }
+    return answerOf(taken, leaseMs);
   }
+}
+
+function answerOf({ batches, gaps }: Taken, leaseMs: number): GroupAnswerInit<'receive'> {
+  return {
+    batches: batches.map(({ runner: { partition }, grant, batch, leases }) => ({
+      ...{ partition, batch, grant: BigInt(grant), leaseMs },
+      leases: leases.map(runToWire),
+    })),
+    gaps: gaps.map(({ partition, first, end }) => ({ partition, from: BigInt(first), to: BigInt(end) })),
+  };
 }

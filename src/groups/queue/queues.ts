@@ -2,6 +2,9 @@ import { SluiceError } from '../../kernel/errors.ts';
 import type { GroupAnswerInit, GroupCase, GroupQuestion } from '../api.ts';
 import { DEAD_LETTER_PREFIX } from '../api.ts';
 import type { GroupPart, GroupPartCounts, GroupPartOptions } from '../group-part.ts';
+import { notCoordinator } from '../not-coordinator.ts';
+import { StateWriter } from '../state-writer.ts';
+import { RecordBatchEncoder } from '../../wire/record-batch-encoder.ts';
 import { BatchCache } from './batch-cache.ts';
 import { momentOf } from './moment.ts';
 import type { QueueContext } from './queue-context.ts';
@@ -11,7 +14,6 @@ import { changeSettings, settingsToWire } from './queue-settings.ts';
 import { browseRecords, discardRecords, moveRecords, queueEnds } from './queue-records.ts';
 import type { QueueName } from './queue-table.ts';
 import { QueueTable } from './queue-table.ts';
-import { StateWriter } from './state-writer.ts';
 import { StoredQueues } from './stored-queues.ts';
 
 /** Batches that are kept for the rest of their records, and for their next delivery: of all queues of one coordinator. */
@@ -39,10 +41,11 @@ export class Queues implements GroupPart {
   readonly #stored = new StoredQueues();
   #isClosed = false;
 
-  constructor({ log, topics, clock, random, nodeId, onFailure }: GroupPartOptions) {
+  constructor({ log, onFailure, ...options }: GroupPartOptions) {
     const writer = new StateWriter(log, onFailure);
     const cache = new BatchCache(CACHE_BYTES);
-    this.#context = { topics, clock, random, nodeId, writer, cache, counters: queueCounters() };
+    const encoder = new RecordBatchEncoder();
+    this.#context = { ...options, writer, cache, encoder, counters: queueCounters() };
     this.#table = new QueueTable(this.#context);
   }
 
@@ -59,7 +62,7 @@ export class Queues implements GroupPart {
     question: GroupQuestion<C>,
     signal?: AbortSignal,
   ): Promise<GroupAnswerInit<C>> {
-    if (this.#isClosed) throw notLeader();
+    if (this.#isClosed) throw notCoordinator();
     const handlers: Partial<Record<GroupCase, unknown>> = this.#handlers;
     const handler = handlers[name] as
       | ((question: GroupQuestion<C>, signal: AbortSignal | undefined) => Promise<GroupAnswerInit<C>>)
@@ -73,19 +76,21 @@ export class Queues implements GroupPart {
 
   close(): void {
     this.#isClosed = true;
-    this.#table.close(notLeader());
+    this.#table.close(notCoordinator());
     this.#context.writer.close();
   }
 
   counts(): GroupPartCounts {
     let waiting = 0;
     let refused = 0;
+    let partitions = 0;
     const now = momentOf(this.#context.clock);
     const records = { ready: 0, delayed: 0, leased: 0, moving: 0 };
     for (const queue of this.#table.all()) {
       waiting += queue.waiting;
       for (const work of queue.works()) {
         const counts = work.counts(now);
+        partitions += 1;
         records.ready += counts.ready;
         records.delayed += counts.delayed;
         records.leased += counts.leased;
@@ -95,6 +100,7 @@ export class Queues implements GroupPart {
     }
     return {
       queues: this.#table.all().length,
+      partitions,
       waiting,
       ...records,
       refusedDeadLetters: refused,
@@ -189,8 +195,4 @@ export class Queues implements GroupPart {
       coordinatorNodeId: this.#context.nodeId,
     };
   }
-}
-
-function notLeader(): SluiceError {
-  return new SluiceError('NOT_LEADER', 'this node coordinates the queue no more; ask again');
 }

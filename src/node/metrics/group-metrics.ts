@@ -26,8 +26,14 @@ export function registerGroups(metrics: Metrics, { groups }: GroupSources): void
   );
   metrics.counterFrom(
     'sluice_group_coordinator_failures_total',
-    'Coordinators that had to begin anew because something could not be loaded or stored.',
+    'Coordinators that had to begin anew because something could not be loaded or stored, or went wrong half-way.',
     () => groups.counts().failures,
+  );
+  metrics.countersFrom(
+    'sluice_queue_work_failures_total',
+    'How often work of queues failed that is tried again by itself, by what it is; the log says why (queues.work_failed).',
+    ['work'],
+    () => labelled('work', groups.counts().troubles),
   );
   metrics.gaugesFrom(
     'sluice_groups',

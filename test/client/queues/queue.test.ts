@@ -116,10 +116,22 @@ describe('receiving once', () => {
     expect((await jobs).map(text)).toEqual(['0=a #1']);
   });
 
-  it.each([{ max: 0 }, { max: 10_001 }, { leaseMs: 5 }])('is refused with %j', async (options) => {
+  it('waits a whole number of milliseconds, no fewer than it is told', async () => {
     const queue = await stage.queue();
-    await expect(queue.receive(options)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    const jobs = queue.receive({ waitMs: 0.2 });
+    await turns(4);
+    expect(stage.receives[0]!.request.maxWaitMs).toBe(1);
+    await stage.lease({ values: ['a'] });
+    expect((await jobs).map(text)).toEqual(['0=a #1']);
   });
+
+  it.each([{ max: 0 }, { max: 10_001 }, { leaseMs: 5 }, { waitMs: -1 }, { waitMs: NaN }])(
+    'is refused with %j',
+    async (options) => {
+      const queue = await stage.queue();
+      await expect(queue.receive(options)).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    },
+  );
 });
 
 describe('a job', () => {
@@ -128,7 +140,7 @@ describe('a job', () => {
     const [a, b, c, d, e] = await received(queue, { partition: 2, grant: 9, values: numbers(5) });
     await Promise.all([
       a!.ack(),
-      b!.nack({ delayMs: 50, reason: 'later' }),
+      b!.nack({ delayMs: 49.5, reason: 'later' }),
       c!.reject('bad'),
       d!.release(),
       e!.extend(1000),
@@ -155,6 +167,13 @@ describe('a job', () => {
     await expect(job!.nack()).rejects.toMatchObject({ code: 'LEASE_EXPIRED' });
     await expect(job!.extend()).rejects.toMatchObject({ code: 'LEASE_EXPIRED' });
     expect(stage.settles).toHaveLength(1);
+  });
+
+  it('is not settled where the delay is none', async () => {
+    const queue = await stage.queue();
+    const [job] = await received(queue, { values: ['a'] });
+    await expect(job!.nack({ delayMs: -1 })).rejects.toMatchObject({ code: 'INVALID_ARGUMENT' });
+    expect(job!.settled).toBe(false);
   });
 
   it('has failed when it leaves its block unsettled', async () => {

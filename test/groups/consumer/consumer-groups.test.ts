@@ -1,6 +1,7 @@
 import { create } from '@bufbuild/protobuf';
-import { beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { CommitOffsetsRequestSchema } from '../../../src/gen/sluice/client/v1/groups_pb.ts';
+import { GroupState } from '../../../src/groups/consumer/group-state.ts';
 import { groupRecord } from '../../../src/groups/consumer/stored-state.ts';
 import { ERRORS } from '../../../src/kernel/errors.ts';
 import type { Joined } from './stage.ts';
@@ -462,6 +463,15 @@ describe('what is told of groups', () => {
 });
 
 describe('a coordinator', () => {
+  it('begins anew with what is stored when a change went wrong half-way', async () => {
+    vi.spyOn(GroupState.prototype, 'plan').mockImplementationOnce(() => {
+      throw new TypeError('a defect');
+    });
+    void stage.join('a').catch(() => undefined);
+    await stage.pass();
+    expect(stage.failures).toMatchObject([{ message: 'a defect' }]);
+  });
+
   it('says that it has failed when it cannot store, and then stores nothing more', async () => {
     const a = await joined('a');
     stage.log.isHeld = true;
@@ -469,7 +479,7 @@ describe('a coordinator', () => {
     const second = codeOf(stage.commit('a', a.generation, 't/1', 1));
     await stage.pass();
     stage.log.fail(false);
-    expect([await first, await second]).toEqual(['NOT_ENOUGH_REPLICAS', 'NOT_ENOUGH_REPLICAS']);
+    expect([await first, await second]).toEqual(['NOT_LEADER', 'NOT_LEADER']);
     expect(stage.failures).toHaveLength(1);
     expect(await codeOf(stage.commit('a', a.generation, 't/0', 1))).toBe('NOT_LEADER');
   });

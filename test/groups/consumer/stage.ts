@@ -1,6 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import type { GroupAnswerInit } from '../../../src/groups/api.ts';
+import { PartitionBudget } from '../../../src/groups/queue/partition-budget.ts';
 import { ConsumerGroups } from '../../../src/groups/consumer/consumer-groups.ts';
 import {
   CommitOffsetsRequestSchema,
@@ -46,9 +47,13 @@ export class Stage {
     this.log = log;
     this.groups = new ConsumerGroups({
       ...{ log, topics: this.topics, clock: this.clock, random: new SeededRandom(1), nodeId: 'node-1' },
+      budget: new PartitionBudget(1),
       onFailure: (error) => {
         this.failures.push(error);
       },
+      term: 0,
+      giveBack: () => undefined,
+      onTrouble: () => undefined,
     });
     for (const { key, value } of this.state.stored) this.groups.load(key.split('/'), value);
     before?.close();

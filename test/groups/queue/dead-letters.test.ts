@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { SluiceError } from '../../../src/kernel/errors.ts';
+import { RecordBatchEncoder } from '../../../src/wire/record-batch-encoder.ts';
 import { turns } from '../../support/turns.ts';
 import { FakeTopics } from './fake-topics.ts';
 import { QueueStage, codeOf } from './queue-stage.ts';
@@ -376,5 +377,81 @@ describe('moving records back', () => {
     stage.topics.isAutoCreating = false;
     expect(await codeOf(stage.move({ destination: 'nowhere' }))).toBe('TOPIC_NOT_FOUND');
     expect(await stage.values()).toEqual(['0', '1', '2']);
+  });
+});
+
+describe('what fails by itself', () => {
+  const rejected = async (stage: QueueStage): Promise<void> => {
+    stage.topics.put('jobs', texts(2));
+    await stage.settle('REJECT', (await stage.receive()).jobs);
+  };
+  const moved = async (stage: QueueStage): Promise<unknown> => [
+    valuesOf(stage.topics, 'dlq.jobs'),
+    await stage.counted(),
+  ];
+  const ALL_MOVED = [['0', '1'], { ready: 0, leased: 0, delayed: 0 }];
+
+  it('is told, and tried again: a dead-letter topic that cannot be made', async () => {
+    const stage = new QueueStage();
+    vi.spyOn(stage.topics, 'ensureLike').mockRejectedValueOnce(new SluiceError('INVALID_CONFIG', 'no'));
+    await rejected(stage);
+    await turns();
+    expect(stage.troubles).toEqual(['dead-letters of jobs/default/0: INVALID_CONFIG']);
+    await stage.pass(200);
+    expect(await moved(stage)).toEqual(ALL_MOVED);
+  });
+
+  it('is told, and leaves no move behind that never ends: a batch that cannot be made', async () => {
+    const stage = new QueueStage();
+    stage.topics.put('jobs', texts(2));
+    const { jobs } = await stage.receive();
+    const finish = vi.spyOn(RecordBatchEncoder.prototype, 'finish').mockImplementationOnce(() => {
+      throw new RangeError('a defect');
+    });
+    await stage.settle('REJECT', jobs);
+    await turns();
+    finish.mockRestore();
+    expect(stage.troubles).toEqual(['dead-letters of jobs/default/0: INTERNAL']);
+    await stage.pass(200);
+    expect(await moved(stage)).toEqual(ALL_MOVED);
+  });
+
+  it('is told: what nobody expects of publishing', async () => {
+    const stage = new QueueStage();
+    stage.topics.onPublish = () => {
+      stage.topics.onPublish = () => undefined;
+      throw new TypeError('a defect');
+    };
+    await rejected(stage);
+    await turns();
+    expect(stage.troubles).toEqual(['publish of jobs/default/0: INTERNAL']);
+    await stage.pass(50);
+    expect(await moved(stage)).toEqual(ALL_MOVED);
+  });
+
+  it('is told: a move that was begun before, of records that cannot be read now', async () => {
+    const first = new QueueStage();
+    first.topics.onPublish = never;
+    await rejected(first);
+    await turns();
+    first.topics.onPublish = () => undefined;
+    vi.spyOn(first.topics, 'openReader').mockRejectedValueOnce(new SluiceError('STORAGE_FAILED', 'no'));
+    const stage = first.succeed();
+    await turns();
+    expect(stage.troubles).toEqual(['resumed-move of jobs/default/0: STORAGE_FAILED']);
+    await stage.pass(50);
+    expect(await moved(stage)).toEqual(ALL_MOVED);
+  });
+
+  it('is nobody’s trouble once somebody else goes on with it', async () => {
+    const stage = new QueueStage();
+    const failing = Promise.withResolvers<undefined>();
+    stage.topics.onPublish = () => failing.promise;
+    await rejected(stage);
+    await turns();
+    stage.queues.close();
+    failing.reject(new SluiceError('NOT_LEADER', 'gone'));
+    await turns();
+    expect(stage.troubles).toEqual([]);
   });
 });

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { expect, it } from 'vitest';
 import { DeleteQueueRequestSchema } from '../../../src/gen/sluice/client/v1/groups_pb.ts';
-import { StateWriter } from '../../../src/groups/queue/state-writer.ts';
+import { StateWriter } from '../../../src/groups/state-writer.ts';
 import { FakeStateLog } from './fake-log.ts';
 import { FakeTopics } from './fake-topics.ts';
 import { QueueStage, codeOf } from './queue-stage.ts';

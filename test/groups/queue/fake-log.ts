@@ -3,7 +3,7 @@ import type { StateLog, StateRecord } from '../../../src/groups/ports.ts';
 /** A partition of `__groups` in memory. Appends resolve in order: at once, or when the test says so. */
 export class FakeStateLog implements StateLog {
   readonly partition = 0;
-  readonly leaderEpoch = 1;
+  readonly leaderEpoch: number;
   /** All that was stored, in order. */
   readonly records: StateRecord[] = [];
   /** Appends so far. */
@@ -15,6 +15,10 @@ export class FakeStateLog implements StateLog {
   /** Before this append, counted from 1, everything stops for ever: the node has crashed. */
   crashAt = Infinity;
   #waiting: (() => void)[] = [];
+
+  constructor(leaderEpoch = 1) {
+    this.leaderEpoch = leaderEpoch;
+  }
 
   append(records: readonly StateRecord[]): Promise<void> {
     this.appends++;
@@ -31,10 +35,10 @@ export class FakeStateLog implements StateLog {
     for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
-  /** A log as the next leader finds it. */
-  next(): FakeStateLog {
-    const log = new FakeStateLog();
-    log.records.push(...this.records);
+  /** A log as the next leader finds it. @param lost records that only this one had */
+  next(lost = 0): FakeStateLog {
+    const log = new FakeStateLog(this.leaderEpoch + 1);
+    log.records.push(...this.records.slice(0, this.records.length - lost));
     return log;
   }
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Moment, MoveIntent, OffsetRun, RecordDetails } from '../../../src/groups/queue/queue-event.ts';
 import { QueueJournal, QueueJournalLoader } from '../../../src/groups/queue/queue-journal.ts';
 import { QueuePartition, type OpenRun } from '../../../src/groups/queue/queue-partition.ts';
+import { TERMS } from '../../../src/groups/term.ts';
 import { checkSame } from '../../support/cheap-checks.ts';
 import { NaivePartition } from './naive-partition.ts';
 
@@ -18,8 +19,13 @@ class Pair {
   readonly stored = new Map<string, Buffer>();
   #storedNaive = this.naive.copy();
   taken: OffsetRun[] = [];
+  /** Numbers of the grants so far, also of those that a crash has lost. */
+  readonly grants: number[] = [];
+  /** Of who coordinates. */
+  term = 0;
 
   constructor() {
+    this.real.start(this.now, this.term);
     this.store();
   }
 
@@ -45,7 +51,7 @@ class Pair {
     for (const [key, value] of this.stored) loader.load(key.slice('q/t/g/0/'.length), value);
     this.journal = loader.finish(SETTINGS)!;
     this.naive = this.#storedNaive.restarted(this.naive.wallMs, this.naive.steadyMs);
-    this.real.start(this.now);
+    this.real.start(this.now, ++this.term);
     this.taken = [];
   }
 
@@ -133,7 +139,14 @@ const grant = steps('grant', fc.integer({ min: 50, max: 500 }), (pair, leaseMs) 
   const runs = pair.taken.sort((a, b) => a.first - b.first);
   pair.taken = [];
   const { grant: id, leases } = pair.real.grant(runs, leaseMs, pair.now);
-  checkSame(id, pair.naive.nextGrant, 'grant');
+  const { naive, term, grants } = pair;
+  const own = Math.ceil((naive.nextGrant - term) / TERMS) * TERMS + term;
+  checkSame(id, own, 'grant');
+  if (leases.length > 0) {
+    naive.nextGrant = own;
+    checkSame(grants.includes(id), false, 'whether the number was given before');
+    grants.push(id);
+  }
   expect(offsets(leases)).toEqual(pair.naive.grant(runs, leaseMs));
 });
 
@@ -142,7 +155,7 @@ type Settle<A> = (pair: Pair, range: readonly [number, number, number], args: A)
 function settle<A>(name: string, args: fc.Arbitrary<A>, how: Settle<A>): fc.Arbitrary<Step> {
   return steps(name, fc.tuple(grantBack, back, length, args), (pair, [older, from, count, given]) => {
     const first = pair.naive.cursor - from;
-    const [real, naive] = how(pair, [pair.naive.nextGrant - older, first, first + count], given);
+    const [real, naive] = how(pair, [pair.grants.at(-older) ?? 0, first, first + count], given);
     checkSame(real, naive, 'records that were not held');
   });
 }

@@ -1,5 +1,11 @@
 import { create } from '@bufbuild/protobuf';
-import type { GroupAnswerInit, GroupCase, GroupQuestion } from '../../../src/groups/api.ts';
+import type {
+  GroupAnswerInit,
+  GroupCase,
+  GroupQuestion,
+  GroupQuestionInit,
+} from '../../../src/groups/api.ts';
+import { PartitionBudget } from '../../../src/groups/queue/partition-budget.ts';
 import { Queues } from '../../../src/groups/queue/queues.ts';
 import {
   BrowseQueueRequestSchema,
@@ -40,10 +46,21 @@ export class QueueStage {
   readonly clock: FakeClock;
   readonly topics: FakeTopics;
   readonly log: FakeStateLog;
+  readonly budget: PartitionBudget;
   readonly failures: unknown[] = [];
+  /** What it would have another coordinator release. */
+  readonly givenBack: GroupQuestionInit<'settle'>[] = [];
+  /** What work has failed, and with what. */
+  readonly troubles: string[] = [];
   readonly queues: Queues;
 
-  constructor(topics = new FakeTopics().make('jobs'), log = new FakeStateLog(), clock = new FakeClock()) {
+  constructor(
+    topics = new FakeTopics().make('jobs'),
+    log = new FakeStateLog(),
+    clock = new FakeClock(),
+    budget = new PartitionBudget(1000),
+  ) {
+    this.budget = budget;
     this.topics = topics;
     this.log = log;
     this.clock = clock;
@@ -52,10 +69,16 @@ export class QueueStage {
       topics,
       clock,
       random: new SeededRandom(1),
+      budget: this.budget,
+      term: log.leaderEpoch,
+      giveBack: (release) => this.givenBack.push(release),
       nodeId: 'n1',
       onFailure: (error) => {
         this.failures.push(error);
         this.queues.close();
+      },
+      onTrouble: ({ work, topic, group, partition, error }) => {
+        this.troubles.push(`${work} of ${topic}/${group}/${partition}: ${error.code}`);
       },
     });
     for (const { key, value } of log.records) this.queues.load(key.split('/'), value);
@@ -65,7 +88,7 @@ export class QueueStage {
   /** This node is no leader any more, or has crashed: another one goes on with what is stored. */
   succeed(): QueueStage {
     this.queues.close();
-    return new QueueStage(this.topics, this.log.next(), this.clock);
+    return new QueueStage(this.topics, this.log.next(), this.clock, this.budget);
   }
 
   ask<C extends GroupCase>(

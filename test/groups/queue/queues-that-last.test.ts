@@ -1,4 +1,7 @@
+import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
+import { SettleRequestSchema } from '../../../src/gen/sluice/client/v1/groups_pb.ts';
+import { ERRORS } from '../../../src/kernel/errors.ts';
 import { turns } from '../../support/turns.ts';
 import { QueueStage, codeOf } from './queue-stage.ts';
 
@@ -137,5 +140,48 @@ describe('topics that change', () => {
     expect(await received).toEqual(['new']);
     stage = stage.succeed();
     expect((await stage.describe()).partitions).toMatchObject([{ floor: 1n, cursor: 2n, leased: 1n }]);
+  });
+});
+
+describe('leases that nobody was told of, since their coordinator ended before', () => {
+  /** Asks, and has the coordinator end while it stores what it leases. @param lost whether the next one does not have that */
+  async function endedWhileLeasing({ lost }: { lost: boolean }) {
+    const first = new QueueStage();
+    first.topics.put('jobs', numbers(2));
+    await first.browse();
+    first.log.isHeld = true;
+    const asked = codeOf(first.receive({ leaseMs: 60_000 }));
+    await turns();
+    first.queues.close();
+    expect(await asked).toBe('NOT_LEADER');
+    const second = new QueueStage(first.topics, first.log.next(lost ? 1 : 0), first.clock);
+    const [release] = first.givenBack;
+    const giveBack = async (): Promise<unknown> =>
+      (await second.ask('settle', create(SettleRequestSchema, release))).results;
+    return { second, giveBack };
+  }
+
+  it('are given back to the next one, which has them again at once, as if they had not been leased', async () => {
+    const { second, giveBack } = await endedWhileLeasing({ lost: false });
+    expect(await second.values()).toEqual([]);
+    expect(await giveBack()).toEqual([{}]);
+    expect((await second.receive()).jobs).toMatchObject([{ attempt: 1 }, { attempt: 1 }]);
+  });
+
+  it('are nobody else’s where the next one does not know them, whom it has given the records meanwhile', async () => {
+    const { second, giveBack } = await endedWhileLeasing({ lost: true });
+    const { jobs } = await second.receive();
+    expect(jobs).toHaveLength(2);
+    expect(await giveBack()).toMatchObject([{ errorCode: ERRORS.LEASE_EXPIRED.wire }]);
+    expect(await second.settle('ACK', jobs)).toEqual([undefined, undefined]);
+  });
+
+  it('are none of a request that was told of its leases', async () => {
+    const stage = new QueueStage();
+    stage.topics.put('jobs', numbers(2));
+    await stage.receive();
+    stage.queues.close();
+    await turns();
+    expect(stage.givenBack).toEqual([]);
   });
 });

@@ -558,6 +558,37 @@ describe('administration', () => {
     expect(await stage.values()).toEqual(['0', '1', '4']);
   });
 
+  it.each(['move', 'discard'] as const)('%ss no record that is not there, and says so', async (work) => {
+    const stage = new QueueStage();
+    stage.topics.make('other').put('jobs', numbers(5));
+    const { jobs } = await stage.receive({ maxRecords: 2 });
+    await stage.settle('ACK', jobs.slice(0, 1));
+    const named = (partition: number, first: number, end = first + 1): Promise<number> =>
+      stage[work]({
+        ranges: [{ partition, first: BigInt(first), end: BigInt(end) }] as never,
+        ...(work === 'move' ? { destination: 'other' } : {}),
+      });
+    // Done, behind the end, in no partition that there is.
+    for (const absent of [named(0, 0), named(0, 5), named(7, 0)]) {
+      expect(await codeOf(absent)).toBe('RECORD_NOT_FOUND');
+    }
+    // Leased: there, and left alone.
+    expect(await named(0, 1)).toBe(0);
+    expect(await named(0, 0, 4)).toBe(2);
+    expect(await stage.values()).toEqual(['4']);
+  });
+
+  it('discards no record that compaction has taken before the queue came to it', async () => {
+    const stage = new QueueStage();
+    stage.topics.put('jobs', numbers(4));
+    const { batches } = stage.topics.log('jobs');
+    batches[0] = filterBatch(batches[0]!, ({ offset }) => offset !== 0);
+    expect(await codeOf(stage.discard({ ranges: [{ partition: 0, first: 0n, end: 1n }] as never }))).toBe(
+      'RECORD_NOT_FOUND',
+    );
+    expect(await stage.values()).toEqual(['1', '2', '3']);
+  });
+
   it.each([{ leaseMs: 1 }, { maxAttempts: 1001 }, { deadLetterTopic: 'jobs' }, { deadLetterTopic: '__x' }])(
     'refuses the setting %o',
     async (settings) => {

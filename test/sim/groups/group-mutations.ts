@@ -1,10 +1,9 @@
 import { GroupState } from '../../../src/groups/consumer/group-state.ts';
-import { Journal } from '../../../src/groups/consumer/journal.ts';
 import { Member } from '../../../src/groups/consumer/member.ts';
 import { Ownership } from '../../../src/groups/consumer/ownership.ts';
 import { QueueJournal } from '../../../src/groups/queue/queue-journal.ts';
 import { QueuePartition } from '../../../src/groups/queue/queue-partition.ts';
-import { StateWriter } from '../../../src/groups/queue/state-writer.ts';
+import { StateWriter } from '../../../src/groups/state-writer.ts';
 import type { Mutation } from '../mutations.ts';
 import { replace } from '../mutations.ts';
 import type { GroupSimOptions } from './group-plan.ts';
@@ -22,10 +21,10 @@ export const GROUP_MUTATIONS: readonly Mutation<GroupSimOptions>[] = [
     name: 'assignments and commits are answered before they are stored',
     apply: () =>
       replace(
-        Journal.prototype,
+        StateWriter.prototype,
         'append',
         (append) =>
-          function (this: Journal, records): Promise<void> {
+          function (this: StateWriter, records): Promise<void> {
             append.call(this, records).catch(() => undefined);
             return Promise.resolve();
           },
@@ -89,8 +88,8 @@ export const GROUP_MUTATIONS: readonly Mutation<GroupSimOptions>[] = [
         QueuePartition.prototype,
         'start',
         (start) =>
-          function (this: QueuePartition, now): void {
-            start.call(this, now);
+          function (this: QueuePartition, now, term): void {
+            start.call(this, now, term);
             this.expire({ ...now, steadyMs: Infinity });
           },
       ),

@@ -1,4 +1,4 @@
-import type { GroupPosition } from '../../../broker/group-commits.ts';
+import type { GroupPosition } from '../../../broker/member-commits.ts';
 import type { GroupMemberListener } from '../../../broker/group-member.ts';
 import { GroupMember } from '../../../broker/group-member.ts';
 import type { SluiceError } from '../../../kernel/errors.ts';

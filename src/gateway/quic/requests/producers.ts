@@ -1,4 +1,4 @@
-import { numberToWire } from './convert.ts';
+import { numberToWire } from '../../../wire/offset.ts';
 import type { RequestHandlers } from './handler.ts';
 
 /** Requests of idempotent producers. */

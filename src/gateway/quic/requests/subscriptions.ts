@@ -2,11 +2,12 @@ import type { Position, SubscriptionStatus } from '../../../broker/views.ts';
 import { DeliveryMode, GapPolicy } from '../../../gen/sluice/client/v1/subscription_pb.ts';
 import type { SubscribeRequest } from '../../../gen/sluice/client/v1/subscription_pb.ts';
 import { SluiceError } from '../../../kernel/errors.ts';
+import { startFromWire } from '../../../partition/start-wire.ts';
 import { RESPONSE_MAX_BYTES } from '../../../wire/frame.ts';
-import { offsetToWire } from '../../../wire/offset.ts';
+import { numberToWire, offsetToWire } from '../../../wire/offset.ts';
 import type { SubscriptionOptions } from '../subscription.ts';
 import { ClientSubscription } from '../subscription.ts';
-import { numberToWire, positionFromWire, positionToWire, startFromWire } from './convert.ts';
+import { positionFromWire, positionToWire } from './convert.ts';
 import type { RequestHandlers } from './handler.ts';
 
 const NAME_MAX_BYTES = 256;

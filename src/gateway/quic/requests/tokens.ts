@@ -1,7 +1,7 @@
 import type { NewToken, TokenDescription } from '../../../broker/ports.ts';
 import type { Grant } from '../../../gen/sluice/client/v1/administration_pb.ts';
 import { SluiceError } from '../../../kernel/errors.ts';
-import { numberFromWire, numberToWire } from './convert.ts';
+import { numberFromWire, numberToWire } from '../../../wire/offset.ts';
 import type { RequestHandlers } from './handler.ts';
 
 type TokenGrant = NewToken['grants'][number];

@@ -2,8 +2,9 @@ import type { Fault, TopicDescription, TopicMetadata } from '../../../broker/vie
 import type { TopicSettingsChange } from '../../../catalog/topic-settings.ts';
 import type { TopicSettings } from '../../../gen/sluice/client/v1/administration_pb.ts';
 import { ERRORS, SluiceError } from '../../../kernel/errors.ts';
-import { offsetToWire } from '../../../wire/offset.ts';
-import { nodeToWire, numberFromWire, numberToWire, positionToWire, startFromWire } from './convert.ts';
+import { startFromWire } from '../../../partition/start-wire.ts';
+import { numberFromWire, numberToWire, offsetToWire } from '../../../wire/offset.ts';
+import { nodeToWire, positionToWire } from './convert.ts';
 import type { RequestHandlers, ResponseValue } from './handler.ts';
 
 /** Requests about topics and their partitions. */

@@ -1,5 +1,6 @@
-import { SluiceError } from '../../kernel/errors.ts';
-import type { StateLog, StateRecord } from '../ports.ts';
+import type { SluiceError } from '../kernel/errors.ts';
+import { notCoordinator } from './not-coordinator.ts';
+import type { StateLog, StateRecord } from './ports.ts';
 
 /** Appends under way at once. While there are so many, what changes gathers and goes together: requests share the log's flushes. */
 const APPENDS_MAX = 4;
@@ -19,7 +20,7 @@ interface Waiter {
   readonly reject: (error: SluiceError) => void;
 }
 
-/** Stores what changes in all queues of a coordinator: what changed in one turn is one append, and appends keep their order. */
+/** Stores what changes in all groups, or all queues, of a coordinator: what changed in one turn is one append, and appends keep their order. */
 export class StateWriter {
   readonly #log: StateLog;
   readonly #onFailure: (error: unknown) => void;
@@ -58,6 +59,12 @@ export class StateWriter {
     this.#schedule();
   }
 
+  /** As {@link put}. @returns when they are stored, and all before them @throws NOT_LEADER: they may be stored all the same */
+  append(records: readonly StateRecord[]): Promise<void> {
+    this.put(records);
+    return this.stored();
+  }
+
   /**
    * All that was noted and put so far is stored when this resolves.
    *
@@ -68,7 +75,7 @@ export class StateWriter {
   stored(unsure: Unsure = 'NOT_LEADER'): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) {
-        reject(closedError());
+        reject(notCoordinator());
         return;
       }
       this.#waiters.push({ resolve, reject, unsure });
@@ -82,8 +89,8 @@ export class StateWriter {
     const [waiters, begun] = [this.#waiters, [...this.#underWay].flat()];
     this.#waiters = [];
     this.#underWay.clear();
-    for (const { reject } of waiters) reject(closedError());
-    for (const { reject, unsure } of begun) reject(closedError(unsure));
+    for (const { reject } of waiters) reject(notCoordinator());
+    for (const { reject, unsure } of begun) reject(notCoordinator(unsure));
   }
 
   #schedule(): void {
@@ -126,8 +133,4 @@ export class StateWriter {
     this.close();
     this.#onFailure(error);
   }
-}
-
-function closedError(code: Unsure = 'NOT_LEADER'): SluiceError {
-  return new SluiceError(code, 'this node coordinates the queue no more; ask again');
 }

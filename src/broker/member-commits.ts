@@ -32,7 +32,7 @@ const RETRY = { minMs: 50, maxMs: 2_000 };
  * Commits of one member: one request at a time, and what is committed meanwhile goes with the next one, the newest of each partition.
  * So whoever commits every record keeps one number for each partition waiting, and no more.
  */
-export class GroupCommits {
+export class MemberCommits {
   readonly #parts: CommitParts;
   readonly #backoff: Backoff;
   #next: Round | undefined;

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { StateWriter } from '../../../src/groups/queue/state-writer.ts';
-import { turns } from '../../support/turns.ts';
-import { FakeStateLog } from './fake-log.ts';
-import { codeOf } from './queue-stage.ts';
+import { StateWriter } from '../../src/groups/state-writer.ts';
+import { turns } from '../support/turns.ts';
+import { FakeStateLog } from './queue/fake-log.ts';
+import { codeOf } from './queue/queue-stage.ts';
 
 const record = (key: string): { key: string; value: Buffer } => ({ key, value: Buffer.from(key) });
 
-describe('what stores the changes of queues', () => {
+describe('what stores the changes of groups and queues', () => {
   it('makes one append of what changed in a turn, the last word of each', async () => {
     const log = new FakeStateLog();
     const writer = new StateWriter(log, () => undefined);

@@ -1,0 +1,17 @@
+/** Coordinators of one partition that are told apart, in each epoch. */
+const LOADS = 64;
+/** Epochs in a row that are told apart. */
+const EPOCHS = 64;
+
+/** Terms there are: each is below. */
+export const TERMS = EPOCHS * LOADS;
+
+/**
+ * Tells the coordinators apart that one partition of `__groups` has in a row, of one epoch or of several. None knows what the one before could not
+ * store, so each numbers its grants by its term: then a lease that was perhaps never stored can be given back, and nobody else's is meant.
+ *
+ * @param loads how often the state was loaded in that epoch before
+ */
+export function termOf(leaderEpoch: number, loads: number): number {
+  return (leaderEpoch % EPOCHS) * LOADS + (loads % LOADS);
+}
