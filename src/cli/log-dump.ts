@@ -98,7 +98,7 @@ class Dump {
         else await this.#print(this.#batchLine(header, position, path));
         return this.#left > 0 && !this.#isOver;
       },
-      { holes: true, verifyCrc: true },
+      { holes: true, spare: isLast, verifyCrc: true },
     );
     this.#end = end.nextOffset;
     if (end.kind === 'end') return;

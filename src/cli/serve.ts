@@ -1,5 +1,4 @@
 import { resolve } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
 import type { ListenAddress } from '../config/kinds.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { systemClock } from '../kernel/system-clock.ts';
@@ -8,6 +7,7 @@ import type { Logger } from '../telemetry/logger.ts';
 import { createLogger } from '../telemetry/logger.ts';
 import { facts } from './format.ts';
 import { GarbageAllowance } from './garbage-allowance.ts';
+import { collectGarbage, keepYoungGenerationSmall } from './garbage-collection.ts';
 import { registerServer } from './running-servers.ts';
 import { hostPort } from './server-address.ts';
 import { loadSettings } from './settings.ts';
@@ -46,6 +46,7 @@ export async function serve(flags: ServeFlags, terminal: Terminal): Promise<void
   await using node = await Node.start(settings, { log });
   const { quic, tls, http, grpc } = node.addresses;
   const dataDir = resolve(terminal.folder, settings.dataDir);
+  collectGarbage();
   const ready: Ready = {
     evt: 'node.ready',
     quic: url('quic', quic),
@@ -80,14 +81,6 @@ function note(at: ListenAddress, ready: Ready, env: Terminal['env'], log: Logger
     log.warn('servers.not_noted', { error });
     return () => undefined;
   }
-}
-
-/**
- * Keeps V8's young generation at its first size. A broker's records live outside the heap, so a larger one buys no speed, but
- * after a burst of connections V8 would hold on to it: 150 KiB instead of 100 for each of 1,000 idle connections.
- */
-function keepYoungGenerationSmall(): void {
-  setFlagsFromString('--semi-space-growth-factor=1');
 }
 
 /** As configured; where nothing is, text for a person at a terminal and JSON for everybody else. */

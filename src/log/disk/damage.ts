@@ -1,8 +1,7 @@
 /** What is done to files of a log in which something is that no log has put there. */
 import { UNFINISHED } from './file-names.ts';
 import type { FileSystem, OpenFile } from './file-system.ts';
-
-const COPY_BYTES = 1024 * 1024;
+import { SCRATCH_BYTES, giveScratch, takeScratch } from './scratch.ts';
 
 /** Lets `work` read a file. @throws what opening it throws, and `work` */
 export async function withFile<T>(
@@ -74,9 +73,14 @@ async function copyBytes(
   to: number,
   shift: number,
 ): Promise<void> {
-  for (let at = from; at < to; at += COPY_BYTES) {
-    const chunk = Buffer.allocUnsafe(Math.min(COPY_BYTES, to - at));
-    const got = await source.read(chunk, at);
-    await target.write([chunk.subarray(0, got)], at - shift);
+  const scratch = takeScratch(SCRATCH_BYTES);
+  try {
+    for (let at = from; at < to; at += SCRATCH_BYTES) {
+      const chunk = scratch.subarray(0, Math.min(SCRATCH_BYTES, to - at));
+      const got = await source.read(chunk, at);
+      await target.write([chunk.subarray(0, got)], at - shift);
+    }
+  } finally {
+    giveScratch(scratch);
   }
 }

@@ -442,6 +442,7 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
   /** What cannot be made durable at the end is what the flush of the topic never promised; it is told all the same. */
   async #writeLast(): Promise<void> {
     try {
+      await this.#writer.trim();
       await this.#snapshots.last(this.#positions());
     } catch (cause) {
       this.#options.observer.onFault(storageError(cause, `cannot close ${this.directory} in order`));

@@ -130,13 +130,13 @@ class LogCheck {
       }
       if (this.#end >= 0 && base !== this.#end) this.#misplaced(base);
       this.#segments++;
-      this.#bytes += size;
       const index = isLast ? undefined : await IndexCheck.load(this.#files, this.#directory, base);
-      this.#end = await this.#checkBatches(file, base, size, isLast, index);
+      const bytes = await this.#checkBatches(file, base, size, isLast, index);
+      this.#bytes += bytes;
       const stored = this.#storedBytes(base);
-      if (size < stored)
-        this.#find('damage', nameOf(base, 'log'), `the file ends here; ${stored} bytes were stored`, size);
-      const fault = index ? index.finish(size, this.#end) : 'missing or damaged';
+      if (bytes < stored)
+        this.#find('damage', nameOf(base, 'log'), `the file ends here; ${stored} bytes were stored`, bytes);
+      const fault = index ? index.finish(bytes, this.#end) : 'missing or damaged';
       if (!isLast && fault !== undefined)
         this.#find('mended', nameOf(base, 'index'), `${fault}: made anew when needed`);
     } finally {
@@ -152,7 +152,7 @@ class LogCheck {
     this.#find('damage', nameOf(base, 'log'), what, 0);
   }
 
-  /** @returns where the segment ends */
+  /** Finds out where the segment ends. @returns its bytes, without room for more */
   async #checkBatches(
     file: OpenFile,
     base: number,
@@ -182,12 +182,13 @@ class LogCheck {
           mark(position + header.batchBytes, header.baseOffset + header.lastOffsetDelta + 1);
           return true;
         },
-        { expectedOffset, holes, verifyCrc: true },
+        { expectedOffset, holes, spare: isLast, verifyCrc: true },
       );
-      if (end.kind === 'end') return end.nextOffset;
+      this.#end = end.nextOffset;
+      if (end.kind === 'end') return end.position;
       const next = await findNextBatch(file, { from: end.position, to: size }, end.nextOffset);
       this.#damaged(base, end, size, isLast && next === undefined);
-      if (!next) return end.nextOffset;
+      if (!next) return size;
       from = next.position;
       expectedOffset = next.baseOffset;
     }

@@ -1,10 +1,10 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { SluiceError } from '../../kernel/errors.ts';
 import { storageError } from '../../kernel/storage-error.ts';
+import { ActiveFile } from './active-file.ts';
 import type { DiskLogSettings } from './disk-log-options.ts';
 import { MAX_WRITE_BYTES, segmentBytesOf, segmentMsOf, segmentRecordsOf } from './disk-log-options.ts';
 import type { DiskShared } from './disk-shared.ts';
-import type { OpenFile } from './file-system.ts';
 import type { SegmentStore } from './segment-store.ts';
 import { Segment } from './segment.ts';
 import { replaceFile } from './snapshots.ts';
@@ -67,9 +67,7 @@ export class LogWriter {
   readonly #jobs: (() => Promise<void>)[] = [];
   #waiting: PendingBatch[] = [];
   #waitingBytes = 0;
-  #file: OpenFile | undefined;
-  /** Whether every write to the open file is durable. */
-  #durable = false;
+  #file: ActiveFile | undefined;
   #unsynced = false;
   /** Up to where the active segment is known to be on the disk, where not every write is durable. */
   #synced: UnsyncedEnd;
@@ -94,12 +92,7 @@ export class LogWriter {
   /** Opens the active segment for writing. @throws what the file system says */
   async open(): Promise<void> {
     await this.closeFile();
-    const durable = this.#host.settings.flush === 'always';
-    this.#file = await this.#shared.files.open(this.#store.active.path, {
-      create: true,
-      durableWrites: durable,
-    });
-    this.#durable = durable;
+    this.#file = await ActiveFile.open(this.#shared.files, this.#store.active.path, this.#wantsDurable);
     this.#unsynced = false;
     this.#broken = undefined;
     this.#synced = endOf(this.#store.active);
@@ -142,7 +135,7 @@ export class LogWriter {
   /** Goes over to a file that is flushed as the settings say now; part of a job. @throws what the file system says */
   async adaptFlush(): Promise<void> {
     await this.sync();
-    if (this.#durable === (this.#host.settings.flush === 'always')) return;
+    if (this.#isDurable === this.#wantsDurable) return;
     if (this.#store.active.bytes > 0) await this.roll();
     else await this.open();
   }
@@ -173,13 +166,14 @@ export class LogWriter {
     if (active.bytes === 0 && this.#file !== undefined) return;
     await this.sync();
     const { files } = this.#shared;
-    const { directory, settings } = this.#host;
+    const { directory } = this.#host;
+    // Before there is another: only the last segment may have room behind its batches.
+    await this.trim();
     const next = Segment.active(directory, active.nextOffset);
-    const durable = settings.flush === 'always';
-    const file = await files.open(next.path, { create: true, durableWrites: durable });
+    const file = await ActiveFile.open(files, next.path, this.#wantsDurable);
     try {
       // Of an earlier attempt whose end was not written down.
-      if ((await file.size()) > 0) await file.truncate(0);
+      await file.trim(0);
       await files.syncDirectory(directory);
       await this.closeFile();
     } catch (error) {
@@ -187,11 +181,15 @@ export class LogWriter {
       throw error;
     }
     this.#file = file;
-    this.#durable = durable;
     this.#store.segments.push(next);
     this.#synced = endOf(next);
     this.#seal(active);
     this.#host.onRolled();
+  }
+
+  /** Takes away the room behind the last batch, durably; part of a job. @throws what the file system says */
+  async trim(): Promise<void> {
+    await this.#file?.trim(this.#store.active.bytes);
   }
 
   /** Closes the active segment's file, after everything else that is being written. */
@@ -206,6 +204,14 @@ export class LogWriter {
   stop(): void {
     this.#stopped = true;
     this.drop();
+  }
+
+  get #isDurable(): boolean {
+    return this.#file?.isDurable === true;
+  }
+
+  get #wantsDurable(): boolean {
+    return this.#host.settings.flush === 'always';
   }
 
   #kick(): void {
@@ -228,7 +234,7 @@ export class LogWriter {
   async #write(): Promise<void> {
     try {
       this.#host.beforeWrite();
-      if (this.#durable !== (this.#host.settings.flush === 'always')) await this.adaptFlush();
+      if (this.#isDurable !== this.#wantsDurable) await this.adaptFlush();
       if (this.#isFull()) await this.roll();
       const batches = this.#takeSome();
       if (this.#leaveHole(batches)) await this.#host.beforeHole();
@@ -255,7 +261,7 @@ export class LogWriter {
       active.bytes,
     );
     counters.writeTimes.record(clock.monotonicMs() - startedMs);
-    this.#unsynced = !this.#durable;
+    this.#unsynced = !this.#isDurable;
     for (const { bytes, baseOffset, nextOffset, maxTimestampMs, appendedMs } of batches) {
       active.add(baseOffset, nextOffset, bytes.length, maxTimestampMs, appendedMs);
       counters.writtenBytes += bytes.length;

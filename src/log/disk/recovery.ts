@@ -215,7 +215,7 @@ class Recovery {
       return undefined;
     }
     this.#rebuiltIndexes++;
-    const end = await this.#scan(segment, size, true, () => undefined);
+    const end = await this.#scan(segment, { size, holes: true, spare: false }, () => undefined);
     return end.kind === 'damaged' ? this.#setAside(segment, end, size) : undefined;
   }
 
@@ -236,7 +236,9 @@ class Recovery {
       segment.index = snapshot.index;
     }
     const from = segment.bytes;
-    const end = await this.#scan(segment, size, this.#mayHaveHoles(segment), (header) => {
+    // Where not every write was durable, zeros are what a loss of power has left of one that was acknowledged.
+    const spare = isLast && this.#options.settings.flush === 'always';
+    const end = await this.#scan(segment, { size, holes: this.#mayHaveHoles(segment), spare }, (header) => {
       this.#epochs.add(header.leaderEpoch, header.baseOffset);
       this.#options.state.replay(header);
     });
@@ -270,14 +272,12 @@ class Recovery {
   /** Checks everything from the end of what is known of `segment`, and takes note of it. */
   async #scan(
     segment: Segment,
-    size: number,
-    holes: boolean,
+    { size, holes, spare }: { readonly size: number; readonly holes: boolean; readonly spare: boolean },
     visit: (header: BatchHeader) => void,
   ): Promise<ScanEnd> {
     const from = segment.bytes;
     if (from === size) return { position: size, nextOffset: segment.nextOffset, kind: 'end', reason: '' };
-    this.#scannedBytes += size - from;
-    return withFile(this.#files, segment.path, (file) =>
+    const end = await withFile(this.#files, segment.path, (file) =>
       scanSegment(
         file,
         { from, to: size },
@@ -287,9 +287,11 @@ class Recovery {
           visit(header);
           return undefined;
         },
-        { expectedOffset: segment.nextOffset, holes, verifyCrc: true },
+        { expectedOffset: segment.nextOffset, holes, spare, verifyCrc: true },
       ),
     );
+    this.#scannedBytes += (end.kind === 'end' ? end.position : size) - from;
+    return end;
   }
 
   /** What is no batch at the end of the last segment: an unfinished write, or damage. */
@@ -386,6 +388,7 @@ class Recovery {
     if (active.nextOffset >= this.#storedEnd) return;
     this.#orderly = false;
     active.index = undefined;
+    await cutFile(this.#files, active.path, active.bytes);
     await this.#beginSegment(this.#storedEnd);
   }
 

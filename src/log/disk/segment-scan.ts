@@ -1,10 +1,13 @@
 import type { BatchHeader } from '../../wire/record-batch.ts';
 import { BATCH_HEADER_BYTES, batchBytes, checkBatch, readBatchHeader } from '../../wire/record-batch.ts';
 import type { OpenFile } from './file-system.ts';
+import { SCRATCH_BYTES, giveScratch, takeScratch } from './scratch.ts';
 
-const CHUNK_BYTES = 1024 * 1024;
+/** What is behind the last batch of the active segment, at most, as room for more; see `active-file.ts`. */
+export const SPARE_ROOM: Buffer = Buffer.alloc(64 * 1024);
 /** No batch is larger: 16 MiB are the most a topic may allow. */
 const MAX_BATCH_BYTES = 64 * 1024 * 1024;
+const NONE = Buffer.alloc(0);
 const MAGIC = 2;
 const MAGIC_AT = 16;
 
@@ -20,6 +23,8 @@ export interface ScanOptions {
   readonly expectedOffset?: number;
   /** Whether there may be holes between batches, as compaction leaves them. Default false. */
   readonly holes?: boolean;
+  /** Whether zeros may follow the last batch, as room for more: they count as the end. Default false. */
+  readonly spare?: boolean;
   /** Whether to read the records too and check them against their CRC-32C; else only headers are looked at. */
   readonly verifyCrc: boolean;
   /** Bytes per read. Default 1 MiB. */
@@ -32,7 +37,7 @@ export interface ScanEnd {
   readonly position: number;
   /** Offset behind the last good batch; `expectedOffset`, or −1, when there was none. */
   readonly nextOffset: number;
-  /** `end`: at `to`. `damaged`: what is at `position` is no batch. */
+  /** `end`: at `to`, or where room for more begins. `damaged`: what is at `position` is no batch. */
   readonly kind: 'end' | 'damaged';
   /** For people; empty at `end`. */
   readonly reason: string;
@@ -61,12 +66,28 @@ export async function scanSegment(
   visit: VisitBatch,
   options: ScanOptions,
 ): Promise<ScanEnd> {
-  const window = new Window(file, range.to, options.chunkBytes ?? CHUNK_BYTES);
+  const window = new Window(file, range.to, options.chunkBytes ?? SCRATCH_BYTES);
+  try {
+    return await scan(window, range, visit, options);
+  } finally {
+    window.release();
+  }
+}
+
+async function scan(
+  window: Window,
+  range: ScanRange,
+  visit: VisitBatch,
+  options: ScanOptions,
+): Promise<ScanEnd> {
   let position = range.from;
   let nextOffset = options.expectedOffset ?? -1;
   while (position < range.to) {
     const found = await readBatch(window, position, range.to, options.verifyCrc);
-    if ('reason' in found) return { position, nextOffset, kind: 'damaged', ...found };
+    if ('reason' in found) {
+      if (options.spare === true && (await isSpare(window, position, range.to))) break;
+      return { position, nextOffset, kind: 'damaged', ...found };
+    }
     const reason = misplaced(found.header, nextOffset, options);
     if (reason !== undefined) return { position, nextOffset, kind: 'damaged', reason };
     const { header, bytes } = found;
@@ -101,7 +122,19 @@ export async function findNextBatch(
   range: ScanRange,
   minOffset: number,
 ): Promise<BatchPlace | undefined> {
-  const window = new Window(file, range.to, CHUNK_BYTES);
+  const window = new Window(file, range.to, SCRATCH_BYTES);
+  try {
+    return await findNext(window, range, minOffset);
+  } finally {
+    window.release();
+  }
+}
+
+async function findNext(
+  window: Window,
+  range: ScanRange,
+  minOffset: number,
+): Promise<BatchPlace | undefined> {
   const stated = await statedEnd(window, range.from);
   const batchAt = async (position: number): Promise<BatchPlace | undefined> => {
     const found = await readBatch(window, position, range.to, true);
@@ -126,6 +159,12 @@ async function statedEnd(window: Window, position: number): Promise<number | und
   if (head?.[MAGIC_AT] !== MAGIC) return undefined;
   const size = batchBytes(head);
   return size > BATCH_HEADER_BYTES && size <= MAX_BATCH_BYTES ? position + size : undefined;
+}
+
+async function isSpare(window: Window, position: number, to: number): Promise<boolean> {
+  const length = to - position;
+  if (length > SPARE_ROOM.length) return false;
+  return (await window.bytes(position, length))?.equals(SPARE_ROOM.subarray(0, length)) === true;
 }
 
 function misplaced(header: BatchHeader, nextOffset: number, { holes }: ScanOptions): string | undefined {
@@ -168,7 +207,7 @@ class Window {
   readonly #file: OpenFile;
   readonly #to: number;
   readonly #chunkBytes: number;
-  #buffer = Buffer.alloc(0);
+  #buffer: Buffer = NONE;
   #length = 0;
   #start = 0;
 
@@ -188,9 +227,19 @@ class Window {
     return this.#buffer.subarray(position - this.#start, position - this.#start + length);
   }
 
+  /** Lets go of its memory: nothing that it returned may be used any more. */
+  release(): void {
+    giveScratch(this.#buffer);
+    this.#buffer = NONE;
+    this.#length = 0;
+  }
+
   async #fill(position: number, length: number): Promise<void> {
     const wanted = Math.min(Math.max(length, this.#chunkBytes), this.#to - position);
-    if (this.#buffer.length < wanted) this.#buffer = Buffer.allocUnsafeSlow(wanted);
+    if (this.#buffer.length < wanted) {
+      giveScratch(this.#buffer);
+      this.#buffer = takeScratch(wanted);
+    }
     this.#start = position;
     this.#length = await this.#file.read(this.#buffer.subarray(0, wanted), position);
   }

@@ -89,5 +89,5 @@ describe('a disk log that ends', () => {
       await crashAt({ life: 2, call, bytes }, 'killed', bytes);
       if (bytes % 32 === 0) await crashAt({ life: 2, call, bytes }, 'powerLost', bytes);
     }
-  }, 60_000);
+  }, 120_000);
 });

@@ -1,6 +1,7 @@
 import { expect } from 'vitest';
 import { SluiceError } from '../../../src/kernel/errors.ts';
 import type { DiskLog, DiskLogSettings } from '../../../src/log/disk/disk-log.ts';
+import { SPARE_ROOM } from '../../../src/log/disk/segment-scan.ts';
 import { readBatchHeader, stampBatch } from '../../../src/wire/record-batch.ts';
 import { batchOf } from '../../support/batch.ts';
 import { checkSame } from '../../support/cheap-checks.ts';
@@ -308,7 +309,7 @@ export class DiskHistory {
     this.#unseenLoss = false;
     this.#deletedBefore = Math.min(this.#deletedBefore, this.log.logStart);
     this.checkState();
-    this.#checkFiles();
+    this.#checkFiles(way === 'closed');
   }
 
   #armStop(again: boolean): void {
@@ -316,12 +317,14 @@ export class DiskHistory {
     else if (!this.#stop && again && this.#random.chance(0.2)) this.disk.stopAt(this.#random.below(30));
   }
 
-  /** Nothing is in the active segment's file but its batches: an unfinished write at its end was cut off. */
-  #checkFiles(): void {
+  /** Nothing is in the active segment's file but its batches, and room for more: an unfinished write at its end was cut off. */
+  #checkFiles(isClosed: boolean): void {
     const name = this.disk.names(LOG_DIRECTORY).findLast((one) => one.endsWith('.log'))!;
     const batches = this.model.entries.filter(({ base }) => base >= Number(name.slice(0, -4)));
     const bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0);
-    checkSame(this.disk.peek(`${LOG_DIRECTORY}/${name}`)!.length, bytes, `bytes of ${name}`);
+    const room = this.disk.peek(`${LOG_DIRECTORY}/${name}`)!.subarray(bytes);
+    const most = isClosed || this.settings.flush !== 'always' ? 0 : SPARE_ROOM.length;
+    checkSame(room.length <= most && room.every((byte) => byte === 0), true, `room behind ${name}`);
   }
 
   /** Compares what came back of the producers with the batches of the model. */

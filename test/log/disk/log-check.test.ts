@@ -148,8 +148,7 @@ describe('check of a log', () => {
     await turns(50);
     disk = disk.kill();
     const name = names('.log').at(-1)!;
-    const size = batchBytes(disk.peek(`${LOG_DIRECTORY}/${name}`)!);
-    change(name, flip(-size - 1));
+    change(name, flip(2 * batchBytes(disk.peek(`${LOG_DIRECTORY}/${name}`)!) + 1));
     expect(await found()).toContain(`damage ${name}`);
   });
 

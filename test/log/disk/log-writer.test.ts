@@ -33,6 +33,7 @@ describe('a segment', () => {
       stage.log.append(batch);
     }
     await turns(50);
+    await stage.log.close();
     expect(stage.names('log').map((name) => stage.disk.peek(pathOf(name))!.length)).toEqual(sizes);
   });
 });

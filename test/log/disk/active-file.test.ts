@@ -1,0 +1,122 @@
+import { beforeEach, describe, expect, it } from 'vitest';
+import { ActiveFile } from '../../../src/log/disk/active-file.ts';
+import { FakeDisk } from '../../support/fake-disk.ts';
+import { SeededRandom } from '../../support/seeded-random.ts';
+import { LogStage, pathOf, segmentOf } from './log-stage.ts';
+
+const KiB = 1024;
+let disk: FakeDisk;
+
+const bytesOf = (length: number): Buffer[] => [Buffer.alloc(length, 1)];
+const sizeOf = (path = '/file', of = disk): number => of.peek(path)!.length;
+
+beforeEach(() => {
+  disk = new FakeDisk();
+});
+
+describe('a file that is appended to', () => {
+  it('has zeros behind a small durable write, as many as are before them and at most 64 KiB', async () => {
+    const file = await ActiveFile.open(disk, '/file', true);
+    await file.write(bytesOf(100), 0);
+    expect(sizeOf()).toBe(200);
+    expect(disk.peek('/file')!.subarray(100)).toEqual(Buffer.alloc(100));
+    await file.write(bytesOf(200 * KiB), 100);
+    await file.write(bytesOf(100), 100 + 200 * KiB);
+    expect(sizeOf()).toBe(200 + 200 * KiB + 64 * KiB);
+  });
+
+  it('stays as large as it is while what is written fits the room', async () => {
+    const file = await ActiveFile.open(disk, '/file', true);
+    await file.write(bytesOf(1000), 0);
+    await file.write(bytesOf(900), 1000);
+    expect(sizeOf()).toBe(2000);
+    await file.write(bytesOf(101), 1900);
+    expect(sizeOf()).toBe(2 * 2001);
+  });
+
+  it('goes on with the room that it was opened with', async () => {
+    disk.plant('/file', Buffer.alloc(500));
+    const file = await ActiveFile.open(disk, '/file', true);
+    await file.write(bytesOf(100), 300);
+    expect(sizeOf()).toBe(500);
+  });
+
+  it('has none where writes are not durable, nor behind large ones', async () => {
+    const file = await ActiveFile.open(disk, '/file', false);
+    await file.write(bytesOf(100), 0);
+    expect(sizeOf()).toBe(100);
+    const other = await ActiveFile.open(disk, '/other', true);
+    await other.write(bytesOf(17 * KiB), 0);
+    expect(sizeOf('/other')).toBe(17 * KiB);
+  });
+
+  it('has none on the disk any more once it is trimmed', async () => {
+    const file = await ActiveFile.open(disk, '/file', true);
+    await disk.syncDirectory('/');
+    await file.write(bytesOf(100), 0);
+    await file.trim(100);
+    for (let seed = 0; seed < 20; seed++) {
+      expect(sizeOf('/file', disk.crash(new SeededRandom(seed)))).toBe(100);
+    }
+  });
+});
+
+describe('a log whose small writes leave room behind them', () => {
+  it('goes on there after it was killed, as after an orderly end', async () => {
+    const stage = await LogStage.open();
+    await stage.fill(1);
+    const size = sizeOf(pathOf(segmentOf(0)), stage.disk);
+    await stage.reopen();
+    await stage.fill(1);
+    expect(sizeOf(pathOf(segmentOf(0)), stage.disk)).toBe(size);
+    expect(stage.events).toEqual([]);
+    await stage.reopen();
+    expect(stage.log.logEnd).toBe(2);
+  });
+
+  it('takes more zeros than it ever leaves for a write that was not finished', async () => {
+    const stage = await LogStage.open();
+    await stage.fill(1);
+    const bytes = stage.disk.peek(pathOf(segmentOf(0)))!;
+    const batch = bytes.subarray(0, bytes.length / 2);
+    stage.disk = stage.disk.kill();
+    stage.disk.plant(pathOf(segmentOf(0)), Buffer.concat([batch, Buffer.alloc(64 * KiB + 1)]));
+    await stage.start();
+    expect(stage.events).toEqual([`recovered, cut ${64 * KiB + 1}`]);
+    expect(sizeOf(pathOf(segmentOf(0)), stage.disk)).toBe(batch.length);
+  });
+
+  it('says that it may have lost something when it finds zeros where writes are not durable', async () => {
+    const stage = await LogStage.open({ flush: 'os' });
+    await stage.fill(1);
+    const batch = stage.disk.peek(pathOf(segmentOf(0)))!;
+    stage.disk = stage.disk.kill();
+    stage.disk.plant(pathOf(segmentOf(0)), Buffer.concat([batch, Buffer.alloc(100)]));
+    await stage.start();
+    expect(stage.log.lostFrom).toBeDefined();
+    expect(sizeOf(pathOf(segmentOf(0)), stage.disk)).toBe(batch.length);
+  });
+
+  it('has none in segments that are full, nor when it is closed', async () => {
+    const stage = await LogStage.open();
+    await stage.fill(4);
+    const batchBytes = sizeOf(pathOf(segmentOf(0)), stage.disk) / 3;
+    expect(sizeOf(pathOf(segmentOf(3)), stage.disk)).toBe(2 * batchBytes);
+    await stage.log.close();
+    expect(sizeOf(pathOf(segmentOf(3)), stage.disk)).toBe(batchBytes);
+    await stage.start();
+    expect(stage.events).toEqual([]);
+  });
+
+  it('cuts it off where the log goes on behind what it has lost', async () => {
+    const stage = await LogStage.open();
+    await stage.fill(2);
+    await stage.log.close();
+    const bytes = stage.disk.peek(pathOf(segmentOf(0)))!;
+    const one = bytes.subarray(0, bytes.length / 2);
+    stage.disk.plant(pathOf(segmentOf(0)), Buffer.concat([one, Buffer.alloc(100)]));
+    await stage.reopen();
+    expect(stage.names('log')).toEqual([segmentOf(0), segmentOf(2)]);
+    expect(sizeOf(pathOf(segmentOf(0)), stage.disk)).toBe(one.length);
+  });
+});
