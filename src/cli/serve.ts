@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import type { ListenAddress } from '../config/kinds.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { Node } from '../node/node.ts';
@@ -40,6 +41,7 @@ export async function serve(flags: ServeFlags, terminal: Terminal): Promise<void
   const { settings } = loaded;
   const log = logger(loaded, terminal);
   await using node = await Node.start(settings, { log });
+  collectGarbageOfStart();
   const { quic, tls, http, grpc } = node.addresses;
   const dataDir = resolve(terminal.folder, settings.dataDir);
   const ready: Ready = {
@@ -83,6 +85,17 @@ function note(at: ListenAddress, ready: Ready, env: Terminal['env'], log: Logger
  */
 function keepYoungGenerationSmall(): void {
   setFlagsFromString('--semi-space-growth-factor=1');
+}
+
+/**
+ * Collects what starting has left, before the first client comes. Otherwise V8 does so after some hundred records, which then wait for it: what
+ * lives on of the modules is still in the young generation, and moving it takes 9 ms, the collection of the old one that follows 15 more.
+ */
+function collectGarbageOfStart(): void {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  setFlagsFromString('--no-expose-gc');
+  collect();
 }
 
 /** As configured; where nothing is, text for a person at a terminal and JSON for everybody else. */
