@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import type { ListenAddress } from '../config/kinds.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { systemClock } from '../kernel/system-clock.ts';
@@ -38,6 +39,7 @@ interface Ready {
  */
 export async function serve(flags: ServeFlags, terminal: Terminal): Promise<void> {
   keepYoungGenerationSmall();
+  compileEarly();
   const loaded = await loadSettings(flags, terminal);
   const { settings } = loaded;
   const log = logger(loaded, terminal);
@@ -81,6 +83,15 @@ function note(at: ListenAddress, ready: Ready, env: Terminal['env'], log: Logger
     log.warn('servers.not_noted', { error });
     return () => undefined;
   }
+}
+
+/**
+ * Has V8 compile what a record passes after 60 of them instead of 400 to 500: with 200 records a second a node would be slow for its first three
+ * seconds, and slowest at the end of them, when all is compiled at once.
+ */
+function compileEarly(): void {
+  setFlagsFromString('--invocation-count-for-maglev=60');
+  setFlagsFromString('--minimum-invocations-after-ic-update=60');
 }
 
 /** As configured; where nothing is, text for a person at a terminal and JSON for everybody else. */

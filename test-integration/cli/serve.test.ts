@@ -40,6 +40,16 @@ describe('sluice serve', () => {
     expect(JSON.parse(stdout)).toMatchObject({ evt: 'node.ready', pid });
   });
 
+  it('has collected the garbage of starting when clients may come', async () => {
+    const trace = `data:text/javascript,import{setFlagsFromString}from'node:v8';setFlagsFromString('--trace-gc')`;
+    const running = place.start(['serve', '--data', 'data', '--quic', '127.0.0.1:0', '--http', 'off'], {
+      NODE_OPTIONS: `--import=${trace}`,
+    });
+    const lines = (await running.until(/node\.ready/)).split('\n');
+    const ready = lines.findIndex((line) => line.includes('node.ready'));
+    expect(lines.slice(0, ready).findLast((line) => line.includes(' ms: '))).toContain('Mark-Compact');
+  });
+
   it('answers health, readiness and metrics over HTTP', async () => {
     const { http, quic } = await place.serve();
     await place.run(['pub', 'counted', 'x', '--server', quic]);

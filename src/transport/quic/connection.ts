@@ -17,6 +17,7 @@ import { Deadline } from './deadline.ts';
 import type { HostPort, NativeConnection } from './native.ts';
 import { PacketSender } from './packet-sender.ts';
 import { PeerAddress } from './peer-address.ts';
+import type { RepetitionBudget } from './repetition-budget.ts';
 import type { ResetTokens } from './stateless-reset.ts';
 import type { Side } from './stream.ts';
 import { StreamTable } from './stream-table.ts';
@@ -40,6 +41,7 @@ export interface ConnectionContext {
   readonly scheduler: TurnScheduler;
   /** Memory that every connection uses during its turn and none keeps. */
   readonly scratch: Buffer;
+  readonly repetitionBudget: RepetitionBudget;
   /** Told of what callbacks of the owner threw. */
   readonly onFault: (error: unknown) => void;
 }
@@ -120,7 +122,13 @@ export class QuicConnection implements Connection, TurnTaker {
     this.#ids = new ConnectionIds(context.random, setup.resetTokens, own, setup.firstId);
     this.#deadline = new Deadline(clock, () => this.#onDue());
     this.#peer = new PeerAddress(setup.remote, setup.socket.local);
-    this.#sender = new PacketSender(setup.socket, this.#peer, clock, setup.packetBytes);
+    this.#sender = new PacketSender(
+      setup.socket,
+      this.#peer,
+      clock,
+      context.repetitionBudget,
+      setup.packetBytes,
+    );
     this.#handshakeDueMs = clock.monotonicMs() + setup.limits.handshakeTimeoutMs;
     this.#streams = new StreamTable(this, context, setup.limits);
     context.scheduler.mark(this);
@@ -315,6 +323,7 @@ export class QuicConnection implements Connection, TurnTaker {
       return;
     }
     this.#ready = true;
+    this.#sender.protect();
     this.#maxDatagramBytes = native.dgramMaxWritableLen() ?? 0;
     this.#setup.onReady(this);
   }
@@ -376,6 +385,7 @@ export class QuicConnection implements Connection, TurnTaker {
 
   #arm(native: NativeConnection): void {
     const timeoutMs = native.timeout();
+    this.#sender.settle(timeoutMs);
     const nowMs = this.#context.clock.monotonicMs();
     // quiche cuts the fraction off: wait one millisecond more, or the timer comes too early and again.
     let dueMs = timeoutMs === null ? Infinity : nowMs + timeoutMs + 1;

@@ -2,6 +2,7 @@ import type { Clock } from '../../kernel/clock.ts';
 import { FlightLimit } from './flight-limit.ts';
 import type { HostPort, NativeConnection } from './native.ts';
 import type { PeerAddress } from './peer-address.ts';
+import type { RepetitionBudget } from './repetition-budget.ts';
 import { Repetition } from './repetition.ts';
 import type { UdpSocket } from './udp-socket.ts';
 
@@ -34,14 +35,20 @@ export class PacketSender {
   /** When to look again whether the kernel takes packets. */
   #heldMs = Infinity;
 
-  constructor(socket: UdpSocket, peer: PeerAddress, clock: Clock, packetBytes: number) {
+  constructor(
+    socket: UdpSocket,
+    peer: PeerAddress,
+    clock: Clock,
+    budget: RepetitionBudget,
+    packetBytes: number,
+  ) {
     this.#socket = socket;
     this.#peer = peer;
     this.#clock = clock;
     this.#packetBytes = packetBytes;
     this.#packetsPerTurn = Math.min(MAX_PACKETS_PER_TURN, Math.ceil(MAX_BYTES_PER_TURN / packetBytes));
     this.#flight = new FlightLimit(clock);
-    this.#repetition = new Repetition(clock);
+    this.#repetition = new Repetition(clock, budget);
     this.lastSentMs = clock.monotonicMs();
   }
 
@@ -109,6 +116,16 @@ export class PacketSender {
   /** Repeats what is due; see {@link Repetition}. */
   repeat(native: NativeConnection): void {
     this.#flight.sent(this.#repetition.repeat(native, this.#sendCopy));
+  }
+
+  /** The handshake is complete: from here on small packets are protected against loss; see {@link Repetition}. */
+  protect(): void {
+    this.#repetition.protect();
+  }
+
+  /** Forgets copies that are not needed any more. @param timeoutMs until quiche's next timer, null for none */
+  settle(timeoutMs: number | null): void {
+    this.#repetition.settle(timeoutMs);
   }
 
   /** A timer of quiche for lost packets ran out. */

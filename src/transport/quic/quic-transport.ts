@@ -4,6 +4,8 @@ import type { Transport } from '../transport.ts';
 import type { ConnectionContext } from './connection.ts';
 import { connect } from './connector.ts';
 import { listen } from './listener.ts';
+import { RepetitionBudget } from './repetition-budget.ts';
+import { MAX_TURN_BYTES } from './repetition.ts';
 import { SessionCache } from './session-cache.ts';
 import { TurnScheduler } from './turn-scheduler.ts';
 
@@ -35,6 +37,7 @@ export function createQuicTransport(options: QuicTransportOptions): Transport {
     random: options.random,
     scheduler: new TurnScheduler(options.clock),
     scratch: Buffer.allocUnsafeSlow(SCRATCH_BYTES),
+    repetitionBudget: new RepetitionBudget(options.clock, MAX_TURN_BYTES),
     onFault: options.onFault ?? (() => undefined),
   };
   const settings = {

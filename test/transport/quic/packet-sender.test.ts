@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { NativeConnection } from '../../../src/transport/quic/native.ts';
 import { PacketSender } from '../../../src/transport/quic/packet-sender.ts';
 import { PeerAddress } from '../../../src/transport/quic/peer-address.ts';
+import { RepetitionBudget } from '../../../src/transport/quic/repetition-budget.ts';
 import type { UdpSocket } from '../../../src/transport/quic/udp-socket.ts';
 import { ManualClock } from './manual-clock.ts';
 
@@ -25,7 +26,8 @@ function setUp(packets: number, to = PEER, congested = false, lost = 0) {
     timeout: () => 4,
     stats: () => ({ lost }),
   } as unknown as NativeConnection;
-  const sender = new PacketSender(socket, new PeerAddress(PEER, { host: '0.0.0.0', port: 1 }), clock, 1350);
+  const peer = new PeerAddress(PEER, { host: '0.0.0.0', port: 1 });
+  const sender = new PacketSender(socket, peer, clock, new RepetitionBudget(clock, 4_096), 1350);
   return { clock, native, sender, sentTo };
 }
 

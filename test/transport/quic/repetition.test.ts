@@ -1,11 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import type { NativeConnection } from '../../../src/transport/quic/native.ts';
-import { Repetition } from '../../../src/transport/quic/repetition.ts';
+import { RepetitionBudget } from '../../../src/transport/quic/repetition-budget.ts';
+import { MAX_TURN_BYTES, Repetition } from '../../../src/transport/quic/repetition.ts';
 import { ManualClock } from './manual-clock.ts';
 
 const PEER = { host: '192.0.2.1', port: 4433 };
 const IDLE_MS = 30_000;
 const PROBE_MS = 4;
+const FAR_PROBE_MS = 30;
+/** The smallest packet that may have a record in it. */
+const RECORD = 'record'.padEnd(64, '.');
 
 /** A repetition over a quiche that has lost `lost` packets and whose next timer comes in `timeoutMs`. */
 function setUp() {
@@ -18,7 +22,8 @@ function setUp() {
       return { lost: quiche.lost };
     },
   } as unknown as NativeConnection;
-  const repetition = new Repetition(clock);
+  const budget = new RepetitionBudget(clock, MAX_TURN_BYTES);
+  const repetition = new Repetition(clock, budget);
   const copies: string[] = [];
   const send = (packet: Uint8Array): void => {
     copies.push(Buffer.from(packet).toString());
@@ -49,13 +54,13 @@ function setUp() {
     }
     later(1);
   };
-  return { clock, quiche, repetition, turn, later, lose };
+  return { clock, quiche, budget, repetition, turn, later, lose };
 }
 
 describe('repetition', () => {
-  it('repeats nothing while nothing was lost, and wants no timer', () => {
+  it('repeats nothing in a handshake, and wants no timer', () => {
     const { repetition, turn, later } = setUp();
-    const copies = Array.from({ length: 100 }, () => [...turn('record'), ...later(50)]).flat();
+    const copies = Array.from({ length: 100 }, () => [...turn(RECORD), ...later(50)]).flat();
     expect([copies, repetition.dueMs]).toEqual([[], Infinity]);
   });
 
@@ -146,5 +151,65 @@ describe('repetition', () => {
     repetition.suspect();
     turn('record');
     expect(turn('next')).toEqual(['next']);
+  });
+
+  describe('while nothing is lost', () => {
+    it('repeats what is not acknowledged within a millisecond, once', () => {
+      const { repetition, turn, later } = setUp();
+      repetition.protect();
+      expect([turn(RECORD), later(0.5), later(0.5), later(5)]).toEqual([[], [], [RECORD], []]);
+    });
+
+    it('repeats nothing that is acknowledged within a millisecond, and wants no timer', () => {
+      const { quiche, repetition, turn, later } = setUp();
+      repetition.protect();
+      turn(RECORD);
+      quiche.timeoutMs = IDLE_MS;
+      repetition.settle(quiche.timeoutMs);
+      expect([repetition.dueMs, later(5)]).toEqual([Infinity, []]);
+    });
+
+    it('repeats at once, and once, where no acknowledgement can come so soon', () => {
+      const { quiche, repetition, turn, later } = setUp();
+      repetition.protect();
+      quiche.timeoutMs = FAR_PROBE_MS;
+      expect([turn(RECORD), repetition.dueMs, later(5)]).toEqual([[RECORD], Infinity, []]);
+    });
+
+    it('repeats no packet that is too small for a record', () => {
+      const { quiche, repetition, turn, later } = setUp();
+      repetition.protect();
+      const near = [turn(RECORD.slice(1)), later(5)];
+      quiche.timeoutMs = FAR_PROBE_MS;
+      expect([near, turn(RECORD.slice(1), RECORD)]).toEqual([[[], []], [RECORD]]);
+    });
+
+    it('repeats nothing of a connection with more than 1,000 packets a second until it is slow again', () => {
+      const { clock, quiche, repetition, turn } = setUp();
+      repetition.protect();
+      quiche.timeoutMs = FAR_PROBE_MS;
+      const copiesInSecond = (packets: number): number => {
+        let copies = 0;
+        for (let n = 0; n < packets; n += 1) {
+          copies += turn(RECORD).length;
+          clock.advance(1_000 / packets);
+        }
+        return copies;
+      };
+      const fast = [copiesInSecond(2_000), copiesInSecond(2_000), copiesInSecond(500)];
+      // The first packet after the slow second makes it known.
+      expect([fast, copiesInSecond(500)]).toEqual([[1_000, 0, 0], 499]);
+    });
+
+    it('repeats nothing once others have used what all may, unless packets were lost', () => {
+      const { quiche, budget, repetition, turn, lose } = setUp();
+      repetition.protect();
+      quiche.timeoutMs = FAR_PROBE_MS;
+      while (budget.take());
+      const before = turn(RECORD);
+      lose();
+      while (budget.take());
+      expect([before, turn(RECORD)]).toEqual([[], [RECORD]]);
+    });
   });
 });
