@@ -22,12 +22,10 @@ export function clusterScenarios(
   options: ClusterBenchOptions,
 ): Readonly<Record<string, () => Promise<Row[]>>> {
   return {
-    cluster: async () => [
-      ...(await forwarded(options)),
-      ...(await replicated(options)),
-      ...(await fanOut(options)),
-      ...(await failover(options)),
-    ],
+    'cluster-forward': () => forwarded(options),
+    'cluster-replicas': () => replicated(options),
+    'cluster-fan-out': () => fanOut(options),
+    'cluster-failover': () => failover(options),
   };
 }
 
@@ -108,7 +106,7 @@ async function replicated({ runs, quick }: ClusterBenchOptions): Promise<Row[]> 
 
 /** Subscribers at the node that leads the only copy, and at one that has none. */
 async function fanOut({ runs, quick }: ClusterBenchOptions): Promise<Row[]> {
-  const load = { subscribers: 10, bytes: 1024, deliveries: quick ? 80_000 : 800_000 };
+  const load = { subscribers: 10, bytes: 1024, deliveries: quick ? 80_000 : 2_000_000 };
   const rounds = await repeat(runs, async () => ({
     owner: await runClusterFanOut({ ...load, at: 'leader' }),
     other: await runClusterFanOut({ ...load, at: 'other' }),
