@@ -39,32 +39,32 @@ describe('numbers of batches', () => {
   it('close up where one that is certainly not stored was given up', () => {
     numbers.begin(FIRST, []);
     const [stored, gone, ...behind] = [sealed(1), sealed(2), sealed(1), sealed(1)];
-    expect(numbers.leaveHole(gone!, behind)).toBe(true);
+    expect(numbers.leaveHole(gone, behind)).toBe(true);
     expect(numbers.settle(behind)).toBeUndefined();
-    expect(stamps([stored!, ...behind, sealed(1)])).toEqual(['7:0', '7:1', '7:2', '7:3']);
+    expect(stamps([stored, ...behind, sealed(1)])).toEqual(['7:0', '7:1', '7:2', '7:3']);
   });
 
   it('need another identity where one that may be stored was given up; until then nothing new is numbered', () => {
     numbers.begin(FIRST, []);
     const [gone, behind] = [sealed(2), sealed(1)];
-    gone!.lose();
-    numbers.leaveHole(gone!, [behind!]);
+    gone.lose();
+    numbers.leaveHole(gone, [behind]);
     const late = sealed(1);
     expect(late.identity).toBeUndefined();
-    expect(numbers.settle([behind!, late])).toBe(FIRST);
+    expect(numbers.settle([behind, late])).toBe(FIRST);
     expect(numbers.known).toBe(false);
-    numbers.begin(SECOND, [behind!, late]);
-    expect(stamps([behind!, late])).toEqual(['8:0', '8:1']);
+    numbers.begin(SECOND, [behind, late]);
+    expect(stamps([behind, late])).toEqual(['8:0', '8:1']);
   });
 
   it('stay with a batch that may have been stored', () => {
     numbers.begin(FIRST, []);
     const [unclear, certain] = [sealed(1), sealed(1)];
-    unclear!.lose();
+    unclear.lose();
     numbers.wantOther();
-    numbers.settle([unclear!, certain!]);
-    numbers.begin(SECOND, [unclear!, certain!]);
-    expect(stamps([unclear!, certain!])).toEqual(['7:0', '8:0']);
+    numbers.settle([unclear, certain]);
+    numbers.begin(SECOND, [unclear, certain]);
+    expect(stamps([unclear, certain])).toEqual(['7:0', '8:0']);
   });
 
   it('leave no hole where a batch had no number of this identity', () => {
