@@ -1,8 +1,8 @@
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { embeddedLogs } from '../coordination/topic-files.ts';
-import { DataDirLock } from '../coordination/data-dir-lock.ts';
+import { embeddedLogs } from '../coordination/embedded/topic-files.ts';
+import { DataDirLock } from '../coordination/embedded/data-dir-lock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import { storageError } from '../kernel/storage-error.ts';
 import { nodeFileSystem } from '../log/disk/node-file-system.ts';

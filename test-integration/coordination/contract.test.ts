@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe } from 'vitest';
 import type { Coordinator } from '../../src/coordination/coordinator.ts';
-import { EmbeddedCoordinator } from '../../src/coordination/embedded.ts';
+import { EmbeddedCoordinator } from '../../src/coordination/embedded/embedded.ts';
 import { EtcdCoordinator } from '../../src/coordination/etcd/etcd-coordinator.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import { systemClock } from '../../src/kernel/system-clock.ts';

@@ -11,7 +11,7 @@ import { WebSocket } from 'ws';
 import type { PublishOutcome } from '../../src/broker/broker.ts';
 import { Broker } from '../../src/broker/broker.ts';
 import type { Credentials, Principal } from '../../src/broker/ports.ts';
-import { EmbeddedCoordinator } from '../../src/coordination/embedded.ts';
+import { EmbeddedCoordinator } from '../../src/coordination/embedded/embedded.ts';
 import { addErrors } from '../../src/gateway/http/errors.ts';
 import type { Asking, Streams } from '../../src/gateway/http/streams/register-streams.ts';
 import { registerStreams } from '../../src/gateway/http/streams/register-streams.ts';

@@ -4,7 +4,7 @@ import { ClusterAdministration } from '../../src/broker/cluster-administration.t
 import type { ClusterControl } from '../../src/broker/ports.ts';
 import type { ClusterNode, PartitionState } from '../../src/coordination/cluster.ts';
 import type { Coordinator } from '../../src/coordination/coordinator.ts';
-import { SingleNode } from '../../src/coordination/single-node.ts';
+import { SingleNode } from '../../src/coordination/embedded/single-node.ts';
 import { ALICE, BOB, TestBroker } from './fixture.ts';
 
 const coded = (code: string): Error => expect.objectContaining({ code }) as Error;

@@ -6,7 +6,7 @@ import type { BrokerOptions, PublishOutcome, SubscribeOptions } from '../../src/
 import type { BrokerGroupOptions } from '../../src/broker/open-groups.ts';
 import type { Authorizer, SubscriberInfo } from '../../src/broker/ports.ts';
 import type { TopicDefaults } from '../../src/broker/views.ts';
-import { EmbeddedCoordinator } from '../../src/coordination/embedded.ts';
+import { EmbeddedCoordinator } from '../../src/coordination/embedded/embedded.ts';
 import { SluiceError } from '../../src/kernel/errors.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import { MemoryBudget } from '../../src/log/memory-budget.ts';

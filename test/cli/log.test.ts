@@ -2,8 +2,8 @@ import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DataDirLock } from '../../src/coordination/data-dir-lock.ts';
-import { StateFile } from '../../src/coordination/state-file.ts';
+import { DataDirLock } from '../../src/coordination/embedded/data-dir-lock.ts';
+import { StateFile } from '../../src/coordination/embedded/state-file.ts';
 import { systemClock } from '../../src/kernel/system-clock.ts';
 import { DiskLog } from '../../src/log/disk/disk-log.ts';
 import { createDiskShared } from '../../src/log/disk/disk-shared.ts';

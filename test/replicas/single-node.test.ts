@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { OFFSET_BLOCK } from '../../src/coordination/coordinator.ts';
-import { EmbeddedCoordinator } from '../../src/coordination/embedded.ts';
+import { EmbeddedCoordinator } from '../../src/coordination/embedded/embedded.ts';
 import { SluiceError } from '../../src/kernel/errors.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import { MemoryBudget } from '../../src/log/memory-budget.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Broker } from '../../../src/broker/broker.ts';
 import type { Authorizer, Principal } from '../../../src/broker/ports.ts';
-import { EmbeddedCoordinator } from '../../../src/coordination/embedded.ts';
+import { EmbeddedCoordinator } from '../../../src/coordination/embedded/embedded.ts';
 import type { ApiBroker, ApiOptions } from '../../../src/gateway/http/api-context.ts';
 import type { HttpGateway, HttpGatewayOptions } from '../../../src/gateway/http/http-gateway.ts';
 import { createHttpGateway } from '../../../src/gateway/http/http-gateway.ts';

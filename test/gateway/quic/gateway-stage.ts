@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Broker } from '../../../src/broker/broker.ts';
 import type { BrokerGroupOptions } from '../../../src/broker/open-groups.ts';
 import type { Principal } from '../../../src/broker/ports.ts';
-import { EmbeddedCoordinator } from '../../../src/coordination/embedded.ts';
+import { EmbeddedCoordinator } from '../../../src/coordination/embedded/embedded.ts';
 import type { TopicSettings } from '../../../src/coordination/coordinator.ts';
 import { NativeGateway } from '../../../src/gateway/quic/gateway.ts';
 import type { GatewayLimits } from '../../../src/gateway/quic/limits.ts';

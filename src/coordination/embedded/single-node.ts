@@ -1,4 +1,4 @@
-import { SluiceError } from '../kernel/errors.ts';
+import { SluiceError } from '../../kernel/errors.ts';
 import type {
   Campaign,
   Candidate,
@@ -11,8 +11,8 @@ import type {
   PartitionState,
   Rebalancing,
   UpdateResult,
-} from './cluster.ts';
-import type { Coordinator, TopicDefinition, Unwatch } from './coordinator.ts';
+} from '../cluster.ts';
+import type { Coordinator, TopicDefinition, Unwatch } from '../coordinator.ts';
 
 /** The state of every partition never changes but by a restart, so there is one version of it. */
 const REVISION = 1;

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
-import { StateFile } from '../../src/coordination/state-file.ts';
-import { storageError } from '../../src/kernel/storage-error.ts';
+import { StateFile } from '../../../src/coordination/embedded/state-file.ts';
+import { storageError } from '../../../src/kernel/storage-error.ts';
 
 const schema = z.strictObject({ count: z.number() });
 

@@ -1,11 +1,11 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Clock } from '../kernel/clock.ts';
-import { SluiceError } from '../kernel/errors.ts';
-import type { Random } from '../kernel/random.ts';
-import { storageError } from '../kernel/storage-error.ts';
-import type { TokenRecord, TokenStore } from '../security/token.ts';
-import type { Cluster } from './cluster.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { SluiceError } from '../../kernel/errors.ts';
+import type { Random } from '../../kernel/random.ts';
+import { storageError } from '../../kernel/storage-error.ts';
+import type { TokenRecord, TokenStore } from '../../security/token.ts';
+import type { Cluster } from '../cluster.ts';
 import type {
   Coordinator,
   NewTopic,
@@ -14,13 +14,13 @@ import type {
   TopicDefinition,
   TopicSettings,
   Unwatch,
-} from './coordinator.ts';
-import { OFFSET_BLOCK } from './coordinator.ts';
+} from '../coordinator.ts';
+import { OFFSET_BLOCK } from '../coordinator.ts';
 import { DataDirLock } from './data-dir-lock.ts';
 import { DiskReserve } from './disk-reserve.ts';
 import type { NodeState } from './node-files.ts';
 import { openNodeFiles, tokenStore } from './node-files.ts';
-import { newProducerKey } from './producer-key.ts';
+import { newProducerKey } from '../producer-key.ts';
 import { SingleNode } from './single-node.ts';
 import { StateFile, listStateFiles, removeFile } from './state-file.ts';
 import type { TopicState } from './topic-files.ts';

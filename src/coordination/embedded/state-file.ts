@@ -2,8 +2,8 @@ import { open, readFile, readdir, rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import type { z } from 'zod';
-import { SluiceError, asSluiceError } from '../kernel/errors.ts';
-import { storageError } from '../kernel/storage-error.ts';
+import { SluiceError, asSluiceError } from '../../kernel/errors.ts';
+import { storageError } from '../../kernel/storage-error.ts';
 import type { DiskReserve } from './disk-reserve.ts';
 
 /*

@@ -1,12 +1,12 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { SluiceError } from '../kernel/errors.ts';
-import { storageError } from '../kernel/storage-error.ts';
-import type { TopicSettings } from './coordinator.ts';
+import { SluiceError } from '../../kernel/errors.ts';
+import { storageError } from '../../kernel/storage-error.ts';
+import type { TopicSettings } from '../coordinator.ts';
 import type { DiskReserve } from './disk-reserve.ts';
 import { StateFile, listStateFiles } from './state-file.ts';
-import { topicDefinitionSchema } from './topic-schema.ts';
+import { topicDefinitionSchema } from '../topic-schema.ts';
 
 const topicSchema = z.strictObject({
   definition: topicDefinitionSchema,

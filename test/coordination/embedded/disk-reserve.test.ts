@@ -2,8 +2,8 @@ import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DiskReserve } from '../../src/coordination/disk-reserve.ts';
-import { systemRandom } from '../../src/kernel/random.ts';
+import { DiskReserve } from '../../../src/coordination/embedded/disk-reserve.ts';
+import { systemRandom } from '../../../src/kernel/random.ts';
 
 let directory: string;
 const open = (): Promise<DiskReserve> => DiskReserve.open(directory, systemRandom);

@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { z } from 'zod';
-import { SluiceError } from '../kernel/errors.ts';
-import type { Random } from '../kernel/random.ts';
-import type { TokenRecord, TokenStore } from '../security/token.ts';
-import { tokenRecordSchema } from '../security/token.ts';
+import { SluiceError } from '../../kernel/errors.ts';
+import type { Random } from '../../kernel/random.ts';
+import type { TokenRecord, TokenStore } from '../../security/token.ts';
+import { tokenRecordSchema } from '../../security/token.ts';
 import type { DiskReserve } from './disk-reserve.ts';
-import { producerKeySchema } from './producer-key.ts';
+import { producerKeySchema } from '../producer-key.ts';
 import { StateFile } from './state-file.ts';
 
 const nodeSchema = z.strictObject({

@@ -3,15 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { NewTopic, TopicChange } from '../../src/coordination/coordinator.ts';
-import { OFFSET_BLOCK } from '../../src/coordination/coordinator.ts';
-import { EmbeddedCoordinator } from '../../src/coordination/embedded.ts';
-import { embeddedTopics } from '../../src/coordination/topic-files.ts';
-import type { SluiceError } from '../../src/kernel/errors.ts';
-import { systemRandom } from '../../src/kernel/random.ts';
-import type { TokenRecord } from '../../src/security/token.ts';
-import { FakeClock } from '../support/fake-clock.ts';
-import { topicSettings } from '../support/topic-settings.ts';
+import type { NewTopic, TopicChange } from '../../../src/coordination/coordinator.ts';
+import { OFFSET_BLOCK } from '../../../src/coordination/coordinator.ts';
+import { EmbeddedCoordinator } from '../../../src/coordination/embedded/embedded.ts';
+import { embeddedTopics } from '../../../src/coordination/embedded/topic-files.ts';
+import type { SluiceError } from '../../../src/kernel/errors.ts';
+import { systemRandom } from '../../../src/kernel/random.ts';
+import type { TokenRecord } from '../../../src/security/token.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
+import { topicSettings } from '../../support/topic-settings.ts';
 
 const coded = (code: string): Error => expect.objectContaining({ code }) as Error;
 const topic = (name: string, partitions = 2): NewTopic => ({

@@ -1,6 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
 import { join } from 'node:path';
-import { SluiceError } from '../kernel/errors.ts';
+import { SluiceError } from '../../kernel/errors.ts';
 
 const SQLITE_BUSY = 5;
 
