@@ -6,7 +6,7 @@ import type { PartitionCounters } from '../partition/reader-source.ts';
 import type { ReplicationClient } from '../partition/replication.ts';
 import type { ReplicaLogs } from '../replicas/replica-logs.ts';
 import type { ReplicaObserver } from '../replicas/replica-observer.ts';
-import type { TopicObserver } from './failed-topics.ts';
+import type { TopicObserver } from './topics/failed-topics.ts';
 import type { BrokerGroupOptions } from './open-groups.ts';
 import type { OtherNodes } from './other-nodes.ts';
 import type { Authenticator, Authorizer, ClusterControl, Copies } from './ports.ts';

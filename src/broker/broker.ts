@@ -9,33 +9,33 @@ import { Replicas } from '../replicas/replicas.ts';
 import { AccessControl } from './access-control.ts';
 import type { BrokerCounters, BrokerOptions } from './broker-options.ts';
 import { ClusterAdministration } from './cluster-administration.ts';
-import { TopicDescriber } from './describe-topic.ts';
+import { TopicDescriber } from './topics/describe-topic.ts';
 import type { Groups } from './groups.ts';
 import { LeaderQuestions } from './leader-questions.ts';
-import { OffsetQuestions } from './offset-questions.ts';
+import { OffsetQuestions } from './subscriptions/offset-questions.ts';
 import { openGroups } from './open-groups.ts';
-import type { OneReader, SubscribeOptions } from './open-subscription.ts';
-import { SubscriptionOpener } from './open-subscription.ts';
+import type { OneReader, SubscribeOptions } from './subscriptions/open-subscription.ts';
+import { SubscriptionOpener } from './subscriptions/open-subscription.ts';
 import type { Credentials, NewToken, Principal, TokenDescription } from './ports.ts';
 import { ProducerIds } from './producer-ids.ts';
 import { ProducerRate } from './producer-rate.ts';
 import type { Acks, PublishCallback } from './publisher.ts';
 import { Publisher } from './publisher.ts';
-import type { Subscription } from './subscriptions.ts';
-import { Subscriptions } from './subscriptions.ts';
+import type { Subscription } from './subscriptions/subscriptions.ts';
+import { Subscriptions } from './subscriptions/subscriptions.ts';
 import { Tokens } from './tokens.ts';
-import type { AlterTopic, NewTopicRequest } from './topic-administration.ts';
-import { TopicAdministration } from './topic-administration.ts';
-import { TopicDirectory } from './topic-directory.ts';
-import { TopicListeners } from './topic-listeners.ts';
-import { TopicOffsets } from './topic-offsets.ts';
-import { topicTotals } from './topic-totals.ts';
+import type { AlterTopic, NewTopicRequest } from './topics/topic-administration.ts';
+import { TopicAdministration } from './topics/topic-administration.ts';
+import { TopicDirectory } from './topics/topic-directory.ts';
+import { TopicListeners } from './topics/topic-listeners.ts';
+import { TopicOffsets } from './topics/topic-offsets.ts';
+import { topicTotals } from './topics/topic-totals.ts';
 import type { BrokerStatus, Position, SubscriptionStatus, TopicDescription, TopicMetadata } from './views.ts';
 
 export type { BrokerOptions } from './broker-options.ts';
-export type { OneReader, SubscribeOptions } from './open-subscription.ts';
+export type { OneReader, SubscribeOptions } from './subscriptions/open-subscription.ts';
 export type { Acks, PublishCallback, PublishOutcome } from './publisher.ts';
-export type { Subscription } from './subscriptions.ts';
+export type { Subscription } from './subscriptions/subscriptions.ts';
 
 /**
  * The use cases, the same for every gateway: publish, subscribe, administer. Principals are checked here.

@@ -3,10 +3,10 @@ import type { Coordinators } from '../groups/coordinators.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { PartitionWatcher } from '../partition/partition-parts.ts';
 import type { Partition } from '../partition/partition.ts';
-import { createOrFind } from './create-or-find.ts';
+import { createOrFind } from './topics/create-or-find.ts';
 import { LedPartitionState } from './group-state.ts';
-import type { OpenTopic } from './open-topic.ts';
-import type { TopicDirectory, TopicListener } from './topic-directory.ts';
+import type { OpenTopic } from './topics/open-topic.ts';
+import type { TopicDirectory, TopicListener } from './topics/topic-directory.ts';
 
 /** Where the state of consumer groups and queues is. */
 export const GROUPS_TOPIC = '__groups';

@@ -6,16 +6,16 @@ import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { Start } from '../partition/reader.ts';
 import { BROKER_ITSELF } from './access-control.ts';
-import { createOrFind } from './create-or-find.ts';
+import { createOrFind } from './topics/create-or-find.ts';
 import type { Answer, LeaderQuestions } from './leader-questions.ts';
-import { OffsetQuestions } from './offset-questions.ts';
-import { openOnePartition } from './one-partition.ts';
-import type { OpenTopic } from './open-topic.ts';
+import { OffsetQuestions } from './subscriptions/offset-questions.ts';
+import { openOnePartition } from './subscriptions/one-partition.ts';
+import type { OpenTopic } from './topics/open-topic.ts';
 import type { ProducerIds } from './producer-ids.ts';
 import type { Publisher } from './publisher.ts';
-import type { Subscriptions } from './subscriptions.ts';
-import type { TopicAdministration } from './topic-administration.ts';
-import type { TopicDirectory } from './topic-directory.ts';
+import type { Subscriptions } from './subscriptions/subscriptions.ts';
+import type { TopicAdministration } from './topics/topic-administration.ts';
+import type { TopicDirectory } from './topics/topic-directory.ts';
 
 const LATEST: Start = { at: 'latest' };
 /** When all in-sync replicas have it. */

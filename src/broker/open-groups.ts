@@ -14,7 +14,7 @@ import type { GroupTopicsParts } from './group-topics.ts';
 import { GroupTopics } from './group-topics.ts';
 import { Groups } from './groups.ts';
 import type { OtherNodes } from './other-nodes.ts';
-import type { TopicListeners } from './topic-listeners.ts';
+import type { TopicListeners } from './topics/topic-listeners.ts';
 import { UntoldLeases } from './untold-leases.ts';
 
 /** What a node on its own has unless somebody says otherwise. */

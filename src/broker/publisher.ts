@@ -4,7 +4,7 @@ import { ByteBudget } from '../log/byte-budget.ts';
 import type { Acks } from '../partition/acknowledgements.ts';
 import type { AppendOutcome, Partition, PublishTaker } from '../partition/partition.ts';
 import type { Leaders } from './leaders.ts';
-import type { OpenTopic } from './open-topic.ts';
+import type { OpenTopic } from './topics/open-topic.ts';
 import type { OtherNodes } from './other-nodes.ts';
 
 /** Batches that wait for topics to be created, all together, bytes; more are refused with OVERLOADED. */

@@ -1,4 +1,4 @@
-import type { TopicObserver } from '../broker/failed-topics.ts';
+import type { TopicObserver } from '../broker/topics/failed-topics.ts';
 import type { DiskObserver } from '../replicas/disk-logs.ts';
 import type { Logger } from '../telemetry/logger.ts';
 

@@ -1,5 +1,5 @@
 import type { TopicDirectory } from './topic-directory.ts';
-import type { BrokerStatus } from './views.ts';
+import type { BrokerStatus } from '../views.ts';
 
 /** The part of a {@link BrokerStatus} that is about topics. */
 export type TopicTotals = Pick<

@@ -1,8 +1,8 @@
-import type { OpenReader } from '../groups/ports.ts';
-import type { Clock } from '../kernel/clock.ts';
-import { SluiceError } from '../kernel/errors.ts';
-import type { PartitionReader } from '../partition/reader.ts';
-import type { Subscriber } from './ports.ts';
+import type { OpenReader } from '../../groups/ports.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { SluiceError } from '../../kernel/errors.ts';
+import type { PartitionReader } from '../../partition/reader.ts';
+import type { Subscriber } from '../ports.ts';
 import type { Subscription } from './subscriptions.ts';
 
 /** How long a partition may have nobody it can be read from. */

@@ -1,11 +1,11 @@
-import { SluiceError } from '../kernel/errors.ts';
-import type { Start } from '../partition/reader.ts';
-import type { AccessControl } from './access-control.ts';
+import { SluiceError } from '../../kernel/errors.ts';
+import type { Start } from '../../partition/reader.ts';
+import type { AccessControl } from '../access-control.ts';
 import { partitionsOf } from './describe-topic.ts';
-import type { Answer, LeaderQuestions, TopicPartition } from './leader-questions.ts';
-import type { Principal } from './ports.ts';
+import type { Answer, LeaderQuestions, TopicPartition } from '../leader-questions.ts';
+import type { Principal } from '../ports.ts';
 import type { TopicAdministration } from './topic-administration.ts';
-import type { Position } from './views.ts';
+import type { Position } from '../views.ts';
 
 /** What it takes to say and to move where partitions begin. */
 export interface TopicOffsetsParts {

@@ -1,15 +1,15 @@
-import { parseFilter } from '../catalog/topic-filter.ts';
-import type { OpenReader } from '../groups/ports.ts';
-import type { Clock } from '../kernel/clock.ts';
-import { SluiceError } from '../kernel/errors.ts';
-import type { Start } from '../partition/reader.ts';
-import type { AccessControl } from './access-control.ts';
+import { parseFilter } from '../../catalog/topic-filter.ts';
+import type { OpenReader } from '../../groups/ports.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { SluiceError } from '../../kernel/errors.ts';
+import type { Start } from '../../partition/reader.ts';
+import type { AccessControl } from '../access-control.ts';
 import { openOnePartition } from './one-partition.ts';
-import type { Principal, Subscriber } from './ports.ts';
+import type { Principal, Subscriber } from '../ports.ts';
 import type { Subscription, Subscriptions } from './subscriptions.ts';
-import type { TopicAdministration } from './topic-administration.ts';
-import type { TopicDirectory } from './topic-directory.ts';
-import type { Position } from './views.ts';
+import type { TopicAdministration } from '../topics/topic-administration.ts';
+import type { TopicDirectory } from '../topics/topic-directory.ts';
+import type { Position } from '../views.ts';
 
 /** What a subscription wants. */
 export interface SubscribeOptions {

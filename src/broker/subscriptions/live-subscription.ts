@@ -1,18 +1,18 @@
-import type { TopicFilter } from '../catalog/topic-filter.ts';
-import { takesTopic } from '../catalog/topic-filter.ts';
-import { SluiceError } from '../kernel/errors.ts';
-import type { LogReader } from '../partition/log-reader.ts';
-import type { Partition } from '../partition/partition.ts';
-import type { Place } from '../partition/place-table.ts';
-import { PlaceTable } from '../partition/place-table.ts';
-import type { Start } from '../partition/reader.ts';
-import type { AccessControl } from './access-control.ts';
+import type { TopicFilter } from '../../catalog/topic-filter.ts';
+import { takesTopic } from '../../catalog/topic-filter.ts';
+import { SluiceError } from '../../kernel/errors.ts';
+import type { LogReader } from '../../partition/log-reader.ts';
+import type { Partition } from '../../partition/partition.ts';
+import type { Place } from '../../partition/place-table.ts';
+import { PlaceTable } from '../../partition/place-table.ts';
+import type { Start } from '../../partition/reader.ts';
+import type { AccessControl } from '../access-control.ts';
 import type { DistantParts, Wanted } from './distant-readers.ts';
 import { DistantReaders } from './distant-readers.ts';
-import type { TopicPartition } from './leader-questions.ts';
-import type { OpenTopic } from './open-topic.ts';
-import type { Principal, Subscriber } from './ports.ts';
-import type { Position, SubscriptionStatus } from './views.ts';
+import type { TopicPartition } from '../leader-questions.ts';
+import type { OpenTopic } from '../topics/open-topic.ts';
+import type { Principal, Subscriber } from '../ports.ts';
+import type { Position, SubscriptionStatus } from '../views.ts';
 
 /** A live subscription. */
 export interface Subscription {

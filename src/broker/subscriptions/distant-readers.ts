@@ -1,15 +1,15 @@
-import type { Clock } from '../kernel/clock.ts';
-import { asSluiceError } from '../kernel/errors.ts';
-import type { LogReader } from '../partition/log-reader.ts';
-import type { Partition } from '../partition/partition.ts';
-import type { Place } from '../partition/place-table.ts';
-import type { Start } from '../partition/reader.ts';
-import type { KeyPredicate } from '../partition/reader-source.ts';
-import type { Answer, TopicPartition } from './leader-questions.ts';
-import type { Leaders } from './leaders.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { asSluiceError } from '../../kernel/errors.ts';
+import type { LogReader } from '../../partition/log-reader.ts';
+import type { Partition } from '../../partition/partition.ts';
+import type { Place } from '../../partition/place-table.ts';
+import type { Start } from '../../partition/reader.ts';
+import type { KeyPredicate } from '../../partition/reader-source.ts';
+import type { Answer, TopicPartition } from '../leader-questions.ts';
+import type { Leaders } from '../leaders.ts';
 import type { OffsetQuestions } from './offset-questions.ts';
-import type { OpenTopic } from './open-topic.ts';
-import type { Copies } from './ports.ts';
+import type { OpenTopic } from '../topics/open-topic.ts';
+import type { Copies } from '../ports.ts';
 
 /** What reading what others lead takes. */
 export interface DistantParts {

@@ -1,15 +1,15 @@
-import { checkTopicName, isInternalTopic } from '../catalog/topic-name.ts';
-import type { TopicSettingsChange } from '../catalog/topic-settings.ts';
-import { TOPIC_PARTITIONS_LIMIT, mergeSettings } from '../catalog/topic-settings.ts';
-import type { Clock } from '../kernel/clock.ts';
-import { SluiceError, asSluiceError } from '../kernel/errors.ts';
-import type { AccessControl } from './access-control.ts';
+import { checkTopicName, isInternalTopic } from '../../catalog/topic-name.ts';
+import type { TopicSettingsChange } from '../../catalog/topic-settings.ts';
+import { TOPIC_PARTITIONS_LIMIT, mergeSettings } from '../../catalog/topic-settings.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { SluiceError, asSluiceError } from '../../kernel/errors.ts';
+import type { AccessControl } from '../access-control.ts';
 import { createOrFind } from './create-or-find.ts';
 import type { TopicDescriber } from './describe-topic.ts';
 import type { OpenTopic } from './open-topic.ts';
-import type { Principal } from './ports.ts';
+import type { Principal } from '../ports.ts';
 import type { TopicDirectory } from './topic-directory.ts';
-import type { TopicDefaults, TopicDescription, TopicMetadata } from './views.ts';
+import type { TopicDefaults, TopicDescription, TopicMetadata } from '../views.ts';
 
 /** Topics that one request may name: each takes a look at all rules, and an answer. */
 const METADATA_MAX_NAMES = 1000;

@@ -1,6 +1,6 @@
-import type { TopicDefinition } from '../coordination/coordinator.ts';
-import type { SluiceError } from '../kernel/errors.ts';
-import type { ReplicaPlace } from '../replicas/replica-observer.ts';
+import type { TopicDefinition } from '../../coordination/coordinator.ts';
+import type { SluiceError } from '../../kernel/errors.ts';
+import type { ReplicaPlace } from '../../replicas/replica-observer.ts';
 
 /** Told of topics in trouble; must not throw. */
 export interface TopicObserver {

@@ -1,6 +1,6 @@
-import type { Clock } from '../kernel/clock.ts';
-import { delay } from '../kernel/clock.ts';
-import { SluiceError } from '../kernel/errors.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { delay } from '../../kernel/clock.ts';
+import { SluiceError } from '../../kernel/errors.ts';
 import type { OpenTopic } from './open-topic.ts';
 import type { TopicDirectory } from './topic-directory.ts';
 

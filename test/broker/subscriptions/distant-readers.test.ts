@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { batchOf } from '../support/batch.ts';
-import { BrokerCluster, readNow } from './cluster-stage.ts';
+import { batchOf } from '../../support/batch.ts';
+import { BrokerCluster, readNow } from '../cluster-stage.ts';
 
 const record = (value: string): Buffer => batchOf([{ value }]);
 const EARLIEST = { start: { at: 'earliest' } } as const;

@@ -1,4 +1,4 @@
-import { SluiceError } from '../kernel/errors.ts';
+import { SluiceError } from '../../kernel/errors.ts';
 
 /** How many topics there may be, and how many partitions of all of them together. */
 export interface TopicLimits {

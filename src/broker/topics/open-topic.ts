@@ -1,10 +1,10 @@
-import type { TopicDefinition } from '../coordination/coordinator.ts';
-import { SluiceError } from '../kernel/errors.ts';
-import { DiskLog } from '../log/disk/disk-log.ts';
-import type { Partition } from '../partition/partition.ts';
-import { partitionOfKey } from '../wire/partitioner.ts';
-import { RecordBatch } from '../wire/record-batch-decoder.ts';
-import { verifyBatch } from '../wire/record-batch.ts';
+import type { TopicDefinition } from '../../coordination/coordinator.ts';
+import { SluiceError } from '../../kernel/errors.ts';
+import { DiskLog } from '../../log/disk/disk-log.ts';
+import type { Partition } from '../../partition/partition.ts';
+import { partitionOfKey } from '../../wire/partitioner.ts';
+import { RecordBatch } from '../../wire/record-batch-decoder.ts';
+import { verifyBatch } from '../../wire/record-batch.ts';
 
 /** A topic, and what this node has of its partitions: a copy in whatever role, or none. */
 export class OpenTopic {

@@ -1,11 +1,11 @@
-import type { AccessControl } from './access-control.ts';
+import type { AccessControl } from '../access-control.ts';
 import type { DistantParts } from './distant-readers.ts';
 import type { Subscription, SubscriptionOwner, SubscriptionParts } from './live-subscription.ts';
 import { LiveSubscription } from './live-subscription.ts';
-import type { OpenTopic } from './open-topic.ts';
-import type { Principal } from './ports.ts';
-import type { TopicListener } from './topic-directory.ts';
-import type { SubscriptionStatus } from './views.ts';
+import type { OpenTopic } from '../topics/open-topic.ts';
+import type { Principal } from '../ports.ts';
+import type { TopicListener } from '../topics/topic-directory.ts';
+import type { SubscriptionStatus } from '../views.ts';
 
 export type { Subscription } from './live-subscription.ts';
 

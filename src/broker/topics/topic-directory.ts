@@ -1,21 +1,21 @@
-import type { PartitionEntry } from '../coordination/cluster.ts';
+import type { PartitionEntry } from '../../coordination/cluster.ts';
 import type {
   Coordinator,
   NewTopic,
   TopicChange,
   TopicDefinition,
   Unwatch,
-} from '../coordination/coordinator.ts';
-import type { Clock, Timer } from '../kernel/clock.ts';
-import { SluiceError } from '../kernel/errors.ts';
-import type { Partition } from '../partition/partition.ts';
-import type { ReplicaLogs } from '../replicas/replica-logs.ts';
-import type { ReplicaListener, ReplicaObserver, ReplicaPlace } from '../replicas/replica-observer.ts';
-import type { Replicas } from '../replicas/replicas.ts';
+} from '../../coordination/coordinator.ts';
+import type { Clock, Timer } from '../../kernel/clock.ts';
+import { SluiceError } from '../../kernel/errors.ts';
+import type { Partition } from '../../partition/partition.ts';
+import type { ReplicaLogs } from '../../replicas/replica-logs.ts';
+import type { ReplicaListener, ReplicaObserver, ReplicaPlace } from '../../replicas/replica-observer.ts';
+import type { Replicas } from '../../replicas/replicas.ts';
 import type { TopicObserver } from './failed-topics.ts';
 import { FailedTopics } from './failed-topics.ts';
 import { LeaderWaits } from './leader-waits.ts';
-import { Leaders } from './leaders.ts';
+import { Leaders } from '../leaders.ts';
 import { OpenTopic } from './open-topic.ts';
 import type { TopicCount, TopicLimits } from './topic-room.ts';
 import { checkRoom } from './topic-room.ts';
