@@ -1,25 +1,25 @@
 import { SluiceError } from '../kernel/errors.ts';
-import { Admin } from './admin.ts';
+import { Admin } from './admin/admin.ts';
 import { withDeadline } from './deadline.ts';
-import type { ResolvedOptions } from './connect-options.ts';
-import type { ClientEvents, ConnectionSupervisor } from './connection-supervisor.ts';
-import type { RequestBody, RequestName, ResponseBody } from './pending-requests.ts';
+import type { ResolvedOptions } from './connection/connect-options.ts';
+import type { ClientEvents, ConnectionSupervisor } from './connection/connection-supervisor.ts';
+import type { RequestBody, RequestName, ResponseBody } from './connection/pending-requests.ts';
 import type { Unlisten } from './events.ts';
 import { GroupRequests } from './group-requests.ts';
 import { GroupConsumer } from './groups/consumer.ts';
 import type { GroupOptions } from './groups/options.ts';
 import { planGroup } from './groups/options.ts';
-import type { NodeLinks } from './node-links.ts';
+import type { NodeLinks } from './connection/node-links.ts';
 import type { ClientPorts } from './ports.ts';
-import { Producer } from './producer.ts';
-import type { ProducerOptions } from './producer-options.ts';
-import { planProducer } from './producer-options.ts';
+import { Producer } from './producer/producer.ts';
+import type { ProducerOptions } from './producer/producer-options.ts';
+import { planProducer } from './producer/producer-options.ts';
 import type { QueueOptions } from './queues/options.ts';
 import { planQueue } from './queues/options.ts';
 import { Queue } from './queues/queue.ts';
-import type { StartPosition, SubscribeOptions } from './subscribe-options.ts';
-import { planSubscription } from './subscribe-options.ts';
-import { Subscription } from './subscription.ts';
+import type { StartPosition, SubscribeOptions } from './subscription/subscribe-options.ts';
+import { planSubscription } from './subscription/subscribe-options.ts';
+import { Subscription } from './subscription/subscription.ts';
 import { TopicDirectory } from './topic-directory.ts';
 
 /** What a client knows about the connection it has now. */

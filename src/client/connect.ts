@@ -1,12 +1,12 @@
 import { Client } from './client.ts';
-import type { ConnectOptions } from './connect-options.ts';
-import { resolveOptions } from './connect-options.ts';
-import { ConnectionSupervisor } from './connection-supervisor.ts';
-import { createDial } from './dial.ts';
-import { NodeLinks } from './node-links.ts';
+import type { ConnectOptions } from './connection/connect-options.ts';
+import { resolveOptions } from './connection/connect-options.ts';
+import { ConnectionSupervisor } from './connection/connection-supervisor.ts';
+import { createDial } from './connection/dial.ts';
+import { NodeLinks } from './connection/node-links.ts';
 import type { ClientPorts } from './ports.ts';
 import { SYSTEM_PORTS } from './ports.ts';
-import { Transports } from './transports.ts';
+import { Transports } from './connection/transports.ts';
 
 /** Name and protocol generation of this library, for the broker's logs. */
 const SOFTWARE = `sluice-js/1 node/${process.versions.node}`;

@@ -5,8 +5,8 @@ export type { ErrorCode } from '../kernel/errors.ts';
 export { ERRORS, SluiceError } from '../kernel/errors.ts';
 export type { TransportLimits } from '../transport/transport.ts';
 export type { Header, WireRecord } from '../wire/record-batch-decoder.ts';
-export type { NewToken, NewTopic, TopicChange } from './admin.ts';
-export { Admin } from './admin.ts';
+export type { NewToken, NewTopic, TopicChange } from './admin/admin.ts';
+export { Admin } from './admin/admin.ts';
 export type {
   Fault,
   Grant,
@@ -17,14 +17,14 @@ export type {
   TopicDescription,
   TopicSettings,
   TopicSettingsChange,
-} from './admin-views.ts';
-export type { ClusterNode, ClusterStatus, OnlyCopies } from './cluster-views.ts';
+} from './admin/admin-views.ts';
+export type { ClusterNode, ClusterStatus, OnlyCopies } from './admin/cluster-views.ts';
 export type { ConnectionInfo } from './client.ts';
 export { Client } from './client.ts';
-export type { ConnectOptions, ReconnectOptions } from './connect-options.ts';
+export type { ConnectOptions, ReconnectOptions } from './connection/connect-options.ts';
 export { connect } from './connect.ts';
-export type { ClientEvents } from './connection-supervisor.ts';
-export type { GapEvent } from './delivery-buffer.ts';
+export type { ClientEvents } from './connection/connection-supervisor.ts';
+export type { GapEvent } from './subscription/delivery-buffer.ts';
 export type { Unlisten } from './events.ts';
 export { GroupAdmin } from './groups/admin.ts';
 export { GroupConsumer } from './groups/consumer.ts';
@@ -38,10 +38,10 @@ export type {
   GroupSummary,
   PartitionName,
 } from './groups/views.ts';
-export type { SendResult } from './outgoing-batch.ts';
-export type { ProducerOptions } from './producer-options.ts';
-export type { ProducerEvents, RejectedEvent } from './producer.ts';
-export { Producer } from './producer.ts';
+export type { SendResult } from './producer/outgoing-batch.ts';
+export type { ProducerOptions } from './producer/producer-options.ts';
+export type { ProducerEvents, RejectedEvent } from './producer/producer.ts';
+export { Producer } from './producer/producer.ts';
 export type {
   BrowsedRecord,
   RecordChoice,
@@ -66,14 +66,14 @@ export type {
   QueueSettingsChange,
   QueueSummary,
 } from './queues/views.ts';
-export { ReceivedBatch } from './received-batch.ts';
+export { ReceivedBatch } from './subscription/received-batch.ts';
 export type { Bytes, HeadersToSend, RecordToSend } from './record.ts';
 export type { DeliveryTimes } from './record-times.ts';
 export { ReceivedRecord } from './record.ts';
-export type { Position, StartPosition, SubscribeOptions } from './subscribe-options.ts';
+export type { Position, StartPosition, SubscribeOptions } from './subscription/subscribe-options.ts';
 export type {
   SubscriptionEvents,
   SubscriptionStats,
   SubscriptionStatusEvent,
-} from './subscription-events.ts';
-export { Subscription } from './subscription.ts';
+} from './subscription/subscription-events.ts';
+export { Subscription } from './subscription/subscription.ts';

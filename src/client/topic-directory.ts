@@ -1,8 +1,8 @@
 import { Backoff } from '../kernel/backoff.ts';
 import { asSluiceError, errorCodeFromWire, SluiceError } from '../kernel/errors.ts';
-import type { RequestBody, RequestName, ResponseBody } from './pending-requests.ts';
+import type { RequestBody, RequestName, ResponseBody } from './connection/pending-requests.ts';
 import type { ClientPorts } from './ports.ts';
-import type { NodePlace } from './session.ts';
+import type { NodePlace } from './connection/session.ts';
 
 /** Sends a request on whatever session there is, and again on the next one when that is lost. */
 export type SendRequest = <Name extends RequestName>(

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Broker } from '../../src/broker/broker.ts';
 import type { Client } from '../../src/client/client.ts';
 import { connectWith } from '../../src/client/connect.ts';
-import type { ConnectOptions } from '../../src/client/connect-options.ts';
+import type { ConnectOptions } from '../../src/client/connection/connect-options.ts';
 import { EmbeddedCoordinator } from '../../src/coordination/embedded/embedded.ts';
 import type { TopicSettings } from '../../src/coordination/coordinator.ts';
 import { NativeGateway } from '../../src/gateway/quic/gateway.ts';

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Client } from '../../src/client/client.ts';
 import { connectWith } from '../../src/client/connect.ts';
-import type { ConnectOptions } from '../../src/client/connect-options.ts';
+import type { ConnectOptions } from '../../src/client/connection/connect-options.ts';
 import type { Hello, Request } from '../../src/gen/sluice/client/v1/control_pb.ts';
 import {
   ErrorSchema,

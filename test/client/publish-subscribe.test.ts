@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ReceivedRecord } from '../../src/client/record.ts';
-import type { Subscription } from '../../src/client/subscription.ts';
+import type { Subscription } from '../../src/client/subscription/subscription.ts';
 import { turns } from '../support/turns.ts';
 import { BrokerStage } from './broker-stage.ts';
 

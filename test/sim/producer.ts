@@ -1,4 +1,4 @@
-import { isAboutSequences, leavesUnclear } from '../../src/client/refusals.ts';
+import { isAboutSequences, leavesUnclear } from '../../src/client/producer/refusals.ts';
 import type { ErrorCode } from '../../src/kernel/errors.ts';
 import { asSluiceError } from '../../src/kernel/errors.ts';
 import { RecordBatchEncoder } from '../../src/wire/record-batch-encoder.ts';

@@ -1,8 +1,8 @@
 import { offsetFromWire } from '../../wire/offset.ts';
 import type { AskGroup } from '../group-requests.ts';
 import { resultError } from '../group-requests.ts';
-import type { Position, StartPosition } from '../subscribe-options.ts';
-import { startMessage } from '../subscribe-options.ts';
+import type { Position, StartPosition } from '../subscription/subscribe-options.ts';
+import { startMessage } from '../subscription/subscribe-options.ts';
 import type { GroupDescription, GroupSummary } from './views.ts';
 import { groupFromWire, summaryFromWire } from './views.ts';
 

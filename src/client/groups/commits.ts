@@ -1,7 +1,7 @@
 import type { SluiceError } from '../../kernel/errors.ts';
 import type { AskGroup } from '../group-requests.ts';
 import { resultError } from '../group-requests.ts';
-import type { Position } from '../subscribe-options.ts';
+import type { Position } from '../subscription/subscribe-options.ts';
 
 /** Who commits. */
 export interface Committer {

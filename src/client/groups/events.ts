@@ -1,6 +1,6 @@
 import type { SluiceError } from '../../kernel/errors.ts';
-import type { GapEvent } from '../delivery-buffer.ts';
-import type { Position } from '../subscribe-options.ts';
+import type { GapEvent } from '../subscription/delivery-buffer.ts';
+import type { Position } from '../subscription/subscribe-options.ts';
 
 /** Partitions that a member has lost. */
 export interface RevokedEvent {

@@ -6,8 +6,8 @@ import { offsetFromWire } from '../../wire/offset.ts';
 import { abortableDelay } from '../deadline.ts';
 import type { AskGroup } from '../group-requests.ts';
 import type { ClientPorts } from '../ports.ts';
-import type { Position } from '../subscribe-options.ts';
-import { startMessage } from '../subscribe-options.ts';
+import type { Position } from '../subscription/subscribe-options.ts';
+import { startMessage } from '../subscription/subscribe-options.ts';
 import type { GroupPlan } from './options.ts';
 
 /** A member, as its membership sees it. */

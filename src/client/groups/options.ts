@@ -1,6 +1,6 @@
 import { SluiceError } from '../../kernel/errors.ts';
-import type { StartPosition } from '../subscribe-options.ts';
-import { startMessage } from '../subscribe-options.ts';
+import type { StartPosition } from '../subscription/subscribe-options.ts';
+import { startMessage } from '../subscription/subscribe-options.ts';
 import { wholeMs } from '../whole-ms.ts';
 import { withDefaults } from '../with-defaults.ts';
 

@@ -1,13 +1,13 @@
 import type { Timer } from '../../kernel/clock.ts';
 import type { ErrorCode } from '../../kernel/errors.ts';
 import { SluiceError } from '../../kernel/errors.ts';
-import type { ConnectionSupervisor } from '../connection-supervisor.ts';
-import type { DeliveryBuffer } from '../delivery-buffer.ts';
-import type { PartitionProgress } from '../partition-progress.ts';
+import type { ConnectionSupervisor } from '../connection/connection-supervisor.ts';
+import type { DeliveryBuffer } from '../subscription/delivery-buffer.ts';
+import type { PartitionProgress } from '../subscription/partition-progress.ts';
 import type { ClientPorts } from '../ports.ts';
-import type { Position, SubscriptionPlan } from '../subscribe-options.ts';
-import { zeroCounters } from '../subscription-events.ts';
-import { SubscriptionFeed } from '../subscription-feed.ts';
+import type { Position, SubscriptionPlan } from '../subscription/subscribe-options.ts';
+import { zeroCounters } from '../subscription/subscription-events.ts';
+import { SubscriptionFeed } from '../subscription/subscription-feed.ts';
 import type { GroupPlan } from './options.ts';
 
 /** What a partition needs of its member. */

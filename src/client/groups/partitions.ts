@@ -1,7 +1,7 @@
 import { SluiceError } from '../../kernel/errors.ts';
 import { delay } from '../../kernel/clock.ts';
-import type { DeliveryIteration } from '../delivery-iteration.ts';
-import type { Position } from '../subscribe-options.ts';
+import type { DeliveryIteration } from '../subscription/delivery-iteration.ts';
+import type { Position } from '../subscription/subscribe-options.ts';
 import type { GroupEvents } from './events.ts';
 import type { PartitionContext } from './partition.ts';
 import { GroupPartition } from './partition.ts';

@@ -1,4 +1,4 @@
-import type { GapEvent } from '../delivery-buffer.ts';
+import type { GapEvent } from '../subscription/delivery-buffer.ts';
 import type { Job } from './job.ts';
 import type { UnsettledEvent } from './settlements.ts';
 

@@ -1,7 +1,7 @@
 import { delay } from '../../kernel/clock.ts';
 import { asSluiceError, SluiceError } from '../../kernel/errors.ts';
 import { INFLATED_MAX_BYTES } from '../../wire/codecs.ts';
-import type { ConnectionSupervisor } from '../connection-supervisor.ts';
+import type { ConnectionSupervisor } from '../connection/connection-supervisor.ts';
 import type { Unlisten } from '../events.ts';
 import { Events } from '../events.ts';
 import type { GroupRequests } from '../group-requests.ts';

@@ -7,8 +7,8 @@ import type {
   QueueSummary as SummaryMessage,
 } from '../../gen/sluice/client/v1/groups_pb.ts';
 import { offsetFromWire } from '../../wire/offset.ts';
-import type { StartPosition } from '../subscribe-options.ts';
-import { startMessage } from '../subscribe-options.ts';
+import type { StartPosition } from '../subscription/subscribe-options.ts';
+import { startMessage } from '../subscription/subscribe-options.ts';
 import { withDefaults } from '../with-defaults.ts';
 
 /** How a queue delivers. Times in milliseconds. */
