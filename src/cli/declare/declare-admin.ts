@@ -61,6 +61,11 @@ export const declareAdminCommands: Declare = (program, run, terminal) => {
   ).action((name: string, flags: DeleteRecordsFlags) =>
     run(async () => (await topics()).deleteRecords(name, flags, terminal)),
   );
+  declareStatus(program, run, terminal);
+  declareToken(program, run, terminal);
+};
+
+const declareStatus: Declare = (program, run, terminal) => {
   admin(
     program.command('status').description('Show the node, its topics, and every subscription with its lag.'),
   )
@@ -68,7 +73,6 @@ export const declareAdminCommands: Declare = (program, run, terminal) => {
     .action((flags: StatusFlags) =>
       run(async () => (await import('../commands/status.ts')).status(flags, terminal)),
     );
-  declareToken(program, run, terminal);
 };
 
 const declareToken: Declare = (program, run, terminal) => {
