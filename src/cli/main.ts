@@ -1,5 +1,5 @@
 /** The process behind the `sluice` command: its streams, its signals, its exit code. */
-import './garbage-collection.ts';
+import './v8/garbage-collection.ts';
 import './thread-pool.ts';
 import { systemRandom } from '../kernel/random.ts';
 import { holdProcess, systemClock } from '../kernel/system-clock.ts';

@@ -1,5 +1,4 @@
 import { resolve } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
 import type { ListenAddress } from '../../config/kinds.ts';
 import type { LoadedConfig } from '../../config/load.ts';
 import { systemClock } from '../../kernel/system-clock.ts';
@@ -7,8 +6,9 @@ import { Node } from '../../node/node.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import { createLogger } from '../../telemetry/logger.ts';
 import { facts } from '../format.ts';
-import { GarbageAllowance } from '../garbage-allowance.ts';
-import { collectGarbage, keepYoungGenerationSmall } from '../garbage-collection.ts';
+import { compileEarly } from '../v8/compilation.ts';
+import { GarbageAllowance } from '../v8/garbage-allowance.ts';
+import { collectGarbage, keepYoungGenerationSmall } from '../v8/garbage-collection.ts';
 import { registerServer } from '../running-servers.ts';
 import { hostPort } from '../server-address.ts';
 import { loadSettings } from '../settings.ts';
@@ -83,15 +83,6 @@ function note(at: ListenAddress, ready: Ready, env: Terminal['env'], log: Logger
     log.warn('servers.not_noted', { error });
     return () => undefined;
   }
-}
-
-/**
- * Has V8 compile what a record passes after 60 of them instead of 400 to 500: with 200 records a second a node would be slow for its first three
- * seconds, and slowest at the end of them, when all is compiled at once.
- */
-function compileEarly(): void {
-  setFlagsFromString('--invocation-count-for-maglev=60');
-  setFlagsFromString('--minimum-invocations-after-ic-update=60');
 }
 
 /** As configured; where nothing is, text for a person at a terminal and JSON for everybody else. */

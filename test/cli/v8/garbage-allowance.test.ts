@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { GarbageAllowance } from '../../src/cli/garbage-allowance.ts';
-import { FakeClock } from '../support/fake-clock.ts';
+import { GarbageAllowance } from '../../../src/cli/v8/garbage-allowance.ts';
+import { FakeClock } from '../../support/fake-clock.ts';
 
 const MiB = 1024 * 1024;
 

@@ -1,6 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import { collectGarbage } from '../../src/cli/garbage-collection.ts';
+import { collectGarbage } from '../../../src/cli/v8/garbage-collection.ts';
 
 it('collects what nobody holds, and leaves no way to do so behind', async () => {
   const gone = new WeakRef({ some: 'thing' });
