@@ -1,7 +1,7 @@
 # One node of Sluice.
 #
 #     docker build -t sluice .
-#     docker run --rm -p 7450:7450/udp -p 7450:7450/tcp -v sluice-data:/data sluice serve --quic 0.0.0.0:7450 --allow-anonymous
+#     docker run --rm -p 127.0.0.1:7450:7450/udp -p 127.0.0.1:7450:7450/tcp -v sluice-data:/data sluice serve --quic 0.0.0.0:7450 --allow-anonymous
 #
 # The build takes packages from the npm registry and nothing else; no git, no secrets.
 ARG NODE_IMAGE=node:24-bookworm-slim

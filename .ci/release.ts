@@ -16,18 +16,30 @@ import { parseArgs } from 'node:util';
 import type { Shell } from './release/release.ts';
 import { release } from './release/release.ts';
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    image: { type: 'string' },
-    branch: { type: 'string', default: 'main' },
-    'dry-run': { type: 'boolean', default: false },
-  },
-});
+const { values, positionals } = readArguments();
 const [wanted, ...others] = positionals;
 const isDryRun = values['dry-run'];
 const image = values.image ?? (isDryRun ? 'sluice' : undefined);
 if (wanted === undefined || others.length > 0 || image === undefined) {
+  sayUsage();
+}
+
+function readArguments() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        image: { type: 'string' },
+        branch: { type: 'string', default: 'main' },
+        'dry-run': { type: 'boolean', default: false },
+      },
+    });
+  } catch {
+    return sayUsage();
+  }
+}
+
+function sayUsage(): never {
   console.error(
     'usage: npm run release -- major|minor|patch|VERSION --image NAME [--branch NAME] [--dry-run]',
   );

@@ -119,7 +119,10 @@ export class ClusterAdministration {
   #requireControl(principal: Principal): ClusterControl {
     this.#access.check(principal, 'admin', undefined);
     if (this.#control) return this.#control;
-    throw new SluiceError('UNSUPPORTED', 'a node on its own has no others to share with');
+    throw new SluiceError(
+      'UNSUPPORTED',
+      'a node on its own has no others to share with; docs/cluster.md says how to run more',
+    );
   }
 }
 

@@ -10,7 +10,7 @@ const NEXT_STEP: Partial<Record<ErrorCode, string>> = {
     'Name the authority that signed the server with --ca FILE or SLUICE_CA; a node that made its own has it in DATA/tls/ca.pem.',
   UNAUTHENTICATED: 'Give a token with --token or SLUICE_TOKEN, or a certificate with --cert and --key.',
   FORBIDDEN: 'Ask for a token with that right: sluice token create --help',
-  OFFSET_OUT_OF_RANGE: 'See where its partitions begin and end with: sluice topic describe TOPIC',
+  OFFSET_OUT_OF_RANGE: 'See where the partitions of its topic begin and end with: sluice topic describe',
   TOPIC_NOT_FOUND: 'See what exists with: sluice topic list',
   TOPIC_EXISTS: 'Take it as it is with --if-not-exists, or change it with: sluice topic alter',
   NODE_NOT_FOUND: 'See who is there with: sluice cluster nodes',

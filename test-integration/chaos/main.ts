@@ -8,7 +8,7 @@
  *
  * Ends with 1 when a promise was broken.
  */
-import { parseArgs } from 'node:util';
+import { endWith, scriptOptions } from '../../test/support/script-options.ts';
 import { SeededRandom } from '../../test/support/seeded-random.ts';
 import { ChaosCluster } from './chaos-cluster.ts';
 import { prepareEngine } from './engine.ts';
@@ -17,17 +17,18 @@ import { FAULTS } from './faults.ts';
 import type { Findings } from './scenario.ts';
 import { RECOVERY_MS, runAtRandom, runScenario } from './scenario.ts';
 
-const { values } = parseArgs({
-  options: {
+const values = scriptOptions(
+  {
     list: { type: 'boolean', default: false },
     only: { type: 'string' },
     minutes: { type: 'string' },
     seed: { type: 'string', default: String(Math.floor(Date.now() / 1000)) },
   },
-});
+  'usage: npm run chaos -- [--list] [--only FAULT] [--minutes N [--seed N]]',
+);
 const chosen = FAULTS.filter(({ name }) => values.only === undefined || name === values.only);
 if (values.list) console.log(FAULTS.map(({ name }) => name).join('\n'));
-else if (chosen.length === 0) throw new Error(`no fault is named ${values.only}; --list shows all`);
+else if (chosen.length === 0) endWith(`no fault is named ${values.only}; --list shows all`);
 else process.exitCode = (await run(chosen)) ? 0 : 1;
 
 async function run(faults: readonly Fault[]): Promise<boolean> {

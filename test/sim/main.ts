@@ -7,27 +7,29 @@
  * Without `--scenario` each seed runs in all of them. `--steps` is milliseconds of simulated time with faults. Ends with 1 at the first seed that fails,
  * after having told what happened.
  */
-import { parseArgs } from 'node:util';
+import { endWith, scriptOptions } from '../support/script-options.ts';
 import { replay } from './replay.ts';
 import type { Scenario } from './scenarios.ts';
 import { SCENARIOS } from './scenarios.ts';
 
-const { values } = parseArgs({
-  options: {
+const values = scriptOptions(
+  {
     seeds: { type: 'string', default: '1000' },
     first: { type: 'string' },
     nodes: { type: 'string' },
     steps: { type: 'string' },
     scenario: { type: 'string' },
   },
-});
+  'usage: npm run sim -- [--seeds N] [--first SEED] [--scenario NAME] [--nodes N] [--steps MS]',
+);
 
 const number = (text: string | undefined): number | undefined =>
   text === undefined ? undefined : Number(text);
 const options = { nodes: number(values.nodes), chaosMs: number(values.steps) };
 const scenarios = SCENARIOS.filter(({ name }) => name === (values.scenario ?? name));
 const { SEED } = process.env;
-if (scenarios.length === 0) throw new RangeError(`there is no scenario ${values.scenario!}`);
+if (scenarios.length === 0)
+  endWith(`there is no scenario ${values.scenario!}: ${SCENARIOS.map(({ name }) => name).join(', ')}`);
 
 if (SEED !== undefined) {
   let isWhole = true;

@@ -27,7 +27,12 @@ export function addErrors(server: FastifyInstance, log: Logger, count: (code: Er
     count('INVALID_ARGUMENT');
     void reply
       .code(404)
-      .send(errorBody('INVALID_ARGUMENT', `there is no ${request.method} ${request.url.split('?')[0]!}`));
+      .send(
+        errorBody(
+          'INVALID_ARGUMENT',
+          `there is no ${request.method} ${request.url.split('?')[0]!}; what there is: /openapi.json`,
+        ),
+      );
   });
   server.setErrorHandler<FastifyError>((error, _request, reply) => {
     const { code, status, message } = refusalOf(error);

@@ -57,7 +57,7 @@ export class QueueTable {
     checkName(name);
     const queue = this.#queues.get(keyOf(name));
     if (queue) return queue;
-    throw new SluiceError('QUEUE_NOT_FOUND', `there is no queue ${quoted(name.topic)}/${groupOf(name)}`);
+    throw new SluiceError('QUEUE_NOT_FOUND', `there is no queue ${quoted(`${name.topic}/${groupOf(name)}`)}`);
   }
 
   /** As {@link get}; makes the queue where its topic exists. @throws TOPIC_NOT_FOUND; why a queue cannot be made */

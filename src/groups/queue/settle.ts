@@ -79,7 +79,9 @@ export function settle(
   count(counters, settlement.kind, end - first - missing);
   if (missing === 0) return undefined;
   counters.late++;
-  return expired(`${missing} of the records are not leased by grant ${grant} any more`);
+  return expired(
+    `${missing} ${missing === 1 ? 'record is' : 'records are'} not leased by grant ${grant} any more`,
+  );
 }
 
 /** The lease is over, or never was. */

@@ -4,282 +4,242 @@
 
 // Consumer groups and queues. Any node takes these requests and brings them to the node that coordinates the group or the queue.
 
-import type { GenEnum, GenFile, GenMessage } from '@bufbuild/protobuf/codegenv2';
-import { enumDesc, fileDesc, messageDesc } from '@bufbuild/protobuf/codegenv2';
-import type { Start } from './subscription_pb.ts';
-import { file_sluice_client_v1_subscription } from './subscription_pb.ts';
-import type { Message, UnknownEnum } from '@bufbuild/protobuf';
+import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { Start } from "./subscription_pb.ts";
+import { file_sluice_client_v1_subscription } from "./subscription_pb.ts";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file sluice/client/v1/groups.proto.
  */
-export const file_sluice_client_v1_groups: GenFile =
-  /*@__PURE__*/
-  fileDesc(
-    'Ch1zbHVpY2UvY2xpZW50L3YxL2dyb3Vwcy5wcm90bxIQc2x1aWNlLmNsaWVudC52MSLuBwoMR3JvdXBSZXF1ZXN0EjgKCmpvaW5fZ3JvdXAYASABKAsyIi5zbHVpY2UuY2xpZW50LnYxLkpvaW5Hcm91cFJlcXVlc3RIABI6CgtsZWF2ZV9ncm91cBgCIAEoCzIjLnNsdWljZS5jbGllbnQudjEuTGVhdmVHcm91cFJlcXVlc3RIABJACg5jb21taXRfb2Zmc2V0cxgDIAEoCzImLnNsdWljZS5jbGllbnQudjEuQ29tbWl0T2Zmc2V0c1JlcXVlc3RIABJACg5kZXNjcmliZV9ncm91cBgEIAEoCzImLnNsdWljZS5jbGllbnQudjEuRGVzY3JpYmVHcm91cFJlcXVlc3RIABI6CgtsaXN0X2dyb3VwcxgFIAEoCzIjLnNsdWljZS5jbGllbnQudjEuTGlzdEdyb3Vwc1JlcXVlc3RIABI6CgtyZXNldF9ncm91cBgGIAEoCzIjLnNsdWljZS5jbGllbnQudjEuUmVzZXRHcm91cFJlcXVlc3RIABI8CgxkZWxldGVfZ3JvdXAYByABKAsyJC5zbHVpY2UuY2xpZW50LnYxLkRlbGV0ZUdyb3VwUmVxdWVzdEgAEjMKB3JlY2VpdmUYCiABKAsyIC5zbHVpY2UuY2xpZW50LnYxLlJlY2VpdmVSZXF1ZXN0SAASMQoGc2V0dGxlGAsgASgLMh8uc2x1aWNlLmNsaWVudC52MS5TZXR0bGVSZXF1ZXN0SAASQgoPY29uZmlndXJlX3F1ZXVlGAwgASgLMicuc2x1aWNlLmNsaWVudC52MS5Db25maWd1cmVRdWV1ZVJlcXVlc3RIABJACg5kZXNjcmliZV9xdWV1ZRgNIAEoCzImLnNsdWljZS5jbGllbnQudjEuRGVzY3JpYmVRdWV1ZVJlcXVlc3RIABI6CgtsaXN0X3F1ZXVlcxgOIAEoCzIjLnNsdWljZS5jbGllbnQudjEuTGlzdFF1ZXVlc1JlcXVlc3RIABI8CgxkZWxldGVfcXVldWUYDyABKAsyJC5zbHVpY2UuY2xpZW50LnYxLkRlbGV0ZVF1ZXVlUmVxdWVzdEgAEjwKDGJyb3dzZV9xdWV1ZRgQIAEoCzIkLnNsdWljZS5jbGllbnQudjEuQnJvd3NlUXVldWVSZXF1ZXN0SAASPAoMbW92ZV9yZWNvcmRzGBEgASgLMiQuc2x1aWNlLmNsaWVudC52MS5Nb3ZlUmVjb3Jkc1JlcXVlc3RIABJCCg9kaXNjYXJkX3JlY29yZHMYEiABKAsyJy5zbHVpY2UuY2xpZW50LnYxLkRpc2NhcmRSZWNvcmRzUmVxdWVzdEgAQgYKBGJvZHki/wcKDUdyb3VwUmVzcG9uc2USOQoKam9pbl9ncm91cBgBIAEoCzIjLnNsdWljZS5jbGllbnQudjEuSm9pbkdyb3VwUmVzcG9uc2VIABI7CgtsZWF2ZV9ncm91cBgCIAEoCzIkLnNsdWljZS5jbGllbnQudjEuTGVhdmVHcm91cFJlc3BvbnNlSAASQQoOY29tbWl0X29mZnNldHMYAyABKAsyJy5zbHVpY2UuY2xpZW50LnYxLkNvbW1pdE9mZnNldHNSZXNwb25zZUgAEkEKDmRlc2NyaWJlX2dyb3VwGAQgASgLMicuc2x1aWNlLmNsaWVudC52MS5EZXNjcmliZUdyb3VwUmVzcG9uc2VIABI7CgtsaXN0X2dyb3VwcxgFIAEoCzIkLnNsdWljZS5jbGllbnQudjEuTGlzdEdyb3Vwc1Jlc3BvbnNlSAASOwoLcmVzZXRfZ3JvdXAYBiABKAsyJC5zbHVpY2UuY2xpZW50LnYxLlJlc2V0R3JvdXBSZXNwb25zZUgAEj0KDGRlbGV0ZV9ncm91cBgHIAEoCzIlLnNsdWljZS5jbGllbnQudjEuRGVsZXRlR3JvdXBSZXNwb25zZUgAEjQKB3JlY2VpdmUYCiABKAsyIS5zbHVpY2UuY2xpZW50LnYxLlJlY2VpdmVSZXNwb25zZUgAEjIKBnNldHRsZRgLIAEoCzIgLnNsdWljZS5jbGllbnQudjEuU2V0dGxlUmVzcG9uc2VIABJDCg9jb25maWd1cmVfcXVldWUYDCABKAsyKC5zbHVpY2UuY2xpZW50LnYxLkNvbmZpZ3VyZVF1ZXVlUmVzcG9uc2VIABJBCg5kZXNjcmliZV9xdWV1ZRgNIAEoCzInLnNsdWljZS5jbGllbnQudjEuRGVzY3JpYmVRdWV1ZVJlc3BvbnNlSAASOwoLbGlzdF9xdWV1ZXMYDiABKAsyJC5zbHVpY2UuY2xpZW50LnYxLkxpc3RRdWV1ZXNSZXNwb25zZUgAEj0KDGRlbGV0ZV9xdWV1ZRgPIAEoCzIlLnNsdWljZS5jbGllbnQudjEuRGVsZXRlUXVldWVSZXNwb25zZUgAEj0KDGJyb3dzZV9xdWV1ZRgQIAEoCzIlLnNsdWljZS5jbGllbnQudjEuQnJvd3NlUXVldWVSZXNwb25zZUgAEj0KDG1vdmVfcmVjb3JkcxgRIAEoCzIlLnNsdWljZS5jbGllbnQudjEuTW92ZVJlY29yZHNSZXNwb25zZUgAEkMKD2Rpc2NhcmRfcmVjb3JkcxgSIAEoCzIoLnNsdWljZS5jbGllbnQudjEuRGlzY2FyZFJlY29yZHNSZXNwb25zZUgAQgYKBGJvZHkiMgoOR3JvdXBQYXJ0aXRpb24SDQoFdG9waWMYASABKAkSEQoJcGFydGl0aW9uGAIgASgNIosCChBKb2luR3JvdXBSZXF1ZXN0Eg0KBWdyb3VwGAEgASgJEhEKCW1lbWJlcl9pZBgCIAEoCRISCgpnZW5lcmF0aW9uGAMgASgNEhMKC2luc3RhbmNlX2lkGAQgASgJEg8KB2ZpbHRlcnMYBSADKAkSLwoFb3duZWQYBiADKAsyIC5zbHVpY2UuY2xpZW50LnYxLkdyb3VwUGFydGl0aW9uEhoKEnNlc3Npb25fdGltZW91dF9tcxgHIAEoDRITCgttYXhfd2FpdF9tcxgIIAEoDRImCgVzdGFydBgJIAEoCzIXLnNsdWljZS5jbGllbnQudjEuU3RhcnQSEQoJY2xpZW50X2lkGAogASgJInoKEUpvaW5Hcm91cFJlc3BvbnNlEhIKCmdlbmVyYXRpb24YASABKA0SNQoIYXNzaWduZWQYAiADKAsyIy5zbHVpY2UuY2xpZW50LnYxLkFzc2lnbmVkUGFydGl0aW9uEhoKEnNlc3Npb25fdGltZW91dF9tcxgDIAEoDSJFChFBc3NpZ25lZFBhcnRpdGlvbhINCgV0b3BpYxgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SDgoGb2Zmc2V0GAMgASgEIkgKEUxlYXZlR3JvdXBSZXF1ZXN0Eg0KBWdyb3VwGAEgASgJEhEKCW1lbWJlcl9pZBgCIAEoCRIRCglyZXR1cm5pbmcYAyABKAgiFAoSTGVhdmVHcm91cFJlc3BvbnNlIoABChRDb21taXRPZmZzZXRzUmVxdWVzdBINCgVncm91cBgBIAEoCRIRCgltZW1iZXJfaWQYAiABKAkSEgoKZ2VuZXJhdGlvbhgDIAEoDRIyCgdvZmZzZXRzGAQgAygLMiEuc2x1aWNlLmNsaWVudC52MS5Db21taXR0ZWRPZmZzZXQiVQoPQ29tbWl0dGVkT2Zmc2V0Eg0KBXRvcGljGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIOCgZvZmZzZXQYAyABKAQSEAoIbWV0YWRhdGEYBCABKAkiRwoVQ29tbWl0T2Zmc2V0c1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5zbHVpY2UuY2xpZW50LnYxLkdyb3VwUmVzdWx0IjgKC0dyb3VwUmVzdWx0EhIKCmVycm9yX2NvZGUYASABKA0SFQoNZXJyb3JfbWVzc2FnZRgCIAEoCSIlChREZXNjcmliZUdyb3VwUmVxdWVzdBINCgVncm91cBgBIAEoCSLGAQoVRGVzY3JpYmVHcm91cFJlc3BvbnNlEg0KBWdyb3VwGAEgASgJEg0KBXN0YXRlGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKA0SLgoHbWVtYmVycxgEIAMoCzIdLnNsdWljZS5jbGllbnQudjEuR3JvdXBNZW1iZXISLgoHb2Zmc2V0cxgFIAMoCzIdLnNsdWljZS5jbGllbnQudjEuR3JvdXBPZmZzZXQSGwoTY29vcmRpbmF0b3Jfbm9kZV9pZBgGIAEoCSLSAQoLR3JvdXBNZW1iZXISEQoJbWVtYmVyX2lkGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEhEKCWNsaWVudF9pZBgDIAEoCRIyCghhc3NpZ25lZBgEIAMoCzIgLnNsdWljZS5jbGllbnQudjEuR3JvdXBQYXJ0aXRpb24SMgoIcmV2b2tpbmcYBSADKAsyIC5zbHVpY2UuY2xpZW50LnYxLkdyb3VwUGFydGl0aW9uEg8KB2lkbGVfbXMYBiABKAQSDwoHZmlsdGVycxgHIAMoCSKXAQoLR3JvdXBPZmZzZXQSDQoFdG9waWMYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhEKCWNvbW1pdHRlZBgDIAEoBBIQCghtZXRhZGF0YRgEIAEoCRILCgNlbmQYBSABKAQSCwoDbGFnGAYgASgEEhEKCW1lbWJlcl9pZBgHIAEoCRIUCgxjb21taXR0ZWRfbXMYCCABKAQiEwoRTGlzdEdyb3Vwc1JlcXVlc3QiRAoSTGlzdEdyb3Vwc1Jlc3BvbnNlEi4KBmdyb3VwcxgBIAMoCzIeLnNsdWljZS5jbGllbnQudjEuR3JvdXBTdW1tYXJ5ImoKDEdyb3VwU3VtbWFyeRINCgVncm91cBgBIAEoCRINCgVzdGF0ZRgCIAEoCRIPCgdtZW1iZXJzGAMgASgNEg4KBnRvcGljcxgEIAMoCRIbChNjb29yZGluYXRvcl9ub2RlX2lkGAUgASgJImoKEVJlc2V0R3JvdXBSZXF1ZXN0Eg0KBWdyb3VwGAEgASgJEg0KBXRvcGljGAIgASgJEhIKCnBhcnRpdGlvbnMYAyADKA0SIwoCdG8YBCABKAsyFy5zbHVpY2UuY2xpZW50LnYxLlN0YXJ0IkgKElJlc2V0R3JvdXBSZXNwb25zZRIyCgdvZmZzZXRzGAEgAygLMiEuc2x1aWNlLmNsaWVudC52MS5Db21taXR0ZWRPZmZzZXQiIwoSRGVsZXRlR3JvdXBSZXF1ZXN0Eg0KBWdyb3VwGAEgASgJIhUKE0RlbGV0ZUdyb3VwUmVzcG9uc2UikgEKDlJlY2VpdmVSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEg0KBWdyb3VwGAIgASgJEhMKC2NvbnN1bWVyX2lkGAMgASgJEhMKC21heF9yZWNvcmRzGAQgASgNEhEKCW1heF9ieXRlcxgFIAEoDRITCgttYXhfd2FpdF9tcxgGIAEoDRIQCghsZWFzZV9tcxgHIAEoDSJrCg9SZWNlaXZlUmVzcG9uc2USLgoHYmF0Y2hlcxgBIAMoCzIdLnNsdWljZS5jbGllbnQudjEuTGVhc2VkQmF0Y2gSKAoEZ2FwcxgCIAMoCzIaLnNsdWljZS5jbGllbnQudjEuUXVldWVHYXAifwoLTGVhc2VkQmF0Y2gSEQoJcGFydGl0aW9uGAEgASgNEg0KBWJhdGNoGAIgASgMEg0KBWdyYW50GAMgASgEEi0KBmxlYXNlcxgEIAMoCzIdLnNsdWljZS5jbGllbnQudjEuTGVhc2VkUmFuZ2USEAoIbGVhc2VfbXMYBSABKA0iOgoLTGVhc2VkUmFuZ2USDQoFZmlyc3QYASABKAQSCwoDZW5kGAIgASgEEg8KB2F0dGVtcHQYAyABKA0iNwoIUXVldWVHYXASEQoJcGFydGl0aW9uGAEgASgNEgwKBGZyb20YAiABKAQSCgoCdG8YAyABKAQiYAoNU2V0dGxlUmVxdWVzdBINCgV0b3BpYxgBIAEoCRINCgVncm91cBgCIAEoCRIxCgtzZXR0bGVtZW50cxgDIAMoCzIcLnNsdWljZS5jbGllbnQudjEuU2V0dGxlbWVudCKuAQoKU2V0dGxlbWVudBIRCglwYXJ0aXRpb24YASABKA0SDQoFZ3JhbnQYAiABKAQSDQoFZmlyc3QYAyABKAQSCwoDZW5kGAQgASgEEi4KBGtpbmQYBSABKA4yIC5zbHVpY2UuY2xpZW50LnYxLlNldHRsZW1lbnRLaW5kEhUKCGRlbGF5X21zGAYgASgNSACIAQESDgoGcmVhc29uGAcgASgJQgsKCV9kZWxheV9tcyJACg5TZXR0bGVSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0uc2x1aWNlLmNsaWVudC52MS5Hcm91cFJlc3VsdCLFAgoNUXVldWVTZXR0aW5ncxIVCghsZWFzZV9tcxgBIAEoDUgAiAEBEhkKDG1heF9hdHRlbXB0cxgCIAEoDUgBiAEBEhcKCmJhY2tvZmZfbXMYAyABKA1IAogBARIbCg5tYXhfYmFja29mZl9tcxgEIAEoDUgDiAEBEhsKDm9yZGVyZWRfYnlfa2V5GAUgASgISASIAQESHgoRZGVhZF9sZXR0ZXJfdG9waWMYBiABKAlIBYgBARImCgVzdGFydBgHIAEoCzIXLnNsdWljZS5jbGllbnQudjEuU3RhcnRCCwoJX2xlYXNlX21zQg8KDV9tYXhfYXR0ZW1wdHNCDQoLX2JhY2tvZmZfbXNCEQoPX21heF9iYWNrb2ZmX21zQhEKD19vcmRlcmVkX2J5X2tleUIUChJfZGVhZF9sZXR0ZXJfdG9waWMiaAoVQ29uZmlndXJlUXVldWVSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEg0KBWdyb3VwGAIgASgJEjEKCHNldHRpbmdzGAMgASgLMh8uc2x1aWNlLmNsaWVudC52MS5RdWV1ZVNldHRpbmdzIksKFkNvbmZpZ3VyZVF1ZXVlUmVzcG9uc2USMQoIc2V0dGluZ3MYASABKAsyHy5zbHVpY2UuY2xpZW50LnYxLlF1ZXVlU2V0dGluZ3MiNAoURGVzY3JpYmVRdWV1ZVJlcXVlc3QSDQoFdG9waWMYASABKAkSDQoFZ3JvdXAYAiABKAki3AEKFURlc2NyaWJlUXVldWVSZXNwb25zZRINCgV0b3BpYxgBIAEoCRINCgVncm91cBgCIAEoCRIxCghzZXR0aW5ncxgDIAEoCzIfLnNsdWljZS5jbGllbnQudjEuUXVldWVTZXR0aW5ncxI6CgpwYXJ0aXRpb25zGAQgAygLMiYuc2x1aWNlLmNsaWVudC52MS5RdWV1ZVBhcnRpdGlvblN0YXR1cxIbChNjb29yZGluYXRvcl9ub2RlX2lkGAUgASgJEhkKEXdhaXRpbmdfY29uc3VtZXJzGAYgASgNIoUBChRRdWV1ZVBhcnRpdGlvblN0YXR1cxIRCglwYXJ0aXRpb24YASABKA0SDQoFZmxvb3IYAiABKAQSDgoGY3Vyc29yGAMgASgEEgsKA2VuZBgEIAEoBBINCgVyZWFkeRgFIAEoBBIOCgZsZWFzZWQYBiABKAQSDwoHZGVsYXllZBgHIAEoBCITChFMaXN0UXVldWVzUmVxdWVzdCJEChJMaXN0UXVldWVzUmVzcG9uc2USLgoGcXVldWVzGAEgAygLMh4uc2x1aWNlLmNsaWVudC52MS5RdWV1ZVN1bW1hcnkieQoMUXVldWVTdW1tYXJ5Eg0KBXRvcGljGAEgASgJEg0KBWdyb3VwGAIgASgJEg0KBXJlYWR5GAMgASgEEg4KBmxlYXNlZBgEIAEoBBIPCgdkZWxheWVkGAUgASgEEhsKE2Nvb3JkaW5hdG9yX25vZGVfaWQYBiABKAkiMgoSRGVsZXRlUXVldWVSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEg0KBWdyb3VwGAIgASgJIhUKE0RlbGV0ZVF1ZXVlUmVzcG9uc2UijgEKEkJyb3dzZVF1ZXVlUmVxdWVzdBINCgV0b3BpYxgBIAEoCRINCgVncm91cBgCIAEoCRIyCglwb3NpdGlvbnMYAyADKAsyHy5zbHVpY2UuY2xpZW50LnYxLlF1ZXVlUG9zaXRpb24SEwoLbWF4X3JlY29yZHMYBCABKA0SEQoJbWF4X2J5dGVzGAUgASgNIjIKDVF1ZXVlUG9zaXRpb24SEQoJcGFydGl0aW9uGAEgASgNEg4KBm9mZnNldBgCIAEoBCJ1ChNCcm93c2VRdWV1ZVJlc3BvbnNlEi8KB2JhdGNoZXMYASADKAsyHi5zbHVpY2UuY2xpZW50LnYxLkJyb3dzZWRCYXRjaBItCgRuZXh0GAIgAygLMh8uc2x1aWNlLmNsaWVudC52MS5RdWV1ZVBvc2l0aW9uImAKDEJyb3dzZWRCYXRjaBIRCglwYXJ0aXRpb24YASABKA0SDQoFYmF0Y2gYAiABKAwSLgoHcmVjb3JkcxgDIAMoCzIdLnNsdWljZS5jbGllbnQudjEuTGVhc2VkUmFuZ2UiPAoLT2Zmc2V0UmFuZ2USEQoJcGFydGl0aW9uGAEgASgNEg0KBWZpcnN0GAIgASgEEgsKA2VuZBgDIAEoBCJ2ChJNb3ZlUmVjb3Jkc1JlcXVlc3QSDQoFdG9waWMYASABKAkSDQoFZ3JvdXAYAiABKAkSLQoGcmFuZ2VzGAMgAygLMh0uc2x1aWNlLmNsaWVudC52MS5PZmZzZXRSYW5nZRITCgtkZXN0aW5hdGlvbhgEIAEoCSIkChNNb3ZlUmVjb3Jkc1Jlc3BvbnNlEg0KBW1vdmVkGAEgASgEImQKFURpc2NhcmRSZWNvcmRzUmVxdWVzdBINCgV0b3BpYxgBIAEoCRINCgVncm91cBgCIAEoCRItCgZyYW5nZXMYAyADKAsyHS5zbHVpY2UuY2xpZW50LnYxLk9mZnNldFJhbmdlIisKFkRpc2NhcmRSZWNvcmRzUmVzcG9uc2USEQoJZGlzY2FyZGVkGAEgASgEKrkBCg5TZXR0bGVtZW50S2luZBIfChtTRVRUTEVNRU5UX0tJTkRfVU5TUEVDSUZJRUQQABIXChNTRVRUTEVNRU5UX0tJTkRfQUNLEAESGAoUU0VUVExFTUVOVF9LSU5EX05BQ0sQAhIaChZTRVRUTEVNRU5UX0tJTkRfUkVKRUNUEAMSGgoWU0VUVExFTUVOVF9LSU5EX0VYVEVORBAEEhsKF1NFVFRMRU1FTlRfS0lORF9SRUxFQVNFEAViBnByb3RvMw',
-    [file_sluice_client_v1_subscription],
-  );
+export const file_sluice_client_v1_groups: GenFile = /*@__PURE__*/
+  fileDesc("Ch1zbHVpY2UvY2xpZW50L3YxL2dyb3Vwcy5wcm90bxIQc2x1aWNlLmNsaWVudC52MSLuBwoMR3JvdXBSZXF1ZXN0EjgKCmpvaW5fZ3JvdXAYASABKAsyIi5zbHVpY2UuY2xpZW50LnYxLkpvaW5Hcm91cFJlcXVlc3RIABI6CgtsZWF2ZV9ncm91cBgCIAEoCzIjLnNsdWljZS5jbGllbnQudjEuTGVhdmVHcm91cFJlcXVlc3RIABJACg5jb21taXRfb2Zmc2V0cxgDIAEoCzImLnNsdWljZS5jbGllbnQudjEuQ29tbWl0T2Zmc2V0c1JlcXVlc3RIABJACg5kZXNjcmliZV9ncm91cBgEIAEoCzImLnNsdWljZS5jbGllbnQudjEuRGVzY3JpYmVHcm91cFJlcXVlc3RIABI6CgtsaXN0X2dyb3VwcxgFIAEoCzIjLnNsdWljZS5jbGllbnQudjEuTGlzdEdyb3Vwc1JlcXVlc3RIABI6CgtyZXNldF9ncm91cBgGIAEoCzIjLnNsdWljZS5jbGllbnQudjEuUmVzZXRHcm91cFJlcXVlc3RIABI8CgxkZWxldGVfZ3JvdXAYByABKAsyJC5zbHVpY2UuY2xpZW50LnYxLkRlbGV0ZUdyb3VwUmVxdWVzdEgAEjMKB3JlY2VpdmUYCiABKAsyIC5zbHVpY2UuY2xpZW50LnYxLlJlY2VpdmVSZXF1ZXN0SAASMQoGc2V0dGxlGAsgASgLMh8uc2x1aWNlLmNsaWVudC52MS5TZXR0bGVSZXF1ZXN0SAASQgoPY29uZmlndXJlX3F1ZXVlGAwgASgLMicuc2x1aWNlLmNsaWVudC52MS5Db25maWd1cmVRdWV1ZVJlcXVlc3RIABJACg5kZXNjcmliZV9xdWV1ZRgNIAEoCzImLnNsdWljZS5jbGllbnQudjEuRGVzY3JpYmVRdWV1ZVJlcXVlc3RIABI6CgtsaXN0X3F1ZXVlcxgOIAEoCzIjLnNsdWljZS5jbGllbnQudjEuTGlzdFF1ZXVlc1JlcXVlc3RIABI8CgxkZWxldGVfcXVldWUYDyABKAsyJC5zbHVpY2UuY2xpZW50LnYxLkRlbGV0ZVF1ZXVlUmVxdWVzdEgAEjwKDGJyb3dzZV9xdWV1ZRgQIAEoCzIkLnNsdWljZS5jbGllbnQudjEuQnJvd3NlUXVldWVSZXF1ZXN0SAASPAoMbW92ZV9yZWNvcmRzGBEgASgLMiQuc2x1aWNlLmNsaWVudC52MS5Nb3ZlUmVjb3Jkc1JlcXVlc3RIABJCCg9kaXNjYXJkX3JlY29yZHMYEiABKAsyJy5zbHVpY2UuY2xpZW50LnYxLkRpc2NhcmRSZWNvcmRzUmVxdWVzdEgAQgYKBGJvZHki/wcKDUdyb3VwUmVzcG9uc2USOQoKam9pbl9ncm91cBgBIAEoCzIjLnNsdWljZS5jbGllbnQudjEuSm9pbkdyb3VwUmVzcG9uc2VIABI7CgtsZWF2ZV9ncm91cBgCIAEoCzIkLnNsdWljZS5jbGllbnQudjEuTGVhdmVHcm91cFJlc3BvbnNlSAASQQoOY29tbWl0X29mZnNldHMYAyABKAsyJy5zbHVpY2UuY2xpZW50LnYxLkNvbW1pdE9mZnNldHNSZXNwb25zZUgAEkEKDmRlc2NyaWJlX2dyb3VwGAQgASgLMicuc2x1aWNlLmNsaWVudC52MS5EZXNjcmliZUdyb3VwUmVzcG9uc2VIABI7CgtsaXN0X2dyb3VwcxgFIAEoCzIkLnNsdWljZS5jbGllbnQudjEuTGlzdEdyb3Vwc1Jlc3BvbnNlSAASOwoLcmVzZXRfZ3JvdXAYBiABKAsyJC5zbHVpY2UuY2xpZW50LnYxLlJlc2V0R3JvdXBSZXNwb25zZUgAEj0KDGRlbGV0ZV9ncm91cBgHIAEoCzIlLnNsdWljZS5jbGllbnQudjEuRGVsZXRlR3JvdXBSZXNwb25zZUgAEjQKB3JlY2VpdmUYCiABKAsyIS5zbHVpY2UuY2xpZW50LnYxLlJlY2VpdmVSZXNwb25zZUgAEjIKBnNldHRsZRgLIAEoCzIgLnNsdWljZS5jbGllbnQudjEuU2V0dGxlUmVzcG9uc2VIABJDCg9jb25maWd1cmVfcXVldWUYDCABKAsyKC5zbHVpY2UuY2xpZW50LnYxLkNvbmZpZ3VyZVF1ZXVlUmVzcG9uc2VIABJBCg5kZXNjcmliZV9xdWV1ZRgNIAEoCzInLnNsdWljZS5jbGllbnQudjEuRGVzY3JpYmVRdWV1ZVJlc3BvbnNlSAASOwoLbGlzdF9xdWV1ZXMYDiABKAsyJC5zbHVpY2UuY2xpZW50LnYxLkxpc3RRdWV1ZXNSZXNwb25zZUgAEj0KDGRlbGV0ZV9xdWV1ZRgPIAEoCzIlLnNsdWljZS5jbGllbnQudjEuRGVsZXRlUXVldWVSZXNwb25zZUgAEj0KDGJyb3dzZV9xdWV1ZRgQIAEoCzIlLnNsdWljZS5jbGllbnQudjEuQnJvd3NlUXVldWVSZXNwb25zZUgAEj0KDG1vdmVfcmVjb3JkcxgRIAEoCzIlLnNsdWljZS5jbGllbnQudjEuTW92ZVJlY29yZHNSZXNwb25zZUgAEkMKD2Rpc2NhcmRfcmVjb3JkcxgSIAEoCzIoLnNsdWljZS5jbGllbnQudjEuRGlzY2FyZFJlY29yZHNSZXNwb25zZUgAQgYKBGJvZHkiMgoOR3JvdXBQYXJ0aXRpb24SDQoFdG9waWMYASABKAkSEQoJcGFydGl0aW9uGAIgASgNIosCChBKb2luR3JvdXBSZXF1ZXN0Eg0KBWdyb3VwGAEgASgJEhEKCW1lbWJlcl9pZBgCIAEoCRISCgpnZW5lcmF0aW9uGAMgASgNEhMKC2luc3RhbmNlX2lkGAQgASgJEg8KB2ZpbHRlcnMYBSADKAkSLwoFb3duZWQYBiADKAsyIC5zbHVpY2UuY2xpZW50LnYxLkdyb3VwUGFydGl0aW9uEhoKEnNlc3Npb25fdGltZW91dF9tcxgHIAEoDRITCgttYXhfd2FpdF9tcxgIIAEoDRImCgVzdGFydBgJIAEoCzIXLnNsdWljZS5jbGllbnQudjEuU3RhcnQSEQoJY2xpZW50X2lkGAogASgJInoKEUpvaW5Hcm91cFJlc3BvbnNlEhIKCmdlbmVyYXRpb24YASABKA0SNQoIYXNzaWduZWQYAiADKAsyIy5zbHVpY2UuY2xpZW50LnYxLkFzc2lnbmVkUGFydGl0aW9uEhoKEnNlc3Npb25fdGltZW91dF9tcxgDIAEoDSJFChFBc3NpZ25lZFBhcnRpdGlvbhINCgV0b3BpYxgBIAEoCRIRCglwYXJ0aXRpb24YAiABKA0SDgoGb2Zmc2V0GAMgASgEIkgKEUxlYXZlR3JvdXBSZXF1ZXN0Eg0KBWdyb3VwGAEgASgJEhEKCW1lbWJlcl9pZBgCIAEoCRIRCglyZXR1cm5pbmcYAyABKAgiFAoSTGVhdmVHcm91cFJlc3BvbnNlIoABChRDb21taXRPZmZzZXRzUmVxdWVzdBINCgVncm91cBgBIAEoCRIRCgltZW1iZXJfaWQYAiABKAkSEgoKZ2VuZXJhdGlvbhgDIAEoDRIyCgdvZmZzZXRzGAQgAygLMiEuc2x1aWNlLmNsaWVudC52MS5Db21taXR0ZWRPZmZzZXQiVQoPQ29tbWl0dGVkT2Zmc2V0Eg0KBXRvcGljGAEgASgJEhEKCXBhcnRpdGlvbhgCIAEoDRIOCgZvZmZzZXQYAyABKAQSEAoIbWV0YWRhdGEYBCABKAkiRwoVQ29tbWl0T2Zmc2V0c1Jlc3BvbnNlEi4KB3Jlc3VsdHMYASADKAsyHS5zbHVpY2UuY2xpZW50LnYxLkdyb3VwUmVzdWx0IjgKC0dyb3VwUmVzdWx0EhIKCmVycm9yX2NvZGUYASABKA0SFQoNZXJyb3JfbWVzc2FnZRgCIAEoCSIlChREZXNjcmliZUdyb3VwUmVxdWVzdBINCgVncm91cBgBIAEoCSLGAQoVRGVzY3JpYmVHcm91cFJlc3BvbnNlEg0KBWdyb3VwGAEgASgJEg0KBXN0YXRlGAIgASgJEhIKCmdlbmVyYXRpb24YAyABKA0SLgoHbWVtYmVycxgEIAMoCzIdLnNsdWljZS5jbGllbnQudjEuR3JvdXBNZW1iZXISLgoHb2Zmc2V0cxgFIAMoCzIdLnNsdWljZS5jbGllbnQudjEuR3JvdXBPZmZzZXQSGwoTY29vcmRpbmF0b3Jfbm9kZV9pZBgGIAEoCSLSAQoLR3JvdXBNZW1iZXISEQoJbWVtYmVyX2lkGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEhEKCWNsaWVudF9pZBgDIAEoCRIyCghhc3NpZ25lZBgEIAMoCzIgLnNsdWljZS5jbGllbnQudjEuR3JvdXBQYXJ0aXRpb24SMgoIcmV2b2tpbmcYBSADKAsyIC5zbHVpY2UuY2xpZW50LnYxLkdyb3VwUGFydGl0aW9uEg8KB2lkbGVfbXMYBiABKAQSDwoHZmlsdGVycxgHIAMoCSKXAQoLR3JvdXBPZmZzZXQSDQoFdG9waWMYASABKAkSEQoJcGFydGl0aW9uGAIgASgNEhEKCWNvbW1pdHRlZBgDIAEoBBIQCghtZXRhZGF0YRgEIAEoCRILCgNlbmQYBSABKAQSCwoDbGFnGAYgASgEEhEKCW1lbWJlcl9pZBgHIAEoCRIUCgxjb21taXR0ZWRfbXMYCCABKAQiEwoRTGlzdEdyb3Vwc1JlcXVlc3QiRAoSTGlzdEdyb3Vwc1Jlc3BvbnNlEi4KBmdyb3VwcxgBIAMoCzIeLnNsdWljZS5jbGllbnQudjEuR3JvdXBTdW1tYXJ5ImoKDEdyb3VwU3VtbWFyeRINCgVncm91cBgBIAEoCRINCgVzdGF0ZRgCIAEoCRIPCgdtZW1iZXJzGAMgASgNEg4KBnRvcGljcxgEIAMoCRIbChNjb29yZGluYXRvcl9ub2RlX2lkGAUgASgJImoKEVJlc2V0R3JvdXBSZXF1ZXN0Eg0KBWdyb3VwGAEgASgJEg0KBXRvcGljGAIgASgJEhIKCnBhcnRpdGlvbnMYAyADKA0SIwoCdG8YBCABKAsyFy5zbHVpY2UuY2xpZW50LnYxLlN0YXJ0IkgKElJlc2V0R3JvdXBSZXNwb25zZRIyCgdvZmZzZXRzGAEgAygLMiEuc2x1aWNlLmNsaWVudC52MS5Db21taXR0ZWRPZmZzZXQiIwoSRGVsZXRlR3JvdXBSZXF1ZXN0Eg0KBWdyb3VwGAEgASgJIhUKE0RlbGV0ZUdyb3VwUmVzcG9uc2UikgEKDlJlY2VpdmVSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEg0KBWdyb3VwGAIgASgJEhMKC2NvbnN1bWVyX2lkGAMgASgJEhMKC21heF9yZWNvcmRzGAQgASgNEhEKCW1heF9ieXRlcxgFIAEoDRITCgttYXhfd2FpdF9tcxgGIAEoDRIQCghsZWFzZV9tcxgHIAEoDSJrCg9SZWNlaXZlUmVzcG9uc2USLgoHYmF0Y2hlcxgBIAMoCzIdLnNsdWljZS5jbGllbnQudjEuTGVhc2VkQmF0Y2gSKAoEZ2FwcxgCIAMoCzIaLnNsdWljZS5jbGllbnQudjEuUXVldWVHYXAifwoLTGVhc2VkQmF0Y2gSEQoJcGFydGl0aW9uGAEgASgNEg0KBWJhdGNoGAIgASgMEg0KBWdyYW50GAMgASgEEi0KBmxlYXNlcxgEIAMoCzIdLnNsdWljZS5jbGllbnQudjEuTGVhc2VkUmFuZ2USEAoIbGVhc2VfbXMYBSABKA0iOgoLTGVhc2VkUmFuZ2USDQoFZmlyc3QYASABKAQSCwoDZW5kGAIgASgEEg8KB2F0dGVtcHQYAyABKA0iNwoIUXVldWVHYXASEQoJcGFydGl0aW9uGAEgASgNEgwKBGZyb20YAiABKAQSCgoCdG8YAyABKAQiYAoNU2V0dGxlUmVxdWVzdBINCgV0b3BpYxgBIAEoCRINCgVncm91cBgCIAEoCRIxCgtzZXR0bGVtZW50cxgDIAMoCzIcLnNsdWljZS5jbGllbnQudjEuU2V0dGxlbWVudCKuAQoKU2V0dGxlbWVudBIRCglwYXJ0aXRpb24YASABKA0SDQoFZ3JhbnQYAiABKAQSDQoFZmlyc3QYAyABKAQSCwoDZW5kGAQgASgEEi4KBGtpbmQYBSABKA4yIC5zbHVpY2UuY2xpZW50LnYxLlNldHRsZW1lbnRLaW5kEhUKCGRlbGF5X21zGAYgASgNSACIAQESDgoGcmVhc29uGAcgASgJQgsKCV9kZWxheV9tcyJACg5TZXR0bGVSZXNwb25zZRIuCgdyZXN1bHRzGAEgAygLMh0uc2x1aWNlLmNsaWVudC52MS5Hcm91cFJlc3VsdCLFAgoNUXVldWVTZXR0aW5ncxIVCghsZWFzZV9tcxgBIAEoDUgAiAEBEhkKDG1heF9hdHRlbXB0cxgCIAEoDUgBiAEBEhcKCmJhY2tvZmZfbXMYAyABKA1IAogBARIbCg5tYXhfYmFja29mZl9tcxgEIAEoDUgDiAEBEhsKDm9yZGVyZWRfYnlfa2V5GAUgASgISASIAQESHgoRZGVhZF9sZXR0ZXJfdG9waWMYBiABKAlIBYgBARImCgVzdGFydBgHIAEoCzIXLnNsdWljZS5jbGllbnQudjEuU3RhcnRCCwoJX2xlYXNlX21zQg8KDV9tYXhfYXR0ZW1wdHNCDQoLX2JhY2tvZmZfbXNCEQoPX21heF9iYWNrb2ZmX21zQhEKD19vcmRlcmVkX2J5X2tleUIUChJfZGVhZF9sZXR0ZXJfdG9waWMiaAoVQ29uZmlndXJlUXVldWVSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEg0KBWdyb3VwGAIgASgJEjEKCHNldHRpbmdzGAMgASgLMh8uc2x1aWNlLmNsaWVudC52MS5RdWV1ZVNldHRpbmdzIksKFkNvbmZpZ3VyZVF1ZXVlUmVzcG9uc2USMQoIc2V0dGluZ3MYASABKAsyHy5zbHVpY2UuY2xpZW50LnYxLlF1ZXVlU2V0dGluZ3MiNAoURGVzY3JpYmVRdWV1ZVJlcXVlc3QSDQoFdG9waWMYASABKAkSDQoFZ3JvdXAYAiABKAki3AEKFURlc2NyaWJlUXVldWVSZXNwb25zZRINCgV0b3BpYxgBIAEoCRINCgVncm91cBgCIAEoCRIxCghzZXR0aW5ncxgDIAEoCzIfLnNsdWljZS5jbGllbnQudjEuUXVldWVTZXR0aW5ncxI6CgpwYXJ0aXRpb25zGAQgAygLMiYuc2x1aWNlLmNsaWVudC52MS5RdWV1ZVBhcnRpdGlvblN0YXR1cxIbChNjb29yZGluYXRvcl9ub2RlX2lkGAUgASgJEhkKEXdhaXRpbmdfY29uc3VtZXJzGAYgASgNIoUBChRRdWV1ZVBhcnRpdGlvblN0YXR1cxIRCglwYXJ0aXRpb24YASABKA0SDQoFZmxvb3IYAiABKAQSDgoGY3Vyc29yGAMgASgEEgsKA2VuZBgEIAEoBBINCgVyZWFkeRgFIAEoBBIOCgZsZWFzZWQYBiABKAQSDwoHZGVsYXllZBgHIAEoBCITChFMaXN0UXVldWVzUmVxdWVzdCJEChJMaXN0UXVldWVzUmVzcG9uc2USLgoGcXVldWVzGAEgAygLMh4uc2x1aWNlLmNsaWVudC52MS5RdWV1ZVN1bW1hcnkieQoMUXVldWVTdW1tYXJ5Eg0KBXRvcGljGAEgASgJEg0KBWdyb3VwGAIgASgJEg0KBXJlYWR5GAMgASgEEg4KBmxlYXNlZBgEIAEoBBIPCgdkZWxheWVkGAUgASgEEhsKE2Nvb3JkaW5hdG9yX25vZGVfaWQYBiABKAkiMgoSRGVsZXRlUXVldWVSZXF1ZXN0Eg0KBXRvcGljGAEgASgJEg0KBWdyb3VwGAIgASgJIhUKE0RlbGV0ZVF1ZXVlUmVzcG9uc2UijgEKEkJyb3dzZVF1ZXVlUmVxdWVzdBINCgV0b3BpYxgBIAEoCRINCgVncm91cBgCIAEoCRIyCglwb3NpdGlvbnMYAyADKAsyHy5zbHVpY2UuY2xpZW50LnYxLlF1ZXVlUG9zaXRpb24SEwoLbWF4X3JlY29yZHMYBCABKA0SEQoJbWF4X2J5dGVzGAUgASgNIjIKDVF1ZXVlUG9zaXRpb24SEQoJcGFydGl0aW9uGAEgASgNEg4KBm9mZnNldBgCIAEoBCJ1ChNCcm93c2VRdWV1ZVJlc3BvbnNlEi8KB2JhdGNoZXMYASADKAsyHi5zbHVpY2UuY2xpZW50LnYxLkJyb3dzZWRCYXRjaBItCgRuZXh0GAIgAygLMh8uc2x1aWNlLmNsaWVudC52MS5RdWV1ZVBvc2l0aW9uImAKDEJyb3dzZWRCYXRjaBIRCglwYXJ0aXRpb24YASABKA0SDQoFYmF0Y2gYAiABKAwSLgoHcmVjb3JkcxgDIAMoCzIdLnNsdWljZS5jbGllbnQudjEuTGVhc2VkUmFuZ2UiPAoLT2Zmc2V0UmFuZ2USEQoJcGFydGl0aW9uGAEgASgNEg0KBWZpcnN0GAIgASgEEgsKA2VuZBgDIAEoBCJ2ChJNb3ZlUmVjb3Jkc1JlcXVlc3QSDQoFdG9waWMYASABKAkSDQoFZ3JvdXAYAiABKAkSLQoGcmFuZ2VzGAMgAygLMh0uc2x1aWNlLmNsaWVudC52MS5PZmZzZXRSYW5nZRITCgtkZXN0aW5hdGlvbhgEIAEoCSIkChNNb3ZlUmVjb3Jkc1Jlc3BvbnNlEg0KBW1vdmVkGAEgASgEImQKFURpc2NhcmRSZWNvcmRzUmVxdWVzdBINCgV0b3BpYxgBIAEoCRINCgVncm91cBgCIAEoCRItCgZyYW5nZXMYAyADKAsyHS5zbHVpY2UuY2xpZW50LnYxLk9mZnNldFJhbmdlIisKFkRpc2NhcmRSZWNvcmRzUmVzcG9uc2USEQoJZGlzY2FyZGVkGAEgASgEKrkBCg5TZXR0bGVtZW50S2luZBIfChtTRVRUTEVNRU5UX0tJTkRfVU5TUEVDSUZJRUQQABIXChNTRVRUTEVNRU5UX0tJTkRfQUNLEAESGAoUU0VUVExFTUVOVF9LSU5EX05BQ0sQAhIaChZTRVRUTEVNRU5UX0tJTkRfUkVKRUNUEAMSGgoWU0VUVExFTUVOVF9LSU5EX0VYVEVORBAEEhsKF1NFVFRMRU1FTlRfS0lORF9SRUxFQVNFEAViBnByb3RvMw", [file_sluice_client_v1_subscription]);
 
 /**
  * @generated from message sluice.client.v1.GroupRequest
  */
-export type GroupRequest = Message<'sluice.client.v1.GroupRequest'> & {
+export type GroupRequest = Message<"sluice.client.v1.GroupRequest"> & {
   /**
    * @generated from oneof sluice.client.v1.GroupRequest.body
    */
-  body:
-    | {
-        /**
-         * @generated from field: sluice.client.v1.JoinGroupRequest join_group = 1;
-         */
-        value: JoinGroupRequest;
-        case: 'joinGroup';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.LeaveGroupRequest leave_group = 2;
-         */
-        value: LeaveGroupRequest;
-        case: 'leaveGroup';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.CommitOffsetsRequest commit_offsets = 3;
-         */
-        value: CommitOffsetsRequest;
-        case: 'commitOffsets';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.DescribeGroupRequest describe_group = 4;
-         */
-        value: DescribeGroupRequest;
-        case: 'describeGroup';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.ListGroupsRequest list_groups = 5;
-         */
-        value: ListGroupsRequest;
-        case: 'listGroups';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.ResetGroupRequest reset_group = 6;
-         */
-        value: ResetGroupRequest;
-        case: 'resetGroup';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.DeleteGroupRequest delete_group = 7;
-         */
-        value: DeleteGroupRequest;
-        case: 'deleteGroup';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.ReceiveRequest receive = 10;
-         */
-        value: ReceiveRequest;
-        case: 'receive';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.SettleRequest settle = 11;
-         */
-        value: SettleRequest;
-        case: 'settle';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.ConfigureQueueRequest configure_queue = 12;
-         */
-        value: ConfigureQueueRequest;
-        case: 'configureQueue';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.DescribeQueueRequest describe_queue = 13;
-         */
-        value: DescribeQueueRequest;
-        case: 'describeQueue';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.ListQueuesRequest list_queues = 14;
-         */
-        value: ListQueuesRequest;
-        case: 'listQueues';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.DeleteQueueRequest delete_queue = 15;
-         */
-        value: DeleteQueueRequest;
-        case: 'deleteQueue';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.BrowseQueueRequest browse_queue = 16;
-         */
-        value: BrowseQueueRequest;
-        case: 'browseQueue';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.MoveRecordsRequest move_records = 17;
-         */
-        value: MoveRecordsRequest;
-        case: 'moveRecords';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.DiscardRecordsRequest discard_records = 18;
-         */
-        value: DiscardRecordsRequest;
-        case: 'discardRecords';
-      }
-    | { case: undefined; value?: undefined };
+  body: {
+    /**
+     * @generated from field: sluice.client.v1.JoinGroupRequest join_group = 1;
+     */
+    value: JoinGroupRequest;
+    case: "joinGroup";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.LeaveGroupRequest leave_group = 2;
+     */
+    value: LeaveGroupRequest;
+    case: "leaveGroup";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.CommitOffsetsRequest commit_offsets = 3;
+     */
+    value: CommitOffsetsRequest;
+    case: "commitOffsets";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.DescribeGroupRequest describe_group = 4;
+     */
+    value: DescribeGroupRequest;
+    case: "describeGroup";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.ListGroupsRequest list_groups = 5;
+     */
+    value: ListGroupsRequest;
+    case: "listGroups";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.ResetGroupRequest reset_group = 6;
+     */
+    value: ResetGroupRequest;
+    case: "resetGroup";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.DeleteGroupRequest delete_group = 7;
+     */
+    value: DeleteGroupRequest;
+    case: "deleteGroup";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.ReceiveRequest receive = 10;
+     */
+    value: ReceiveRequest;
+    case: "receive";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.SettleRequest settle = 11;
+     */
+    value: SettleRequest;
+    case: "settle";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.ConfigureQueueRequest configure_queue = 12;
+     */
+    value: ConfigureQueueRequest;
+    case: "configureQueue";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.DescribeQueueRequest describe_queue = 13;
+     */
+    value: DescribeQueueRequest;
+    case: "describeQueue";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.ListQueuesRequest list_queues = 14;
+     */
+    value: ListQueuesRequest;
+    case: "listQueues";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.DeleteQueueRequest delete_queue = 15;
+     */
+    value: DeleteQueueRequest;
+    case: "deleteQueue";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.BrowseQueueRequest browse_queue = 16;
+     */
+    value: BrowseQueueRequest;
+    case: "browseQueue";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.MoveRecordsRequest move_records = 17;
+     */
+    value: MoveRecordsRequest;
+    case: "moveRecords";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.DiscardRecordsRequest discard_records = 18;
+     */
+    value: DiscardRecordsRequest;
+    case: "discardRecords";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
  * Describes the message sluice.client.v1.GroupRequest.
  * Use `create(GroupRequestSchema)` to create a new message.
  */
-export const GroupRequestSchema: GenMessage<GroupRequest> =
-  /*@__PURE__*/
+export const GroupRequestSchema: GenMessage<GroupRequest> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 0);
 
 /**
  * @generated from message sluice.client.v1.GroupResponse
  */
-export type GroupResponse = Message<'sluice.client.v1.GroupResponse'> & {
+export type GroupResponse = Message<"sluice.client.v1.GroupResponse"> & {
   /**
    * @generated from oneof sluice.client.v1.GroupResponse.body
    */
-  body:
-    | {
-        /**
-         * @generated from field: sluice.client.v1.JoinGroupResponse join_group = 1;
-         */
-        value: JoinGroupResponse;
-        case: 'joinGroup';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.LeaveGroupResponse leave_group = 2;
-         */
-        value: LeaveGroupResponse;
-        case: 'leaveGroup';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.CommitOffsetsResponse commit_offsets = 3;
-         */
-        value: CommitOffsetsResponse;
-        case: 'commitOffsets';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.DescribeGroupResponse describe_group = 4;
-         */
-        value: DescribeGroupResponse;
-        case: 'describeGroup';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.ListGroupsResponse list_groups = 5;
-         */
-        value: ListGroupsResponse;
-        case: 'listGroups';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.ResetGroupResponse reset_group = 6;
-         */
-        value: ResetGroupResponse;
-        case: 'resetGroup';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.DeleteGroupResponse delete_group = 7;
-         */
-        value: DeleteGroupResponse;
-        case: 'deleteGroup';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.ReceiveResponse receive = 10;
-         */
-        value: ReceiveResponse;
-        case: 'receive';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.SettleResponse settle = 11;
-         */
-        value: SettleResponse;
-        case: 'settle';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.ConfigureQueueResponse configure_queue = 12;
-         */
-        value: ConfigureQueueResponse;
-        case: 'configureQueue';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.DescribeQueueResponse describe_queue = 13;
-         */
-        value: DescribeQueueResponse;
-        case: 'describeQueue';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.ListQueuesResponse list_queues = 14;
-         */
-        value: ListQueuesResponse;
-        case: 'listQueues';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.DeleteQueueResponse delete_queue = 15;
-         */
-        value: DeleteQueueResponse;
-        case: 'deleteQueue';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.BrowseQueueResponse browse_queue = 16;
-         */
-        value: BrowseQueueResponse;
-        case: 'browseQueue';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.MoveRecordsResponse move_records = 17;
-         */
-        value: MoveRecordsResponse;
-        case: 'moveRecords';
-      }
-    | {
-        /**
-         * @generated from field: sluice.client.v1.DiscardRecordsResponse discard_records = 18;
-         */
-        value: DiscardRecordsResponse;
-        case: 'discardRecords';
-      }
-    | { case: undefined; value?: undefined };
+  body: {
+    /**
+     * @generated from field: sluice.client.v1.JoinGroupResponse join_group = 1;
+     */
+    value: JoinGroupResponse;
+    case: "joinGroup";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.LeaveGroupResponse leave_group = 2;
+     */
+    value: LeaveGroupResponse;
+    case: "leaveGroup";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.CommitOffsetsResponse commit_offsets = 3;
+     */
+    value: CommitOffsetsResponse;
+    case: "commitOffsets";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.DescribeGroupResponse describe_group = 4;
+     */
+    value: DescribeGroupResponse;
+    case: "describeGroup";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.ListGroupsResponse list_groups = 5;
+     */
+    value: ListGroupsResponse;
+    case: "listGroups";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.ResetGroupResponse reset_group = 6;
+     */
+    value: ResetGroupResponse;
+    case: "resetGroup";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.DeleteGroupResponse delete_group = 7;
+     */
+    value: DeleteGroupResponse;
+    case: "deleteGroup";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.ReceiveResponse receive = 10;
+     */
+    value: ReceiveResponse;
+    case: "receive";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.SettleResponse settle = 11;
+     */
+    value: SettleResponse;
+    case: "settle";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.ConfigureQueueResponse configure_queue = 12;
+     */
+    value: ConfigureQueueResponse;
+    case: "configureQueue";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.DescribeQueueResponse describe_queue = 13;
+     */
+    value: DescribeQueueResponse;
+    case: "describeQueue";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.ListQueuesResponse list_queues = 14;
+     */
+    value: ListQueuesResponse;
+    case: "listQueues";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.DeleteQueueResponse delete_queue = 15;
+     */
+    value: DeleteQueueResponse;
+    case: "deleteQueue";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.BrowseQueueResponse browse_queue = 16;
+     */
+    value: BrowseQueueResponse;
+    case: "browseQueue";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.MoveRecordsResponse move_records = 17;
+     */
+    value: MoveRecordsResponse;
+    case: "moveRecords";
+  } | {
+    /**
+     * @generated from field: sluice.client.v1.DiscardRecordsResponse discard_records = 18;
+     */
+    value: DiscardRecordsResponse;
+    case: "discardRecords";
+  } | { case: undefined; value?: undefined };
 };
 
 /**
  * Describes the message sluice.client.v1.GroupResponse.
  * Use `create(GroupResponseSchema)` to create a new message.
  */
-export const GroupResponseSchema: GenMessage<GroupResponse> =
-  /*@__PURE__*/
+export const GroupResponseSchema: GenMessage<GroupResponse> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 1);
 
 /**
@@ -287,7 +247,7 @@ export const GroupResponseSchema: GenMessage<GroupResponse> =
  *
  * @generated from message sluice.client.v1.GroupPartition
  */
-export type GroupPartition = Message<'sluice.client.v1.GroupPartition'> & {
+export type GroupPartition = Message<"sluice.client.v1.GroupPartition"> & {
   /**
    * @generated from field: string topic = 1;
    */
@@ -303,8 +263,7 @@ export type GroupPartition = Message<'sluice.client.v1.GroupPartition'> & {
  * Describes the message sluice.client.v1.GroupPartition.
  * Use `create(GroupPartitionSchema)` to create a new message.
  */
-export const GroupPartitionSchema: GenMessage<GroupPartition> =
-  /*@__PURE__*/
+export const GroupPartitionSchema: GenMessage<GroupPartition> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 2);
 
 /**
@@ -313,7 +272,7 @@ export const GroupPartitionSchema: GenMessage<GroupPartition> =
  *
  * @generated from message sluice.client.v1.JoinGroupRequest
  */
-export type JoinGroupRequest = Message<'sluice.client.v1.JoinGroupRequest'> & {
+export type JoinGroupRequest = Message<"sluice.client.v1.JoinGroupRequest"> & {
   /**
    * 1 to 249 of A-Z a-z 0-9 . _ -
    *
@@ -389,14 +348,13 @@ export type JoinGroupRequest = Message<'sluice.client.v1.JoinGroupRequest'> & {
  * Describes the message sluice.client.v1.JoinGroupRequest.
  * Use `create(JoinGroupRequestSchema)` to create a new message.
  */
-export const JoinGroupRequestSchema: GenMessage<JoinGroupRequest> =
-  /*@__PURE__*/
+export const JoinGroupRequestSchema: GenMessage<JoinGroupRequest> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 3);
 
 /**
  * @generated from message sluice.client.v1.JoinGroupResponse
  */
-export type JoinGroupResponse = Message<'sluice.client.v1.JoinGroupResponse'> & {
+export type JoinGroupResponse = Message<"sluice.client.v1.JoinGroupResponse"> & {
   /**
    * Of the group, which the member has seen now.
    *
@@ -421,14 +379,13 @@ export type JoinGroupResponse = Message<'sluice.client.v1.JoinGroupResponse'> & 
  * Describes the message sluice.client.v1.JoinGroupResponse.
  * Use `create(JoinGroupResponseSchema)` to create a new message.
  */
-export const JoinGroupResponseSchema: GenMessage<JoinGroupResponse> =
-  /*@__PURE__*/
+export const JoinGroupResponseSchema: GenMessage<JoinGroupResponse> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 4);
 
 /**
  * @generated from message sluice.client.v1.AssignedPartition
  */
-export type AssignedPartition = Message<'sluice.client.v1.AssignedPartition'> & {
+export type AssignedPartition = Message<"sluice.client.v1.AssignedPartition"> & {
   /**
    * @generated from field: string topic = 1;
    */
@@ -451,14 +408,13 @@ export type AssignedPartition = Message<'sluice.client.v1.AssignedPartition'> & 
  * Describes the message sluice.client.v1.AssignedPartition.
  * Use `create(AssignedPartitionSchema)` to create a new message.
  */
-export const AssignedPartitionSchema: GenMessage<AssignedPartition> =
-  /*@__PURE__*/
+export const AssignedPartitionSchema: GenMessage<AssignedPartition> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 5);
 
 /**
  * @generated from message sluice.client.v1.LeaveGroupRequest
  */
-export type LeaveGroupRequest = Message<'sluice.client.v1.LeaveGroupRequest'> & {
+export type LeaveGroupRequest = Message<"sluice.client.v1.LeaveGroupRequest"> & {
   /**
    * @generated from field: string group = 1;
    */
@@ -481,27 +437,26 @@ export type LeaveGroupRequest = Message<'sluice.client.v1.LeaveGroupRequest'> & 
  * Describes the message sluice.client.v1.LeaveGroupRequest.
  * Use `create(LeaveGroupRequestSchema)` to create a new message.
  */
-export const LeaveGroupRequestSchema: GenMessage<LeaveGroupRequest> =
-  /*@__PURE__*/
+export const LeaveGroupRequestSchema: GenMessage<LeaveGroupRequest> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 6);
 
 /**
  * @generated from message sluice.client.v1.LeaveGroupResponse
  */
-export type LeaveGroupResponse = Message<'sluice.client.v1.LeaveGroupResponse'> & {};
+export type LeaveGroupResponse = Message<"sluice.client.v1.LeaveGroupResponse"> & {
+};
 
 /**
  * Describes the message sluice.client.v1.LeaveGroupResponse.
  * Use `create(LeaveGroupResponseSchema)` to create a new message.
  */
-export const LeaveGroupResponseSchema: GenMessage<LeaveGroupResponse> =
-  /*@__PURE__*/
+export const LeaveGroupResponseSchema: GenMessage<LeaveGroupResponse> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 7);
 
 /**
  * @generated from message sluice.client.v1.CommitOffsetsRequest
  */
-export type CommitOffsetsRequest = Message<'sluice.client.v1.CommitOffsetsRequest'> & {
+export type CommitOffsetsRequest = Message<"sluice.client.v1.CommitOffsetsRequest"> & {
   /**
    * @generated from field: string group = 1;
    */
@@ -529,14 +484,13 @@ export type CommitOffsetsRequest = Message<'sluice.client.v1.CommitOffsetsReques
  * Describes the message sluice.client.v1.CommitOffsetsRequest.
  * Use `create(CommitOffsetsRequestSchema)` to create a new message.
  */
-export const CommitOffsetsRequestSchema: GenMessage<CommitOffsetsRequest> =
-  /*@__PURE__*/
+export const CommitOffsetsRequestSchema: GenMessage<CommitOffsetsRequest> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 8);
 
 /**
  * @generated from message sluice.client.v1.CommittedOffset
  */
-export type CommittedOffset = Message<'sluice.client.v1.CommittedOffset'> & {
+export type CommittedOffset = Message<"sluice.client.v1.CommittedOffset"> & {
   /**
    * @generated from field: string topic = 1;
    */
@@ -566,14 +520,13 @@ export type CommittedOffset = Message<'sluice.client.v1.CommittedOffset'> & {
  * Describes the message sluice.client.v1.CommittedOffset.
  * Use `create(CommittedOffsetSchema)` to create a new message.
  */
-export const CommittedOffsetSchema: GenMessage<CommittedOffset> =
-  /*@__PURE__*/
+export const CommittedOffsetSchema: GenMessage<CommittedOffset> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 9);
 
 /**
  * @generated from message sluice.client.v1.CommitOffsetsResponse
  */
-export type CommitOffsetsResponse = Message<'sluice.client.v1.CommitOffsetsResponse'> & {
+export type CommitOffsetsResponse = Message<"sluice.client.v1.CommitOffsetsResponse"> & {
   /**
    * In the order of the request.
    *
@@ -586,8 +539,7 @@ export type CommitOffsetsResponse = Message<'sluice.client.v1.CommitOffsetsRespo
  * Describes the message sluice.client.v1.CommitOffsetsResponse.
  * Use `create(CommitOffsetsResponseSchema)` to create a new message.
  */
-export const CommitOffsetsResponseSchema: GenMessage<CommitOffsetsResponse> =
-  /*@__PURE__*/
+export const CommitOffsetsResponseSchema: GenMessage<CommitOffsetsResponse> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 10);
 
 /**
@@ -595,7 +547,7 @@ export const CommitOffsetsResponseSchema: GenMessage<CommitOffsetsResponse> =
  *
  * @generated from message sluice.client.v1.GroupResult
  */
-export type GroupResult = Message<'sluice.client.v1.GroupResult'> & {
+export type GroupResult = Message<"sluice.client.v1.GroupResult"> & {
   /**
    * 0, or a wire number of docs/errors.md.
    *
@@ -613,14 +565,13 @@ export type GroupResult = Message<'sluice.client.v1.GroupResult'> & {
  * Describes the message sluice.client.v1.GroupResult.
  * Use `create(GroupResultSchema)` to create a new message.
  */
-export const GroupResultSchema: GenMessage<GroupResult> =
-  /*@__PURE__*/
+export const GroupResultSchema: GenMessage<GroupResult> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 11);
 
 /**
  * @generated from message sluice.client.v1.DescribeGroupRequest
  */
-export type DescribeGroupRequest = Message<'sluice.client.v1.DescribeGroupRequest'> & {
+export type DescribeGroupRequest = Message<"sluice.client.v1.DescribeGroupRequest"> & {
   /**
    * @generated from field: string group = 1;
    */
@@ -631,14 +582,13 @@ export type DescribeGroupRequest = Message<'sluice.client.v1.DescribeGroupReques
  * Describes the message sluice.client.v1.DescribeGroupRequest.
  * Use `create(DescribeGroupRequestSchema)` to create a new message.
  */
-export const DescribeGroupRequestSchema: GenMessage<DescribeGroupRequest> =
-  /*@__PURE__*/
+export const DescribeGroupRequestSchema: GenMessage<DescribeGroupRequest> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 12);
 
 /**
  * @generated from message sluice.client.v1.DescribeGroupResponse
  */
-export type DescribeGroupResponse = Message<'sluice.client.v1.DescribeGroupResponse'> & {
+export type DescribeGroupResponse = Message<"sluice.client.v1.DescribeGroupResponse"> & {
   /**
    * @generated from field: string group = 1;
    */
@@ -678,14 +628,13 @@ export type DescribeGroupResponse = Message<'sluice.client.v1.DescribeGroupRespo
  * Describes the message sluice.client.v1.DescribeGroupResponse.
  * Use `create(DescribeGroupResponseSchema)` to create a new message.
  */
-export const DescribeGroupResponseSchema: GenMessage<DescribeGroupResponse> =
-  /*@__PURE__*/
+export const DescribeGroupResponseSchema: GenMessage<DescribeGroupResponse> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 13);
 
 /**
  * @generated from message sluice.client.v1.GroupMember
  */
-export type GroupMember = Message<'sluice.client.v1.GroupMember'> & {
+export type GroupMember = Message<"sluice.client.v1.GroupMember"> & {
   /**
    * @generated from field: string member_id = 1;
    */
@@ -730,14 +679,13 @@ export type GroupMember = Message<'sluice.client.v1.GroupMember'> & {
  * Describes the message sluice.client.v1.GroupMember.
  * Use `create(GroupMemberSchema)` to create a new message.
  */
-export const GroupMemberSchema: GenMessage<GroupMember> =
-  /*@__PURE__*/
+export const GroupMemberSchema: GenMessage<GroupMember> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 14);
 
 /**
  * @generated from message sluice.client.v1.GroupOffset
  */
-export type GroupOffset = Message<'sluice.client.v1.GroupOffset'> & {
+export type GroupOffset = Message<"sluice.client.v1.GroupOffset"> & {
   /**
    * @generated from field: string topic = 1;
    */
@@ -791,27 +739,26 @@ export type GroupOffset = Message<'sluice.client.v1.GroupOffset'> & {
  * Describes the message sluice.client.v1.GroupOffset.
  * Use `create(GroupOffsetSchema)` to create a new message.
  */
-export const GroupOffsetSchema: GenMessage<GroupOffset> =
-  /*@__PURE__*/
+export const GroupOffsetSchema: GenMessage<GroupOffset> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 15);
 
 /**
  * @generated from message sluice.client.v1.ListGroupsRequest
  */
-export type ListGroupsRequest = Message<'sluice.client.v1.ListGroupsRequest'> & {};
+export type ListGroupsRequest = Message<"sluice.client.v1.ListGroupsRequest"> & {
+};
 
 /**
  * Describes the message sluice.client.v1.ListGroupsRequest.
  * Use `create(ListGroupsRequestSchema)` to create a new message.
  */
-export const ListGroupsRequestSchema: GenMessage<ListGroupsRequest> =
-  /*@__PURE__*/
+export const ListGroupsRequestSchema: GenMessage<ListGroupsRequest> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 16);
 
 /**
  * @generated from message sluice.client.v1.ListGroupsResponse
  */
-export type ListGroupsResponse = Message<'sluice.client.v1.ListGroupsResponse'> & {
+export type ListGroupsResponse = Message<"sluice.client.v1.ListGroupsResponse"> & {
   /**
    * @generated from field: repeated sluice.client.v1.GroupSummary groups = 1;
    */
@@ -822,14 +769,13 @@ export type ListGroupsResponse = Message<'sluice.client.v1.ListGroupsResponse'> 
  * Describes the message sluice.client.v1.ListGroupsResponse.
  * Use `create(ListGroupsResponseSchema)` to create a new message.
  */
-export const ListGroupsResponseSchema: GenMessage<ListGroupsResponse> =
-  /*@__PURE__*/
+export const ListGroupsResponseSchema: GenMessage<ListGroupsResponse> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 17);
 
 /**
  * @generated from message sluice.client.v1.GroupSummary
  */
-export type GroupSummary = Message<'sluice.client.v1.GroupSummary'> & {
+export type GroupSummary = Message<"sluice.client.v1.GroupSummary"> & {
   /**
    * @generated from field: string group = 1;
    */
@@ -860,8 +806,7 @@ export type GroupSummary = Message<'sluice.client.v1.GroupSummary'> & {
  * Describes the message sluice.client.v1.GroupSummary.
  * Use `create(GroupSummarySchema)` to create a new message.
  */
-export const GroupSummarySchema: GenMessage<GroupSummary> =
-  /*@__PURE__*/
+export const GroupSummarySchema: GenMessage<GroupSummary> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 18);
 
 /**
@@ -869,7 +814,7 @@ export const GroupSummarySchema: GenMessage<GroupSummary> =
  *
  * @generated from message sluice.client.v1.ResetGroupRequest
  */
-export type ResetGroupRequest = Message<'sluice.client.v1.ResetGroupRequest'> & {
+export type ResetGroupRequest = Message<"sluice.client.v1.ResetGroupRequest"> & {
   /**
    * @generated from field: string group = 1;
    */
@@ -899,14 +844,13 @@ export type ResetGroupRequest = Message<'sluice.client.v1.ResetGroupRequest'> & 
  * Describes the message sluice.client.v1.ResetGroupRequest.
  * Use `create(ResetGroupRequestSchema)` to create a new message.
  */
-export const ResetGroupRequestSchema: GenMessage<ResetGroupRequest> =
-  /*@__PURE__*/
+export const ResetGroupRequestSchema: GenMessage<ResetGroupRequest> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 19);
 
 /**
  * @generated from message sluice.client.v1.ResetGroupResponse
  */
-export type ResetGroupResponse = Message<'sluice.client.v1.ResetGroupResponse'> & {
+export type ResetGroupResponse = Message<"sluice.client.v1.ResetGroupResponse"> & {
   /**
    * @generated from field: repeated sluice.client.v1.CommittedOffset offsets = 1;
    */
@@ -917,8 +861,7 @@ export type ResetGroupResponse = Message<'sluice.client.v1.ResetGroupResponse'> 
  * Describes the message sluice.client.v1.ResetGroupResponse.
  * Use `create(ResetGroupResponseSchema)` to create a new message.
  */
-export const ResetGroupResponseSchema: GenMessage<ResetGroupResponse> =
-  /*@__PURE__*/
+export const ResetGroupResponseSchema: GenMessage<ResetGroupResponse> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 20);
 
 /**
@@ -926,7 +869,7 @@ export const ResetGroupResponseSchema: GenMessage<ResetGroupResponse> =
  *
  * @generated from message sluice.client.v1.DeleteGroupRequest
  */
-export type DeleteGroupRequest = Message<'sluice.client.v1.DeleteGroupRequest'> & {
+export type DeleteGroupRequest = Message<"sluice.client.v1.DeleteGroupRequest"> & {
   /**
    * @generated from field: string group = 1;
    */
@@ -937,21 +880,20 @@ export type DeleteGroupRequest = Message<'sluice.client.v1.DeleteGroupRequest'> 
  * Describes the message sluice.client.v1.DeleteGroupRequest.
  * Use `create(DeleteGroupRequestSchema)` to create a new message.
  */
-export const DeleteGroupRequestSchema: GenMessage<DeleteGroupRequest> =
-  /*@__PURE__*/
+export const DeleteGroupRequestSchema: GenMessage<DeleteGroupRequest> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 21);
 
 /**
  * @generated from message sluice.client.v1.DeleteGroupResponse
  */
-export type DeleteGroupResponse = Message<'sluice.client.v1.DeleteGroupResponse'> & {};
+export type DeleteGroupResponse = Message<"sluice.client.v1.DeleteGroupResponse"> & {
+};
 
 /**
  * Describes the message sluice.client.v1.DeleteGroupResponse.
  * Use `create(DeleteGroupResponseSchema)` to create a new message.
  */
-export const DeleteGroupResponseSchema: GenMessage<DeleteGroupResponse> =
-  /*@__PURE__*/
+export const DeleteGroupResponseSchema: GenMessage<DeleteGroupResponse> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 22);
 
 /**
@@ -959,7 +901,7 @@ export const DeleteGroupResponseSchema: GenMessage<DeleteGroupResponse> =
  *
  * @generated from message sluice.client.v1.ReceiveRequest
  */
-export type ReceiveRequest = Message<'sluice.client.v1.ReceiveRequest'> & {
+export type ReceiveRequest = Message<"sluice.client.v1.ReceiveRequest"> & {
   /**
    * @generated from field: string topic = 1;
    */
@@ -1012,14 +954,13 @@ export type ReceiveRequest = Message<'sluice.client.v1.ReceiveRequest'> & {
  * Describes the message sluice.client.v1.ReceiveRequest.
  * Use `create(ReceiveRequestSchema)` to create a new message.
  */
-export const ReceiveRequestSchema: GenMessage<ReceiveRequest> =
-  /*@__PURE__*/
+export const ReceiveRequestSchema: GenMessage<ReceiveRequest> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 23);
 
 /**
  * @generated from message sluice.client.v1.ReceiveResponse
  */
-export type ReceiveResponse = Message<'sluice.client.v1.ReceiveResponse'> & {
+export type ReceiveResponse = Message<"sluice.client.v1.ReceiveResponse"> & {
   /**
    * @generated from field: repeated sluice.client.v1.LeasedBatch batches = 1;
    */
@@ -1037,8 +978,7 @@ export type ReceiveResponse = Message<'sluice.client.v1.ReceiveResponse'> & {
  * Describes the message sluice.client.v1.ReceiveResponse.
  * Use `create(ReceiveResponseSchema)` to create a new message.
  */
-export const ReceiveResponseSchema: GenMessage<ReceiveResponse> =
-  /*@__PURE__*/
+export const ReceiveResponseSchema: GenMessage<ReceiveResponse> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 24);
 
 /**
@@ -1046,7 +986,7 @@ export const ReceiveResponseSchema: GenMessage<ReceiveResponse> =
  *
  * @generated from message sluice.client.v1.LeasedBatch
  */
-export type LeasedBatch = Message<'sluice.client.v1.LeasedBatch'> & {
+export type LeasedBatch = Message<"sluice.client.v1.LeasedBatch"> & {
   /**
    * @generated from field: uint32 partition = 1;
    */
@@ -1083,14 +1023,13 @@ export type LeasedBatch = Message<'sluice.client.v1.LeasedBatch'> & {
  * Describes the message sluice.client.v1.LeasedBatch.
  * Use `create(LeasedBatchSchema)` to create a new message.
  */
-export const LeasedBatchSchema: GenMessage<LeasedBatch> =
-  /*@__PURE__*/
+export const LeasedBatchSchema: GenMessage<LeasedBatch> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 25);
 
 /**
  * @generated from message sluice.client.v1.LeasedRange
  */
-export type LeasedRange = Message<'sluice.client.v1.LeasedRange'> & {
+export type LeasedRange = Message<"sluice.client.v1.LeasedRange"> & {
   /**
    * @generated from field: uint64 first = 1;
    */
@@ -1115,14 +1054,13 @@ export type LeasedRange = Message<'sluice.client.v1.LeasedRange'> & {
  * Describes the message sluice.client.v1.LeasedRange.
  * Use `create(LeasedRangeSchema)` to create a new message.
  */
-export const LeasedRangeSchema: GenMessage<LeasedRange> =
-  /*@__PURE__*/
+export const LeasedRangeSchema: GenMessage<LeasedRange> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 26);
 
 /**
  * @generated from message sluice.client.v1.QueueGap
  */
-export type QueueGap = Message<'sluice.client.v1.QueueGap'> & {
+export type QueueGap = Message<"sluice.client.v1.QueueGap"> & {
   /**
    * @generated from field: uint32 partition = 1;
    */
@@ -1145,14 +1083,13 @@ export type QueueGap = Message<'sluice.client.v1.QueueGap'> & {
  * Describes the message sluice.client.v1.QueueGap.
  * Use `create(QueueGapSchema)` to create a new message.
  */
-export const QueueGapSchema: GenMessage<QueueGap> =
-  /*@__PURE__*/
+export const QueueGapSchema: GenMessage<QueueGap> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 27);
 
 /**
  * @generated from message sluice.client.v1.SettleRequest
  */
-export type SettleRequest = Message<'sluice.client.v1.SettleRequest'> & {
+export type SettleRequest = Message<"sluice.client.v1.SettleRequest"> & {
   /**
    * @generated from field: string topic = 1;
    */
@@ -1173,14 +1110,13 @@ export type SettleRequest = Message<'sluice.client.v1.SettleRequest'> & {
  * Describes the message sluice.client.v1.SettleRequest.
  * Use `create(SettleRequestSchema)` to create a new message.
  */
-export const SettleRequestSchema: GenMessage<SettleRequest> =
-  /*@__PURE__*/
+export const SettleRequestSchema: GenMessage<SettleRequest> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 28);
 
 /**
  * @generated from message sluice.client.v1.Settlement
  */
-export type Settlement = Message<'sluice.client.v1.Settlement'> & {
+export type Settlement = Message<"sluice.client.v1.Settlement"> & {
   /**
    * @generated from field: uint32 partition = 1;
    */
@@ -1225,14 +1161,13 @@ export type Settlement = Message<'sluice.client.v1.Settlement'> & {
  * Describes the message sluice.client.v1.Settlement.
  * Use `create(SettlementSchema)` to create a new message.
  */
-export const SettlementSchema: GenMessage<Settlement> =
-  /*@__PURE__*/
+export const SettlementSchema: GenMessage<Settlement> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 29);
 
 /**
  * @generated from message sluice.client.v1.SettleResponse
  */
-export type SettleResponse = Message<'sluice.client.v1.SettleResponse'> & {
+export type SettleResponse = Message<"sluice.client.v1.SettleResponse"> & {
   /**
    * In the order of the request; LEASE_EXPIRED when one of the range was not leased by that grant any more: the others are settled.
    *
@@ -1245,14 +1180,13 @@ export type SettleResponse = Message<'sluice.client.v1.SettleResponse'> & {
  * Describes the message sluice.client.v1.SettleResponse.
  * Use `create(SettleResponseSchema)` to create a new message.
  */
-export const SettleResponseSchema: GenMessage<SettleResponse> =
-  /*@__PURE__*/
+export const SettleResponseSchema: GenMessage<SettleResponse> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 30);
 
 /**
  * @generated from message sluice.client.v1.QueueSettings
  */
-export type QueueSettings = Message<'sluice.client.v1.QueueSettings'> & {
+export type QueueSettings = Message<"sluice.client.v1.QueueSettings"> & {
   /**
    * 10 ms to 12 hours; 30 s.
    *
@@ -1307,8 +1241,7 @@ export type QueueSettings = Message<'sluice.client.v1.QueueSettings'> & {
  * Describes the message sluice.client.v1.QueueSettings.
  * Use `create(QueueSettingsSchema)` to create a new message.
  */
-export const QueueSettingsSchema: GenMessage<QueueSettings> =
-  /*@__PURE__*/
+export const QueueSettingsSchema: GenMessage<QueueSettings> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 31);
 
 /**
@@ -1316,7 +1249,7 @@ export const QueueSettingsSchema: GenMessage<QueueSettings> =
  *
  * @generated from message sluice.client.v1.ConfigureQueueRequest
  */
-export type ConfigureQueueRequest = Message<'sluice.client.v1.ConfigureQueueRequest'> & {
+export type ConfigureQueueRequest = Message<"sluice.client.v1.ConfigureQueueRequest"> & {
   /**
    * @generated from field: string topic = 1;
    */
@@ -1337,14 +1270,13 @@ export type ConfigureQueueRequest = Message<'sluice.client.v1.ConfigureQueueRequ
  * Describes the message sluice.client.v1.ConfigureQueueRequest.
  * Use `create(ConfigureQueueRequestSchema)` to create a new message.
  */
-export const ConfigureQueueRequestSchema: GenMessage<ConfigureQueueRequest> =
-  /*@__PURE__*/
+export const ConfigureQueueRequestSchema: GenMessage<ConfigureQueueRequest> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 32);
 
 /**
  * @generated from message sluice.client.v1.ConfigureQueueResponse
  */
-export type ConfigureQueueResponse = Message<'sluice.client.v1.ConfigureQueueResponse'> & {
+export type ConfigureQueueResponse = Message<"sluice.client.v1.ConfigureQueueResponse"> & {
   /**
    * @generated from field: sluice.client.v1.QueueSettings settings = 1;
    */
@@ -1355,14 +1287,13 @@ export type ConfigureQueueResponse = Message<'sluice.client.v1.ConfigureQueueRes
  * Describes the message sluice.client.v1.ConfigureQueueResponse.
  * Use `create(ConfigureQueueResponseSchema)` to create a new message.
  */
-export const ConfigureQueueResponseSchema: GenMessage<ConfigureQueueResponse> =
-  /*@__PURE__*/
+export const ConfigureQueueResponseSchema: GenMessage<ConfigureQueueResponse> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 33);
 
 /**
  * @generated from message sluice.client.v1.DescribeQueueRequest
  */
-export type DescribeQueueRequest = Message<'sluice.client.v1.DescribeQueueRequest'> & {
+export type DescribeQueueRequest = Message<"sluice.client.v1.DescribeQueueRequest"> & {
   /**
    * @generated from field: string topic = 1;
    */
@@ -1378,14 +1309,13 @@ export type DescribeQueueRequest = Message<'sluice.client.v1.DescribeQueueReques
  * Describes the message sluice.client.v1.DescribeQueueRequest.
  * Use `create(DescribeQueueRequestSchema)` to create a new message.
  */
-export const DescribeQueueRequestSchema: GenMessage<DescribeQueueRequest> =
-  /*@__PURE__*/
+export const DescribeQueueRequestSchema: GenMessage<DescribeQueueRequest> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 34);
 
 /**
  * @generated from message sluice.client.v1.DescribeQueueResponse
  */
-export type DescribeQueueResponse = Message<'sluice.client.v1.DescribeQueueResponse'> & {
+export type DescribeQueueResponse = Message<"sluice.client.v1.DescribeQueueResponse"> & {
   /**
    * @generated from field: string topic = 1;
    */
@@ -1423,14 +1353,13 @@ export type DescribeQueueResponse = Message<'sluice.client.v1.DescribeQueueRespo
  * Describes the message sluice.client.v1.DescribeQueueResponse.
  * Use `create(DescribeQueueResponseSchema)` to create a new message.
  */
-export const DescribeQueueResponseSchema: GenMessage<DescribeQueueResponse> =
-  /*@__PURE__*/
+export const DescribeQueueResponseSchema: GenMessage<DescribeQueueResponse> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 35);
 
 /**
  * @generated from message sluice.client.v1.QueuePartitionStatus
  */
-export type QueuePartitionStatus = Message<'sluice.client.v1.QueuePartitionStatus'> & {
+export type QueuePartitionStatus = Message<"sluice.client.v1.QueuePartitionStatus"> & {
   /**
    * @generated from field: uint32 partition = 1;
    */
@@ -1481,27 +1410,26 @@ export type QueuePartitionStatus = Message<'sluice.client.v1.QueuePartitionStatu
  * Describes the message sluice.client.v1.QueuePartitionStatus.
  * Use `create(QueuePartitionStatusSchema)` to create a new message.
  */
-export const QueuePartitionStatusSchema: GenMessage<QueuePartitionStatus> =
-  /*@__PURE__*/
+export const QueuePartitionStatusSchema: GenMessage<QueuePartitionStatus> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 36);
 
 /**
  * @generated from message sluice.client.v1.ListQueuesRequest
  */
-export type ListQueuesRequest = Message<'sluice.client.v1.ListQueuesRequest'> & {};
+export type ListQueuesRequest = Message<"sluice.client.v1.ListQueuesRequest"> & {
+};
 
 /**
  * Describes the message sluice.client.v1.ListQueuesRequest.
  * Use `create(ListQueuesRequestSchema)` to create a new message.
  */
-export const ListQueuesRequestSchema: GenMessage<ListQueuesRequest> =
-  /*@__PURE__*/
+export const ListQueuesRequestSchema: GenMessage<ListQueuesRequest> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 37);
 
 /**
  * @generated from message sluice.client.v1.ListQueuesResponse
  */
-export type ListQueuesResponse = Message<'sluice.client.v1.ListQueuesResponse'> & {
+export type ListQueuesResponse = Message<"sluice.client.v1.ListQueuesResponse"> & {
   /**
    * @generated from field: repeated sluice.client.v1.QueueSummary queues = 1;
    */
@@ -1512,14 +1440,13 @@ export type ListQueuesResponse = Message<'sluice.client.v1.ListQueuesResponse'> 
  * Describes the message sluice.client.v1.ListQueuesResponse.
  * Use `create(ListQueuesResponseSchema)` to create a new message.
  */
-export const ListQueuesResponseSchema: GenMessage<ListQueuesResponse> =
-  /*@__PURE__*/
+export const ListQueuesResponseSchema: GenMessage<ListQueuesResponse> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 38);
 
 /**
  * @generated from message sluice.client.v1.QueueSummary
  */
-export type QueueSummary = Message<'sluice.client.v1.QueueSummary'> & {
+export type QueueSummary = Message<"sluice.client.v1.QueueSummary"> & {
   /**
    * @generated from field: string topic = 1;
    */
@@ -1555,8 +1482,7 @@ export type QueueSummary = Message<'sluice.client.v1.QueueSummary'> & {
  * Describes the message sluice.client.v1.QueueSummary.
  * Use `create(QueueSummarySchema)` to create a new message.
  */
-export const QueueSummarySchema: GenMessage<QueueSummary> =
-  /*@__PURE__*/
+export const QueueSummarySchema: GenMessage<QueueSummary> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 39);
 
 /**
@@ -1564,7 +1490,7 @@ export const QueueSummarySchema: GenMessage<QueueSummary> =
  *
  * @generated from message sluice.client.v1.DeleteQueueRequest
  */
-export type DeleteQueueRequest = Message<'sluice.client.v1.DeleteQueueRequest'> & {
+export type DeleteQueueRequest = Message<"sluice.client.v1.DeleteQueueRequest"> & {
   /**
    * @generated from field: string topic = 1;
    */
@@ -1580,21 +1506,20 @@ export type DeleteQueueRequest = Message<'sluice.client.v1.DeleteQueueRequest'> 
  * Describes the message sluice.client.v1.DeleteQueueRequest.
  * Use `create(DeleteQueueRequestSchema)` to create a new message.
  */
-export const DeleteQueueRequestSchema: GenMessage<DeleteQueueRequest> =
-  /*@__PURE__*/
+export const DeleteQueueRequestSchema: GenMessage<DeleteQueueRequest> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 40);
 
 /**
  * @generated from message sluice.client.v1.DeleteQueueResponse
  */
-export type DeleteQueueResponse = Message<'sluice.client.v1.DeleteQueueResponse'> & {};
+export type DeleteQueueResponse = Message<"sluice.client.v1.DeleteQueueResponse"> & {
+};
 
 /**
  * Describes the message sluice.client.v1.DeleteQueueResponse.
  * Use `create(DeleteQueueResponseSchema)` to create a new message.
  */
-export const DeleteQueueResponseSchema: GenMessage<DeleteQueueResponse> =
-  /*@__PURE__*/
+export const DeleteQueueResponseSchema: GenMessage<DeleteQueueResponse> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 41);
 
 /**
@@ -1602,7 +1527,7 @@ export const DeleteQueueResponseSchema: GenMessage<DeleteQueueResponse> =
  *
  * @generated from message sluice.client.v1.BrowseQueueRequest
  */
-export type BrowseQueueRequest = Message<'sluice.client.v1.BrowseQueueRequest'> & {
+export type BrowseQueueRequest = Message<"sluice.client.v1.BrowseQueueRequest"> & {
   /**
    * @generated from field: string topic = 1;
    */
@@ -1639,14 +1564,13 @@ export type BrowseQueueRequest = Message<'sluice.client.v1.BrowseQueueRequest'> 
  * Describes the message sluice.client.v1.BrowseQueueRequest.
  * Use `create(BrowseQueueRequestSchema)` to create a new message.
  */
-export const BrowseQueueRequestSchema: GenMessage<BrowseQueueRequest> =
-  /*@__PURE__*/
+export const BrowseQueueRequestSchema: GenMessage<BrowseQueueRequest> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 42);
 
 /**
  * @generated from message sluice.client.v1.QueuePosition
  */
-export type QueuePosition = Message<'sluice.client.v1.QueuePosition'> & {
+export type QueuePosition = Message<"sluice.client.v1.QueuePosition"> & {
   /**
    * @generated from field: uint32 partition = 1;
    */
@@ -1662,14 +1586,13 @@ export type QueuePosition = Message<'sluice.client.v1.QueuePosition'> & {
  * Describes the message sluice.client.v1.QueuePosition.
  * Use `create(QueuePositionSchema)` to create a new message.
  */
-export const QueuePositionSchema: GenMessage<QueuePosition> =
-  /*@__PURE__*/
+export const QueuePositionSchema: GenMessage<QueuePosition> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 43);
 
 /**
  * @generated from message sluice.client.v1.BrowseQueueResponse
  */
-export type BrowseQueueResponse = Message<'sluice.client.v1.BrowseQueueResponse'> & {
+export type BrowseQueueResponse = Message<"sluice.client.v1.BrowseQueueResponse"> & {
   /**
    * @generated from field: repeated sluice.client.v1.BrowsedBatch batches = 1;
    */
@@ -1687,14 +1610,13 @@ export type BrowseQueueResponse = Message<'sluice.client.v1.BrowseQueueResponse'
  * Describes the message sluice.client.v1.BrowseQueueResponse.
  * Use `create(BrowseQueueResponseSchema)` to create a new message.
  */
-export const BrowseQueueResponseSchema: GenMessage<BrowseQueueResponse> =
-  /*@__PURE__*/
+export const BrowseQueueResponseSchema: GenMessage<BrowseQueueResponse> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 44);
 
 /**
  * @generated from message sluice.client.v1.BrowsedBatch
  */
-export type BrowsedBatch = Message<'sluice.client.v1.BrowsedBatch'> & {
+export type BrowsedBatch = Message<"sluice.client.v1.BrowsedBatch"> & {
   /**
    * @generated from field: uint32 partition = 1;
    */
@@ -1717,14 +1639,13 @@ export type BrowsedBatch = Message<'sluice.client.v1.BrowsedBatch'> & {
  * Describes the message sluice.client.v1.BrowsedBatch.
  * Use `create(BrowsedBatchSchema)` to create a new message.
  */
-export const BrowsedBatchSchema: GenMessage<BrowsedBatch> =
-  /*@__PURE__*/
+export const BrowsedBatchSchema: GenMessage<BrowsedBatch> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 45);
 
 /**
  * @generated from message sluice.client.v1.OffsetRange
  */
-export type OffsetRange = Message<'sluice.client.v1.OffsetRange'> & {
+export type OffsetRange = Message<"sluice.client.v1.OffsetRange"> & {
   /**
    * @generated from field: uint32 partition = 1;
    */
@@ -1747,8 +1668,7 @@ export type OffsetRange = Message<'sluice.client.v1.OffsetRange'> & {
  * Describes the message sluice.client.v1.OffsetRange.
  * Use `create(OffsetRangeSchema)` to create a new message.
  */
-export const OffsetRangeSchema: GenMessage<OffsetRange> =
-  /*@__PURE__*/
+export const OffsetRangeSchema: GenMessage<OffsetRange> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 46);
 
 /**
@@ -1757,7 +1677,7 @@ export const OffsetRangeSchema: GenMessage<OffsetRange> =
  *
  * @generated from message sluice.client.v1.MoveRecordsRequest
  */
-export type MoveRecordsRequest = Message<'sluice.client.v1.MoveRecordsRequest'> & {
+export type MoveRecordsRequest = Message<"sluice.client.v1.MoveRecordsRequest"> & {
   /**
    * @generated from field: string topic = 1;
    */
@@ -1787,14 +1707,13 @@ export type MoveRecordsRequest = Message<'sluice.client.v1.MoveRecordsRequest'> 
  * Describes the message sluice.client.v1.MoveRecordsRequest.
  * Use `create(MoveRecordsRequestSchema)` to create a new message.
  */
-export const MoveRecordsRequestSchema: GenMessage<MoveRecordsRequest> =
-  /*@__PURE__*/
+export const MoveRecordsRequestSchema: GenMessage<MoveRecordsRequest> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 47);
 
 /**
  * @generated from message sluice.client.v1.MoveRecordsResponse
  */
-export type MoveRecordsResponse = Message<'sluice.client.v1.MoveRecordsResponse'> & {
+export type MoveRecordsResponse = Message<"sluice.client.v1.MoveRecordsResponse"> & {
   /**
    * @generated from field: uint64 moved = 1;
    */
@@ -1805,8 +1724,7 @@ export type MoveRecordsResponse = Message<'sluice.client.v1.MoveRecordsResponse'
  * Describes the message sluice.client.v1.MoveRecordsResponse.
  * Use `create(MoveRecordsResponseSchema)` to create a new message.
  */
-export const MoveRecordsResponseSchema: GenMessage<MoveRecordsResponse> =
-  /*@__PURE__*/
+export const MoveRecordsResponseSchema: GenMessage<MoveRecordsResponse> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 48);
 
 /**
@@ -1814,7 +1732,7 @@ export const MoveRecordsResponseSchema: GenMessage<MoveRecordsResponse> =
  *
  * @generated from message sluice.client.v1.DiscardRecordsRequest
  */
-export type DiscardRecordsRequest = Message<'sluice.client.v1.DiscardRecordsRequest'> & {
+export type DiscardRecordsRequest = Message<"sluice.client.v1.DiscardRecordsRequest"> & {
   /**
    * @generated from field: string topic = 1;
    */
@@ -1837,14 +1755,13 @@ export type DiscardRecordsRequest = Message<'sluice.client.v1.DiscardRecordsRequ
  * Describes the message sluice.client.v1.DiscardRecordsRequest.
  * Use `create(DiscardRecordsRequestSchema)` to create a new message.
  */
-export const DiscardRecordsRequestSchema: GenMessage<DiscardRecordsRequest> =
-  /*@__PURE__*/
+export const DiscardRecordsRequestSchema: GenMessage<DiscardRecordsRequest> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 49);
 
 /**
  * @generated from message sluice.client.v1.DiscardRecordsResponse
  */
-export type DiscardRecordsResponse = Message<'sluice.client.v1.DiscardRecordsResponse'> & {
+export type DiscardRecordsResponse = Message<"sluice.client.v1.DiscardRecordsResponse"> & {
   /**
    * @generated from field: uint64 discarded = 1;
    */
@@ -1855,8 +1772,7 @@ export type DiscardRecordsResponse = Message<'sluice.client.v1.DiscardRecordsRes
  * Describes the message sluice.client.v1.DiscardRecordsResponse.
  * Use `create(DiscardRecordsResponseSchema)` to create a new message.
  */
-export const DiscardRecordsResponseSchema: GenMessage<DiscardRecordsResponse> =
-  /*@__PURE__*/
+export const DiscardRecordsResponseSchema: GenMessage<DiscardRecordsResponse> = /*@__PURE__*/
   messageDesc(file_sluice_client_v1_groups, 50);
 
 /**
@@ -1912,6 +1828,6 @@ export type SettlementKind = (typeof SettlementKind)[keyof typeof SettlementKind
 /**
  * Describes the enum sluice.client.v1.SettlementKind.
  */
-export const SettlementKindSchema: GenEnum<SettlementKind> =
-  /*@__PURE__*/
+export const SettlementKindSchema: GenEnum<SettlementKind> = /*@__PURE__*/
   enumDesc(file_sluice_client_v1_groups, 0);
+
