@@ -44,9 +44,13 @@ export class QueuePartition {
   #grantStep = 1;
   #grantRest = 0;
 
-  /** @param cursor where the queue begins: the first record that it delivers */
-  constructor(cursor: number, settings: RedeliverySettings) {
-    this.#state = new QueueState(cursor);
+  /**
+   * @param cursor where the queue begins: the first record that it delivers
+   * @param firstGrant no grant has a smaller number. A queue that is made anew, of a topic that is made anew, has the offsets of the one before again: only
+   *   grants tell a token of that one from a lease of this one
+   */
+  constructor(cursor: number, settings: RedeliverySettings, firstGrant = 1) {
+    this.#state = new QueueState(cursor, firstGrant);
     this.#settings = settings;
     this.#events.add({ kind: 'advanced', cursor });
   }

@@ -25,12 +25,14 @@ export class QueueState {
   readonly moves = new Map<number, Move>();
   readonly #keys = new KeyOrder();
   cursor: number;
-  nextGrant = 1;
+  nextGrant: number;
   nextMove = 1;
   #textBytes = 0;
 
-  constructor(cursor: number) {
+  /** @param firstGrant no grant has a smaller number */
+  constructor(cursor: number, firstGrant: number) {
     this.cursor = cursor;
+    this.nextGrant = firstGrant;
   }
 
   get floor(): number {

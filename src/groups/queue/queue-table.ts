@@ -15,6 +15,8 @@ import type { StoredQueue } from './stored-queues.ts';
 import { partitionKey } from './stored-queues.ts';
 
 const RETRY_MS = 1000;
+/** A new queue's grants begin at random below this: half of the numbers there are, and the other half to go on with. */
+const FIRST_GRANTS = 2 ** 52;
 
 /** The name of a queue. */
 export interface QueueName {
@@ -141,7 +143,8 @@ export class QueueTable {
   }
 
   #open(queue: Queue, partition: number, cursor: number): void {
-    const state = new QueuePartition(cursor, queue.settings);
+    const firstGrant = Math.floor(this.#context.random.fraction() * FIRST_GRANTS);
+    const state = new QueuePartition(cursor, queue.settings, firstGrant);
     queue.open(partition, new QueueJournal(partitionKey(`q/${keyOf(queue)}`, partition), state));
   }
 

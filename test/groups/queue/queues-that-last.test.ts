@@ -99,6 +99,19 @@ describe('topics that change', () => {
     expect((await stage.receive()).jobs).toMatchObject([{ value: 'new', attempt: 1 }]);
   });
 
+  it('does not take a token of a topic for a lease of the one that was made anew under its name', async () => {
+    const stage = new QueueStage();
+    stage.topics.put('jobs', numbers(1));
+    const { jobs: old } = await stage.receive();
+    stage.topics.delete('jobs');
+    await turns();
+    stage.topics.make('jobs').put('jobs', [{ value: 'new' }]);
+    const { jobs } = await stage.receive();
+    expect(jobs[0]!.offset).toBe(old[0]!.offset);
+    expect(await stage.settle('ACK', old)).toEqual(['LEASE_EXPIRED']);
+    expect(await stage.settle('ACK', jobs)).toEqual([undefined]);
+  });
+
   it('forgets a queue whose topic was made anew while nobody coordinated it', async () => {
     let stage = new QueueStage();
     stage.topics.put('jobs', numbers(1));
