@@ -133,8 +133,8 @@ describe('sluice dlq', () => {
     });
     expect(await run('dlq', 'replay', 'missing', '0:17')).toMatchObject({
       exitCode: 5,
-      stdout: 'replayed 0 records\n',
-      stderr: missing('RECORD_NOT_FOUND: 1 of 1 record '),
+      stdout: '',
+      stderr: missing('RECORD_NOT_FOUND: none of these records '),
     });
     expect(await run('dlq', 'delete', 'missing', '0:17', '0:0', '0:0')).toMatchObject({
       exitCode: 5,

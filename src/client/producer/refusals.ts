@@ -6,6 +6,8 @@ const UNCLEAR: ReadonlySet<ErrorCode> = new Set([
   'CLOSED',
   'INTERNAL',
   'STORAGE_FAILED',
+  // Of what did not fit the disk the beginning may be there, whole batches of it, and come back when the node starts anew.
+  'STORAGE_FULL',
   'GAP',
   // Also the answer to what was stored but not confirmed before its leader went, or lost its replicas.
   'NOT_LEADER',

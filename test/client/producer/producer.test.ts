@@ -285,6 +285,21 @@ describe('retrying', () => {
     expect(broker.produced.at(-1)!.header.baseSequence).toBe(0);
   });
 
+  it.each(['STORAGE_FULL', 'STORAGE_FAILED'] as const)(
+    'gives no other batch the number of one given up with %s, which may come back when the broker starts anew',
+    async (code) => {
+      const producer = await warm({ retries: 0 });
+      const [lost] = await sendApart(broker, producer, ['a']);
+      broker.produced[0]!.answer({ error: code });
+      await expect(lost).rejects.toMatchObject({ code });
+      const [next] = await sendApart(broker, producer, ['b']);
+      broker.produced.at(-1)!.answer({ baseOffset: 5 });
+      expect(await next).toMatchObject({ offset: 5 });
+      const [first, last] = [numbersOf(broker.produced)[0], numbersOf(broker.produced).at(-1)];
+      expect(last).not.toEqual(first);
+    },
+  );
+
   it('gives up what retention took before it was confirmed, and goes on with a new identity', async () => {
     const producer = await warm();
     const sends = await sendApart(broker, producer, ['a', 'b', 'c']);
