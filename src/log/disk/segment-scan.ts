@@ -2,9 +2,8 @@ import type { BatchHeader } from '../../wire/record-batch.ts';
 import { BATCH_HEADER_BYTES, batchBytes, checkBatch, readBatchHeader } from '../../wire/record-batch.ts';
 import type { OpenFile } from './file-system.ts';
 import { SCRATCH_BYTES, giveScratch, takeScratch } from './scratch.ts';
+import { SPARE_ROOM, isSpareRoom } from './spare-room.ts';
 
-/** What is behind the last batch of the active segment, at most, as room for more; see `active-file.ts`. */
-export const SPARE_ROOM: Buffer = Buffer.alloc(64 * 1024);
 /** No batch is larger: 16 MiB are the most a topic may allow. */
 const MAX_BATCH_BYTES = 64 * 1024 * 1024;
 const NONE = Buffer.alloc(0);
@@ -23,7 +22,7 @@ export interface ScanOptions {
   readonly expectedOffset?: number;
   /** Whether there may be holes between batches, as compaction leaves them. Default false. */
   readonly holes?: boolean;
-  /** Whether zeros may follow the last batch, as room for more: they count as the end. Default false. */
+  /** Whether room for more may follow the last batch, as in the active segment: it counts as the end. Default false. */
   readonly spare?: boolean;
   /** Whether to read the records too and check them against their CRC-32C; else only headers are looked at. */
   readonly verifyCrc: boolean;
@@ -164,7 +163,8 @@ async function statedEnd(window: Window, position: number): Promise<number | und
 async function isSpare(window: Window, position: number, to: number): Promise<boolean> {
   const length = to - position;
   if (length > SPARE_ROOM.length) return false;
-  return (await window.bytes(position, length))?.equals(SPARE_ROOM.subarray(0, length)) === true;
+  const bytes = await window.bytes(position, length);
+  return bytes !== undefined && isSpareRoom(bytes);
 }
 
 function misplaced(header: BatchHeader, nextOffset: number, { holes }: ScanOptions): string | undefined {
