@@ -111,8 +111,8 @@ export interface BatchPlace {
  * The first place behind the damaged batch at `range.from` where a whole batch with the right CRC and an offset of at least `minOffset`
  * begins.
  *
- * The damaged batch says how long it is. When that leads to the end of the range, or to a good batch, it is believed: a record may well
- * contain something that looks like a batch, and must not be taken for one. Only else every byte is tried.
+ * The damaged batch says how long it is. When that leads to the end of the range, to room for more, or to a good batch, it is believed:
+ * a record may well contain something that looks like a batch, and must not be taken for one. Only else every byte is tried.
  *
  * @returns undefined when there is none
  */
@@ -140,7 +140,7 @@ async function findNext(
     if ('reason' in found || found.header.baseOffset < minOffset) return undefined;
     return { position, baseOffset: found.header.baseOffset, isStated: position === stated };
   };
-  if (stated === range.to) return undefined;
+  if (stated !== undefined && (await isSpare(window, stated, range.to))) return undefined;
   const next = stated === undefined ? undefined : await batchAt(stated);
   if (next) return next;
   for (let position = range.from + 1; position + BATCH_HEADER_BYTES <= range.to; position++) {
@@ -160,9 +160,10 @@ async function statedEnd(window: Window, position: number): Promise<number | und
   return size > BATCH_HEADER_BYTES && size <= MAX_BATCH_BYTES ? position + size : undefined;
 }
 
+/** Whether nothing but room for more, or nothing at all, is from `position` to `to`. */
 async function isSpare(window: Window, position: number, to: number): Promise<boolean> {
   const length = to - position;
-  if (length > SPARE_ROOM.length) return false;
+  if (length < 0 || length > SPARE_ROOM.length) return false;
   const bytes = await window.bytes(position, length);
   return bytes !== undefined && isSpareRoom(bytes);
 }

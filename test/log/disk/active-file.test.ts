@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { ActiveFile } from '../../../src/log/disk/active-file.ts';
 import { checkLog } from '../../../src/log/disk/log-check.ts';
 import { SPARE_ROOM } from '../../../src/log/disk/spare-room.ts';
+import { stampedBatch } from '../../support/batch.ts';
 import { FakeDisk } from '../../support/fake-disk.ts';
 import { SeededRandom } from '../../support/seeded-random.ts';
 import { LogStage, pathOf, segmentOf } from './log-stage.ts';
@@ -110,6 +111,22 @@ describe('a log whose small writes leave room behind them', () => {
       expect(sizeOf(pathOf(segmentOf(0)), next.disk)).toBe(batchBytes);
     },
   );
+
+  it('cuts off half a batch in it without a word, also when a record of that contains a batch', async () => {
+    const stage = await LogStage.open();
+    await stage.fill(1);
+    const path = pathOf(segmentOf(0));
+    const all = stage.disk.peek(path)!;
+    const first = all.subarray(0, all.length / 2);
+    const torn = stampedBatch(1, [{ value: 'x'.repeat(700) }]);
+    stampedBatch(5, 1).copy(torn, 150);
+    torn.fill(SPARE_ROOM.subarray(0, 60), 500, 560);
+    stage.disk = stage.disk.kill();
+    stage.disk.plant(path, Buffer.concat([first, torn, SPARE_ROOM.subarray(0, 800)]));
+    await stage.start();
+    expect(stage.events).toEqual([`recovered, cut ${torn.length + 800}`]);
+    expect([stage.log.logEnd, stage.log.lostFrom]).toEqual([1, undefined]);
+  });
 
   it('has damage for a check where there are zeros instead, as a lost write leaves them', async () => {
     const stage = await LogStage.open();
