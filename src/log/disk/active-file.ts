@@ -1,5 +1,5 @@
 import type { FileSystem, OpenFile } from './file-system.ts';
-import { SPARE_ROOM } from './segment-scan.ts';
+import { SPARE_ROOM } from './spare-room.ts';
 
 /** A write of more than this costs what its bytes cost, with room or without. */
 const SMALL_WRITE_BYTES = 16 * 1024;
@@ -7,12 +7,13 @@ const SMALL_WRITE_BYTES = 16 * 1024;
 /**
  * The file that a log appends to.
  *
- *     batch │ batch │ batch │ 0 0 0 0 0 0 0 0 │
+ *     batch │ batch │ batch │ e7 e7 e7 e7 e7 │
  *                           └─ spare: what small writes that have to be on the disk go into
  *
  * A write that changes neither the size of a file nor where it is on the disk is there without a commit of the file system's
  * journal, a third of the time that an append takes. So small durable writes leave room behind them: as much as is before it, up to
- * 64 KiB.
+ * 64 KiB. Without durable writes there is none: one that a loss of power has taken would have left the room it went into, as if nothing
+ * had ever been there.
  */
 export class ActiveFile {
   /** Whether every write is on the disk when it resolves. */
@@ -26,11 +27,18 @@ export class ActiveFile {
     this.#size = size;
   }
 
-  /** Opens a file, or makes it. @throws what the file system says */
-  static async open(files: FileSystem, path: string, isDurable: boolean): Promise<ActiveFile> {
+  /** Opens a file, or makes it. @param length where its last batch ends @throws what the file system says */
+  static async open(
+    files: FileSystem,
+    path: string,
+    isDurable: boolean,
+    length: number,
+  ): Promise<ActiveFile> {
     const file = await files.open(path, { create: true, durableWrites: isDurable });
     try {
-      return new ActiveFile(file, isDurable, await file.size());
+      const active = new ActiveFile(file, isDurable, await file.size());
+      if (!isDurable) await active.trim(length);
+      return active;
     } catch (error) {
       await file.close();
       throw error;

@@ -92,7 +92,8 @@ export class LogWriter {
   /** Opens the active segment for writing. @throws what the file system says */
   async open(): Promise<void> {
     await this.closeFile();
-    this.#file = await ActiveFile.open(this.#shared.files, this.#store.active.path, this.#wantsDurable);
+    const { path, bytes } = this.#store.active;
+    this.#file = await ActiveFile.open(this.#shared.files, path, this.#wantsDurable, bytes);
     this.#unsynced = false;
     this.#broken = undefined;
     this.#synced = endOf(this.#store.active);
@@ -170,7 +171,7 @@ export class LogWriter {
     // Before there is another: only the last segment may have room behind its batches.
     await this.trim();
     const next = Segment.active(directory, active.nextOffset);
-    const file = await ActiveFile.open(files, next.path, this.#wantsDurable);
+    const file = await ActiveFile.open(files, next.path, this.#wantsDurable, 0);
     try {
       // Of an earlier attempt whose end was not written down.
       await file.trim(0);

@@ -236,9 +236,8 @@ class Recovery {
       segment.index = snapshot.index;
     }
     const from = segment.bytes;
-    // Where not every write was durable, zeros are what a loss of power has left of one that was acknowledged.
-    const spare = isLast && this.#options.settings.flush === 'always';
-    const end = await this.#scan(segment, { size, holes: this.#mayHaveHoles(segment), spare }, (header) => {
+    const holes = this.#mayHaveHoles(segment);
+    const end = await this.#scan(segment, { size, holes, spare: isLast }, (header) => {
       this.#epochs.add(header.leaderEpoch, header.baseOffset);
       this.#options.state.replay(header);
     });

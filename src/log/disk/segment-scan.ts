@@ -2,9 +2,8 @@ import type { BatchHeader } from '../../wire/record-batch.ts';
 import { BATCH_HEADER_BYTES, batchBytes, checkBatch, readBatchHeader } from '../../wire/record-batch.ts';
 import type { OpenFile } from './file-system.ts';
 import { SCRATCH_BYTES, giveScratch, takeScratch } from './scratch.ts';
+import { SPARE_ROOM, isSpareRoom } from './spare-room.ts';
 
-/** What is behind the last batch of the active segment, at most, as room for more; see `active-file.ts`. */
-export const SPARE_ROOM: Buffer = Buffer.alloc(64 * 1024);
 /** No batch is larger: 16 MiB are the most a topic may allow. */
 const MAX_BATCH_BYTES = 64 * 1024 * 1024;
 const NONE = Buffer.alloc(0);
@@ -23,7 +22,7 @@ export interface ScanOptions {
   readonly expectedOffset?: number;
   /** Whether there may be holes between batches, as compaction leaves them. Default false. */
   readonly holes?: boolean;
-  /** Whether zeros may follow the last batch, as room for more: they count as the end. Default false. */
+  /** Whether room for more may follow the last batch, as in the active segment: it counts as the end. Default false. */
   readonly spare?: boolean;
   /** Whether to read the records too and check them against their CRC-32C; else only headers are looked at. */
   readonly verifyCrc: boolean;
@@ -112,8 +111,8 @@ export interface BatchPlace {
  * The first place behind the damaged batch at `range.from` where a whole batch with the right CRC and an offset of at least `minOffset`
  * begins.
  *
- * The damaged batch says how long it is. When that leads to the end of the range, or to a good batch, it is believed: a record may well
- * contain something that looks like a batch, and must not be taken for one. Only else every byte is tried.
+ * The damaged batch says how long it is. When that leads to the end of the range, to room for more, or to a good batch, it is believed:
+ * a record may well contain something that looks like a batch, and must not be taken for one. Only else every byte is tried.
  *
  * @returns undefined when there is none
  */
@@ -141,7 +140,7 @@ async function findNext(
     if ('reason' in found || found.header.baseOffset < minOffset) return undefined;
     return { position, baseOffset: found.header.baseOffset, isStated: position === stated };
   };
-  if (stated === range.to) return undefined;
+  if (stated !== undefined && (await isSpare(window, stated, range.to))) return undefined;
   const next = stated === undefined ? undefined : await batchAt(stated);
   if (next) return next;
   for (let position = range.from + 1; position + BATCH_HEADER_BYTES <= range.to; position++) {
@@ -161,10 +160,12 @@ async function statedEnd(window: Window, position: number): Promise<number | und
   return size > BATCH_HEADER_BYTES && size <= MAX_BATCH_BYTES ? position + size : undefined;
 }
 
+/** Whether nothing but room for more, or nothing at all, is from `position` to `to`. */
 async function isSpare(window: Window, position: number, to: number): Promise<boolean> {
   const length = to - position;
-  if (length > SPARE_ROOM.length) return false;
-  return (await window.bytes(position, length))?.equals(SPARE_ROOM.subarray(0, length)) === true;
+  if (length < 0 || length > SPARE_ROOM.length) return false;
+  const bytes = await window.bytes(position, length);
+  return bytes !== undefined && isSpareRoom(bytes);
 }
 
 function misplaced(header: BatchHeader, nextOffset: number, { holes }: ScanOptions): string | undefined {

@@ -8,6 +8,7 @@ import { systemClock } from '../../../src/kernel/system-clock.ts';
 import { DiskLog } from '../../../src/log/disk/disk-log.ts';
 import { createDiskShared } from '../../../src/log/disk/disk-shared.ts';
 import { nodeFileSystem } from '../../../src/log/disk/node-file-system.ts';
+import { SPARE_ROOM } from '../../../src/log/disk/spare-room.ts';
 import { NO_STATE } from '../../../src/log/log-state.ts';
 import { stampBatch } from '../../../src/wire/record-batch.ts';
 import { batchOf } from '../../support/batch.ts';
@@ -275,6 +276,16 @@ describe('log dump', () => {
     expect(exitCode).toBe(0);
     expect(stdout.trimEnd().split('\n')).toHaveLength(6);
     expect(stderr).toBe('10 bytes of a write that was not finished are left out\n');
+  });
+
+  it('takes room for the next batch for the end, and zeros for a write that came to nothing', async () => {
+    const path = (await segments()).at(-1)!;
+    const bytes = await readFile(path);
+    await writeFile(path, Buffer.concat([bytes, SPARE_ROOM.subarray(0, 100)]));
+    expect((await run('dump', 'ledger', '0')).stderr).toBe('');
+    await writeFile(path, Buffer.concat([bytes, Buffer.alloc(100)]));
+    const { stderr } = await run('dump', 'ledger', '0');
+    expect(stderr).toBe('100 bytes of a write that was not finished are left out\n');
   });
 
   it('ends with 5 when there is no such topic or partition', async () => {

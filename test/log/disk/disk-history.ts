@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { SluiceError } from '../../../src/kernel/errors.ts';
 import type { DiskLog, DiskLogSettings } from '../../../src/log/disk/disk-log.ts';
-import { SPARE_ROOM } from '../../../src/log/disk/segment-scan.ts';
+import { isSpareRoom } from '../../../src/log/disk/spare-room.ts';
 import { readBatchHeader, stampBatch } from '../../../src/wire/record-batch.ts';
 import { batchOf } from '../../support/batch.ts';
 import { checkSame } from '../../support/cheap-checks.ts';
@@ -323,8 +323,8 @@ export class DiskHistory {
     const batches = this.model.entries.filter(({ base }) => base >= Number(name.slice(0, -4)));
     const bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0);
     const room = this.disk.peek(`${LOG_DIRECTORY}/${name}`)!.subarray(bytes);
-    const most = isClosed || this.settings.flush !== 'always' ? 0 : SPARE_ROOM.length;
-    checkSame(room.length <= most && room.every((byte) => byte === 0), true, `room behind ${name}`);
+    const mayBe = !isClosed && this.settings.flush === 'always';
+    checkSame(mayBe ? isSpareRoom(room) : room.length === 0, true, `room behind ${name}`);
   }
 
   /** Compares what came back of the producers with the batches of the model. */

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { OpenFile } from '../../../src/log/disk/file-system.ts';
 import { findNextBatch, scanSegment } from '../../../src/log/disk/segment-scan.ts';
 import type { ScanEnd, ScanOptions } from '../../../src/log/disk/segment-scan.ts';
+import { SPARE_ROOM } from '../../../src/log/disk/spare-room.ts';
 import { BATCH_FIELD } from '../../../src/wire/record-batch.ts';
 import { stampedBatch } from '../../support/batch.ts';
 import { FakeDisk } from '../../support/fake-disk.ts';
@@ -225,5 +226,10 @@ describe('finding the next batch behind damage', () => {
     const next = { position: a.length + outer.length, baseOffset: 3, isStated: true };
     expect(await find([a, outer, c], a.length, 1)).toEqual(next);
     expect(await find([a, outer], a.length, 1)).toBeUndefined();
+    expect(await find([a, outer, SPARE_ROOM.subarray(0, 800)], a.length, 1)).toBeUndefined();
+    expect(await find([a, outer, SPARE_ROOM], a.length, 1)).toBeUndefined();
+    // More than any log leaves: what the batch says of its size may be what is damaged.
+    const inside = { position: a.length + 200, baseOffset: 50, isStated: false };
+    expect(await find([a, outer, SPARE_ROOM, SPARE_ROOM], a.length, 1)).toEqual(inside);
   });
 });
