@@ -24,7 +24,7 @@ export interface CopyFeedOptions extends FeedReadsOptions {
   readonly counters: ObserverCounters;
 }
 
-/** A copy that has heard nothing of a replica for so long feeds no other, milliseconds. A replica answers at least every half second. */
+/** A copy that has heard nothing of a replica for so long, or has been behind it, feeds no other, milliseconds. A replica answers at least every half second. */
 const RELAYS_MS = 2000;
 
 /** How far a copy is behind its source. */
@@ -71,11 +71,11 @@ export class CopyFeed {
     return this.#isChained;
   }
 
-  /** Others may be fed by it: it is fed by a replica itself, now. */
+  /** Others may be fed by it: it is fed by a replica itself, now, and keeps pace with it. */
   get isRelay(): boolean {
     const directMs = this.#directMs;
     if (this.#isStopped || this.#beginning !== undefined || directMs === undefined) return false;
-    return this.#options.clock.monotonicMs() - directMs <= RELAYS_MS;
+    return this.#options.clock.monotonicMs() - Math.min(directMs, this.#caughtUpMs) <= RELAYS_MS;
   }
 
   get lag(): CopyLag {
