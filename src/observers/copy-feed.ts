@@ -53,7 +53,7 @@ export class CopyFeed {
   #highWatermark = 0;
   /** When it last had all that its source had; when it began, before that. */
   #caughtUpMs: number;
-  /** When a replica has answered last; undefined: what was heard last was a relay, or nothing. */
+  /** When a replica has answered last; undefined: a relay was asked since then, or nothing was heard. */
   #directMs: number | undefined;
   #isChained = false;
   #isStopped = false;
@@ -168,6 +168,8 @@ export class CopyFeed {
       lastEpoch: lastEpoch === NO_EPOCH ? undefined : lastEpoch,
     };
     this.#reads.fill(node, position);
+    // Not only once it is answered: until then that one could come to be fed by this copy, and both would wait for each other.
+    if (this.#reads.asksRelay) this.#directMs = undefined;
     const read = this.#reads.first!;
     const answer = await this.#unlessWoken(read);
     if (this.#isStopped) return;

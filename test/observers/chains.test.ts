@@ -195,6 +195,17 @@ describe('observers that name no zone', () => {
 });
 
 describe('a copy that is fed by another observer', () => {
+  it('feeds none from the moment on in which it asks that', async () => {
+    await stage.subscribe({ at: 'latest' }, observers.get('p'));
+    stage.node('p').delayMs = 200;
+    await stage.subscribe();
+    stage.publish(1);
+    await stage.settle();
+    // A replica has answered it a moment ago, and named the other.
+    expect([stage.node('p').asked.length, chained()]).toEqual([1, []]);
+    expect(stage.observers.relayed('t1', 0)).toBeUndefined();
+  });
+
   it('feeds no other one', async () => {
     await subscribeAll();
     await publish(8);
