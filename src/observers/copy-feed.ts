@@ -24,7 +24,7 @@ export interface CopyFeedOptions extends FeedReadsOptions {
   readonly counters: ObserverCounters;
 }
 
-/** A copy that has heard nothing of a replica for so long feeds no other, milliseconds. A replica answers at least every half second. */
+/** A copy that has heard nothing of a replica for so long, or has been behind it, feeds no other, milliseconds. A replica answers at least every half second. */
 const RELAYS_MS = 2000;
 
 /** How far a copy is behind its source. */
@@ -53,7 +53,7 @@ export class CopyFeed {
   #highWatermark = 0;
   /** When it last had all that its source had; when it began, before that. */
   #caughtUpMs: number;
-  /** When a replica has answered last; undefined: what was heard last was a relay, or nothing. */
+  /** When a replica has answered last; undefined: a relay was asked since then, or nothing was heard. */
   #directMs: number | undefined;
   #isChained = false;
   #isStopped = false;
@@ -71,11 +71,11 @@ export class CopyFeed {
     return this.#isChained;
   }
 
-  /** Others may be fed by it: it is fed by a replica itself, now. */
+  /** Others may be fed by it: it is fed by a replica itself, now, and keeps pace with it. */
   get isRelay(): boolean {
     const directMs = this.#directMs;
     if (this.#isStopped || this.#beginning !== undefined || directMs === undefined) return false;
-    return this.#options.clock.monotonicMs() - directMs <= RELAYS_MS;
+    return this.#options.clock.monotonicMs() - Math.min(directMs, this.#caughtUpMs) <= RELAYS_MS;
   }
 
   get lag(): CopyLag {
@@ -168,6 +168,8 @@ export class CopyFeed {
       lastEpoch: lastEpoch === NO_EPOCH ? undefined : lastEpoch,
     };
     this.#reads.fill(node, position);
+    // Not only once it is answered: until then that one could come to be fed by this copy, and both would wait for each other.
+    if (this.#reads.asksRelay) this.#directMs = undefined;
     const read = this.#reads.first!;
     const answer = await this.#unlessWoken(read);
     if (this.#isStopped) return;

@@ -41,7 +41,7 @@ interface Resting {
  *
  *     zone x: replica ──> zone y: relay ──> zone y: all others
  *
- * A relay is one only while it is fed by a replica itself: so there are no cycles.
+ * A relay is one only while it is fed by a replica itself, and none from the moment on in which it asks another relay: so no two wait for each other.
  */
 export class CopySources {
   readonly #options: CopySourcesOptions;

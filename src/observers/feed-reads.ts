@@ -65,6 +65,11 @@ export class FeedReads {
     return this.#underWay[0];
   }
 
+  /** Something is asked of a relay. */
+  get asksRelay(): boolean {
+    return this.#underWay.some(({ isRelayed }) => isRelayed);
+  }
+
   /** Asks for what comes next, as far as may be asked for now. */
   fill(node: string, position: FeedPosition): void {
     const { ahead, readBytes } = this.#options;

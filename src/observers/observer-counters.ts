@@ -29,7 +29,7 @@ export interface ObserverCounters {
   restarts: number;
   /** Copies opened so far. */
   opened: number;
-  /** By node and zone; as many as there ever were members. */
+  /** By node and zone; those who are no members any more go with {@link forgetSources}. */
   readonly sources: Map<string, SourceBytes>;
 }
 
@@ -39,6 +39,11 @@ export function newObserverCounters(): ObserverCounters {
     ...{ reads: 0, bytes: 0, olderReads: 0, olderBytes: 0, failures: 0, lastError: undefined },
     ...{ truncations: 0, restarts: 0, opened: 0, sources: new Map() },
   };
+}
+
+/** Drops what came from nodes that are not among these. */
+export function forgetSources({ sources }: ObserverCounters, members: ReadonlySet<string>): void {
+  for (const [key, { node }] of sources) if (!members.has(node)) sources.delete(key);
 }
 
 /** Counts bytes of batches, in sum and by who has sent them. */

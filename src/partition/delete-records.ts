@@ -2,8 +2,11 @@ import { SluiceError } from '../kernel/errors.ts';
 import type { Partition } from './partition.ts';
 import type { Start } from './reader.ts';
 
-/** How long to wait for the other in-sync replicas, milliseconds: one that is gone is none any more by then. */
-const REPLICATED_MS = 8000;
+/**
+ * How long to wait for the other in-sync replicas above the time after which one that has not said to have deleted is none any more,
+ * milliseconds: that has to be stored.
+ */
+const MARGIN_MS = 2000;
 
 /**
  * The first record that would stay if a partition that is led here lost those before a place. Changes nothing.
@@ -22,7 +25,8 @@ export async function firstToStay(partition: Partition, before: Start): Promise<
  * @param offset at most the high watermark
  * @returns where the partition begins
  * @throws OFFSET_OUT_OF_RANGE, NOT_LEADER, TOPIC_NOT_FOUND; STORAGE_FULL, STORAGE_FAILED, UNAVAILABLE, CLOSED, TIMEOUT: they are deleted, but may come
- *   back after a crash or with another leader; asking once more makes it certain
+ *   back after a crash or with another leader; asking once more makes it certain. TIMEOUT: one that does not answer stays in sync, because fewer than
+ *   `minInsync` would be left, or because that it is none any more could not be stored
  * @see KIP-107
  */
 export async function deleteForGood(partition: Partition, offset: number): Promise<number> {
@@ -35,7 +39,7 @@ export async function deleteForGood(partition: Partition, offset: number): Promi
   return logStart;
 }
 
-/** @throws UNAVAILABLE when this node leads no more; TIMEOUT */
+/** @throws CLOSED; UNAVAILABLE when this node leads no more; TIMEOUT */
 function untilDeletedElsewhere(partition: Partition, offset: number, epoch: number): Promise<void> {
   const place = `${partition.topic}/${partition.partition}`;
   return new Promise((resolve, reject) => {
@@ -44,7 +48,10 @@ function untilDeletedElsewhere(partition: Partition, offset: number, epoch: numb
       timer.cancel();
     };
     const look = (): void => {
-      if (partition.role !== 'leader' || partition.leaderEpoch !== epoch) {
+      if (partition.closed) {
+        end();
+        reject(new SluiceError('CLOSED', `${place} was closed`));
+      } else if (partition.role !== 'leader' || partition.leaderEpoch !== epoch) {
         end();
         reject(new SluiceError('UNAVAILABLE', `${place} has another leader, which may have them still`));
       } else if (partition.isDeletedBelow(offset)) {
@@ -53,7 +60,7 @@ function untilDeletedElsewhere(partition: Partition, offset: number, epoch: numb
       }
     };
     const watcher = { partitionChanged: look };
-    const timer = partition.clock.setTimer(REPLICATED_MS, () => {
+    const timer = partition.clock.setTimer(partition.maxLagMs + MARGIN_MS, () => {
       end();
       reject(
         new SluiceError('TIMEOUT', `not all in-sync replicas of ${place} have said to have deleted them`),

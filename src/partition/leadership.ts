@@ -29,7 +29,7 @@ export interface FollowerLag {
   readonly nodeId: string;
   /** Offsets that it has not said to have; all, as long as it has said nothing in this epoch. */
   readonly records: number;
-  /** Milliseconds since it last had all that there was; 0 when it has. */
+  /** Milliseconds since it last had all that there was, and nothing that was deleted; 0 when that is so. */
   readonly ms: number;
 }
 
@@ -169,18 +169,25 @@ export class Leadership {
     const follower = this.#followers.get(nodeId);
     if (!follower || this.#ended) return false;
     const { log, clock } = this.#host;
-    const isFurther = durableStart > follower.durableStart;
-    follower.durableStart = durableStart;
-    follower.report(Math.min(durableOffset, log.durableEnd), log.durableEnd, clock.monotonicMs());
+    const end = log.durableEnd;
+    const isFurther = follower.report(Math.min(durableOffset, end), durableStart, end, clock.monotonicMs());
     this.advance();
     if (!this.isInsync(nodeId)) this.#consider(follower);
     else if (this.#keepingUp < this.#insync.stored.length) this.#recount();
     return isFurther;
   }
 
-  /** What is below `offset` has been deleted here. */
+  /** A follower that has not caught up for so long leaves the in-sync replicas, milliseconds. */
+  get maxLagMs(): number {
+    return this.#start.maxLagMs;
+  }
+
+  /** What is below `offset` has been deleted here. A follower that does not say so too is behind from now on, though nothing is appended. */
   deletedBelow(offset: number): void {
     this.#deletedTo = Math.max(this.#deletedTo, offset);
+    const nowMs = this.#host.clock.monotonicMs();
+    for (const follower of this.#followers.values()) follower.deletedBelow(offset, nowMs);
+    this.#watchLag(nowMs);
   }
 
   /**
@@ -339,7 +346,7 @@ export class Leadership {
     if (this.#lagTimer || this.#insync.isBusy || this.#ended) return;
     let longestMs = -1;
     for (const follower of this.#gate) {
-      if (follower.durableOffset >= this.#host.log.durableEnd) continue;
+      if (!follower.isBehind(this.#host.log.durableEnd)) continue;
       const lagMs = follower.lagMs(this.#host.log.durableEnd, nowMs);
       // That of one who stays all the same has been looked at.
       if (lagMs < this.#start.maxLagMs) longestMs = Math.max(longestMs, lagMs);

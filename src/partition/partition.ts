@@ -347,6 +347,11 @@ export class Partition implements ReaderSource {
     return this.#replica.leadership?.isDeletedBelow(offset) ?? false;
   }
 
+  /** Leader: a follower that does not keep up for so long leaves the in-sync replicas, milliseconds; 0 where this node does not lead. */
+  get maxLagMs(): number {
+    return this.#replica.leadership?.maxLagMs ?? 0;
+  }
+
   /** Leader: whether it is one of the stored in-sync replicas. */
   isInsync(nodeId: string): boolean {
     return this.#replica.leadership?.isInsync(nodeId) ?? false;

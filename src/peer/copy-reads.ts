@@ -4,6 +4,7 @@ import { Slots } from '../kernel/slots.ts';
 import { divergence } from '../partition/epoch-history.ts';
 import type { FetchSessionParts } from '../partition/fetch-session.ts';
 import type { Partition } from '../partition/partition.ts';
+import { batchNextOffset } from '../wire/record-batch.ts';
 import type { LocalCopies, ReadAnswer, ReadRequest } from './ports.ts';
 import type { ZoneReadersOptions } from './zone-readers.ts';
 import { ZoneReaders } from './zone-readers.ts';
@@ -57,13 +58,16 @@ export class CopyReads implements LocalCopies {
 
   async read(nodeId: string, request: ReadRequest, gone: AbortSignal): Promise<ReadAnswer> {
     const answer = await this.#read(request, gone);
-    const { topicId, partition: index, feeds, observed } = request;
+    const { topicId, partition: index, offset, feeds, observed } = request;
     if (observed) {
       this.#count(answer);
       return answer;
     }
     const partition = feeds ? this.#parts.find(topicId, index) : undefined;
-    return partition ? { ...answer, nearer: this.#zones.note(partition, nodeId) } : answer;
+    if (!partition) return answer;
+    const last = answer.batches.at(-1);
+    const end = last ? batchNextOffset(last) : offset;
+    return { ...answer, nearer: this.#zones.note(partition, { nodeId, offset, end }) };
   }
 
   async #read(request: ReadRequest, gone: AbortSignal): Promise<ReadAnswer> {
@@ -75,8 +79,7 @@ export class CopyReads implements LocalCopies {
       if (gone.aborted) throw new SluiceError('CANCELLED', 'who asked is gone');
       const partition = this.#copyFor(request);
       const waitMs = untilMs - this.#clock.monotonicMs();
-      const isAwaited = isAheadOfRelay(partition, request) && waitMs > 0;
-      const known = isAwaited ? undefined : withoutReading(partition, request);
+      const known = withoutReading(partition, request);
       if (known) return known;
       if (partition.highWatermark > emptyBelow) {
         const found = await this.#readBelow(partition, partition.highWatermark, request);
@@ -158,11 +161,6 @@ export class CopyReads implements LocalCopies {
       gone.addEventListener('abort', end);
     });
   }
-}
-
-/** Both may be fed by the same node, which has answered this one later: it will have come as far in a moment. */
-function isAheadOfRelay({ log }: Partition, { observed, offset }: ReadRequest): boolean {
-  return observed === true && offset > log.logEnd;
 }
 
 /**

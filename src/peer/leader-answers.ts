@@ -11,6 +11,9 @@ import type { LedPartitions, PartitionFacts } from './ports.ts';
 /** Partitions that are looked into at once, for all who ask: a place in a log on disk has to be searched for. */
 const AT_ONCE = 32;
 
+/** Deletions under way at once, for all who ask; one that waits for other replicas costs little more than a timer. */
+const DELETING_MAX = 65_536;
+
 /** Partitions in one question; nobody has so many, and each costs memory until all are answered. */
 const PARTITIONS_MAX = 65_536;
 
@@ -18,6 +21,7 @@ const PARTITIONS_MAX = 65_536;
 export class LeaderAnswers implements LedPartitions {
   readonly #find: FetchSessionParts['find'];
   readonly #slots = new Slots(AT_ONCE);
+  #deleting = 0;
 
   constructor(find: FetchSessionParts['find']) {
     this.#find = find;
@@ -35,24 +39,25 @@ export class LeaderAnswers implements LedPartitions {
   }
 
   listOffsets(partitions: readonly PartitionRef[], at: Start): Promise<(number | SluiceError)[]> {
-    return this.#askEach(partitions, async (partition) => partition.offsetAt(at));
+    return answerEach(partitions, (ref) => this.#slots.run(() => this.#leaderOf(ref).offsetAt(at)));
   }
 
   deleteRecords(partitions: readonly PartitionRef[], before: Start): Promise<(number | SluiceError)[]> {
-    return this.#askEach(partitions, async (partition) =>
-      deleteForGood(partition, await firstToStay(partition, before)),
-    );
+    return answerEach(partitions, (ref) => this.#delete(ref, before));
   }
 
-  async #askEach(
-    partitions: readonly PartitionRef[],
-    ask: (partition: Partition) => Promise<number>,
-  ): Promise<(number | SluiceError)[]> {
-    checkCount(partitions);
-    const answers = partitions.map((ref) =>
-      this.#slots.run(() => ask(this.#leaderOf(ref))).catch((error: unknown) => asSluiceError(error)),
-    );
-    return Promise.all(answers);
+  /** Other replicas may keep it waiting for long, so that it does so without a slot: whoever asks for a place has none to wait for. */
+  async #delete(ref: PartitionRef, before: Start): Promise<number> {
+    if (this.#deleting >= DELETING_MAX) {
+      throw new SluiceError('OVERLOADED', `${DELETING_MAX} deletions are under way at this node already`);
+    }
+    this.#deleting++;
+    try {
+      const offset = await this.#slots.run(() => firstToStay(this.#leaderOf(ref), before));
+      return await deleteForGood(this.#leaderOf(ref), offset);
+    } finally {
+      this.#deleting--;
+    }
   }
 
   /** @throws NOT_LEADER */
@@ -63,6 +68,14 @@ export class LeaderAnswers implements LedPartitions {
     if (refusal) throw refusal;
     return partition;
   }
+}
+
+async function answerEach(
+  partitions: readonly PartitionRef[],
+  answer: (ref: PartitionRef) => Promise<number>,
+): Promise<(number | SluiceError)[]> {
+  checkCount(partitions);
+  return Promise.all(partitions.map((ref) => answer(ref).catch((error: unknown) => asSluiceError(error))));
 }
 
 /** @throws OVERLOADED */

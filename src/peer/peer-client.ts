@@ -19,6 +19,9 @@ import { PEER } from './peer-methods.ts';
 import type { PeerSettings } from './peer-settings.ts';
 import type { ForwardCallback, ForwardedPublish, PartitionFacts, ReadAnswer, ReadRequest } from './ports.ts';
 
+/** How long a leader lets a deletion wait for the other in-sync replicas, milliseconds. @see deleteForGood */
+const DELETION_WAIT_MS = 12_000;
+
 /** What a node needs to reach the others. */
 export interface PeerClientOptions {
   /** Name of the cluster. */
@@ -109,7 +112,7 @@ export class PeerClient implements ReplicationClient {
     partitions: readonly PartitionRef[],
     before: Start,
   ): Promise<readonly (number | SluiceError)[]> {
-    return this.#call(nodeId, PEER.deleteRecords, { partitions, start: before });
+    return this.#call(nodeId, PEER.deleteRecords, { partitions, start: before }, DELETION_WAIT_MS);
   }
 
   /** Asks the coordinator that the other node is. @throws NOT_LEADER, CANCELLED, what it answers */

@@ -11,14 +11,27 @@ export interface ZoneReadersOptions {
   readonly farZoneOf: (nodeId: string) => string | undefined;
 }
 
+/** A read that feeds a copy. */
+export interface ZoneRead {
+  readonly nodeId: string;
+  /** From where on it asked. */
+  readonly offset: number;
+  /** Up to where it was answered. */
+  readonly end: number;
+}
+
 interface First {
   readonly nodeId: string;
+  readonly end: number;
   readonly readMs: number;
 }
 
 /**
- * Which node of each other zone feeds a copy of a partition from this node: the first that does. Others of its zone are told of it, so that they
- * can read from it what would cross between the zones once more.
+ * Which node of each other zone feeds a copy of a partition from this node: the first that does, until it falls behind another. Others of its zone are
+ * told of it, so that they can read from it what would cross between the zones once more.
+ *
+ * Who has asked from above all that the first was given is ahead of it, and is the first from then on. What the first has asked for would be no measure:
+ * of two who keep pace each is ahead of that of the other in turn.
  */
 export class ZoneReaders {
   readonly #options: ZoneReadersOptions;
@@ -30,9 +43,9 @@ export class ZoneReaders {
 
   /**
    * Takes note that a node feeds its copy of a partition from the one here.
-   * @returns another one in its zone that has done so before and still does
+   * @returns another one in its zone that has done so before, still does, and is as far
    */
-  note(partition: Partition, nodeId: string): string | undefined {
+  note(partition: Partition, { nodeId, offset, end }: ZoneRead): string | undefined {
     const { clock, farZoneOf } = this.#options;
     const zone = farZoneOf(nodeId);
     if (zone === undefined) return undefined;
@@ -40,8 +53,9 @@ export class ZoneReaders {
     const firsts = this.#firsts.get(partition) ?? new Map<string, First>();
     this.#firsts.set(partition, firsts);
     const first = firsts.get(zone);
-    if (first && first.nodeId !== nodeId && nowMs - first.readMs < GONE_MS) return first.nodeId;
-    firsts.set(zone, { nodeId, readMs: nowMs });
+    const isNamed = first && first.nodeId !== nodeId && first.end >= offset;
+    if (isNamed && nowMs - first.readMs < GONE_MS) return first.nodeId;
+    firsts.set(zone, { nodeId, end, readMs: nowMs });
     return undefined;
   }
 }

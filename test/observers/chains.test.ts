@@ -136,6 +136,53 @@ describe('observers of a zone without a replica', () => {
   });
 });
 
+describe('an observer of a zone without a replica that does not keep pace', () => {
+  it('feeds nobody until it has caught up', async () => {
+    stage = new ObserverStage({ zone: 'y', readBytes: 1 });
+    stage.start('b', 'c');
+    await stage.subscribe();
+    await publish(4);
+    expect(stage.observers.relayed('t1', 0)).toBeDefined();
+    for (const id of ['b', 'c']) stage.node(id).delayMs = 100;
+    for (let n = 0; n < 100; n++) {
+      stage.publish(1);
+      await stage.pass(50);
+    }
+    expect(stage.observers.relayed('t1', 0)).toBeUndefined();
+    await stage.pass(30_000);
+    expect(stage.observers.relayed('t1', 0)).toBeDefined();
+  });
+
+  it('makes those late that keep pace no more than for the moment in which they find that out', async () => {
+    const slow = stage.observe('s');
+    const reads = [stage.node('b'), stage.node('c')].map(({ copies }) => copies);
+    for (const copies of reads) {
+      const read = copies.read.bind(copies);
+      copies.read = async (nodeId, ...asked) => {
+        const answer = await read(nodeId, ...asked);
+        if (nodeId === 's') {
+          const late = Promise.withResolvers<undefined>();
+          stage.clock.setTimer(900, () => late.resolve(undefined));
+          await late.promise;
+        }
+        return answer;
+      };
+    }
+    stage.open(slow);
+    await stage.pass(3000);
+    await stage.subscribe();
+    const { log } = stage.open();
+    const lags: number[] = [];
+    for (let n = 0; n < 200; n++) {
+      stage.publish(1);
+      await stage.pass(50);
+      lags.push(stage.leader.logEnd - log.logEnd);
+    }
+    expect(lags.filter((lag) => lag > 0).length).toBeLessThan(20);
+    expect(Math.max(...lags)).toBeLessThan(10);
+  });
+});
+
 describe('observers that name no zone', () => {
   it('are all fed by replicas', async () => {
     stage = new ObserverStage();
@@ -148,6 +195,17 @@ describe('observers that name no zone', () => {
 });
 
 describe('a copy that is fed by another observer', () => {
+  it('feeds none from the moment on in which it asks that', async () => {
+    await stage.subscribe({ at: 'latest' }, observers.get('p'));
+    stage.node('p').delayMs = 200;
+    await stage.subscribe();
+    stage.publish(1);
+    await stage.settle();
+    // A replica has answered it a moment ago, and named the other.
+    expect([stage.node('p').asked.length, chained()]).toEqual([1, []]);
+    expect(stage.observers.relayed('t1', 0)).toBeUndefined();
+  });
+
   it('feeds no other one', async () => {
     await subscribeAll();
     await publish(8);

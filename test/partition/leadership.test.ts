@@ -257,6 +257,18 @@ describe('what was deleted', () => {
     await turns(1);
     expect([leadership.isDeletedBelow(4), leadership.isDeletedBelow(5)]).toEqual([true, false]);
   });
+
+  it('takes a follower out that has not deleted it for the longest lag, although nothing is appended', () => {
+    begin(['a', 'b', 'c']);
+    for (const nodeId of ['b', 'c']) leadership.report(nodeId, 10, 0);
+    host.clock.advance(60_000);
+    leadership.deletedBelow(5);
+    leadership.report('b', 10, 5);
+    host.clock.advance(MAX_LAG_MS - 1);
+    expect([leadership.followers.map(({ ms }) => ms), cluster.asked]).toEqual([[0, MAX_LAG_MS - 1], []]);
+    host.clock.advance(1);
+    expect(cluster.asked[0]?.state.isr).toEqual(['a', 'b']);
+  });
 });
 
 describe('proposals', () => {

@@ -102,6 +102,38 @@ describe('an order to delete records', () => {
     ]);
   });
 
+  it('keeps nobody waiting who asks for a place, while other replicas have not deleted', async () => {
+    const isr = ['a', 'b'];
+    const many = Array.from({ length: 100 }, (_, partition) => {
+      const waiting = idlePartition({ partition });
+      waiting.lead(leadershipOf(7, { isr }));
+      waiting.append(batchOf(2));
+      waiting.reportFollower('b', 2, 0);
+      return waiting;
+    });
+    partitions = new Map(many.entries());
+    let answer: unknown;
+    void answers
+      .deleteRecords(refs(...partitions.keys()), { at: 'latest' })
+      .then((given) => (answer = given));
+    expect(await answers.listOffsets(refs(99), { at: 'latest' })).toEqual([2]);
+    await turns();
+    expect([answer, many.map(({ logStart }) => logStart)]).toEqual([undefined, many.map(() => 2)]);
+    for (const waiting of many) waiting.reportFollower('b', 2, 2);
+    await turns();
+    expect(answer).toEqual(many.map(() => 2));
+  });
+
+  it('is refused while very many are under way, and nothing is deleted then', async () => {
+    storeAt(0);
+    const many = Array.from({ length: 65_536 }, () => ({ topicId: 't1', partition: 0 }));
+    const underWay = answers.deleteRecords(many, { at: 'earliest' });
+    const order = async () => codes(await answers.deleteRecords(refs(0), { at: 'latest' }));
+    expect([await order(), partitions.get(0)!.logStart]).toEqual([['OVERLOADED'], 0]);
+    await underWay;
+    expect(await order()).toEqual([1]);
+  });
+
   it('is answered only once the records cannot come back', async () => {
     storeAt(0);
     const durable = Promise.withResolvers<undefined>();

@@ -54,6 +54,6 @@ export function registerNodeMetrics(
   registerCluster(metrics, coordinator, cluster.health);
   registerPeers(metrics, cluster);
   registerReplicas(metrics, { coordinator, ...cluster });
-  registerObservers(metrics, cluster);
+  registerObservers(metrics, { coordinator, ...cluster });
   registerController(metrics, cluster.controller);
 }

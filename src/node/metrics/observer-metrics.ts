@@ -1,3 +1,5 @@
+import type { Cluster } from '../../coordination/cluster.ts';
+import { forgetSources } from '../../observers/observer-counters.ts';
 import type { Observers } from '../../observers/observers.ts';
 import type { LocalServices } from '../../peer/local-services.ts';
 import type { Metrics, Sample } from '../../telemetry/metrics.ts';
@@ -8,10 +10,16 @@ export interface ObserverSources {
   readonly services: { readonly copies: Pick<LocalServices['copies'], 'relays'> };
 }
 
+/** Whose bytes are shown. */
+interface Members {
+  readonly coordinator: { readonly cluster: Pick<Cluster, 'nodes'> };
+}
+
 /** Copies that this node keeps for readers of what it is no replica of: how many, from where they are fed, how far they are behind. */
-export function registerObservers(metrics: Metrics, { observers, services }: ObserverSources): void {
+export function registerObservers(metrics: Metrics, sources: ObserverSources & Members): void {
+  const { observers, services } = sources;
   registerCopies(metrics, observers);
-  registerFeeds(metrics, observers);
+  registerFeeds(metrics, sources);
   metrics.counterFrom(
     'sluice_observer_relayed_bytes_total',
     'Bytes of batches that copies for readers here have given to those of other nodes.',
@@ -48,12 +56,16 @@ function registerCopies(metrics: Metrics, observers: ObserverSources['observers'
   metrics.counterFrom('sluice_observer_opened_total', 'Copies for readers opened.', () => counters.opened);
 }
 
-function registerFeeds(metrics: Metrics, { counters }: ObserverSources['observers']): void {
+function registerFeeds(metrics: Metrics, { observers, coordinator }: ObserverSources & Members): void {
+  const { counters } = observers;
   metrics.countersFrom(
     'sluice_observer_bytes_total',
     'Bytes of batches read from other nodes for readers here, by node and its zone: new ones, or older ones for who is behind.',
     ['node', 'zone', 'records'],
-    () => bytesBySource(counters),
+    () => {
+      forgetSources(counters, new Set(coordinator.cluster.nodes().map(({ nodeId }) => nodeId)));
+      return bytesBySource(counters);
+    },
   );
   metrics.counterFrom(
     'sluice_observer_failures_total',
