@@ -4,12 +4,15 @@ import { LOG_FORMAT, changesOf, commitsOf, withRelease } from './changelog.ts';
 import { STAMPED, stamp } from './stamp.ts';
 import { imageTags, isTrial, nextVersion } from './version.ts';
 
+/** A program and its arguments. */
+type Command = readonly string[];
+
 /** How commands are run. */
 export interface Shell {
   /** Shows what the command prints. @throws Error when it ends with anything but 0 */
-  run(command: readonly string[], folder: string): void;
+  run(command: Command, folder: string): void;
   /** What it prints, without the last line's end. @throws as {@link run} */
-  read(command: readonly string[], folder: string): string;
+  read(command: Command, folder: string): string;
 }
 
 /** What is to be released, and where it goes. */
@@ -35,7 +38,7 @@ const CHECKS = ['types', 'lint', 'layers', 'deadcode', 'proto', 'generated', 'te
 
 /**
  * Makes a release in a clone, so that the work tree stays as it is: version, changelog, checks, package, image, commit and tag. Then, unless it
- * is a dry run, pushes the image, publishes the package, and pushes commit and tag.
+ * is a dry run, pushes commit and tag, then the image, and publishes the package: where somebody has pushed meanwhile, nothing is published.
  *
  * @param say is told what happens
  * @returns the version
@@ -58,8 +61,9 @@ export function release(options: ReleaseOptions, shell: Shell, say: (line: strin
     buildImage(images, shell, tree, version);
     commit(shell, tree, version);
     const tarball = join(packages, readdirSync(packages)[0]!);
+    carryOut(pushes(options, tree, version), options, shell, say);
     isLeft = !options.isDryRun;
-    publish(publication({ ...options, version, images, tarball }, tree), options, shell, say);
+    publish(publication(version, images, tarball), options, shell, say);
     isLeft = false;
     return version;
   } finally {
@@ -73,6 +77,10 @@ function checkStart({ root, wanted, branch }: ReleaseOptions, shell: Shell): str
     throw new Error('the work tree has changes that are not committed');
   const here = shell.read(['git', 'rev-parse', '--abbrev-ref', 'HEAD'], root);
   if (here !== branch) throw new Error(`releases are made from ${branch}, and this is ${here}`);
+  shell.run(['git', 'fetch', '--quiet', '--tags', 'origin', `refs/heads/${branch}`], root);
+  const theirs = shell.read(['git', 'rev-parse', 'FETCH_HEAD'], root);
+  if (shell.read(['git', 'rev-parse', 'HEAD'], root) !== theirs)
+    throw new Error(`${branch} is not what it is at the origin: ${theirs}`);
   const current = currentVersion(root);
   const isReleased = (version: string): boolean =>
     shell.read(['git', 'tag', '--list', `v${version}`], root) !== '';
@@ -103,8 +111,7 @@ function newIn(tree: string, shell: Shell, changelog: string): string {
   const [last] = tags.split('\n').filter((tag) => tag !== '');
   if (last !== undefined)
     return changesOf(commitsOf(shell.read(['git', 'log', `${last}..HEAD`, ...LOG_FORMAT], tree)));
-  if (/^## \d/m.test(changelog))
-    throw new Error('the tags of earlier releases are not here: git fetch --tags');
+  if (/^## \d/m.test(changelog)) throw new Error('the tags of earlier releases are not at the origin');
   return '';
 }
 
@@ -123,44 +130,51 @@ function commit(shell: Shell, tree: string, version: string): void {
   shell.run(['git', 'tag', '--annotate', `v${version}`, '--message', `Version ${version}`], tree);
 }
 
-interface Release extends ReleaseOptions {
-  readonly version: string;
-  readonly images: readonly string[];
-  readonly tarball: string;
-}
-
-/** The commands that others see something of; the one that cannot be repeated comes when little can fail any more. */
-function publication(
-  { branch, version, images, tarball }: Release,
-  tree: string,
-): readonly (readonly string[])[] {
-  const tag = `v${version}`;
+/** Commit and tag to the origin, from the work tree, which knows how to get there; no tag stays in the work tree where the origin refuses it. */
+function pushes({ branch }: ReleaseOptions, tree: string, version: string): readonly Command[] {
+  const tag = `refs/tags/v${version}`;
+  const refs = [`FETCH_HEAD^{commit}:refs/heads/${branch}`, `FETCH_HEAD:${tag}`];
   return [
-    ...images.map((image) => ['docker', 'push', '--quiet', image]),
-    ['npm', 'publish', '--access', 'public', '--tag', isTrial(version) ? 'next' : 'latest', tarball],
-    // From the work tree, which knows how to get into its origin.
-    ['git', 'fetch', '--quiet', tree, 'tag', tag],
-    ['git', 'push', '--quiet', '--atomic', 'origin', `${tag}^{commit}:refs/heads/${branch}`, tag],
+    ['git', 'fetch', '--quiet', tree, tag],
+    ['git', 'push', '--quiet', '--atomic', 'origin', ...refs],
   ];
 }
 
+/** What is made of a version that is at the origin; the one that cannot be taken back comes last. */
+function publication(version: string, images: readonly string[], tarball: string): readonly Command[] {
+  return [
+    ...images.map((image) => ['docker', 'push', '--quiet', image]),
+    ['npm', 'publish', '--access', 'public', '--tag', isTrial(version) ? 'next' : 'latest', tarball],
+  ];
+}
+
+/** @throws Error that says what remains to be done */
 function publish(
-  commands: readonly (readonly string[])[],
-  { root, isDryRun }: ReleaseOptions,
+  commands: readonly Command[],
+  options: ReleaseOptions,
   shell: Shell,
   say: (line: string) => void,
 ): void {
   for (const [n, command] of commands.entries()) {
-    if (isDryRun) {
-      say(`not done: ${command.join(' ')}`);
-      continue;
-    }
     try {
-      shell.run(command, root);
+      carryOut([command], options, shell, say);
     } catch (error) {
       const left = commands.slice(n).map((one) => `  ${one.join(' ')}`);
-      throw new Error(`what remains to be done, in ${root}:\n${left.join('\n')}`, { cause: error });
+      throw new Error(`what remains to be done, in ${options.root}:\n${left.join('\n')}`, { cause: error });
     }
+  }
+}
+
+/** Others see something of these: a dry run only says what they are. */
+function carryOut(
+  commands: readonly Command[],
+  { root, isDryRun }: ReleaseOptions,
+  shell: Shell,
+  say: (line: string) => void,
+): void {
+  for (const command of commands) {
+    if (isDryRun) say(`not done: ${command.join(' ')}`);
+    else shell.run(command, root);
   }
 }
 

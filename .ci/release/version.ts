@@ -9,27 +9,34 @@ interface Version {
 }
 
 /**
- * The version that comes after another one.
+ * The version that comes after another one. After a trial, `major`, `minor` and `patch` are what it was a trial of, where it was one of such a version.
  *
+ * @see `npm version`, which counts so
  * @param wanted `major`, `minor`, `patch`, or a version, which must be later than `current`; the same while `current` has not been released
  * @param isReleased whether `current` has been
  * @throws RangeError when `wanted` is none of these
  */
 export function nextVersion(current: string, wanted: string, isReleased: boolean): string {
-  const [major, minor, patch] = parse(current).numbers;
-  switch (wanted) {
-    case 'major':
-      return `${major + 1}.0.0`;
-    case 'minor':
-      return `${major}.${minor + 1}.0`;
-    case 'patch':
-      return parse(current).trial === undefined
-        ? `${major}.${minor}.${patch + 1}`
-        : `${major}.${minor}.${patch}`;
-  }
+  const next = nextPart(parse(current), wanted);
+  if (next !== undefined) return next;
   const order = compare(parse(wanted), parse(current));
   if (order < 0 || (order === 0 && isReleased)) throw new RangeError(`${wanted} is not after ${current}`);
   return wanted;
+}
+
+function nextPart({ numbers, trial }: Version, wanted: string): string | undefined {
+  const [major, minor, patch] = numbers;
+  const isTried = trial !== undefined;
+  switch (wanted) {
+    case 'major':
+      return isTried && minor === 0 && patch === 0 ? `${major}.0.0` : `${major + 1}.0.0`;
+    case 'minor':
+      return isTried && patch === 0 ? `${major}.${minor}.0` : `${major}.${minor + 1}.0`;
+    case 'patch':
+      return `${major}.${minor}.${isTried ? patch : patch + 1}`;
+    default:
+      return undefined;
+  }
 }
 
 /** Whether a version is one to try out: it moves no tag that others follow. */

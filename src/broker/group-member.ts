@@ -214,7 +214,10 @@ export class GroupMember {
     for (const [key] of lost) this.#owned.delete(key);
     if (this.#isOver || this.#isSilent) return;
     for (const [key, position] of wanted) {
-      if (!this.#owned.has(key)) this.#owned.set(key, new OwnedPartition(this.#partitionHost, position));
+      if (this.#owned.has(key)) continue;
+      const owned = new OwnedPartition(this.#partitionHost, position);
+      this.#owned.set(key, owned);
+      owned.start();
     }
   }
 

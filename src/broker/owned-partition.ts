@@ -24,7 +24,7 @@ const EARLIEST: Start = { at: 'earliest' };
 /** This node has not heard yet of what the coordinator knows; or it is gone, and the coordinator takes it away. */
 const UNHEARD: ReadonlySet<ErrorCode> = new Set(['TOPIC_NOT_FOUND', 'PARTITION_NOT_FOUND']);
 
-/** A partition that a member has, or is giving up. It is opened where the group has come to, however long that takes. */
+/** A partition that a member has, or is giving up. Once started it is opened where the group has come to, however long that takes. */
 export class OwnedPartition implements Place {
   readonly topic: string;
   readonly partition: number;
@@ -39,7 +39,11 @@ export class OwnedPartition implements Place {
     this.topic = topic;
     this.partition = partition;
     this.#offset = offset;
-    void this.#open({ at: 'offset', offset }, new Backoff(RETRY, host.random));
+  }
+
+  /** Opens its reader, and goes on trying. To be called once. */
+  start(): void {
+    void this.#open({ at: 'offset', offset: this.#offset }, new Backoff(RETRY, this.#host.random));
   }
 
   /** Whether it has a reader. */

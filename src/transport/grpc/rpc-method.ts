@@ -16,7 +16,10 @@ export interface MessageBytes {
   copy(target: Buffer, start?: number): number;
 }
 
-/** For grpc-js, whose types know no message but a Buffer. */
+/**
+ * For grpc-js, whose types know no message but a Buffer. That it asks for no more than {@link MessageBytes} holds for the version that package.json
+ * names exactly; a test of the server sees it.
+ */
 export function asSerialized(message: MessageBytes): Buffer {
   return message as Buffer;
 }

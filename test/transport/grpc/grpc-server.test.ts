@@ -8,7 +8,7 @@ import { systemClock } from '../../../src/kernel/system-clock.ts';
 import { GrpcChannel } from '../../../src/transport/grpc/grpc-channel.ts';
 import { GrpcServer, answers, streams } from '../../../src/transport/grpc/grpc-server.ts';
 import type { MessageStream } from '../../../src/transport/grpc/message-stream.ts';
-import type { MessageCodec, RpcMethod } from '../../../src/transport/grpc/rpc-method.ts';
+import type { MessageBytes, MessageCodec, RpcMethod } from '../../../src/transport/grpc/rpc-method.ts';
 import { NodeAuthority } from '../../support/node-certificates.ts';
 import { turns } from '../../support/turns.ts';
 
@@ -33,6 +33,35 @@ const text: MessageCodec<string> = {
 };
 const ECHO: RpcMethod<string, string> = { path: '/test.Test/Echo', request: text, response: text };
 const CHAT: RpcMethod<string, string> = { path: '/test.Test/Chat', request: text, response: text };
+
+/** Text whose bytes can be asked for nothing but what {@link MessageBytes} has. @param refused takes what they were asked for beyond that */
+function guarded(refused: string[]): MessageCodec<string> {
+  const refuse = (what: string): never => {
+    refused.push(what);
+    throw new TypeError(`a message was asked for ${what}`);
+  };
+  const traps: ProxyHandler<MessageBytes> = {
+    get: (bytes, key) => {
+      if (key === 'length' || key === 'byteLength') return bytes[key];
+      if (key === 'copy') return bytes.copy.bind(bytes);
+      // Promises look for it in whatever they are resolved with.
+      return key === 'then' ? undefined : refuse(String(key));
+    },
+    ...{ has: () => refuse('has'), ownKeys: () => refuse('ownKeys'), set: () => refuse('set') },
+    getPrototypeOf: () => refuse('getPrototypeOf'),
+    getOwnPropertyDescriptor: () => refuse('getOwnPropertyDescriptor'),
+    defineProperty: () => refuse('defineProperty'),
+  };
+  return {
+    encode: (message) => {
+      const whole = Buffer.from(message);
+      const { length, byteLength } = whole;
+      const copy = (target: Buffer, start = 0): number => whole.copy(target, start);
+      return new Proxy<MessageBytes>({ length, byteLength, copy }, traps);
+    },
+    decode: (bytes) => bytes.toString(),
+  };
+}
 
 describe('a gRPC server', () => {
   let server: GrpcServer;
@@ -90,6 +119,34 @@ describe('a gRPC server', () => {
     stream.onEnd = (error) => end.resolve(error?.code);
     return { stream, got, ended: end.promise };
   }
+
+  it('and its caller ask messages for nothing but their length and a copy of them', async () => {
+    const refused: string[] = [];
+    const bytes = guarded(refused);
+    const echo = { ...ECHO, request: bytes, response: bytes };
+    const chat = { ...CHAT, request: bytes, response: bytes };
+    const guarding = await GrpcServer.listen(
+      { ...base, host: '127.0.0.1', port: 0, identify: () => 'somebody' },
+      [
+        answers(echo, (who, request) => `${who}: ${request}`),
+        streams(chat, (_, stream) => (stream.onMessage = (message) => stream.write(`re: ${message}`))),
+      ],
+    );
+    const caller = new GrpcChannel({ ...base, address: `127.0.0.1:${guarding.port}`, check: () => 'n' });
+    const answer = await caller.call(echo, 'hello', 5_000).catch(String);
+    const stream = caller.open(chat);
+    const ended = Promise.withResolvers<unknown>();
+    const got: string[] = [];
+    stream.onMessage = (message) => got.push(message);
+    stream.onEnd = (error) => ended.resolve(error?.message);
+    for (const message of ['', 'a', 'x'.repeat(70_000)]) stream.write(message);
+    stream.end();
+    const end = await ended.promise;
+    caller.close();
+    await guarding.close(0);
+    expect({ refused, answer, end }).toEqual({ refused: [], answer: 'somebody: hello', end: undefined });
+    expect(got).toEqual(['re: ', 're: a', `re: ${'x'.repeat(70_000)}`]);
+  });
 
   it('answers single calls', async () => {
     expect(await channel.call(ECHO, 'hello', 5_000)).toBe('somebody: hello');
