@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../../kernel/clock.ts';
 
 const MiB = 1024 * 1024;
 /** Garbage that may gather where there is memory enough, bytes; usually it is half of that, because what is in use when this looks is garbage in part. */
-const GARBAGE_MAX_BYTES = 256 * MiB;
+const GARBAGE_MAX_BYTES = 128 * MiB;
 /** And elsewhere at most this share of the memory that there is. */
 const MEMORY_SHARE = 1 / 16;
 const LOOK_MS = 1000;
