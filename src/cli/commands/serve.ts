@@ -45,10 +45,13 @@ export async function serve(flags: ServeFlags, terminal: Terminal): Promise<void
   const log = logger(loaded, terminal);
   const allowance = new GarbageAllowance(systemClock);
   allowance.start();
+  const isMember = settings.cluster !== null;
+  // The others rely on a member from the moment on in which it has joined: nothing may hold it up then.
+  if (isMember) collectGarbage();
   await using node = await Node.start(settings, { log });
   const { quic, tls, http, grpc } = node.addresses;
   const dataDir = resolve(terminal.folder, settings.dataDir);
-  collectGarbage();
+  if (!isMember) collectGarbage();
   const ready: Ready = {
     evt: 'node.ready',
     quic: url('quic', quic),
