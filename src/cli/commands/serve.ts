@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { ListenAddress } from '../../config/kinds.ts';
 import type { LoadedConfig } from '../../config/load.ts';
+import type { Settings } from '../../config/settings.ts';
 import { systemClock } from '../../kernel/system-clock.ts';
 import { Node } from '../../node/node.ts';
 import type { Logger } from '../../telemetry/logger.ts';
@@ -45,13 +46,9 @@ export async function serve(flags: ServeFlags, terminal: Terminal): Promise<void
   const log = logger(loaded, terminal);
   const allowance = new GarbageAllowance(systemClock);
   allowance.start();
-  const isMember = settings.cluster !== null;
-  // The others rely on a member from the moment on in which it has joined: nothing may hold it up then.
-  if (isMember) collectGarbage();
-  await using node = await Node.start(settings, { log });
+  await using node = await start(settings, log);
   const { quic, tls, http, grpc } = node.addresses;
   const dataDir = resolve(terminal.folder, settings.dataDir);
-  if (!isMember) collectGarbage();
   const ready: Ready = {
     evt: 'node.ready',
     quic: url('quic', quic),
@@ -71,6 +68,17 @@ export async function serve(flags: ServeFlags, terminal: Terminal): Promise<void
   for (const one of forget) one();
   await node.drain();
   allowance.stop();
+}
+
+/** Starts a node, and collects what starting leaves; before it joins a cluster, because the others rely on a member from then on. */
+async function start(settings: Settings, log: Logger): Promise<Node> {
+  if (settings.cluster !== null) {
+    collectGarbage();
+    return Node.start(settings, { log });
+  }
+  const node = await Node.start(settings, { log });
+  collectGarbage();
+  return node;
 }
 
 /**
