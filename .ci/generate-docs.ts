@@ -57,7 +57,8 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   CONNECT_FAILED: 'No connection could be made; the text says to where and why.',
   CERTIFICATE_REJECTED: 'A certificate is not from a trusted authority, is expired, or is for another name.',
   ADDRESS_IN_USE: 'Another process listens on this address.',
-  STORAGE_FULL: 'No room is left for records; what was refused may yet be there when the node starts anew, and a producer that sends it again has it once.',
+  STORAGE_FULL:
+    'No room is left for records; what was refused may yet be there when the node starts anew, and a producer that sends it again has it once.',
   STORAGE_FAILED: 'Reading or writing storage failed.',
   DATA_DIR_LOCKED: 'Another process uses the data directory.',
   CORRUPT_LOG: 'Stored records are damaged; those before and behind the damage can be read.',

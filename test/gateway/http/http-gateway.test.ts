@@ -59,7 +59,12 @@ describe('HTTP gateway', () => {
     const response = await get('/nowhere?secret=1');
     expect([response.status, await response.json()]).toEqual([
       404,
-      { error: { code: 'INVALID_ARGUMENT', message: 'there is no GET /nowhere; what there is: /openapi.json' } },
+      {
+        error: {
+          code: 'INVALID_ARGUMENT',
+          message: 'there is no GET /nowhere; what there is: /openapi.json',
+        },
+      },
     ]);
   });
 
