@@ -35,4 +35,30 @@ describe('rate limit', () => {
     clock.advance(100);
     expect([after, limit.full]).toEqual([false, true]);
   });
+
+  it('fills up evenly, also when it is asked all the time', () => {
+    const { clock, take } = emptied(1_000);
+    let allowed = 0;
+    for (let ms = 0; ms < 500; ms += 1) {
+      clock.advance(1);
+      allowed += take(3);
+    }
+    expect(allowed).toBe(500);
+  });
+
+  it('gives as much at once as a second has, and saves up no more, where nothing is said of a burst', () => {
+    const { clock, take, first } = emptied(1_000);
+    clock.advance(60_000);
+    expect([first, take(2_000)]).toEqual([1_000, 1_000]);
+  });
 });
+
+/** A limit of which everything was taken that it had. */
+function emptied(perSecond: number) {
+  const clock = new FakeClock();
+  const limit = new RateLimit(clock, perSecond);
+  /** How many of `asked` are allowed. */
+  const take = (asked: number): number =>
+    Array.from({ length: asked }, () => limit.take()).filter(Boolean).length;
+  return { clock, take, first: take(perSecond + 500) };
+}

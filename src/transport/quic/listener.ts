@@ -1,10 +1,10 @@
 import type { RemoteInfo } from 'node:dgram';
 import { ERRORS, SluiceError } from '../../kernel/errors.ts';
+import { RateLimit } from '../../kernel/rate-limit.ts';
 import { checkIdentity } from '../tls-identity.ts';
 import type { Connection, Listener, ListenOptions, TlsIdentity } from '../transport.ts';
 import { LOOPBACK_PACKET_BYTES, PATH_PACKET_BYTES, isLoopback, makeConfig } from './config.ts';
 import type { TlsSetup, TuningSettings } from './config.ts';
-import { AnswerLimit } from './answer-limit.ts';
 import { QuicConnection } from './connection.ts';
 import type { ConnectionContext } from './connection.ts';
 import { CID_BYTES, quiche } from './native.ts';
@@ -55,7 +55,7 @@ class QuicListener implements Listener {
   readonly #onConnection: (connection: Connection) => void;
   readonly #tokens: RetryTokens;
   readonly #resetTokens: ResetTokens;
-  readonly #resetLimit: AnswerLimit;
+  readonly #resetLimit: RateLimit;
   readonly #routes = new Map<string, QuicConnection>();
   readonly #connections = new Set<QuicConnection>();
   #configs: { readonly path: NativeConfig; readonly loopback: NativeConfig };
@@ -77,7 +77,7 @@ class QuicListener implements Listener {
     this.#onConnection = onConnection;
     this.#tokens = new RetryTokens(context.clock, context.random);
     this.#resetTokens = new ResetTokens(settings.resetKey ?? context.random.bytes(RESET_KEY_BYTES));
-    this.#resetLimit = new AnswerLimit(context.clock, RESETS_PER_SECOND);
+    this.#resetLimit = new RateLimit(context.clock, RESETS_PER_SECOND);
     this.#clientAuthoritiesPem = options.clientAuthoritiesPem;
     this.#configs = this.#makeConfigs(options.identity, options.clientAuthoritiesPem);
   }
