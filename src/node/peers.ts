@@ -1,5 +1,6 @@
 import type { ClusterSettings } from '../config/cluster-settings.ts';
 import type { Cluster } from '../coordination/cluster.ts';
+import type { Unwatch } from '../coordination/unwatch.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
@@ -23,7 +24,7 @@ export interface PeersOptions {
   readonly settings: ClusterSettings;
   readonly nodeId: string;
   readonly dataDir: string;
-  readonly cluster: Pick<Cluster, 'nodes'>;
+  readonly cluster: Pick<Cluster, 'nodes' | 'watchNodes'>;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;
@@ -35,6 +36,7 @@ export class Peers implements AsyncDisposable {
   readonly client: PeerClient;
   readonly certificates: CertificateRotation;
   readonly #options: PeersOptions;
+  readonly #unwatch: Unwatch;
   #server: PeerServer | undefined;
 
   private constructor(options: PeersOptions, certificates: CertificateRotation) {
@@ -49,6 +51,9 @@ export class Peers implements AsyncDisposable {
       random,
       log,
       addressOf: (nodeId) => cluster.nodes().find((node) => node.nodeId === nodeId)?.peerAddress ?? undefined,
+    });
+    this.#unwatch = cluster.watchNodes(({ kind, node }) => {
+      if (kind === 'left') this.client.left(node.nodeId);
     });
   }
 
@@ -90,6 +95,7 @@ export class Peers implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#unwatch();
     await this.certificates[Symbol.asyncDispose]();
     this.client.close();
   }

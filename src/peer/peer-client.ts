@@ -132,6 +132,13 @@ export class PeerClient implements ReplicationClient {
     this.#tls = tls;
   }
 
+  /** A node is no member any more: what it was asked fails with UNAVAILABLE now, not only when its silence is noticed. */
+  left(nodeId: string): void {
+    this.#links
+      .get(nodeId)
+      ?.current?.end(new SluiceError('UNAVAILABLE', 'it is no member of the cluster any more'));
+  }
+
   /** Ends all connections; what is not answered fails with UNAVAILABLE, and so does everything from now on. */
   close(): void {
     this.#closed = true;

@@ -76,6 +76,13 @@ export class FakeCluster {
     for (const watcher of [...this.#nodeWatchers]) watcher({ kind: 'altered', node });
   }
 
+  /** A member is none any more. */
+  leave(nodeId: string): void {
+    const node = this.members.find((one) => one.nodeId === nodeId)!;
+    this.members = this.members.filter((one) => one !== node);
+    for (const watcher of [...this.#nodeWatchers]) watcher({ kind: 'left', node });
+  }
+
   /** A partition has another leader. */
   lead(partition: number, leader: string | null): void {
     this.leaders[partition] = leader;

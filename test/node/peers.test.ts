@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -68,6 +71,21 @@ describe('a node among others', () => {
     const [answer] = await a.client.describePartitions('b', [{ topicId: 't', partition: 0 }]);
     expect(answer).toMatchObject({ code: 'NOT_LEADER' });
     await expect(a.client.describePartitions('c', [])).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  it('does not wait for a silent node any more once that is no member', async () => {
+    await put('a', tlsOf.a);
+    const { client } = await open('a');
+    await using silent = createServer().listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { port } = silent.address() as AddressInfo;
+    cluster.members = [member('b', { peerAddress: `127.0.0.1:${port}` })];
+    const asked = client.describePartitions('b', []);
+    const refused = expect(asked).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    expect(client.connections).toBe(1);
+    cluster.leave('b');
+    expect(client.connections).toBe(0);
+    await refused;
   });
 
   it.each([

@@ -148,6 +148,21 @@ describe('publishes on their way to the leader', () => {
     await closing;
   });
 
+  it.each(['connected', 'being connected'])(
+    'fail at once when the leader, %s, is no member any more',
+    async (when) => {
+      const held: ForwardCallback[] = [];
+      await start((_, done) => void held.push(done));
+      const publishing = forward(stage.client, publishOf());
+      while (when === 'connected' && held.length === 0) await turns(1);
+      stage.client.left('c');
+      expect(stage.client.connections).toBe(1);
+      stage.client.left('b');
+      await expect(publishing).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+      expect(stage.client).toMatchObject({ forwardBytes: 0, connections: 0 });
+    },
+  );
+
   it('have memory of their own when they are a small part of a message', async () => {
     const kept: Buffer[] = [];
     await start((publish, done) => {
