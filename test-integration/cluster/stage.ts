@@ -86,7 +86,9 @@ export class ClusterStage implements AsyncDisposable {
       const certificates = await ClusterCertificates.open(join(folder, 'certificates'), CLUSTER);
       const stage = new ClusterStage(options, etcd, certificates, folder, stack);
       const names = options.nodes ?? ['n1', 'n2', 'n3'];
-      await Promise.all(names.map((nodeId) => stage.add(nodeId)));
+      // All of them, so that those that do come up are ended when another one does not.
+      const added = await Promise.allSettled(names.map((nodeId) => stage.add(nodeId)));
+      for (const one of added) if (one.status === 'rejected') throw one.reason;
       await stage.untilMembers(names);
       return stage;
     } catch (error) {
