@@ -5,7 +5,7 @@ import { createServer } from 'node:net';
 import type { Server as TlsServer, TLSSocket } from 'node:tls';
 import { createServer as createTlsServer } from 'node:tls';
 import type { Clock } from '../../kernel/clock.ts';
-import { SluiceError } from '../../kernel/errors.ts';
+import { listenTcp } from '../../transport/bind.ts';
 import { clientRefusal } from '../../transport/http2/client-refusal.ts';
 import { checkIdentity } from '../../transport/tls-identity.ts';
 import type { TlsIdentity } from '../../transport/transport.ts';
@@ -58,7 +58,7 @@ export class GrpcListener {
   /** @param server gets the connections @throws ADDRESS_IN_USE, INVALID_CONFIG */
   static async open(options: GrpcListenOptions, server: Server): Promise<GrpcListener> {
     const listener = new GrpcListener(options, server);
-    await listener.#bind();
+    listener.#address = await listenTcp(listener.#server, options, 'grpc.listen');
     return listener;
   }
 
@@ -135,24 +135,6 @@ export class GrpcListener {
     socket.on('error', () => undefined);
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
-  }
-
-  async #bind(): Promise<void> {
-    const { host, port } = this.#options;
-    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
-    this.#server.once('error', reject);
-    this.#server.listen(port, host, () => resolve(undefined));
-    try {
-      await promise;
-    } catch (cause) {
-      const { code, message } = cause as NodeJS.ErrnoException;
-      const address = `${host}:${port}/tcp (grpc.listen)`;
-      if (code === 'EADDRINUSE') throw new SluiceError('ADDRESS_IN_USE', `${address} is taken`, { cause });
-      throw new SluiceError('INVALID_CONFIG', `${address} cannot be bound: ${message}`, { cause });
-    }
-    this.#server.off('error', reject);
-    this.#server.on('error', () => undefined); // a connection that could not be accepted
-    this.#address = this.#server.address() as AddressInfo;
   }
 }
 

@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../../kernel/clock.ts';
 import { ERRORS, SluiceError } from '../../kernel/errors.ts';
+import { listenTcp } from '../bind.ts';
 import { checkIdentity } from '../tls-identity.ts';
 import type { Connection, Listener, ListenOptions, TlsIdentity } from '../transport.ts';
 import type { Http2Connection } from './http2-connection.ts';
@@ -39,7 +40,7 @@ export class Http2Listener implements Listener {
     onConnection: (connection: Connection) => void,
   ): Promise<Http2Listener> {
     const listener = new Http2Listener(options, clock, onConnection);
-    await listener.#bind();
+    listener.#address = await listenTcp(listener.#server, options, 'tls.listen');
     return listener;
   }
 
@@ -81,25 +82,6 @@ export class Http2Listener implements Listener {
     await Promise.all(connections.map((connection) => connection.ended));
     for (const socket of this.#sockets) socket.destroy(); // handshakes under way
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
-  }
-
-  async #bind(): Promise<void> {
-    const { host, port } = this.#options;
-    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
-    this.#server.once('error', reject);
-    this.#server.listen(port, host, () => resolve(undefined));
-    try {
-      await promise;
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      const address = `${host}:${port}/tcp (tls.listen)`;
-      if (code === 'EADDRINUSE')
-        throw new SluiceError('ADDRESS_IN_USE', `${address} is taken`, { cause: error });
-      throw new SluiceError('INVALID_CONFIG', `${address} cannot be bound: ${message}`, { cause: error });
-    }
-    this.#server.off('error', reject);
-    this.#server.on('error', () => undefined); // a connection that could not be accepted
-    this.#address = this.#server.address() as AddressInfo;
   }
 
   #watch(): void {
