@@ -7,7 +7,7 @@ import { createServer as createTlsServer } from 'node:tls';
 import type { Clock } from '../../kernel/clock.ts';
 import { listenTcp } from '../../transport/bind.ts';
 import { clientRefusal } from '../../transport/http2/client-refusal.ts';
-import { checkIdentity } from '../../transport/tls-identity.ts';
+import { serverContext } from '../../transport/tls-identity.ts';
 import type { TlsIdentity } from '../../transport/transport.ts';
 
 /** What a listener shows its clients, and asks of them. */
@@ -78,7 +78,7 @@ export class GrpcListener {
   setIdentity(identity: TlsIdentity, clientAuthoritiesPem = this.#security?.clientAuthoritiesPem): void {
     if (!this.#security) return;
     const security = { ...this.#security, identity, clientAuthoritiesPem };
-    (this.#server as TlsServer).setSecureContext(secureContext(security));
+    (this.#server as TlsServer).setSecureContext(serverContext(security));
     this.#security = security;
   }
 
@@ -105,7 +105,7 @@ export class GrpcListener {
 
   #tlsServer(security: GrpcSecurity): TlsServer {
     const server = createTlsServer({
-      ...secureContext(security),
+      ...serverContext(security),
       requestCert: security.clientAuthoritiesPem !== undefined,
       // Whom to let in is decided once it is known; see `clientRefusal`.
       rejectUnauthorized: false,
@@ -136,20 +136,4 @@ export class GrpcListener {
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
   }
-}
-
-/** @throws INVALID_CONFIG when the certificate cannot be used: Node would say so only when somebody connects */
-function secureContext({ identity, clientAuthoritiesPem }: GrpcSecurity): {
-  cert: string;
-  key: string;
-  minVersion: 'TLSv1.3';
-  ca?: string;
-} {
-  checkIdentity(identity);
-  return {
-    cert: identity.certificatePem,
-    key: identity.privateKeyPem,
-    minVersion: 'TLSv1.3',
-    ...(clientAuthoritiesPem === undefined ? {} : { ca: clientAuthoritiesPem }),
-  };
 }

@@ -5,7 +5,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../../kernel/clock.ts';
 import { ERRORS, SluiceError } from '../../kernel/errors.ts';
 import { listenTcp } from '../bind.ts';
-import { checkIdentity } from '../tls-identity.ts';
+import { serverContext } from '../tls-identity.ts';
 import type { Connection, Listener, ListenOptions, TlsIdentity } from '../transport.ts';
 import type { Http2Connection } from './http2-connection.ts';
 import { serverLimits } from './http2-limits.ts';
@@ -59,7 +59,7 @@ export class Http2Listener implements Listener {
   setIdentity(identity: TlsIdentity, clientAuthoritiesPem = this.#options.clientAuthoritiesPem): void {
     const options = { ...this.#options, identity, clientAuthoritiesPem };
     try {
-      this.#server.setSecureContext(secureContext(options));
+      this.#server.setSecureContext(serverContext(options));
     } catch (error) {
       throw unusable(error);
     }
@@ -122,28 +122,16 @@ function createServer(options: ListenOptions): Http2SecureServer {
   try {
     return createSecureServer({
       ...serverLimits(options.limits),
-      ...secureContext(options),
+      ...serverContext(options),
       requestCert: options.clientAuthoritiesPem !== undefined,
       // Node would hang up without a word: whom to let in is decided, and told, in `#accept`.
       rejectUnauthorized: false,
       ALPNProtocols: ['h2'],
-      minVersion: 'TLSv1.3',
       handshakeTimeout: options.limits.handshakeTimeoutMs,
     });
   } catch (error) {
     throw unusable(error);
   }
-}
-
-/** Node takes an empty certificate for none, and a mismatched key until somebody connects: so they are looked at before. */
-function secureContext(options: ListenOptions): { cert: string; key: string; ca?: string } {
-  const { identity, clientAuthoritiesPem } = options;
-  checkIdentity(identity);
-  return {
-    cert: identity.certificatePem,
-    key: identity.privateKeyPem,
-    ...(clientAuthoritiesPem === undefined ? {} : { ca: clientAuthoritiesPem }),
-  };
 }
 
 function unusable(error: unknown): SluiceError {
