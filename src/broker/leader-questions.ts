@@ -3,7 +3,7 @@ import { deleteForGood, firstToStay } from '../partition/delete-records.ts';
 import type { Partition } from '../partition/partition.ts';
 import type { Start } from '../partition/reader.ts';
 import type { PartitionRef } from '../partition/replication.ts';
-import type { Leaders } from './leaders.ts';
+import type { Leaders } from './topics/leaders.ts';
 import type { OpenTopic } from './topics/open-topic.ts';
 import type { OtherNodes, PartitionFacts } from './other-nodes.ts';
 import { factsOf } from './partition-facts.ts';

@@ -3,7 +3,7 @@ import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import { ByteBudget } from '../log/byte-budget.ts';
 import type { Acks } from '../partition/acknowledgements.ts';
 import type { AppendOutcome, Partition, PublishTaker } from '../partition/partition.ts';
-import type { Leaders } from './leaders.ts';
+import type { Leaders } from './topics/leaders.ts';
 import type { OpenTopic } from './topics/open-topic.ts';
 import type { OtherNodes } from './other-nodes.ts';
 

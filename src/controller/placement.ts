@@ -1,3 +1,5 @@
+import { hashOf, lotOf } from '../kernel/lots.ts';
+
 /** A node that may be given replicas. */
 export interface PlacementNode {
   readonly nodeId: string;
@@ -37,7 +39,7 @@ export function zoneOf({ nodeId, zone }: Pick<PlacementNode, 'nodeId' | 'zone'>)
  * from all others and moves nothing between them, and what a node that goes leaves behind is spread over all others. Of two nodes the one in the zone
  * that has fewer replicas of the partition yet goes first, whatever the lots say.
  *
- * @see Thaler, Ravishankar: Using name-based mappings to increase hit rates, 1998; weights: draft-ietf-bess-weighted-hrw
+ * @see kernel/lots.ts; weights: draft-ietf-bess-weighted-hrw
  */
 export class Placement {
   readonly #candidates: readonly Candidate[];
@@ -82,7 +84,7 @@ export class Placement {
   #draw(topicId: string, partition: number, taken: readonly string[]): void {
     const hash = hashOf(`${topicId}/${partition}`);
     for (const [at, candidate] of this.#candidates.entries()) {
-      const share = (mixed(hash ^ candidate.hash) + 0.5) / 2 ** 32;
+      const share = (lotOf(hash, candidate.hash) + 0.5) / 2 ** 32;
       const isTaken = taken.includes(candidate.nodeId);
       this.#lots[at] = isTaken ? NOT_TO_BE_CHOSEN : candidate.capacity / -Math.log(share);
     }
@@ -111,18 +113,3 @@ export class Placement {
 
 /** Below every lot. */
 const NOT_TO_BE_CHOSEN = -1;
-
-/** FNV-1a over UTF-16 units, then mixed: 32 bits, unsigned. */
-function hashOf(text: string): number {
-  let hash = 0x811c_9dc5;
-  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x0100_0193);
-  return mixed(hash);
-}
-
-/** Each bit of the result depends on each bit of `value`. @see the finalizer of MurmurHash3 */
-function mixed(value: number): number {
-  let bits = value ^ (value >>> 16);
-  bits = Math.imul(bits, 0x85eb_ca6b);
-  bits = Math.imul(bits ^ (bits >>> 13), 0xc2b2_ae35);
-  return (bits ^ (bits >>> 16)) >>> 0;
-}

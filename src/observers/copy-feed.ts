@@ -5,6 +5,7 @@ import { NO_EPOCH, epochBefore, truncationPoint } from '../partition/epoch-histo
 import type { Partition } from '../partition/partition.ts';
 import { batchBaseOffset, batchLeaderEpoch, batchNextOffset } from '../wire/record-batch.ts';
 import { Arrivals } from './arrivals.ts';
+import { ChainLink } from './chain-link.ts';
 import type { CopyAnswer } from './copy-reader.ts';
 import type { CopySources } from './copy-sources.ts';
 import type { FeedRead, FeedReadsOptions } from './feed-reads.ts';
@@ -23,9 +24,6 @@ export interface CopyFeedOptions extends FeedReadsOptions {
   readonly clock: Clock;
   readonly counters: ObserverCounters;
 }
-
-/** A copy that has heard nothing of a replica for so long, or has been behind it, feeds no other, milliseconds. A replica answers at least every half second. */
-const RELAYS_MS = 2000;
 
 /** How far a copy is behind its source. */
 export interface CopyLag {
@@ -48,14 +46,10 @@ export class CopyFeed {
   readonly #options: CopyFeedOptions;
   readonly #reads: FeedReads;
   readonly #arrivals: Arrivals;
+  readonly #link: ChainLink;
   /** Where to begin; undefined: it has begun. */
   #beginning: Beginning | undefined = 'newest';
   #highWatermark = 0;
-  /** When it last had all that its source had; when it began, before that. */
-  #caughtUpMs: number;
-  /** When a replica has answered last; undefined: a relay was asked since then, or nothing was heard. */
-  #directMs: number | undefined;
-  #isChained = false;
   #isStopped = false;
   #wake: (() => void) | undefined;
 
@@ -63,25 +57,23 @@ export class CopyFeed {
     this.#options = options;
     this.#reads = new FeedReads(options);
     this.#arrivals = new Arrivals(options.clock);
-    this.#caughtUpMs = options.clock.monotonicMs();
+    this.#link = new ChainLink(options.clock);
   }
 
   /** It is fed by another observer. */
   get isChained(): boolean {
-    return this.#isChained;
+    return this.#link.isChained;
   }
 
   /** Others may be fed by it: it is fed by a replica itself, now, and keeps pace with it. */
   get isRelay(): boolean {
-    const directMs = this.#directMs;
-    if (this.#isStopped || this.#beginning !== undefined || directMs === undefined) return false;
-    return this.#options.clock.monotonicMs() - Math.min(directMs, this.#caughtUpMs) <= RELAYS_MS;
+    return !this.#isStopped && this.#beginning === undefined && this.#link.isRelay;
   }
 
   get lag(): CopyLag {
     return {
       records: Math.max(0, this.#highWatermark - this.#options.log.logEnd),
-      ms: this.#options.clock.monotonicMs() - this.#caughtUpMs,
+      ms: this.#link.behindMs,
     };
   }
 
@@ -168,8 +160,7 @@ export class CopyFeed {
       lastEpoch: lastEpoch === NO_EPOCH ? undefined : lastEpoch,
     };
     this.#reads.fill(node, position);
-    // Not only once it is answered: until then that one could come to be fed by this copy, and both would wait for each other.
-    if (this.#reads.asksRelay) this.#directMs = undefined;
+    if (this.#reads.asksRelay) this.#link.asksRelay();
     const read = this.#reads.first!;
     const answer = await this.#unlessWoken(read);
     if (this.#isStopped) return;
@@ -210,8 +201,7 @@ export class CopyFeed {
 
   /** Who feeds this copy, and who could. */
   #note({ isRelayed }: FeedRead, { nearer }: CopyAnswer): void {
-    this.#isChained = isRelayed;
-    this.#directMs = isRelayed ? undefined : this.#options.clock.monotonicMs();
+    this.#link.answered(isRelayed);
     if (!isRelayed) this.#options.sources.point(nearer);
   }
 
@@ -222,7 +212,7 @@ export class CopyFeed {
   }
 
   #store(node: string, answer: CopyAnswer, read?: FeedRead): void {
-    const { partition, log, counters, sources, clock } = this.#options;
+    const { partition, log, counters, sources } = this.#options;
     const { highWatermark, logStart } = answer;
     const batches = answer.batches.filter((batch) => batchNextOffset(batch) > log.logEnd);
     // Nothing came, so nothing is there: holes, as compaction leaves them.
@@ -236,7 +226,7 @@ export class CopyFeed {
     this.#highWatermark = highWatermark;
     if (answer.batches.length > 0) counters.reads++;
     countBytes(counters, { node, zone: sources.zoneOf(node) }, 'feed', bytesOf(answer.batches));
-    if (log.logEnd >= highWatermark) this.#caughtUpMs = clock.monotonicMs();
+    if (log.logEnd >= highWatermark) this.#link.caughtUp();
     if (read) this.#reads.done(answer.batches, log.logEnd);
     this.#arrivals.reached(log.logEnd);
   }

@@ -1,7 +1,7 @@
-import { hash } from 'node:crypto';
 import type { Cluster, ClusterNode, PartitionState } from '../coordination/cluster.ts';
 import { Backoff } from '../kernel/backoff.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { hashOf, lotOf } from '../kernel/lots.ts';
 import type { Random } from '../kernel/random.ts';
 import type { PartitionRef } from '../partition/replication.ts';
 
@@ -146,10 +146,8 @@ export class CopySources {
   #agreed(best: readonly Candidate[]): string | undefined {
     const { topicId, partition } = this.#ref;
     if (best.length < 2) return best[0]?.nodeId;
-    const lots = best.map(({ nodeId }) => {
-      const lot = hash('sha1', JSON.stringify([this.#options.zone, topicId, partition, nodeId]));
-      return { nodeId, lot };
-    });
+    const choice = hashOf(`${this.#options.zone}/${topicId}/${partition}`);
+    const lots = best.map(({ nodeId }) => ({ nodeId, lot: lotOf(choice, hashOf(nodeId)) }));
     return lots.reduce((most, one) => (one.lot > most.lot ? one : most)).nodeId;
   }
 

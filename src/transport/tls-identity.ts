@@ -16,3 +16,33 @@ export function checkIdentity(identity: TlsIdentity): void {
   }
   if (!belongs) throw new SluiceError('INVALID_CONFIG', 'the private key does not belong to the certificate');
 }
+
+/** A server's side of TLS, for Node. */
+export interface ServerContext {
+  readonly minVersion: 'TLSv1.3';
+  readonly cert: string;
+  readonly key: string;
+  readonly ca?: string;
+}
+
+/**
+ * What a server shows and whom it believes. TLS 1.3, nothing older.
+ *
+ * @param security authorities of client certificates, PEM; undefined: none are asked for
+ * @throws INVALID_CONFIG when the certificate cannot be used: Node takes an empty one for none, and a mismatched key until somebody connects
+ */
+export function serverContext({
+  identity,
+  clientAuthoritiesPem,
+}: {
+  readonly identity: TlsIdentity;
+  readonly clientAuthoritiesPem?: string | undefined;
+}): ServerContext {
+  checkIdentity(identity);
+  return {
+    minVersion: 'TLSv1.3',
+    cert: identity.certificatePem,
+    key: identity.privateKeyPem,
+    ...(clientAuthoritiesPem === undefined ? {} : { ca: clientAuthoritiesPem }),
+  };
+}

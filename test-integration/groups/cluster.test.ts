@@ -1,16 +1,16 @@
 /** Groups and queues of three nodes, the coordinator of which is killed, stopped and frozen. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Client } from '../../src/client/index.ts';
-import type { StagedNode } from '../cluster/stage.ts';
-import { ClusterStage } from '../cluster/stage.ts';
+import type { ClusterStage, StagedNode } from '../cluster/stage.ts';
 import { untilInSync } from '../cluster/trial.ts';
 import { eventually } from '../support/eventually.ts';
 import { coordinatorOf } from './coordinators.ts';
+import { startStage } from './stage.ts';
 
 describe('a cluster', () => {
   let stage: ClusterStage;
   beforeAll(async () => {
-    stage = await ClusterStage.start({ env: { SLUICE_GROUPS_PARTITIONS: '4' } });
+    stage = await startStage();
   });
   afterAll(() => stage[Symbol.asyncDispose]());
 

@@ -1,17 +1,16 @@
 /** HTTP, WebSocket, SSE and gRPC at a node that neither leads nor coordinates what they ask for, also when that node goes. */
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { StagedNode } from '../cluster/stage.ts';
-import { ClusterStage } from '../cluster/stage.ts';
-import { PATIENCE, untilInSync } from '../cluster/trial.ts';
+import type { ClusterStage, StagedNode } from '../cluster/stage.ts';
+import { untilInSync } from '../cluster/trial.ts';
 import { PYTHON_PACKAGES, PythonClient } from '../grpc/python-client.ts';
 import type { Frame } from '../http/streams-stage.ts';
 import { TestEvents, TestSocket } from '../http/streams-stage.ts';
 import { requireTools } from '../support/system-tools.ts';
 import { eventually } from '../support/eventually.ts';
 import { coordinatorOf } from './coordinators.ts';
+import { LONG_MS, startStage } from './stage.ts';
 
 const LEASE_MS = 3000;
-const LONG_MS = 30_000 * PATIENCE;
 const DRAINING = 4006;
 
 /** A topic and a group, and nodes by what they have to do with them. */
@@ -47,13 +46,9 @@ describe('a node that neither leads nor coordinates', () => {
   let stage: ClusterStage;
   beforeAll(async () => {
     requireTools([], PYTHON_PACKAGES);
-    stage = await ClusterStage.start({
-      env: {
-        SLUICE_GROUPS_PARTITIONS: '4',
-        SLUICE_CLUSTER_LEASE_TTL: `${3000 * PATIENCE}ms`,
-        SLUICE_GRPC_LISTEN: '127.0.0.1:0',
-        SLUICE_GRPC_PLAINTEXT: 'true',
-      },
+    stage = await startStage({
+      SLUICE_GRPC_LISTEN: '127.0.0.1:0',
+      SLUICE_GRPC_PLAINTEXT: 'true',
     });
     // Makes the topic of all groups.
     const { admin } = await stage.connect();

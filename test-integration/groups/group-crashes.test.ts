@@ -2,12 +2,13 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { SeededRandom } from '../../test/support/seeded-random.ts';
-import { ClusterStage } from '../cluster/stage.ts';
+import type { ClusterStage } from '../cluster/stage.ts';
 import { PATIENCE, untilInSync } from '../cluster/trial.ts';
 import { eventually } from '../support/eventually.ts';
 import { checkGroup, longestPauseMs, readTimes } from './check-group.ts';
 import { coordinatorOf } from './coordinators.ts';
 import { Feeding } from './feeding.ts';
+import { LONG_MS, startStage } from './stage.ts';
 import type { Worker } from './workers.ts';
 import { Workers } from './workers.ts';
 import { nowMs } from './worker-task.ts';
@@ -18,16 +19,11 @@ const SESSION_MS = 4000;
 /** What a partition that does not move may pause: far less than those whose member was killed. */
 const UNMOVED_MS = 2000 * PATIENCE;
 const KILLS = 2;
-/** On a machine that is busy nodes are late to say that they live. */
-const LEASE_TTL_MS = 3000 * PATIENCE;
-const LONG_MS = 30_000 * PATIENCE;
 
 describe(`a group whose members and coordinator are killed (SEED=${SEED})`, () => {
   let stage: ClusterStage;
   beforeAll(async () => {
-    stage = await ClusterStage.start({
-      env: { SLUICE_GROUPS_PARTITIONS: '4', SLUICE_CLUSTER_LEASE_TTL: `${LEASE_TTL_MS}ms` },
-    });
+    stage = await startStage();
   });
   afterAll(() => stage[Symbol.asyncDispose]());
   beforeEach(() => untilInSync(stage));

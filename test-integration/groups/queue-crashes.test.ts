@@ -3,11 +3,12 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Client, DeadLetter } from '../../src/client/index.ts';
 import { SeededRandom } from '../../test/support/seeded-random.ts';
-import { ClusterStage } from '../cluster/stage.ts';
-import { PATIENCE, untilInSync } from '../cluster/trial.ts';
+import type { ClusterStage } from '../cluster/stage.ts';
+import { untilInSync } from '../cluster/trial.ts';
 import { eventually } from '../support/eventually.ts';
 import { checkQueue } from './check-queue.ts';
 import { coordinatorOf } from './coordinators.ts';
+import { LONG_MS, startStage } from './stage.ts';
 import type { Worker } from './workers.ts';
 import { Workers } from './workers.ts';
 import { POISON } from './worker-task.ts';
@@ -20,16 +21,11 @@ const MAX_LEASED = 8;
 const RECORDS = 400;
 const WORKERS = 3;
 const KILLS = 3;
-/** On a machine that is busy nodes are late to say that they live. */
-const LEASE_TTL_MS = 3000 * PATIENCE;
-const LONG_MS = 30_000 * PATIENCE;
 
 describe(`a queue whose consumers and coordinator are killed (SEED=${SEED})`, () => {
   let stage: ClusterStage;
   beforeAll(async () => {
-    stage = await ClusterStage.start({
-      env: { SLUICE_GROUPS_PARTITIONS: '4', SLUICE_CLUSTER_LEASE_TTL: `${LEASE_TTL_MS}ms` },
-    });
+    stage = await startStage();
   });
   afterAll(() => stage[Symbol.asyncDispose]());
   beforeEach(() => untilInSync(stage));

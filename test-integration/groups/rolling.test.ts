@@ -2,18 +2,17 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Client, GroupConsumer, Job, Queue } from '../../src/client/index.ts';
 import { SluiceError } from '../../src/client/index.ts';
-import type { StagedNode } from '../cluster/stage.ts';
-import { ClusterStage } from '../cluster/stage.ts';
+import type { ClusterStage, StagedNode } from '../cluster/stage.ts';
 import { PATIENCE, untilInSync } from '../cluster/trial.ts';
 import { eventually } from '../support/eventually.ts';
 import { IMPATIENT } from '../support/workload/workload.ts';
 import { longestPauseMs } from './check-group.ts';
 import { coordinatorOf } from './coordinators.ts';
 import { Feeding } from './feeding.ts';
+import { LONG_MS, startStage } from './stage.ts';
 import { nowMs } from './worker-task.ts';
 
 const PARTITIONS = 6;
-const LONG_MS = 30_000 * PATIENCE;
 /** Of one request. */
 const MAX_LEASED = 20;
 /** Leases that two consumers can have asked for while each of three nodes goes. */
@@ -114,9 +113,7 @@ function unlessRetryable(error: unknown): Job[] {
 describe('groups and queues in use', () => {
   let stage: ClusterStage;
   beforeAll(async () => {
-    stage = await ClusterStage.start({
-      env: { SLUICE_GROUPS_PARTITIONS: '4', SLUICE_CLUSTER_LEASE_TTL: `${3000 * PATIENCE}ms` },
-    });
+    stage = await startStage();
   });
   afterAll(() => stage[Symbol.asyncDispose]());
   beforeEach(() => untilInSync(stage));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Leaders } from '../../src/broker/leaders.ts';
+import type { Leaders } from '../../src/broker/topics/leaders.ts';
 import type { PublishOutcome } from '../../src/broker/publisher.ts';
 import { Publisher } from '../../src/broker/publisher.ts';
 import { SluiceError } from '../../src/kernel/errors.ts';

@@ -6,7 +6,7 @@ import type { Place } from '../../partition/place-table.ts';
 import type { Start } from '../../partition/reader.ts';
 import type { KeyPredicate } from '../../partition/reader-source.ts';
 import type { Answer, TopicPartition } from '../leader-questions.ts';
-import type { Leaders } from '../leaders.ts';
+import type { Leaders } from '../topics/leaders.ts';
 import type { OffsetQuestions } from './offset-questions.ts';
 import type { OpenTopic } from '../topics/open-topic.ts';
 import type { Copies } from '../ports.ts';

@@ -1,6 +1,6 @@
 import type { Start } from '../../partition/reader.ts';
 import type { Answer, LeaderQuestions, TopicPartition } from '../leader-questions.ts';
-import type { Leaders } from '../leaders.ts';
+import type { Leaders } from '../topics/leaders.ts';
 
 interface Question {
   readonly place: TopicPartition;

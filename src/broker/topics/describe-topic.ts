@@ -2,7 +2,7 @@ import type { Coordinator, TopicDefinition } from '../../coordination/coordinato
 import type { SluiceError } from '../../kernel/errors.ts';
 import type { Partition } from '../../partition/partition.ts';
 import type { Answer, LeaderQuestions, TopicPartition } from '../leader-questions.ts';
-import type { Leaders } from '../leaders.ts';
+import type { Leaders } from './leaders.ts';
 import type { OpenTopic } from './open-topic.ts';
 import type { PartitionFacts } from '../other-nodes.ts';
 import type { Fault, PartitionDescription, TopicDescription, TopicMetadata } from '../views.ts';

@@ -1,5 +1,5 @@
 import type { Clock, Timer } from '../../kernel/clock.ts';
-import type { Leaders } from '../leaders.ts';
+import type { Leaders } from './leaders.ts';
 import type { OpenTopic } from './open-topic.ts';
 
 /** Longest wait for the partitions of a topic to get leaders. */

@@ -1,6 +1,6 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { LeaderWait } from './leader-wait.ts';
-import type { Leaders } from '../leaders.ts';
+import type { Leaders } from './leaders.ts';
 import type { OpenTopic } from './open-topic.ts';
 
 /** Everybody who waits for the partitions of a topic to get leaders. */

@@ -15,7 +15,7 @@ import type { Replicas } from '../../replicas/replicas.ts';
 import type { TopicObserver } from './failed-topics.ts';
 import { FailedTopics } from './failed-topics.ts';
 import { LeaderWaits } from './leader-waits.ts';
-import { Leaders } from '../leaders.ts';
+import { Leaders } from './leaders.ts';
 import { OpenTopic } from './open-topic.ts';
 import type { TopicCount, TopicLimits } from './topic-room.ts';
 import { checkRoom } from './topic-room.ts';

@@ -51,7 +51,7 @@ export function consumeQueue(
   };
   return withClient(terminal, flags, async (client) => {
     const isQuiet = flags.quiet === true;
-    const tellMissing = await noteIfMissing(client, isQuiet ? undefined : topic, terminal);
+    const tellMissing = await noteIfMissing(client, topic, terminal, isQuiet);
     const queue = client.queue(topic, options);
     if (!isQuiet) {
       noteConnection(client, terminal);

@@ -36,7 +36,7 @@ export function receiveRecords(
   const print = tokenPrinter(flags, terminal);
   const isQuiet = flags.quiet === true;
   return withClient(terminal, flags, async (client) => {
-    const tellMissing = await noteIfMissing(client, isQuiet ? undefined : topic, terminal);
+    const tellMissing = await noteIfMissing(client, topic, terminal, isQuiet);
     const queue = client.queue(topic, { group: flags.group });
     if (!isQuiet) queue.on('gap', (gap) => terminal.stderr.line(gapNote(gap)));
     const jobs = await receiveWithin(queue, { max: flags.max, leaseMs }, waitMs, terminal);

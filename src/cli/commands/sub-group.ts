@@ -36,8 +36,7 @@ export function subGroup(
   const print = printerFor(flags, terminal);
   return withClient(terminal, flags, async (client) => {
     const isQuiet = flags.quiet === true;
-    const topic = isQuiet ? undefined : parseFilter(filter).topic;
-    const tellMissing = await noteIfMissing(client, topic, terminal);
+    const tellMissing = await noteIfMissing(client, filter, terminal, isQuiet);
     const member = client.group(flags.group, options);
     if (!isQuiet) {
       noteConnection(client, terminal);

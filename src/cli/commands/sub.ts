@@ -1,4 +1,3 @@
-import { parseFilter } from '../../catalog/topic-filter.ts';
 import type { Subscription, SubscribeOptions } from '../../client/index.ts';
 import { withClient } from '../connection.ts';
 import type { ConnectionFlags } from '../connection.ts';
@@ -37,8 +36,7 @@ export async function sub(filter: string, flags: SubFlags, terminal: Terminal): 
   const print = printerFor(flags, terminal);
   return withClient(terminal, flags, async (client) => {
     const isQuiet = flags.quiet === true;
-    const topic = isQuiet ? undefined : parseFilter(filter).topic;
-    const tellMissing = await noteIfMissing(client, topic, terminal);
+    const tellMissing = await noteIfMissing(client, filter, terminal, isQuiet);
     const subscription = await client.subscribe(filter, options);
     tellMissing();
     if (!isQuiet) note(subscription, terminal);

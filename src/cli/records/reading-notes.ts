@@ -1,3 +1,4 @@
+import { parseFilter } from '../../catalog/topic-filter.ts';
 import type { Client, GapEvent } from '../../client/index.ts';
 import { asSluiceError } from '../../kernel/errors.ts';
 import { quantity } from '../../kernel/quantity.ts';
@@ -22,19 +23,22 @@ export function noteConnection(client: Client, { stderr }: Terminal): void {
 }
 
 /**
- * Asks whether a topic exists, before something is asked for that creates it.
+ * Asks whether the topic of a filter exists, before something is asked for that creates it.
  *
- * @param topic undefined: a wildcard, which creates none
+ * @param filter one with a wildcard creates none
+ * @param isQuiet nobody wants to know
  * @returns says on stderr that it was created, where it was not there
  */
 export async function noteIfMissing(
   { admin }: Client,
-  topic: string | undefined,
+  filter: string,
   { stderr }: Terminal,
+  isQuiet = false,
 ): Promise<() => void> {
-  if (topic === undefined) return () => undefined;
+  let topic: string | undefined;
   try {
-    await admin.describeTopic(topic);
+    topic = isQuiet ? undefined : parseFilter(filter).topic;
+    if (topic !== undefined) await admin.describeTopic(topic);
   } catch (error) {
     if (asSluiceError(error).code === 'TOPIC_NOT_FOUND') {
       return () => stderr.line(`sluice: there was no topic ${topic}; it was created, and waits for records`);

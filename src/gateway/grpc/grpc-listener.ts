@@ -5,9 +5,9 @@ import { createServer } from 'node:net';
 import type { Server as TlsServer, TLSSocket } from 'node:tls';
 import { createServer as createTlsServer } from 'node:tls';
 import type { Clock } from '../../kernel/clock.ts';
-import { SluiceError } from '../../kernel/errors.ts';
+import { listenTcp } from '../../transport/bind.ts';
 import { clientRefusal } from '../../transport/http2/client-refusal.ts';
-import { checkIdentity } from '../../transport/tls-identity.ts';
+import { serverContext } from '../../transport/tls-identity.ts';
 import type { TlsIdentity } from '../../transport/transport.ts';
 
 /** What a listener shows its clients, and asks of them. */
@@ -58,7 +58,7 @@ export class GrpcListener {
   /** @param server gets the connections @throws ADDRESS_IN_USE, INVALID_CONFIG */
   static async open(options: GrpcListenOptions, server: Server): Promise<GrpcListener> {
     const listener = new GrpcListener(options, server);
-    await listener.#bind();
+    listener.#address = await listenTcp(listener.#server, options, 'grpc.listen');
     return listener;
   }
 
@@ -78,7 +78,7 @@ export class GrpcListener {
   setIdentity(identity: TlsIdentity, clientAuthoritiesPem = this.#security?.clientAuthoritiesPem): void {
     if (!this.#security) return;
     const security = { ...this.#security, identity, clientAuthoritiesPem };
-    (this.#server as TlsServer).setSecureContext(secureContext(security));
+    (this.#server as TlsServer).setSecureContext(serverContext(security));
     this.#security = security;
   }
 
@@ -105,7 +105,7 @@ export class GrpcListener {
 
   #tlsServer(security: GrpcSecurity): TlsServer {
     const server = createTlsServer({
-      ...secureContext(security),
+      ...serverContext(security),
       requestCert: security.clientAuthoritiesPem !== undefined,
       // Whom to let in is decided once it is known; see `clientRefusal`.
       rejectUnauthorized: false,
@@ -136,38 +136,4 @@ export class GrpcListener {
     this.#sockets.add(socket);
     socket.once('close', () => this.#sockets.delete(socket));
   }
-
-  async #bind(): Promise<void> {
-    const { host, port } = this.#options;
-    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
-    this.#server.once('error', reject);
-    this.#server.listen(port, host, () => resolve(undefined));
-    try {
-      await promise;
-    } catch (cause) {
-      const { code, message } = cause as NodeJS.ErrnoException;
-      const address = `${host}:${port}/tcp (grpc.listen)`;
-      if (code === 'EADDRINUSE') throw new SluiceError('ADDRESS_IN_USE', `${address} is taken`, { cause });
-      throw new SluiceError('INVALID_CONFIG', `${address} cannot be bound: ${message}`, { cause });
-    }
-    this.#server.off('error', reject);
-    this.#server.on('error', () => undefined); // a connection that could not be accepted
-    this.#address = this.#server.address() as AddressInfo;
-  }
-}
-
-/** @throws INVALID_CONFIG when the certificate cannot be used: Node would say so only when somebody connects */
-function secureContext({ identity, clientAuthoritiesPem }: GrpcSecurity): {
-  cert: string;
-  key: string;
-  minVersion: 'TLSv1.3';
-  ca?: string;
-} {
-  checkIdentity(identity);
-  return {
-    cert: identity.certificatePem,
-    key: identity.privateKeyPem,
-    minVersion: 'TLSv1.3',
-    ...(clientAuthoritiesPem === undefined ? {} : { ca: clientAuthoritiesPem }),
-  };
 }

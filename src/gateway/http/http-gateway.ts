@@ -5,6 +5,7 @@ import { ERRORS, SluiceError } from '../../kernel/errors.ts';
 import { ByteBudget } from '../../log/byte-budget.ts';
 import type { Logger } from '../../telemetry/logger.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
+import { bindError } from '../../transport/bind.ts';
 import type { TlsIdentity } from '../../transport/transport.ts';
 import type { ApiOptions } from './api-context.ts';
 import { addApi } from './api.ts';
@@ -212,10 +213,6 @@ async function bind(server: FastifyInstance, listen: HttpGatewayOptions['listen'
     await server.listen({ host: listen.host, port: listen.port });
   } catch (error) {
     await server.close();
-    const { code, message } = error as NodeJS.ErrnoException;
-    const address = `${listen.host}:${listen.port}/tcp (http.listen)`;
-    if (code === 'EADDRINUSE')
-      throw new SluiceError('ADDRESS_IN_USE', `${address} is taken`, { cause: error });
-    throw new SluiceError('INVALID_CONFIG', `${address} cannot be bound: ${message}`, { cause: error });
+    throw bindError(`${listen.host}:${listen.port}/tcp (http.listen)`, error);
   }
 }

@@ -7,7 +7,7 @@ import {
   batchMaxTimestamp,
   batchNextOffset,
 } from '../../wire/record-batch.ts';
-import type { LeaderEpoch, PartitionLog, RetentionLimits } from '../partition-log.ts';
+import type { LeaderEpoch, PartitionLog } from '../partition-log.ts';
 import type { DiskLogOptions, DiskLogSettings } from './disk-log-options.ts';
 import { DurableWaiters } from './durable-waiters.ts';
 import type { LeaderEpochs } from '../leader-epochs.ts';
@@ -16,11 +16,11 @@ import { LogCleaner } from './log-cleaner.ts';
 import type { LossMark } from './loss-mark.ts';
 import type { HealingHost } from './log-healing.ts';
 import { LogHealing } from './log-healing.ts';
+import { LogStart } from './log-start.ts';
 import type { WriterHost } from './log-writer.ts';
 import { LogWriter, checkPlace } from './log-writer.ts';
 import { recover } from './recovery.ts';
 import type { RecoveredLog } from './recovery.ts';
-import { activeExpired, expiredSegments } from './retention.ts';
 import { SegmentRemoval } from './segment-removal.ts';
 import { SegmentStore } from './segment-store.ts';
 import type { OnCorrupt } from './segment-store.ts';
@@ -31,7 +31,6 @@ export type { DiskLogObserver, DiskLogOptions, DiskLogSettings } from './disk-lo
 
 /** A log that nothing was appended to for so long has its snapshot brought up to date. */
 const QUIET_MS = 1000;
-const NO_LIMITS = { retentionBytes: 0, retentionMs: 0, retentionRecords: 0 };
 
 /**
  * A partition's log on disk.
@@ -60,15 +59,13 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
   readonly #loss: LossMark;
   readonly #tail: Tail;
   readonly #waiters = new DurableWaiters();
+  readonly #start: LogStart;
   readonly #durableStart: DurableStart;
   readonly #wallBaseMs: number;
   readonly #monotonicBaseMs: number;
-  #logStart: number;
   #logEnd: number;
   #durableEnd: number;
   #lastAppendMs = -Infinity;
-  /** A segment more than when retention was looked at last. */
-  #rolled = false;
   readonly #healing: LogHealing;
   #flushTimer: Timer | undefined;
   #closing: Promise<void> | undefined;
@@ -92,7 +89,6 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
     this.#cleaner = new LogCleaner(this, parts);
     this.#epochs = recovered.epochs;
     this.#loss = recovered.loss;
-    this.#logStart = recovered.logStart;
     this.#durableStart = new DurableStart(recovered.logStart);
     this.#logEnd = this.#store.active.nextOffset;
     this.#durableEnd = this.#logEnd;
@@ -111,9 +107,16 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
         this.#durableStart.fail(storageError(cause, `cannot write a snapshot in ${this.directory}`));
       },
     });
+    const own = {
+      store: this.#store,
+      snapshots: this.#snapshots,
+      cleaner: this.#cleaner,
+      removal: this.#removal,
+    };
+    this.#start = new LogStart(this, { ...own, epochs: this.#epochs }, recovered.logStart);
     this.#healing = new LogHealing(this, {
-      ...{ store: this.#store, writer: this.#writer, snapshots: this.#snapshots, cleaner: this.#cleaner },
-      ...{ removal: this.#removal, shared, state: options.state, loss: this.#loss, onCorrupt },
+      ...own,
+      ...{ writer: this.#writer, shared, state: options.state, loss: this.#loss, onCorrupt },
     });
   }
 
@@ -136,7 +139,7 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
   }
 
   get logStart(): number {
-    return this.#logStart;
+    return this.#start.offset;
   }
 
   get logEnd(): number {
@@ -187,7 +190,7 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
     this.#lastAppendMs = appendedMs;
     this.#snapshots.appended(bytes.length);
     this.#writer.append({ bytes, baseOffset, nextOffset, maxTimestampMs, appendedMs });
-    if (this.#rolled) this.#dropExpired(this.#limits);
+    this.#start.enforceIfDue();
   }
 
   whenDurable(offset: number, callback: (error: SluiceError | undefined) => void): void {
@@ -204,7 +207,7 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
 
   findTimestamp(timestampMs: number, upTo: number): Promise<Buffer | undefined> {
     return this.#store
-      .findTimestamp(timestampMs, this.#logStart, Math.min(upTo, this.#durableEnd))
+      .findTimestamp(timestampMs, this.logStart, Math.min(upTo, this.#durableEnd))
       .catch(rethrow);
   }
 
@@ -223,14 +226,9 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
   enforceRetention(): void {
     if (this.#closing) return;
     this.#tail.trim(this.#durableEnd);
-    const { active } = this.#store;
-    const idle = !this.failure && this.#logEnd === this.#durableEnd;
-    const isExpired =
-      this.#logEnd <= this.#retainedFrom && activeExpired(active, this.#limits, this.wallMs());
-    if (idle && isExpired) this.#logStart = this.#logEnd;
-    this.#dropExpired(this.#limits);
-    this.#removal.begin();
-    if (idle && active.bytes > 0 && this.#logStart >= active.nextOffset) this.#dropActive();
+    const isIdle = !this.failure && this.#logEnd === this.#durableEnd;
+    this.#start.enforce(isIdle ? this.#logEnd : undefined);
+    if (isIdle && this.#start.isActivePassed) this.#dropActive();
     if (this.wallMs() - this.#lastAppendMs >= QUIET_MS) this.#snapshots.whenQuiet(this.#positions());
     this.#cleaner.consider();
   }
@@ -247,10 +245,8 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
     if (offset > this.#durableEnd) {
       throw new SluiceError('OFFSET_OUT_OF_RANGE', `offset ${offset} is above the end, ${this.#durableEnd}`);
     }
-    if (offset <= this.#logStart) return;
-    this.#logStart = offset;
-    this.#snapshots.want();
-    this.#dropExpired(NO_LIMITS);
+    if (offset <= this.logStart) return;
+    this.#start.moveUp(offset);
     this.#snapshots.whenQuiet(this.#positions());
   }
 
@@ -315,7 +311,7 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
   }
 
   onRolled(): void {
-    this.#rolled = true;
+    this.#start.rolled();
     this.#snapshots.want();
   }
 
@@ -338,7 +334,7 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
   endAt(end: number): void {
     this.#logEnd = end;
     this.#durableEnd = end;
-    this.#logStart = Math.min(this.#logStart, end);
+    this.#start.endAt(end);
     // Snapshots that knew where it starts may be gone.
     this.#durableStart.fallTo(0);
     this.#snapshots.want();
@@ -347,7 +343,7 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
   }
 
   beginAt(offset: number): void {
-    this.#logStart = offset;
+    this.#start.beginAt(offset);
     this.#logEnd = offset;
     this.#durableEnd = offset;
     this.#durableStart.fallTo(offset);
@@ -369,37 +365,14 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
   }
 
   #positions(): { readonly logStart: number; readonly logEnd: number; readonly durableEnd: number } {
-    return { logStart: this.#logStart, logEnd: this.#logEnd, durableEnd: this.#durableEnd };
-  }
-
-  get #retainedFrom(): number {
-    return this.retainedFrom?.() ?? Infinity;
-  }
-
-  get #limits(): RetentionLimits {
-    return this.settings.cleanup === 'compact' ? NO_LIMITS : this.settings;
-  }
-
-  #dropExpired(limits: RetentionLimits): void {
-    // Files that are being replaced go later, when this is looked at again.
-    if (this.#cleaner.isInstalling) return;
-    this.#rolled = false;
-    const { segments } = this.#store;
-    const count = expiredSegments(segments, limits, this.#logStart, this.#retainedFrom, this.wallMs());
-    if (count === 0) return;
-    const gone = segments.splice(0, count);
-    this.#logStart = Math.max(this.#logStart, segments[0]!.baseOffset);
-    this.#epochs.dropBefore(this.#logStart);
-    this.#store.changed();
-    this.#snapshots.want();
-    this.#removal.begin(gone);
+    return { logStart: this.logStart, logEnd: this.#logEnd, durableEnd: this.#durableEnd };
   }
 
   /** Nothing of the active segment is wanted any more: it goes when it is no longer the active one. */
   #dropActive(): void {
     this.#inBackground(async () => {
       await this.#writer.roll();
-      this.#dropExpired(NO_LIMITS);
+      this.#start.dropDeleted();
     });
   }
 

@@ -1,25 +1,24 @@
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { BatchHeader } from '../../wire/record-batch.ts';
 import { CompactionState } from './compaction-state.ts';
-import { copyPart, cutFile, rewritePart, withFile } from './damage.ts';
+import { cutFile, rewritePart, withFile } from './damage.ts';
 import type { DiskLogOptions } from './disk-log-options.ts';
-import { MAX_WRITE_BYTES } from './disk-log-options.ts';
 import { LeaderEpochs } from '../leader-epochs.ts';
-import { KEPT_ASIDE, filePath, sortFiles } from './file-names.ts';
+import { filePath, sortFiles } from './file-names.ts';
 import type { LogFiles } from './file-names.ts';
+import { FileSizes } from './file-sizes.ts';
 import type { FileSystem } from './file-system.ts';
 import { readIndex } from './index-cache.ts';
 import { resetLog } from './log-reset.ts';
 import { AT_END, LossMark } from './loss-mark.ts';
-import { findNextBatch, scanSegment } from './segment-scan.ts';
-import type { BatchPlace, ScanEnd } from './segment-scan.ts';
+import { scanSegment } from './segment-scan.ts';
+import type { ScanEnd } from './segment-scan.ts';
+import { Salvage } from './salvage.ts';
 import { SegmentIndex } from './segment-index.ts';
 import { Segment } from './segment.ts';
 import type { Snapshot } from './snapshot.ts';
 import { Snapshots, removeIfThere } from './snapshots.ts';
 
-/** A single batch may be larger than {@link MAX_WRITE_BYTES}, is then a write of its own, and may contain what looks like a batch. */
-const TORN_MAX_BYTES = 5 * MAX_WRITE_BYTES;
 /** Topic, topics, data directory. */
 const NEW_DIRECTORIES = 3;
 /** The system's answer to who may use a directory, but not look into it. */
@@ -64,10 +63,10 @@ class Recovery {
   #snapshots!: Snapshots;
   #compaction!: CompactionState;
   #loss!: LossMark;
-  readonly #sizes = new Map<string, number>();
+  #salvage!: Salvage;
+  readonly #sizes: FileSizes;
   /** Where the newest snapshot that can be read says that the log ended, on the disk. */
   #storedEnd = 0;
-  #truncatedBytes = 0;
   #scannedBytes = 0;
   #rebuiltIndexes = 0;
   #orderly = true;
@@ -76,6 +75,7 @@ class Recovery {
     this.#options = options;
     this.#files = options.shared.files;
     this.#directory = options.directory;
+    this.#sizes = new FileSizes(this.#files);
     this.#wallMs = wallMs;
   }
 
@@ -85,6 +85,7 @@ class Recovery {
     // A file that the last process had just made may be lost yet, and from now on more is put into it.
     await this.#files.syncDirectory(this.#directory);
     this.#loss = await LossMark.load(this.#directory, this.#files);
+    this.#salvage = new Salvage(this.#options, this.#loss, this.#sizes);
     if (this.#options.isIncomplete === true) await this.#loss.note(AT_END);
     this.#snapshots = new Snapshots(this.#directory, this.#files, found.snapshots);
     this.#compaction = await CompactionState.load(this.#directory, this.#files);
@@ -145,7 +146,7 @@ class Recovery {
       this.#storedEnd = Math.max(this.#storedEnd, facts.offset);
       if (segments.length > 0) {
         if (!segments.includes(facts.segment)) return false;
-        if ((await this.#sizeOf(filePath(this.#directory, facts.segment, 'log'))) < facts.position)
+        if ((await this.#sizes.of(filePath(this.#directory, facts.segment, 'log'))) < facts.position)
           return false;
       }
       this.#options.state.restore(state);
@@ -202,7 +203,7 @@ class Recovery {
    * @returns as {@link #takeScanned}
    */
   async #takeSealed(segment: Segment, { facts }: Snapshot): Promise<number | undefined> {
-    const size = await this.#sizeOf(segment.path);
+    const size = await this.#sizes.of(segment.path);
     const known = facts.segments.find(({ baseOffset }) => baseOffset === segment.baseOffset);
     // What the snapshot says of a file that was written anew since may fit it by chance; its index does not.
     if (known?.bytes === size && !this.#wasRewritten(segment)) {
@@ -216,7 +217,7 @@ class Recovery {
     }
     this.#rebuiltIndexes++;
     const end = await this.#scan(segment, { size, holes: true, spare: false }, () => undefined);
-    return end.kind === 'damaged' ? this.#setAside(segment, end, size) : undefined;
+    return end.kind === 'damaged' ? this.#salvage.setAside(segment, end, size) : undefined;
   }
 
   /**
@@ -228,7 +229,7 @@ class Recovery {
     snapshot: Snapshot | undefined,
     isLast: boolean,
   ): Promise<number | undefined> {
-    const size = await this.#sizeOf(segment.path);
+    const size = await this.#sizes.of(segment.path);
     segment.index = new SegmentIndex(segment.baseOffset);
     if (snapshot && segment.baseOffset === snapshot.facts.segment) {
       const known = snapshot.facts.segments.at(-1)!;
@@ -247,8 +248,7 @@ class Recovery {
       await rewritePart(this.#files, segment.path, from, segment.bytes);
     }
     if (end.kind === 'end') return undefined;
-    this.#orderly = false;
-    return isLast ? this.#endLast(segment, end, size) : this.#setAside(segment, end, size);
+    return isLast ? this.#salvage.endLast(segment, end, size) : this.#salvage.setAside(segment, end, size);
   }
 
   /** Whether there is an index of just what was read, which is only made of what is on the disk; it also knows when that was appended. */
@@ -291,63 +291,6 @@ class Recovery {
     );
     this.#scannedBytes += (end.kind === 'end' ? end.position : size) - from;
     return end;
-  }
-
-  /** What is no batch at the end of the last segment: an unfinished write, or damage. */
-  async #endLast(segment: Segment, end: ScanEnd, size: number): Promise<number | undefined> {
-    const cut = size - end.position;
-    const next = await this.#batchBehind(segment, end, size);
-    const isDurable = this.#options.settings.flush === 'always';
-    const isFar = cut > (next?.isStated === true ? MAX_WRITE_BYTES : TORN_MAX_BYTES);
-    if (next && isDurable && isFar) return this.#setAside(segment, end, size);
-    // What is only too short was being written, and was not acknowledged; with O_DSYNC that may be torn in any other way, too.
-    if (next || (!isDurable && end.isShort !== true)) await this.#loss.note(AT_END);
-    if (next) {
-      // Blocks of one write may reach the disk in any order, so whole batches behind the damage prove nothing: keeping them, without
-      // what was to come before them, would break the order of a producer that sends it again. But who knows.
-      if (isDurable) this.#options.observer.onCorrupt(segment.path, end.position, end.reason);
-      await this.#keepAside(segment, size);
-    }
-    await cutFile(this.#files, segment.path, end.position);
-    this.#truncatedBytes += cut;
-    return undefined;
-  }
-
-  /** Damage in the middle: reports it, keeps a copy, and makes a segment of what is whole behind it. */
-  async #setAside(segment: Segment, end: ScanEnd, size: number): Promise<number | undefined> {
-    this.#orderly = false;
-    await this.#loss.note(end.nextOffset);
-    this.#options.observer.onCorrupt(segment.path, end.position, end.reason);
-    await this.#keepAside(segment, size);
-    const next = await this.#batchBehind(segment, end, size);
-    if (next) {
-      const to = filePath(this.#directory, next.baseOffset, 'log');
-      await copyPart(this.#files, this.#directory, {
-        from: segment.path,
-        to,
-        start: next.position,
-        end: size,
-      });
-      this.#sizes.delete(to);
-    }
-    await cutFile(this.#files, segment.path, end.position);
-    segment.lostBehind = `at byte ${end.position}: ${end.reason}`;
-    return next?.baseOffset;
-  }
-
-  #batchBehind(segment: Segment, end: ScanEnd, size: number): Promise<BatchPlace | undefined> {
-    return withFile(this.#files, segment.path, (file) =>
-      // Damage costs an offset at least; what begins at this one is part of what is damaged.
-      findNextBatch(file, { from: end.position, to: size }, segment.nextOffset + 1),
-    );
-  }
-
-  /** Copies a file as it was found; beside what was kept of it before. */
-  async #keepAside({ path }: Segment, size: number): Promise<void> {
-    const names = await this.#files.list(this.#directory);
-    let to = `${path}${KEPT_ASIDE}`;
-    for (let n = 2; names.includes(basename(to)); n++) to = `${path}.${n}${KEPT_ASIDE}`;
-    await copyPart(this.#files, this.#directory, { from: path, to, start: 0, end: size });
   }
 
   /** The first segment of a log that has none; the directories above may be as new. */
@@ -411,21 +354,13 @@ class Recovery {
   }
 
   #report(): void {
-    if (this.#orderly && this.#truncatedBytes === 0 && this.#rebuiltIndexes === 0) return;
+    const { isUsed, truncatedBytes } = this.#salvage;
+    if (this.#orderly && !isUsed && this.#rebuiltIndexes === 0) return;
     this.#options.observer.onRecovered({
       directory: this.#directory,
-      truncatedBytes: this.#truncatedBytes,
+      truncatedBytes,
       scannedBytes: this.#scannedBytes,
       rebuiltIndexes: this.#rebuiltIndexes,
     });
-  }
-
-  /** A file is looked at once: with thousands of logs, that is what a start consists of. */
-  async #sizeOf(path: string): Promise<number> {
-    const known = this.#sizes.get(path);
-    if (known !== undefined) return known;
-    const size = await withFile(this.#files, path, (file) => file.size());
-    this.#sizes.set(path, size);
-    return size;
   }
 }

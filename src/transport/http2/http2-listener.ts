@@ -4,7 +4,8 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import type { Clock } from '../../kernel/clock.ts';
 import { ERRORS, SluiceError } from '../../kernel/errors.ts';
-import { checkIdentity } from '../tls-identity.ts';
+import { listenTcp } from '../bind.ts';
+import { serverContext } from '../tls-identity.ts';
 import type { Connection, Listener, ListenOptions, TlsIdentity } from '../transport.ts';
 import type { Http2Connection } from './http2-connection.ts';
 import { serverLimits } from './http2-limits.ts';
@@ -39,7 +40,7 @@ export class Http2Listener implements Listener {
     onConnection: (connection: Connection) => void,
   ): Promise<Http2Listener> {
     const listener = new Http2Listener(options, clock, onConnection);
-    await listener.#bind();
+    listener.#address = await listenTcp(listener.#server, options, 'tls.listen');
     return listener;
   }
 
@@ -58,7 +59,7 @@ export class Http2Listener implements Listener {
   setIdentity(identity: TlsIdentity, clientAuthoritiesPem = this.#options.clientAuthoritiesPem): void {
     const options = { ...this.#options, identity, clientAuthoritiesPem };
     try {
-      this.#server.setSecureContext(secureContext(options));
+      this.#server.setSecureContext(serverContext(options));
     } catch (error) {
       throw unusable(error);
     }
@@ -81,25 +82,6 @@ export class Http2Listener implements Listener {
     await Promise.all(connections.map((connection) => connection.ended));
     for (const socket of this.#sockets) socket.destroy(); // handshakes under way
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
-  }
-
-  async #bind(): Promise<void> {
-    const { host, port } = this.#options;
-    const { promise, resolve, reject } = Promise.withResolvers<undefined>();
-    this.#server.once('error', reject);
-    this.#server.listen(port, host, () => resolve(undefined));
-    try {
-      await promise;
-    } catch (error) {
-      const { code, message } = error as NodeJS.ErrnoException;
-      const address = `${host}:${port}/tcp (tls.listen)`;
-      if (code === 'EADDRINUSE')
-        throw new SluiceError('ADDRESS_IN_USE', `${address} is taken`, { cause: error });
-      throw new SluiceError('INVALID_CONFIG', `${address} cannot be bound: ${message}`, { cause: error });
-    }
-    this.#server.off('error', reject);
-    this.#server.on('error', () => undefined); // a connection that could not be accepted
-    this.#address = this.#server.address() as AddressInfo;
   }
 
   #watch(): void {
@@ -140,28 +122,16 @@ function createServer(options: ListenOptions): Http2SecureServer {
   try {
     return createSecureServer({
       ...serverLimits(options.limits),
-      ...secureContext(options),
+      ...serverContext(options),
       requestCert: options.clientAuthoritiesPem !== undefined,
       // Node would hang up without a word: whom to let in is decided, and told, in `#accept`.
       rejectUnauthorized: false,
       ALPNProtocols: ['h2'],
-      minVersion: 'TLSv1.3',
       handshakeTimeout: options.limits.handshakeTimeoutMs,
     });
   } catch (error) {
     throw unusable(error);
   }
-}
-
-/** Node takes an empty certificate for none, and a mismatched key until somebody connects: so they are looked at before. */
-function secureContext(options: ListenOptions): { cert: string; key: string; ca?: string } {
-  const { identity, clientAuthoritiesPem } = options;
-  checkIdentity(identity);
-  return {
-    cert: identity.certificatePem,
-    key: identity.privateKeyPem,
-    ...(clientAuthoritiesPem === undefined ? {} : { ca: clientAuthoritiesPem }),
-  };
 }
 
 function unusable(error: unknown): SluiceError {

@@ -14,6 +14,7 @@ import type {
 import { reasonOf } from './close-reason.ts';
 import { ConnectionIds } from './connection-ids.ts';
 import { Deadline } from './deadline.ts';
+import { Handshake } from './handshake.ts';
 import type { HostPort, NativeConnection } from './native.ts';
 import { PacketSender } from './packet-sender.ts';
 import { PeerAddress } from './peer-address.ts';
@@ -29,8 +30,8 @@ const UNREACHABLE_MS = 5;
 /** QUIC transport error APPLICATION_ERROR. */
 const APPLICATION_ERROR = 0x0c;
 const NO_REASON = Buffer.alloc(0);
-/** A client takes itself for connected after this long, even if the server has given no sign that it accepted the client. */
-const CONFIRMATION_MS = 1_000;
+/** A connection that is over is looked at after this long where quiche does not say when. */
+const AFTERLIFE_MS = 1_000;
 /** Who sends no more than this in one turn keeps nobody waiting. */
 const LITTLE_BYTES = 32 * 1024;
 
@@ -96,10 +97,9 @@ export class QuicConnection implements Connection, TurnTaker {
   readonly #peer: PeerAddress;
   readonly #sender: PacketSender;
   readonly #streams: StreamTable;
-  readonly #handshakeDueMs: number;
+  readonly #handshake: Handshake;
   #native: NativeConnection | undefined;
   #onStream: ((stream: Stream) => void) | undefined;
-  #establishedMs: number | undefined;
   #ready = false;
   #received = false;
   #receiveFailed = false;
@@ -129,7 +129,7 @@ export class QuicConnection implements Connection, TurnTaker {
       context.repetitionBudget,
       setup.packetBytes,
     );
-    this.#handshakeDueMs = clock.monotonicMs() + setup.limits.handshakeTimeoutMs;
+    this.#handshake = new Handshake(clock, setup.side, setup.limits.handshakeTimeoutMs);
     this.#streams = new StreamTable(this, context, setup.limits);
     context.scheduler.mark(this);
   }
@@ -311,11 +311,7 @@ export class QuicConnection implements Connection, TurnTaker {
   }
 
   #shakeHands(native: NativeConnection): void {
-    if (!native.isEstablished()) return;
-    const nowMs = this.#context.clock.monotonicMs();
-    this.#establishedMs ??= nowMs;
-    if (this.side === 'client' && !isConfirmed(native) && nowMs < this.#establishedMs + CONFIRMATION_MS)
-      return;
+    if (!this.#handshake.isComplete(native)) return;
     try {
       this.peerCertificate = this.#setup.verify(native);
     } catch (error) {
@@ -390,7 +386,7 @@ export class QuicConnection implements Connection, TurnTaker {
     // quiche cuts the fraction off: wait one millisecond more, or the timer comes too early and again.
     let dueMs = timeoutMs === null ? Infinity : nowMs + timeoutMs + 1;
     if (this.#finished) {
-      if (timeoutMs === null) dueMs = nowMs + CONFIRMATION_MS;
+      if (timeoutMs === null) dueMs = nowMs + AFTERLIFE_MS;
     } else if (this.#ready) {
       dueMs = Math.min(
         dueMs,
@@ -400,7 +396,7 @@ export class QuicConnection implements Connection, TurnTaker {
         this.#sender.repeatDueMs,
       );
     } else {
-      dueMs = Math.min(dueMs, this.#handshakeDueMs, (this.#establishedMs ?? Infinity) + CONFIRMATION_MS);
+      dueMs = Math.min(dueMs, this.#handshake.wakeMs);
     }
     if (!this.#finished) dueMs = Math.min(dueMs, this.#unreachableMs);
     this.#deadline.set(dueMs);
@@ -426,7 +422,7 @@ export class QuicConnection implements Connection, TurnTaker {
       this.#streams.timePassed(native);
     } else {
       this.#received = true;
-      if (nowMs >= this.#handshakeDueMs) this.fail('TIMEOUT', 'the handshake took too long');
+      if (this.#handshake.isLate(nowMs)) this.fail('TIMEOUT', 'the handshake took too long');
     }
     if (nowMs >= this.#unreachableMs) this.fail('CONNECT_FAILED', this.#unreachable);
     this.scheduleTurn();
@@ -436,14 +432,6 @@ export class QuicConnection implements Connection, TurnTaker {
     const { keepAliveMs } = this.#setup.limits;
     return keepAliveMs === 0 ? Infinity : this.#sender.lastSentMs + keepAliveMs;
   }
-}
-
-/**
- * Whether the server has shown that it accepts this client, certificate included: only after that it hands out spare
- * connection ids, tickets, or streams. TLS 1.3 alone leaves a client in the belief that it is connected.
- */
-function isConfirmed(native: NativeConnection): boolean {
-  return native.availableDcids() > 0 || native.session() !== null || native.isReadable();
 }
 
 function readStats(native: NativeConnection): ConnectionStats {

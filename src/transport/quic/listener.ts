@@ -1,6 +1,7 @@
 import type { RemoteInfo } from 'node:dgram';
 import { ERRORS, SluiceError } from '../../kernel/errors.ts';
 import { RateLimit } from '../../kernel/rate-limit.ts';
+import { bindError } from '../bind.ts';
 import { checkIdentity } from '../tls-identity.ts';
 import type { Connection, Listener, ListenOptions, TlsIdentity } from '../transport.ts';
 import { LOOPBACK_PACKET_BYTES, PATH_PACKET_BYTES, isLoopback, makeConfig } from './config.ts';
@@ -91,7 +92,7 @@ class QuicListener implements Listener {
         onError: () => undefined,
       });
     } catch (cause) {
-      throw bindError(addressText({ host, port }), cause as NodeJS.ErrnoException);
+      throw bindError(`${addressText({ host, port })}/udp (quic.listen)`, cause);
     }
   }
 
@@ -277,10 +278,4 @@ class QuicListener implements Listener {
       // It was no proper Initial after all.
     }
   }
-}
-
-function bindError(address: string, cause: NodeJS.ErrnoException): SluiceError {
-  const where = `${address}/udp (quic.listen)`;
-  if (cause.code === 'EADDRINUSE') return new SluiceError('ADDRESS_IN_USE', `${where} is taken`, { cause });
-  return new SluiceError('INVALID_CONFIG', `${where} cannot be bound: ${cause.message}`, { cause });
 }

@@ -4,10 +4,8 @@ import { CommitOffsetsRequestSchema } from '../../../src/gen/sluice/client/v1/gr
 import { GroupState } from '../../../src/groups/consumer/group-state.ts';
 import { groupRecord } from '../../../src/groups/consumer/stored-state.ts';
 import { ERRORS } from '../../../src/kernel/errors.ts';
-import type { Joined } from './stage.ts';
+import type { Joined, Question } from './stage.ts';
 import { START, Stage, codeOf, isSettled, placeOf } from './stage.ts';
-
-type Question = Parameters<Stage['join']>[1];
 
 let stage: Stage;
 
@@ -17,14 +15,6 @@ beforeEach(() => {
 });
 
 const places = ({ assigned }: Joined): string[] => [...assigned.keys()].sort();
-
-/** Asks with what it has, as if it read all that it is assigned. */
-const again = (
-  memberId: string,
-  { generation, assigned }: Joined,
-  question: Question = {},
-): Promise<Joined> =>
-  stage.join(memberId, { generation, owned: [...assigned.keys()].map(placeOf), ...question });
 
 /** Joins, and asks until it has what it can have without anybody giving up something. */
 async function joined(memberId: string, question: Question = {}): Promise<Joined> {
@@ -37,7 +27,7 @@ async function joined(memberId: string, question: Question = {}): Promise<Joined
 
 /** Asks, and lets the time pass that the answer may take. */
 async function next(memberId: string, before: Joined, question: Question = {}): Promise<Joined> {
-  const answer = again(memberId, before, question);
+  const answer = stage.again(memberId, before, question);
   await stage.pass(1);
   return answer;
 }
@@ -71,7 +61,7 @@ describe('joining', () => {
 
   it('holds a request until the assignment changes', async () => {
     const a = await joined('a');
-    const waiting = again('a', a, { maxWaitMs: 3000 });
+    const waiting = stage.again('a', a, { maxWaitMs: 3000 });
     await stage.pass(1000);
     expect(await isSettled(waiting)).toBe(false);
     await stage.join('b');
@@ -80,7 +70,7 @@ describe('joining', () => {
 
   it('answers after the longest wait, which is a third of the session timeout', async () => {
     const a = await joined('a');
-    const waiting = again('a', a, { maxWaitMs: 60_000 });
+    const waiting = stage.again('a', a, { maxWaitMs: 60_000 });
     await stage.pass(3333);
     expect(await isSettled(waiting)).toBe(false);
     await stage.pass(2);
@@ -488,7 +478,7 @@ describe('a coordinator', () => {
     const a = await joined('a');
     stage.log.isHeld = true;
     const waiting = [
-      again('a', a, { maxWaitMs: 3000 }),
+      stage.again('a', a, { maxWaitMs: 3000 }),
       stage.join('b'),
       stage.commit('a', a.generation, 't/0', 1),
       stage.leave('a'),

@@ -1,10 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { StateReader } from '../../../src/groups/consumer/stored-state.ts';
 import { ERRORS } from '../../../src/kernel/errors.ts';
-import type { Joined } from './stage.ts';
-import { START, Stage, codeOf, isSettled, placeOf } from './stage.ts';
-
-type Question = Parameters<Stage['join']>[1];
+import type { Joined, Question } from './stage.ts';
+import { START, Stage, codeOf, isSettled } from './stage.ts';
 
 let stage: Stage;
 
@@ -13,18 +11,11 @@ beforeEach(() => {
   stage.topics.make('t', 6, 100);
 });
 
-const again = (
-  memberId: string,
-  { generation, assigned }: Joined,
-  question: Question = {},
-): Promise<Joined> =>
-  stage.join(memberId, { generation, owned: [...assigned.keys()].map(placeOf), ...question });
-
 /** Asks as often as it takes until the member has what it can have. */
 async function ask(memberId: string, before?: Joined, question: Question = {}): Promise<Joined> {
   let last = before ?? (await stage.join(memberId, question));
   for (let round = 0; round < 3; round++) {
-    const answer = again(memberId, last, question);
+    const answer = stage.again(memberId, last, question);
     await stage.pass(1);
     last = await answer;
   }
@@ -43,7 +34,7 @@ describe('another coordinator', () => {
     expect([a, b, c].map(({ assigned }) => assigned.size)).toEqual([2, 2, 2]);
     const { generation } = await stage.describe();
     stage.lead();
-    const waiting = again('a', a, { maxWaitMs: 3000 });
+    const waiting = stage.again('a', a, { maxWaitMs: 3000 });
     await stage.pass(2999);
     expect(await isSettled(waiting)).toBe(false);
     await stage.pass(1);
@@ -58,7 +49,7 @@ describe('another coordinator', () => {
   it('gives nobody what a member has not given up', async () => {
     const alone = await ask('a');
     const b = await stage.join('b');
-    const fewer = again('a', alone);
+    const fewer = stage.again('a', alone);
     await stage.pass(1);
     const mine = await fewer;
     expect(mine.assigned.size).toBe(3);

@@ -27,6 +27,9 @@ export interface Joined {
   readonly assigned: ReadonlyMap<string, number>;
 }
 
+/** What a join asks for beside what every one does. */
+export type Question = Omit<MessageInitShape<typeof JoinGroupRequestSchema>, '$typeName'>;
+
 /** One partition of `__groups` with whoever coordinates it. */
 export class Stage {
   readonly clock = new StoppableClock();
@@ -61,17 +64,18 @@ export class Stage {
   }
 
   /** Joins, or says that the member is alive. Waits for nothing unless it says so. */
-  async join(
-    memberId: string,
-    question: Omit<MessageInitShape<typeof JoinGroupRequestSchema>, '$typeName'> = {},
-    signal?: AbortSignal,
-  ): Promise<Joined> {
+  async join(memberId: string, question: Question = {}, signal?: AbortSignal): Promise<Joined> {
     const init = { group: 'g', memberId, filters: ['t'], start: START.earliest, ...question };
     const answer = await this.groups.ask('joinGroup', create(JoinGroupRequestSchema, init), signal);
     const assigned = (answer.assigned ?? []).map(
       ({ topic, partition, offset }) => [`${topic}/${partition}`, Number(offset)] as const,
     );
     return { generation: answer.generation ?? 0, assigned: new Map(assigned) };
+  }
+
+  /** Asks with what it has, as if it read all that it is assigned. */
+  again(memberId: string, { generation, assigned }: Joined, question: Question = {}): Promise<Joined> {
+    return this.join(memberId, { generation, owned: [...assigned.keys()].map(placeOf), ...question });
   }
 
   async leave(memberId: string, returning = false): Promise<void> {

@@ -37,6 +37,12 @@ describe('http2 handshake of a stranger', () => {
     expect(await ending(options as ConnectionOptions)).toBe(code);
     expect(await roundTrip(await stage.connect(listener), 'served')).toBe('served');
   });
+
+  it('that knows only TLS 1.2 is refused also once the certificate is a new one', async () => {
+    listener.setIdentity(stage.credentials.server);
+    const options = { maxVersion: 'TLSv1.2', ALPNProtocols: ['h2'] } as const;
+    expect(await ending(options)).toBe('ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION');
+  });
 });
 
 describe('http2 handshake with a server', () => {

@@ -1,8 +1,8 @@
-import type { PartitionState } from '../coordination/cluster.ts';
-import type { Coordinator } from '../coordination/coordinator.ts';
-import { SluiceError } from '../kernel/errors.ts';
-import type { Replicas } from '../replicas/replicas.ts';
-import type { OpenTopic } from './topics/open-topic.ts';
+import type { PartitionState } from '../../coordination/cluster.ts';
+import type { Coordinator } from '../../coordination/coordinator.ts';
+import { SluiceError } from '../../kernel/errors.ts';
+import type { Replicas } from '../../replicas/replicas.ts';
+import type { OpenTopic } from './open-topic.ts';
 
 /** A state with a leader that is another node. */
 export type LedElsewhere = PartitionState & { readonly leader: string };
