@@ -110,6 +110,13 @@ export interface Connection {
   onDatagram: ((bytes: Buffer) => void) | undefined;
   /** Called once, after every stream has been told. */
   onClose: ((reason: CloseReason) => void) | undefined;
+  /** Whether somebody waits for the peer: then it is asked for a sign of life when nothing was sent for a second. Only QUIC asks. */
+  isAwaited: (() => boolean) | undefined;
+  /**
+   * Called when the peer has not answered for some seconds although it was asked again and again; once for each silence. The connection
+   * lives on, until it is idle for too long. Only QUIC knows.
+   */
+  onSilent: (() => void) | undefined;
   /**
    * Opens a stream. It exists for the peer from its first byte on. More streams than the peer allows at the moment are
    * opened locally and wait, unwritable, until the peer allows more.

@@ -33,19 +33,25 @@ describe('a cluster under load', () => {
     expect(outcome.longestPauseMs(atMs)).toBeLessThan(LEASE_TTL_MS + ELECTION_MS);
   });
 
-  it('keeps its promises when a leader is frozen for longer than its lease', async () => {
-    const trial = await Trial.start(stage, 'frozen');
-    const { process } = await trial.leader();
-    const atMs = performance.now();
-    process.freeze();
-    await trial.more(20);
-    await pause(LEASE_TTL_MS);
-    process.thaw();
-    await untilInSync(stage);
-    await trial.more(20);
-    const outcome = await trial.end();
-    expect(outcome.longestPauseMs(atMs)).toBeLessThan(LEASE_TTL_MS + ELECTION_MS);
-  });
+  it.each([
+    ['frozen', 'give up soon', undefined],
+    ['frozen-patient', 'are as patient as they are by default', {}],
+  ])(
+    'keeps its promises when a leader is frozen for longer than its lease (%s), with clients that %s',
+    async (name, _, clients) => {
+      const trial = await Trial.start(stage, name, clients && { clients });
+      const { process } = await trial.leader();
+      const atMs = performance.now();
+      process.freeze();
+      await trial.more(20);
+      await pause(LEASE_TTL_MS);
+      process.thaw();
+      await untilInSync(stage);
+      await trial.more(20);
+      const outcome = await trial.end();
+      expect(outcome.longestPauseMs(atMs)).toBeLessThan(LEASE_TTL_MS + ELECTION_MS);
+    },
+  );
 
   it('keeps its promises when the controller is killed, and another one takes over', async () => {
     const trial = await Trial.start(stage, 'headless');

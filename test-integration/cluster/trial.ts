@@ -1,6 +1,6 @@
 /** Workloads on a cluster, one for each kind of storage at the same time, so that one failure tries both. */
 import { expect } from 'vitest';
-import type { Client, TopicSettingsChange } from '../../src/client/index.ts';
+import type { Client, ConnectOptions, TopicSettingsChange } from '../../src/client/index.ts';
 import { checkHistory } from '../support/workload/check-history.ts';
 import type { History } from '../support/workload/history.ts';
 import { longestPause } from '../support/workload/history.ts';
@@ -21,7 +21,11 @@ export interface TrialOptions extends Partial<WorkloadOptions> {
   readonly storages?: readonly ('disk' | 'memory')[];
   /** Default: three copies, two of which have to be in sync. */
   readonly settings?: TopicSettingsChange;
+  /** What clients are connected with. Default: they give up soon. */
+  readonly clients?: Pick<ConnectOptions, 'limits' | 'attemptTimeoutMs'>;
 }
+
+const GIVES_UP_SOON = { limits: IMPATIENT, attemptTimeoutMs: 1000 };
 
 /** Publishers and subscribers that know all nodes, on topics of their own, until {@link Trial.end}. */
 export class Trial {
@@ -47,10 +51,10 @@ export class Trial {
 
   /** Resolves when every partition takes records. @param name of the topics, before their storage */
   static async start(stage: ClusterStage, name: string, options: TrialOptions = {}): Promise<Trial> {
-    const { storages = ['disk', 'memory'], settings, ...rest } = options;
+    const { storages = ['disk', 'memory'], settings, clients: asked = GIVES_UP_SOON, ...rest } = options;
     const clients: Client[] = [];
     const connect = async (index: number): Promise<Client> => {
-      const client = await connectFirst(stage, index);
+      const client = await connectFirst(stage, index, asked);
       clients.push(client);
       return client;
     };
@@ -115,12 +119,11 @@ class Outcome {
 }
 
 /** A client that knows all nodes and begins at the one of that number; every second one has its publishes forwarded. */
-function connectFirst(stage: ClusterStage, index: number): Promise<Client> {
+function connectFirst(stage: ClusterStage, index: number, options: ConnectOptions): Promise<Client> {
   const ids = stage.nodes.map(({ nodeId }) => nodeId);
   const first = index % ids.length;
   return stage.connect([...ids.slice(first), ...ids.slice(0, first)], {
-    limits: IMPATIENT,
-    attemptTimeoutMs: 1000,
+    ...options,
     direct: index % 2 === 0,
   });
 }

@@ -149,6 +149,41 @@ describe('a connected client', () => {
     expect(old.closeCode).toBe(0);
   });
 
+  it('goes to another node that it was told of when its own does not answer', async () => {
+    await broker.listen(2, 'other');
+    broker.nodes = [
+      { nodeId: 'fake', urls: ['memory://fake:1'] },
+      { nodeId: 'other', urls: ['nonsense', 'quic://fake:2', 'memory://fake:2'] },
+    ];
+    const client = await broker.client();
+    const [silent] = broker.clientEnds;
+    silent!.onSilent!();
+    await turns(10);
+    expect(client.connection).toMatchObject({ url: 'memory://fake:2', nodeId: 'other' });
+    expect(broker.connections.map(({ closeCode }) => closeCode)).toEqual([0, undefined]);
+    silent!.onSilent!();
+    await broker.pass(1000);
+    expect(broker.connections).toHaveLength(2);
+  });
+
+  it('goes to the next URL that it was given when the node does not answer, and back when that cannot be reached', async () => {
+    const client = await broker.client('memory://fake:1,memory://fake:2');
+    const disconnected: unknown[] = [];
+    client.on('disconnected', (event) => disconnected.push(event));
+    broker.clientEnds[0]!.onSilent!();
+    await broker.pass(1000);
+    expect(disconnected).toMatchObject([{ url: 'memory://fake:1', error: { code: 'CLOSED' } }]);
+    expect([client.connection?.url, broker.connections.length]).toEqual(['memory://fake:1', 2]);
+  });
+
+  it('waits for a node that does not answer where it knows no other', async () => {
+    broker.nodes = [{ nodeId: 'fake', urls: ['memory://fake:1', 'memory://fake:2'] }];
+    const client = await broker.client();
+    broker.clientEnds[0]!.onSilent!();
+    await broker.pass(1000);
+    expect([client.connection?.url, broker.connections.length]).toEqual(['memory://fake:1', 1]);
+  });
+
   it('waits before it asks the same draining broker again', async () => {
     await broker.client();
     broker.last.goAway();

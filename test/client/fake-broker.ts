@@ -242,9 +242,11 @@ export function batchOf(baseOffset: number, values: readonly string[], codec: Co
 /** A broker whose every answer is the test's choice, on a transport in memory; time moves when the test says so. */
 export class FakeBroker implements AsyncDisposable {
   readonly clock = new FakeClock();
-  readonly transport: Transport = createMemoryTransport();
+  readonly transport: Transport = this.#watched(createMemoryTransport());
   /** In the order they came. */
   readonly connections: FakeConnection[] = [];
+  /** The client's ends of connections, in the order they came to be. */
+  readonly clientEnds: Connection[] = [];
   readonly produced: Arrived[] = [];
   /** Streams of requests, or of publishes, that clients have ended. */
   readonly endedStreams: number[] = [];
@@ -309,6 +311,18 @@ export class FakeBroker implements AsyncDisposable {
       limits,
     };
     return connectWith(ports, urls, { ...base, ...options });
+  }
+
+  #watched(transport: Transport): Transport {
+    return {
+      scheme: transport.scheme,
+      listen: (...options) => transport.listen(...options),
+      connect: async (options) => {
+        const connection = await transport.connect(options);
+        this.clientEnds.push(connection);
+        return connection;
+      },
+    };
   }
 
   async client(urls?: string | readonly string[], options?: ConnectOptions): Promise<Client> {

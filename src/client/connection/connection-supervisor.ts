@@ -56,6 +56,7 @@ const FLAP_MS = 1000;
  * Keeps one session up: connects, comes back after a loss, moves on GOAWAY, and tells the attachments.
  *
  *     start ─> dialling ── WELCOME ──> up ── lost ──> dialling (backoff) ─> up …
+ *                                       ├─ silent, and other nodes known ──> dialling those
  *                                       └─ GOAWAY ─> dialling while the old session finishes ─> up on the new one
  */
 export class ConnectionSupervisor {
@@ -217,6 +218,7 @@ export class ConnectionSupervisor {
     this.#upSinceMs = this.#clock.monotonicMs();
     this.#sessions.add(session);
     session.onGoAway = (alternatives, reason) => this.#goAway(session, alternatives, reason);
+    session.onSilent = () => this.#silent(session);
     session.onGone = (error) => this.#gone(session, error);
     this.#nextUrl = Math.max(
       0,
@@ -241,6 +243,18 @@ export class ConnectionSupervisor {
     const urls = [...parseAlternatives(alternatives), ...this.#urlsFromNext()];
     // With nowhere else to go, the same address is tried later: now it would only say GOAWAY again.
     this.#redial(urls, false, urls[0]!.text === session.url ? this.#backoff.nextMs() : this.#flapDelayMs());
+  }
+
+  /** Goes to another node, where one is known: this one may be frozen, or its host gone. */
+  #silent(session: Session): void {
+    if (session !== this.#session) return;
+    const { scheme } = parseBrokerUrl(session.url);
+    const others = session.nodes.filter(({ nodeId }) => nodeId !== session.nodeId);
+    const told = parseAlternatives(others.flatMap(({ urls }) => urls)).filter((url) => url.scheme === scheme);
+    const given = this.#urlsFromNext().filter((url) => url.text !== session.url);
+    if (given.length + told.length === 0) return;
+    this.#redial([...given, ...told], false);
+    session.close(0, 'nothing was heard for seconds');
   }
 
   /** No wait after a session that has lasted; a growing one after sessions that go as soon as they come. */

@@ -115,6 +115,8 @@ export class NodeLink {
       this.#state = 'up';
       this.#session = session;
       session.onGone = () => this.#gone(session);
+      // What is in flight goes by way of the home connection, to whoever leads by then.
+      session.onSilent = () => session.close(0, 'nothing was heard');
       // It hands over what it leads; nothing new is sent to it.
       session.onGoAway = () => this.#tellUnreachable(false);
       this.#lookLater(session);

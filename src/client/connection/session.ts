@@ -39,6 +39,8 @@ export interface SessionSubscriber extends DeliverySink {
 interface SessionEvents {
   /** The broker is draining and names where to go instead. */
   onGoAway: ((alternatives: readonly string[], reason: string) => void) | undefined;
+  /** The broker has not answered for seconds, though it was asked; it may yet. @see Connection.onSilent */
+  onSilent: (() => void) | undefined;
   /** The connection is gone; called once, after everything of it has been told. */
   onGone: ((error: SluiceError) => void) | undefined;
 }
@@ -46,6 +48,7 @@ interface SessionEvents {
 /** One connection on which the broker has said WELCOME. */
 export class Session implements SessionEvents {
   onGoAway: ((alternatives: readonly string[], reason: string) => void) | undefined;
+  onSilent: (() => void) | undefined;
   onGone: ((error: SluiceError) => void) | undefined;
   /** The broker's node. */
   nodeId = '';
@@ -71,6 +74,7 @@ export class Session implements SessionEvents {
   #frameLimits: FrameLimits = { maxFrameBytes: FRAME_MAX_BYTES, maxControlBytes: CONTROL_MAX_BYTES };
   #nextSubscriptionId = 1;
   #users = 0;
+  readonly #waiting = new Set<() => boolean>();
   #retired = false;
   #gone: SluiceError | undefined;
   #failure: SluiceError | undefined;
@@ -80,6 +84,8 @@ export class Session implements SessionEvents {
     this.#connection = connection;
     connection.onStream = (stream) => this.#stream(stream);
     connection.onDatagram = (bytes) => this.#datagram(bytes);
+    connection.isAwaited = () => [...this.#waiting].some((isWaiting) => isWaiting());
+    connection.onSilent = () => this.onSilent?.();
     connection.onClose = (reason) => this.#closed(reason);
     this.#control = new ControlChannel(connection.openBidi(), clock, {
       onWelcome: (welcome) => this.#welcome(welcome),
@@ -155,14 +161,20 @@ export class Session implements SessionEvents {
     this.#subscribers.delete(id);
   }
 
-  /** Somebody still waits for something of this session: it is not closed when it is retired. @returns lets go; idempotent */
-  hold(): () => void {
+  /**
+   * Somebody still needs this session: it is not closed when it is retired.
+   * @param isWaiting whether something is to come from the broker now, for whose silence is looked then
+   * @returns lets go; idempotent
+   */
+  hold(isWaiting?: () => boolean): () => void {
     this.#users += 1;
+    if (isWaiting) this.#waiting.add(isWaiting);
     let held = true;
     return () => {
       if (!held) return;
       held = false;
       this.#users -= 1;
+      if (isWaiting) this.#waiting.delete(isWaiting);
       this.#closeWhenUnused();
     };
   }

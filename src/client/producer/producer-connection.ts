@@ -107,7 +107,7 @@ export class ProducerConnection {
       this.#failed(session, undefined, asSluiceError(error));
       return;
     }
-    this.#letGo ??= session.hold();
+    this.#letGo ??= session.hold(() => (this.#stream?.inFlightCount ?? 0) > 0);
     this.#user.streamUp();
   }
 

@@ -45,6 +45,8 @@ export abstract class Http2Connection implements Connection {
   onStream: ((stream: Stream) => void) | undefined;
   onDatagram: ((bytes: Buffer) => void) | undefined;
   onClose: ((reason: CloseReason) => void) | undefined;
+  isAwaited: (() => boolean) | undefined;
+  onSilent: (() => void) | undefined;
 
   /** Resolves when the socket is gone too. */
   readonly ended: Promise<void>;

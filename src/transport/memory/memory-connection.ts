@@ -60,6 +60,8 @@ export class MemoryConnection implements Connection {
   onStream: ((stream: Stream) => void) | undefined;
   onDatagram: ((bytes: Buffer) => void) | undefined;
   onClose: ((reason: CloseReason) => void) | undefined;
+  isAwaited: (() => boolean) | undefined;
+  onSilent: (() => void) | undefined;
 
   readonly #link: MemoryLink;
   readonly #limits: TransportLimits;

@@ -20,6 +20,7 @@ import { PacketSender } from './packet-sender.ts';
 import { PeerAddress } from './peer-address.ts';
 import type { RepetitionBudget } from './repetition-budget.ts';
 import type { ResetTokens } from './stateless-reset.ts';
+import { Silence } from './silence.ts';
 import type { Side } from './stream.ts';
 import { StreamTable } from './stream-table.ts';
 import type { SendOutcome, TurnScheduler, TurnTaker } from './turn-scheduler.ts';
@@ -89,6 +90,8 @@ export class QuicConnection implements Connection, TurnTaker {
   arrivalLimitBytes = Infinity;
   onDatagram: ((bytes: Buffer) => void) | undefined;
   onClose: ((reason: CloseReason) => void) | undefined;
+  isAwaited: (() => boolean) | undefined;
+  onSilent: (() => void) | undefined;
   peerCertificate: Uint8Array | undefined;
   readonly #context: ConnectionContext;
   readonly #setup: ConnectionSetup;
@@ -96,6 +99,7 @@ export class QuicConnection implements Connection, TurnTaker {
   readonly #deadline: Deadline;
   readonly #peer: PeerAddress;
   readonly #sender: PacketSender;
+  readonly #silence: Silence;
   readonly #streams: StreamTable;
   readonly #handshake: Handshake;
   #native: NativeConnection | undefined;
@@ -130,6 +134,7 @@ export class QuicConnection implements Connection, TurnTaker {
       setup.packetBytes,
     );
     this.#handshake = new Handshake(clock, setup.side, setup.limits.handshakeTimeoutMs);
+    this.#silence = new Silence(clock, () => this.isAwaited);
     this.#streams = new StreamTable(this, context, setup.limits);
     context.scheduler.mark(this);
   }
@@ -239,6 +244,7 @@ export class QuicConnection implements Connection, TurnTaker {
       this.#receiveFailed = true;
     }
     this.#received = true;
+    this.#silence.heard();
     this.scheduleTurn();
   }
 
@@ -394,6 +400,7 @@ export class QuicConnection implements Connection, TurnTaker {
         this.#streams.dueMs,
         this.#sender.resumeMs,
         this.#sender.repeatDueMs,
+        this.#silence.dueMs(this.#sender.lastSentMs),
       );
     } else {
       dueMs = Math.min(dueMs, this.#handshake.wakeMs);
@@ -410,22 +417,37 @@ export class QuicConnection implements Connection, TurnTaker {
     if (timeoutMs !== null && timeoutMs <= 0) {
       native.onTimeout();
       this.#sender.suspectLoss();
+      this.#silence.unanswered();
     }
     if (this.#finished) {
       if (timeoutMs === null) this.dispose();
     } else if (this.#ready) {
-      const keepAlive = nowMs >= this.#keepAliveDueMs();
-      // Counted from here even if nothing can be sent now, or the timer would come again at once.
-      if (keepAlive) this.#sender.lastSentMs = nowMs;
-      if (keepAlive) native.sendAckEliciting();
+      this.#askForSign(native, nowMs);
       this.#sender.repeat(native);
       this.#streams.timePassed(native);
+      if (this.#silence.look()) this.#tellSilent();
     } else {
       this.#received = true;
       if (this.#handshake.isLate(nowMs)) this.fail('TIMEOUT', 'the handshake took too long');
     }
     if (nowMs >= this.#unreachableMs) this.fail('CONNECT_FAILED', this.#unreachable);
     this.scheduleTurn();
+  }
+
+  #askForSign(native: NativeConnection, nowMs: number): void {
+    const { lastSentMs } = this.#sender;
+    if (!this.#silence.wantsSign(lastSentMs) && nowMs < this.#keepAliveDueMs()) return;
+    // Counted from here even if nothing can be sent now, or the timer would come again at once.
+    this.#sender.lastSentMs = nowMs;
+    native.sendAckEliciting();
+  }
+
+  #tellSilent(): void {
+    try {
+      this.onSilent?.();
+    } catch (error) {
+      this.#fault(error);
+    }
   }
 
   #keepAliveDueMs(): number {

@@ -304,20 +304,44 @@ describe('a leader that is not to be reached', () => {
     expect(nodesOf(broker.produced).at(-1)).toBe('n2');
   });
 
-  it('has what was in flight when it went sent again through the home connection, in order and with the same numbers', async () => {
+  it('is asked for a sign of life while something is in flight there', async () => {
     const producer = await warm();
+    const isAwaited = (): boolean[] => broker.clientEnds.map((connection) => connection.isAwaited!());
+    expect(isAwaited()).toEqual([false, false]);
     holdAnswers();
-    const sends = await sendApart(broker, producer, ['a', 'b', 'c']);
-    const before = broker.produced.splice(0);
-    broker.onProduce = (arrived) => arrived.answer({ baseOffset: 0 });
-    await kill('n2');
-    await broker.pass(50);
+    const sends = await sendApart(broker, producer, ['a']);
+    expect(isAwaited()).toEqual([false, true]);
+    answerAll();
     await Promise.all(sends);
-    expect(nodesOf(before)).toEqual(['n2', 'n2', 'n2']);
-    expect(nodesOf(broker.produced)).toEqual(['n1', 'n1', 'n1']);
-    expect(valuesOf(broker.produced)).toEqual(['a', 'b', 'c']);
-    expect(numbersOf(broker.produced)).toEqual(numbersOf(before));
+    expect(isAwaited()).toEqual([false, false]);
   });
+
+  it.each([
+    ['went', () => kill('n2')],
+    [
+      'did not answer any more',
+      async () => {
+        broker.clientEnds[1]!.onSilent!();
+        await turns(1);
+      },
+    ],
+  ])(
+    'has what was in flight when it %s sent again through the home connection, in order and with the same numbers',
+    async (_, fail) => {
+      const producer = await warm();
+      holdAnswers();
+      const sends = await sendApart(broker, producer, ['a', 'b', 'c']);
+      const before = broker.produced.splice(0);
+      broker.onProduce = (arrived) => arrived.answer({ baseOffset: 0 });
+      await fail();
+      await broker.pass(50);
+      await Promise.all(sends);
+      expect(nodesOf(before)).toEqual(['n2', 'n2', 'n2']);
+      expect(nodesOf(broker.produced)).toEqual(['n1', 'n1', 'n1']);
+      expect(valuesOf(broker.produced)).toEqual(['a', 'b', 'c']);
+      expect(numbersOf(broker.produced)).toEqual(numbersOf(before));
+    },
+  );
 
   it('has its successor found', async () => {
     const producer = await warm();

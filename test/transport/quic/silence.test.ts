@@ -1,0 +1,153 @@
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { BidiStream, Connection } from '../../../src/transport/transport.ts';
+import { Silence } from '../../../src/transport/quic/silence.ts';
+import { echoStreams, readSome } from '../../support/transport-streams.ts';
+import { ManualClock } from './manual-clock.ts';
+import { quicStage } from './quic-stage.ts';
+import { UdpRelay } from './udp-relay.ts';
+
+describe('a peer', () => {
+  const setUp = (): { clock: ManualClock; silence: Silence } => {
+    const clock = new ManualClock();
+    return { clock, silence: new Silence(clock, () => undefined) };
+  };
+  /** Looks every millisecond. @returns when it was found silent, milliseconds from now */
+  const foundWithin = (ms: number, { clock, silence }: ReturnType<typeof setUp>): number[] => {
+    const found: number[] = [];
+    for (let n = 1; n <= ms; n += 1) {
+      clock.advance(1);
+      if (silence.look()) found.push(n);
+    }
+    return found;
+  };
+
+  /** Timers for lost packets run out, the first one now, each of the others after twice as long. */
+  const ask = ({ clock, silence }: ReturnType<typeof setUp>, times = 3, firstMs = 100): void => {
+    silence.unanswered();
+    for (let n = 1, waitMs = firstMs; n < times; n += 1, waitMs *= 2) {
+      clock.advance(waitMs);
+      silence.unanswered();
+    }
+  };
+
+  it('is silent once when timers for lost packets run out again and again and nothing comes', () => {
+    const on = setUp();
+    ask(on);
+    expect(foundWithin(60_000, on)).toEqual([2500 - 300 + 5]);
+    ask(on);
+    expect([on.silence.dueMs(0), foundWithin(10_000, on)]).toEqual([Infinity, []]);
+  });
+
+  it('has as much time as it takes to ask three times', () => {
+    const on = setUp();
+    ask(on, 2, 5000);
+    expect(foundWithin(20_000, on)).toEqual([]);
+    on.silence.unanswered();
+    expect(foundWithin(20_000, on)).toHaveLength(1);
+  });
+
+  it('that has answered meanwhile is not, until it stops again', () => {
+    const on = setUp();
+    ask(on);
+    on.clock.advance(2100);
+    on.silence.heard();
+    expect(foundWithin(10_000, on)).toEqual([]);
+    ask(on);
+    expect(foundWithin(10_000, on)).toHaveLength(1);
+    on.silence.heard();
+    ask(on);
+    expect(foundWithin(10_000, on)).toHaveLength(1);
+  });
+
+  it('is asked for a sign a second after something was sent, if somebody waits then', () => {
+    const clock = new ManualClock();
+    let isAwaited = true;
+    const silence = new Silence(clock, () => () => isAwaited);
+    const sentMs = clock.monotonicMs();
+    expect(silence.dueMs(sentMs)).toBe(sentMs + 1000);
+    clock.advance(999);
+    expect(silence.wantsSign(sentMs)).toBe(false);
+    clock.advance(1);
+    expect([silence.wantsSign(sentMs), silence.wantsSign(sentMs), silence.dueMs(sentMs)]).toEqual([
+      true,
+      false,
+      Infinity,
+    ]);
+    isAwaited = false;
+    const againMs = clock.monotonicMs() + 1;
+    clock.advance(1001);
+    expect([silence.wantsSign(againMs), silence.dueMs(againMs)]).toEqual([false, Infinity]);
+  });
+
+  it('is not, when what it sent was only not read yet because this process stood still', () => {
+    const on = setUp();
+    ask(on);
+    on.clock.advance(60_000);
+    expect(on.silence.look()).toBe(false);
+    on.clock.advance(1);
+    on.silence.heard();
+    expect(foundWithin(10_000, on)).toEqual([]);
+  });
+});
+
+describe('a connection', () => {
+  const stage = quicStage();
+  const relays: UdpRelay[] = [];
+  beforeEach(() => stage.open());
+  afterEach(async () => {
+    await stage.close();
+    for (const relay of relays.splice(0)) relay.close();
+  });
+
+  /** A client whose peer does not hear it any more, nor is heard. */
+  async function cutOff(): Promise<{
+    relay: UdpRelay;
+    client: Connection;
+    stream: BidiStream;
+    told: () => number;
+  }> {
+    const listener = await stage.listen(undefined, echoStreams);
+    const relay = await UdpRelay.open(listener.port);
+    relays.push(relay);
+    const client = await stage.connect({ port: relay.port });
+    const stream = client.openBidi();
+    const echo = readSome(stream.receive);
+    stream.send.write(Buffer.from('before'));
+    await echo;
+    // Whatever was not acknowledged yet, is.
+    await pause(100);
+    relay.drop = () => true;
+    let told = 0;
+    client.onSilent = () => (told += 1);
+    return { relay, client, stream, told: () => told };
+  }
+
+  it('tells that its peer is silent when what it sends is not answered, and lives on', async () => {
+    const [asked, idle] = [await cutOff(), await cutOff()];
+    const echo = readSome(asked.stream.receive);
+    asked.stream.send.write(Buffer.from('after'));
+    await pause(2000);
+    expect([asked.told(), idle.told()]).toEqual([0, 0]);
+    await pause(1500);
+    expect([asked.told(), idle.told()]).toEqual([1, 0]);
+    asked.relay.drop = () => false;
+    expect((await echo).toString()).toBe('after');
+  });
+
+  it('asks its peer for a sign of life where somebody waits for it', async () => {
+    const [awaited, other] = [await cutOff(), await cutOff()];
+    awaited.client.isAwaited = () => true;
+    other.client.isAwaited = () => false;
+    for (const { stream, relay } of [awaited, other]) {
+      relay.drop = () => false;
+      const echo = readSome(stream.receive);
+      stream.send.write(Buffer.from('more'));
+      await echo;
+      await pause(100);
+      relay.drop = () => true;
+    }
+    await pause(5000);
+    expect([awaited.told(), other.told()]).toEqual([1, 0]);
+  });
+});
