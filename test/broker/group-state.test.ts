@@ -51,7 +51,7 @@ describe('the log of a coordinator', () => {
   });
 
   it('stores nothing behind what it could not store', async () => {
-    const small = openPartition({ settings: { batchMaxBytes: 1024 } });
+    const small = openPartition({ settings: { batchMaxBytes: 1024, timestamps: 'create' } });
     const log = new LedPartitionState(small, new FakeClock()).openLog();
     const large = log.append([{ key: 'a', value: Buffer.alloc(2 * 1024 * 1024) }]);
     const behind = append(log, 'b');
