@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Client, DeadLetter } from '../../src/client/index.ts';
 import { SeededRandom } from '../../test/support/seeded-random.ts';
 import { ClusterStage } from '../cluster/stage.ts';
-import { PATIENCE, untilInSync } from '../cluster/trial.ts';
+import { PATIENCE, untilWhole } from '../cluster/trial.ts';
 import { eventually } from '../support/eventually.ts';
 import { checkQueue } from './check-queue.ts';
 import { coordinatorOf } from './coordinators.ts';
@@ -32,7 +32,7 @@ describe(`a queue whose consumers and coordinator are killed (SEED=${SEED})`, ()
     });
   });
   afterAll(() => stage[Symbol.asyncDispose]());
-  beforeEach(() => untilInSync(stage));
+  beforeEach(() => untilWhole(stage));
 
   async function makeQueue(topic: string): Promise<Client> {
     const client = await stage.connect();
