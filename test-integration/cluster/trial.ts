@@ -139,6 +139,7 @@ export function untilInSync(stage: ClusterStage): Promise<void> {
 
 /** Starts what a test that has failed left dead, and waits as {@link untilInSync}: the next test fails only for reasons of its own. */
 export async function untilWhole(stage: ClusterStage): Promise<void> {
-  await Promise.all(stage.nodes.map(({ process }) => (process.alive ? undefined : process.restart())));
+  const dead = stage.nodes.filter(({ process }) => !process.alive);
+  await Promise.all(dead.map(({ process }) => process.restart()));
   await untilInSync(stage);
 }
