@@ -149,7 +149,12 @@ console.log(
   }),
 );
 report('extension', IN_FLIGHT, () => extendAll(inFlight.partition, grants), { inFlight: IN_FLIGHT });
-report('snapshot', IN_FLIGHT, () => encodeSnapshot({ number: 1, snapshot: inFlight.partition.capture() }), {
-  inFlight: IN_FLIGHT,
-});
+report(
+  'snapshot',
+  IN_FLIGHT,
+  () => encodeSnapshot({ number: 1, snapshot: inFlight.partition.capture() }, 0),
+  {
+    inFlight: IN_FLIGHT,
+  },
+);
 report('restore', IN_FLIGHT, () => reload(snapshot!.value!), { inFlight: IN_FLIGHT });

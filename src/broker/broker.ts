@@ -353,8 +353,9 @@ export class Broker {
   /** Drains and closes all topics: readers end. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.drain();
-    this.groups.close();
+    const groups = this.groups.close();
     this.#subscriptions.end();
+    await groups;
     await this.#directory.close();
   }
 

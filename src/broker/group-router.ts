@@ -69,6 +69,26 @@ export class GroupRouter {
     return groupResponse<GroupCase>(body.case, answer);
   }
 
+  /**
+   * Asks whoever coordinates a partition now, once.
+   * @throws NOT_LEADER, and nothing has been done; else as {@link ask}
+   */
+  async askCoordinator(
+    partition: number,
+    request: GroupRequest,
+    signal: AbortSignal,
+  ): Promise<GroupResponse> {
+    const { hosts, others } = this.#parts;
+    const host = hosts.hostOf(partition);
+    if (host === 'here') return this.askHere(partition, request, signal);
+    if (host === undefined || !others) {
+      throw new SluiceError('NOT_LEADER', 'nobody coordinates it at the moment');
+    }
+    const response = await others.coordinate(host.nodeId, partition, request, waitMsOf(request), signal);
+    if (response.body.case === request.body.case) return response;
+    throw new SluiceError('PROTOCOL_ERROR', `node ${host.nodeId} has answered something else`);
+  }
+
   /** All that this node coordinates ends. */
   close(): void {
     this.#parts.hosts.close();
@@ -83,26 +103,13 @@ export class GroupRouter {
     for (let waitedMs = 0; ; waitedMs += LOOK_AGAIN_MS) {
       if (signal.aborted) throw new SluiceError('CANCELLED', 'the asker has gone');
       try {
-        return await this.#askHost(partition, request, signal);
+        return await this.askCoordinator(partition, request, signal);
       } catch (error) {
         const isElsewhere = error instanceof SluiceError && error.code === 'NOT_LEADER';
         if (!isElsewhere || waitedMs >= WAIT_MS) throw error;
       }
       await delay(this.#parts.clock, LOOK_AGAIN_MS);
     }
-  }
-
-  /** @throws NOT_LEADER, and nothing has been done */
-  async #askHost(partition: number, request: GroupRequest, signal: AbortSignal): Promise<GroupResponse> {
-    const { hosts, others } = this.#parts;
-    const host = hosts.hostOf(partition);
-    if (host === 'here') return this.askHere(partition, request, signal);
-    if (host === undefined || !others) {
-      throw new SluiceError('NOT_LEADER', 'nobody coordinates it at the moment');
-    }
-    const response = await others.coordinate(host.nodeId, partition, request, waitMsOf(request), signal);
-    if (response.body.case === request.body.case) return response;
-    throw new SluiceError('PROTOCOL_ERROR', `node ${host.nodeId} has answered something else`);
   }
 }
 

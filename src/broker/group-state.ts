@@ -88,7 +88,9 @@ class PartitionStateLog implements ClosableStateLog, PublishTaker<readonly Appen
     for (const { stored } of appends) stored();
   }
 
+  /** Nothing is stored any more: what comes later may rest on it. */
   refused(appends: readonly Append[], error: SluiceError): void {
+    this.close();
     for (const { refused } of appends) refused(error);
   }
 

@@ -83,12 +83,14 @@ export class Groups {
     for (const [gone, name] of this.#asked) if (!this.#takes(name)) gone.abort(draining());
   }
 
-  /** Gives up all questions, and ends what is coordinated here. */
-  close(): void {
+  /** Gives up all questions, and ends what is coordinated here. Resolves when nothing of it is under way any more. */
+  async close(): Promise<void> {
     this.#state = 'closed';
     this.drain();
-    this.#untold.close();
+    const untold = this.#untold.close();
+    // What is under way may wait for a coordinator of this node.
     this.#router.close();
+    await untold;
   }
 
   #takes(name: GroupCase): boolean {

@@ -53,9 +53,12 @@ export function openGroups({ options, access, listeners, ...parts }: GroupsOfBro
   const { maxQueuePartitions = MAX_QUEUE_PARTITIONS } = groups;
   const { directory } = parts;
   const topics = new GroupTopics({ ...parts, coordinator, clock });
-  const untold = new UntoldLeases({ clock, ask: (request, signal) => router.ask(request, signal) });
+  const untold = new UntoldLeases({
+    ...{ clock, random },
+    ask: (partition, request, signal) => router.askCoordinator(partition, request, signal),
+  });
   const coordinators = new Coordinators({
-    giveBack: (release) => untold.give(release),
+    releaseUntold: (partition, release) => untold.release(partition, release),
     ...{ topics, clock, random, makeParts, observer, maxQueuePartitions, nodeId: coordinator.nodeId },
   });
   const hosts = new GroupHosts({ directory, coordinators, clock, storage });

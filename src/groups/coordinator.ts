@@ -1,10 +1,9 @@
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
-import type { AskOptions, GroupAnswerInit, GroupCase, GroupQuestion } from './api.ts';
+import type { AskOptions, GroupAnswerInit, GroupCase, GroupQuestion, GroupQuestionInit } from './api.ts';
 import type { GroupPart, GroupPartCounts, GroupPartOptions } from './group-part.ts';
 import type { ClosableStateLog, LedState } from './led-state.ts';
 import { notCoordinator } from './not-coordinator.ts';
 import { partOf, partOfFact } from './question-kinds.ts';
-import { releaseOf } from './queue/untold.ts';
 import { loadState } from './state-loader.ts';
 
 /** What a coordinator consists of. */
@@ -19,10 +18,12 @@ export type MakeGroupParts = (options: GroupPartOptions) => GroupParts;
 /** What a coordinator is made of. */
 export interface CoordinatorOptions extends Pick<
   GroupPartOptions,
-  'topics' | 'clock' | 'random' | 'budget' | 'term' | 'nodeId' | 'giveBack' | 'onTrouble'
+  'topics' | 'clock' | 'random' | 'budget' | 'term' | 'nodeId' | 'onTrouble'
 > {
   readonly state: LedState;
   readonly makeParts: MakeGroupParts;
+  /** As the parts' `releaseUntold`. @param partition of `__groups`, which the queue belongs to */
+  readonly releaseUntold: (partition: number, release: GroupQuestionInit<'settle'>) => void;
   /** Told once when it has loaded its state. @param facts that were read @param ms that it took */
   readonly onLoaded: (facts: number, ms: number) => void;
   /** Told once when it has ended by itself: its state could not be loaded, or something could not be stored. */
@@ -47,13 +48,15 @@ export class GroupCoordinator {
   #isOpen = false;
 
   constructor(options: CoordinatorOptions) {
-    const { state, makeParts, topics, clock, random, budget, term, nodeId, giveBack, onTrouble } = options;
+    const { state, makeParts, topics, clock, random, budget, term, nodeId, onTrouble } = options;
     this.#options = options;
     this.leaderEpoch = state.leaderEpoch;
     this.#log = state.openLog();
     const onFailure = (error: unknown): void => this.#fail(error);
-    const shared = { topics, clock, random, budget, term, nodeId, giveBack, onTrouble };
-    this.#parts = makeParts({ ...shared, log: this.#log, onFailure });
+    const shared = { topics, clock, random, budget, term, nodeId, onTrouble };
+    const releaseUntold: GroupPartOptions['releaseUntold'] = (release) =>
+      options.releaseUntold(state.partition, release);
+    this.#parts = makeParts({ ...shared, releaseUntold, log: this.#log, onFailure });
     this.#loaded = this.#load();
   }
 
@@ -77,10 +80,11 @@ export class GroupCoordinator {
       if (!(await this.#loaded)) throw notCoordinator();
       if (signal?.aborted) throw new SluiceError('CANCELLED', 'the asker has gone');
     }
-    const answer = await this.#parts[partOf(name)].ask(name, question, signal);
+    const part = this.#parts[partOf(name)];
+    const answer = await part.ask(name, question, signal);
     // What rests on nothing new was not stored for this answer: a node that was frozen past its lease learns only here that it knows nothing any more.
     if (!this.#options.state.isLed()) {
-      if (name === 'receive') this.#takeBack(question, answer);
+      part.undelivered(name, question, answer);
       throw notCoordinator();
     }
     return answer;
@@ -127,12 +131,6 @@ export class GroupCoordinator {
     } finally {
       reader.close();
     }
-  }
-
-  /** Question and answer are those of a `receive`, which the type system cannot follow. */
-  #takeBack(question: GroupQuestion, answer: GroupAnswerInit): void {
-    const release = releaseOf(question as GroupQuestion<'receive'>, answer as GroupAnswerInit<'receive'>);
-    if (release) this.#options.giveBack(release);
   }
 
   #fail(error: unknown): void {

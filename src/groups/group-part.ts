@@ -23,8 +23,8 @@ export interface GroupPartOptions {
    * parts, and whoever leads then loads the state again.
    */
   readonly onFailure: (error: unknown) => void;
-  /** Gives leases back, at whoever coordinates their queue now, of which nobody could be told. Must not throw. */
-  readonly giveBack: (release: GroupQuestionInit<'settle'>) => void;
+  /** Releases leases, at whoever coordinates their queue now, of which nobody could be told. Must not throw. */
+  readonly releaseUntold: (release: GroupQuestionInit<'settle'>) => void;
   /** Told each time that work fails which is tried again; must not throw. */
   readonly onTrouble: (trouble: Trouble) => void;
 }
@@ -58,6 +58,8 @@ export interface GroupPart {
     question: GroupQuestion<C>,
     signal?: AbortSignal,
   ): Promise<GroupAnswerInit<C>>;
+  /** Nobody gets an answer of {@link ask}: what it has given to the asker is taken back, by whoever coordinates it now. */
+  undelivered<C extends GroupCase>(name: C, question: GroupQuestion<C>, answer: GroupAnswerInit<C>): void;
   /** The node leads no more: waiting questions are answered NOT_LEADER, timers end, cursors close. Idempotent. */
   close(): void;
   /** Plain numbers, read when metrics are scraped. */

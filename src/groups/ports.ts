@@ -17,8 +17,8 @@ export interface StateLog {
    * Stores records: what one turn appends is one batch, and batches are stored in the order of the calls. What is too much for one batch
    * is several, in order: after a crash there may be only the first of them.
    *
-   * Resolves when all in-sync replicas have them, on disk. When it rejects they may be stored all the same: the coordinator then ends, and
-   * whoever leads next reads what there is.
+   * Resolves when all in-sync replicas have them, on disk. When it rejects they may be stored all the same, and nothing behind them is: the
+   * coordinator then ends, and whoever leads next reads what there is.
    *
    * @throws NOT_LEADER, NOT_ENOUGH_REPLICAS, UNAVAILABLE, STORAGE_FULL, STORAGE_FAILED
    */

@@ -15,3 +15,8 @@ export const TERMS = EPOCHS * LOADS;
 export function termOf(leaderEpoch: number, loads: number): number {
   return (leaderEpoch % EPOCHS) * LOADS + (loads % LOADS);
 }
+
+/** The first number from `least` on that only coordinators of that term give. @param term undefined: nobody else gives any */
+export function nextOfTerm(least: number, term: number | undefined): number {
+  return term === undefined ? least : least + ((term - (least % TERMS) + TERMS) % TERMS);
+}

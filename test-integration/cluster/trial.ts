@@ -139,3 +139,10 @@ export function untilInSync(stage: ClusterStage): Promise<void> {
     return true;
   });
 }
+
+/** Starts what a test that has failed left dead, and waits as {@link untilInSync}: the next test fails only for reasons of its own. */
+export async function untilWhole(stage: ClusterStage): Promise<void> {
+  const dead = stage.nodes.filter(({ process }) => !process.alive);
+  await Promise.all(dead.map(({ process }) => process.restart()));
+  await untilInSync(stage);
+}

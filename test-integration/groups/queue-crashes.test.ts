@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Client, DeadLetter } from '../../src/client/index.ts';
 import { SeededRandom } from '../../test/support/seeded-random.ts';
 import type { ClusterStage } from '../cluster/stage.ts';
-import { untilInSync } from '../cluster/trial.ts';
+import { untilWhole } from '../cluster/trial.ts';
 import { eventually } from '../support/eventually.ts';
 import { checkQueue } from './check-queue.ts';
 import { coordinatorOf } from './coordinators.ts';
@@ -28,7 +28,7 @@ describe(`a queue whose consumers and coordinator are killed (SEED=${SEED})`, ()
     stage = await startStage();
   });
   afterAll(() => stage[Symbol.asyncDispose]());
-  beforeEach(() => untilInSync(stage));
+  beforeEach(() => untilWhole(stage));
 
   async function makeQueue(topic: string): Promise<Client> {
     const client = await stage.connect();

@@ -160,7 +160,7 @@ it('a node that stops answers what waits', async () => {
   const waiting = code(ask('receive', { topic: 'open' }));
   await turns();
   expect(test.broker.groups.waiting).toBe(1);
-  test.broker.groups.close();
+  await test.broker.groups.close();
   expect(await waiting).toBe('DRAINING');
   expect(parts.queues[0]!.life.at(-1)).toBe('closed');
 });

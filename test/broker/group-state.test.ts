@@ -50,6 +50,16 @@ describe('the log of a coordinator', () => {
     expect(large.counters.batchesIn).toBe(3);
   });
 
+  it('stores nothing behind what it could not store', async () => {
+    const small = openPartition({ settings: { batchMaxBytes: 1024, timestamps: 'create' } });
+    const log = new LedPartitionState(small, new FakeClock()).openLog();
+    const large = log.append([{ key: 'a', value: Buffer.alloc(2 * 1024 * 1024) }]);
+    const behind = append(log, 'b');
+    await expect(large).rejects.toMatchObject({ code: 'BATCH_TOO_LARGE' });
+    expect([await behind, await append(log, 'c')]).toEqual(['NOT_LEADER', 'NOT_LEADER']);
+    expect(small.logEnd).toBe(0);
+  });
+
   it('stores that a key is gone', async () => {
     await state.openLog().append([{ key: 'a', value: null }]);
     expect(await stored()).toEqual(['0 a=null']);

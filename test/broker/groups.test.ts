@@ -68,7 +68,7 @@ describe('groups of a cluster', () => {
     await commit('a', 7);
     const settlements = [{ partition: 1, grant: 9n, first: 3n, end: 5n, kind: SettlementKind.RELEASE }];
     for (const partition of [0, 1]) await cluster.assign(topic, { leader: null }, partition);
-    parts.get('a')!.queues[0]!.options.giveBack({ topic: 'orders', group: '', settlements });
+    parts.get('a')!.queues[0]!.options.releaseUntold({ topic: 'orders', group: '', settlements });
     await cluster.pass(8000);
     for (const partition of [0, 1]) await cluster.assign(topic, { leader: 'b' }, partition);
     await cluster.pass(1000);
@@ -134,7 +134,7 @@ describe('groups of a cluster', () => {
     broker.drain();
     await commit('c', 8);
     expect(await describeGroup('b')).toEqual(['a', 8]);
-    broker.groups.close();
+    await broker.groups.close();
     expect(await refusal(groupsOf('c').ask(ALICE, 'leaveGroup', { group: 'g1', memberId: 'm' }))).toBe(
       'DRAINING',
     );

@@ -8,15 +8,14 @@ import type { PartitionReader } from '../../src/partition/reader.ts';
 import {
   DescribeGroupRequestSchema,
   ReceiveRequestSchema,
-  SettlementKind,
 } from '../../src/gen/sluice/client/v1/groups_pb.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
-import { FakePart } from './fake-part.ts';
+import { FakeParts } from './fake-part.ts';
 
 it('answers nothing without the lease to lead, also what it would not have to store', async () => {
   let isLed = true;
-  const givenBack: unknown[] = [];
+  const parts = new FakeParts();
   const state: LedState = {
     partition: 0,
     leaderEpoch: 3,
@@ -31,12 +30,12 @@ it('answers nothing without the lease to lead, also what it would not have to st
   };
   const coordinator = new GroupCoordinator({
     ...{ state, topics: {} as Topics, clock: new FakeClock(), random: new SeededRandom(1), nodeId: 'a' },
-    makeParts: (options) => ({ groups: new FakePart(options), queues: new FakePart(options) }),
+    makeParts: parts.make,
     onLoaded: () => undefined,
     onFailed: () => undefined,
     onTrouble: () => undefined,
     term: 0,
-    giveBack: (release) => givenBack.push(release),
+    releaseUntold: () => undefined,
     budget: new PartitionBudget(1),
   });
   const ask = (): Promise<unknown> =>
@@ -47,7 +46,7 @@ it('answers nothing without the lease to lead, also what it would not have to st
   const receive = create(ReceiveRequestSchema, { topic: 'plenty', group: 'g' });
   await expect(coordinator.ask('receive', receive)).rejects.toMatchObject({ code: 'NOT_LEADER' });
   // What is leased is stored, and nobody is told of it.
-  const settlement = { partition: 1, grant: 9n, first: 3n, end: 5n, kind: SettlementKind.RELEASE };
-  expect(givenBack).toEqual([{ topic: 'plenty', group: 'g', settlements: [settlement] }]);
+  const leased = { batches: [{ partition: 1, grant: 9n, leases: [{ first: 3n, end: 5n }] }] };
+  expect(parts.queues[0]!.undeliveredAnswers).toMatchObject([['receive', receive, leased]]);
   coordinator.close();
 });

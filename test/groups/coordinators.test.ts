@@ -24,7 +24,7 @@ function coordinating(): { clock: FakeClock; parts: FakeParts; coordinators: Coo
   const coordinators = new Coordinators({
     ...{ clock, random: new SeededRandom(1), topics: {} as Topics, nodeId: 'a', makeParts: parts.make },
     maxQueuePartitions: 100,
-    giveBack: () => undefined,
+    releaseUntold: () => undefined,
   });
   coordinators.lead(STATE);
   return { clock, parts, coordinators };

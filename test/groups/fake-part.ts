@@ -14,6 +14,8 @@ export class FakePart implements GroupPart {
   /** Names of questions, in order. */
   readonly asked: GroupCase[] = [];
   readonly questions: unknown[] = [];
+  /** Name, question and answer, each time that an answer has reached nobody. */
+  readonly undeliveredAnswers: (readonly unknown[])[] = [];
   /** What happened to it. */
   readonly life: string[] = [];
   readonly #waiting = new Set<(error: SluiceError) => void>();
@@ -41,6 +43,10 @@ export class FakePart implements GroupPart {
     this.questions.push(question);
     const answer: unknown = await this.#answer(name, question, signal);
     return answer as GroupAnswerInit<C>;
+  }
+
+  undelivered(...answer: readonly unknown[]): void {
+    this.undeliveredAnswers.push(answer);
   }
 
   close(): void {

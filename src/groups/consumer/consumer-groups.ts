@@ -102,6 +102,11 @@ export class ConsumerGroups implements GroupPart {
     return (await answer(question, signal)) as GroupAnswerInit<C>;
   }
 
+  /** Members that were not answered ask again, or are put out. */
+  undelivered(): void {
+    return;
+  }
+
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;

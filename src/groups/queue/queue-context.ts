@@ -41,7 +41,7 @@ export interface QueueContext {
   readonly nodeId: string;
   readonly term: number;
   readonly counters: QueueCounters;
-  readonly giveBack: GroupPartOptions['giveBack'];
+  readonly releaseUntold: GroupPartOptions['releaseUntold'];
   readonly onTrouble: GroupPartOptions['onTrouble'];
 }
 

@@ -2,7 +2,8 @@ import { SluiceError } from '../../kernel/errors.ts';
 import type { StateRecord } from '../ports.ts';
 import { decodeDelta, encodeDelta, type QueueDelta } from './queue-delta-codec.ts';
 import { QueuePartition, type RedeliverySettings } from './queue-partition.ts';
-import { decodeSnapshot, encodeSnapshot, type NumberedSnapshot } from './queue-snapshot-codec.ts';
+import { decodeHead, encodeSnapshot, type SnapshotHead } from './queue-snapshot-codec.ts';
+import { LoadedParts, PartKeys } from './snapshot-parts.ts';
 import { corrupt } from './stored-runs.ts';
 
 /** Deltas between two snapshots, at most: so many keys of each generation there are. */
@@ -10,6 +11,8 @@ const DELTAS_MAX = 4096;
 /** A snapshot is due when the deltas since the last are this long, and some times as long as it. */
 const DELTAS_LEAST_BYTES = 4096;
 const DELTAS_PER_SNAPSHOT = 4;
+/** In place of a longer delta there is a snapshot: requests gather while nothing can be stored, a state has an end. */
+const DELTA_MAX_BYTES = 4 * 1024 * 1024;
 
 const SNAPSHOT_NAME = 's';
 /** Deltas take turns with two sets of keys, so that those of one snapshot are there until the one after the next. */
@@ -24,12 +27,14 @@ interface JournalPosition {
   readonly generation: number;
   /** Keys in use of each generation. */
   readonly used: readonly [number, number];
+  readonly partKeys: PartKeys;
 }
 
 /**
  * How the state of one partition of a queue is stored. Keys begin `q/<topic>/<group>/<partition>/`:
  *
  *     s            the newest snapshot, with the number of the last change that is in it
+ *     sa0 … sb0 …  what comes before `s`, where that is too much for one record; of every second snapshot `sb`
  *     a0 … a4095   what changed after a snapshot, in numbered deltas
  *     b0 … b4095   … after the next one; then a0 again
  *
@@ -45,6 +50,7 @@ export class QueueJournal {
   #number: number;
   #generation: number;
   readonly #used: [number, number];
+  readonly #partKeys: PartKeys;
   #deltas = 0;
   #deltaBytes = 0;
   /** Of the last snapshot; undefined: this journal has written none. */
@@ -57,6 +63,7 @@ export class QueueJournal {
     this.#number = position?.number ?? 0;
     this.#generation = position?.generation ?? 0;
     this.#used = [...(position?.used ?? ([0, 0] as const))];
+    this.#partKeys = position?.partKeys ?? new PartKeys();
   }
 
   /** What has to be stored of the commands since the last call; empty: nothing. Stored in the order of the calls. */
@@ -64,16 +71,19 @@ export class QueueJournal {
     const events = this.partition.drainEvents();
     if (events.length === 0) return [];
     this.#number++;
-    return [this.#isSnapshotDue() ? this.#snapshot() : this.#delta({ number: this.#number, events })];
+    if (this.#isSnapshotDue()) return this.#snapshot();
+    const delta = encodeDelta({ number: this.#number, events });
+    return delta.length > DELTA_MAX_BYTES ? this.#snapshot() : [this.#delta(delta)];
   }
 
-  /** Records that make the log forget this partition, the snapshot last; nothing may be stored after them. */
+  /** Records that make the log forget this partition, changes before the snapshot; nothing may be stored after them. */
   erase(): StateRecord[] {
     const names: string[] = [];
     for (const [generation, used] of this.#used.entries()) {
       for (let index = 0; index < used; index++) names.push(deltaName(generation, index));
     }
-    names.push(SNAPSHOT_NAME);
+    // A snapshot never lacks a part; parts that no snapshot names are of no use, and do no harm.
+    names.push(SNAPSHOT_NAME, ...this.#partKeys.names());
     return names.map((name) => ({ key: `${this.#prefix}/${name}`, value: null }));
   }
 
@@ -82,17 +92,18 @@ export class QueueJournal {
     return this.#deltaBytes >= Math.max(DELTAS_LEAST_BYTES, DELTAS_PER_SNAPSHOT * this.#snapshotBytes);
   }
 
-  #snapshot(): StateRecord {
-    const value = encodeSnapshot({ number: this.#number, snapshot: this.partition.capture() });
-    this.#snapshotBytes = value.length;
+  #snapshot(): StateRecord[] {
+    const numbered = { number: this.#number, snapshot: this.partition.capture() };
+    const { parts, head } = encodeSnapshot(numbered, this.#partKeys.next);
+    this.#snapshotBytes = parts.reduce((bytes, part) => bytes + part.length, head.length);
     this.#deltas = 0;
     this.#deltaBytes = 0;
     this.#generation = 1 - this.#generation;
-    return { key: `${this.#prefix}/${SNAPSHOT_NAME}`, value };
+    const named = [...this.#partKeys.take(parts), { name: SNAPSHOT_NAME, value: head }];
+    return named.map(({ name, value }) => ({ key: `${this.#prefix}/${name}`, value }));
   }
 
-  #delta(delta: QueueDelta): StateRecord {
-    const value = encodeDelta(delta);
+  #delta(value: Buffer): StateRecord {
     const key = `${this.#prefix}/${deltaName(this.#generation, this.#deltas)}`;
     this.#deltas++;
     this.#deltaBytes += value.length;
@@ -105,7 +116,8 @@ export class QueueJournal {
 /** Gathers what is stored of one partition and makes it live again. */
 export class QueueJournalLoader {
   readonly #prefix: string;
-  #snapshot: NumberedSnapshot | undefined = undefined;
+  #snapshot: SnapshotHead | undefined = undefined;
+  readonly #parts = new LoadedParts();
   readonly #deltas = new Map<string, QueueDelta>();
   readonly #used: [number, number] = [0, 0];
 
@@ -117,8 +129,9 @@ export class QueueJournalLoader {
   load(name: string, value: Buffer | null): void {
     const [, generation, index] = DELTA_NAME.exec(name) ?? [];
     if (name === SNAPSHOT_NAME) {
-      this.#snapshot = value ? readable(() => decodeSnapshot(value)) : undefined;
+      this.#snapshot = value ? readable(() => decodeHead(value)) : undefined;
     } else if (generation === undefined) {
+      if (readable(() => this.#parts.load(name, value))) return;
       throw corrupt(`the unknown key ${this.#prefix}/${name}: it is of a newer version`);
     } else if (value) {
       const used = generation === GENERATIONS[0] ? 0 : 1;
@@ -136,7 +149,8 @@ export class QueueJournalLoader {
   finish(settings: RedeliverySettings): QueueJournal | undefined {
     const stored = this.#snapshot;
     if (!stored) return undefined;
-    const partition = readable(() => QueuePartition.restore(stored.snapshot, settings));
+    const snapshot = { ...stored.snapshot, runs: this.#parts.runsOf(stored) };
+    const partition = readable(() => QueuePartition.restore(snapshot, settings));
     const newer = [...this.#deltas].filter(([, { number }]) => number > stored.number);
     newer.sort(([, a], [, b]) => a.number - b.number);
     let { number } = stored;
@@ -148,7 +162,9 @@ export class QueueJournalLoader {
     }
     const [name, newest] = newer[newer.length - 1] ?? ['a', stored];
     const generation = name.startsWith(GENERATIONS[0]) ? 0 : 1;
-    return new QueueJournal(this.#prefix, partition, { number: newest.number, generation, used: this.#used });
+    const partKeys = this.#parts.keysAfter(stored);
+    const position = { number: newest.number, generation, used: this.#used, partKeys };
+    return new QueueJournal(this.#prefix, partition, position);
   }
 }
 

@@ -1,4 +1,4 @@
-import { TERMS } from '../term.ts';
+import { nextOfTerm } from '../term.ts';
 import { applyEvent } from './apply-event.ts';
 import { EventBuffer, extendRuns } from './event-buffer.ts';
 import type { Lot } from './lot.ts';
@@ -41,8 +41,8 @@ export class QueuePartition {
   readonly #state: QueueState;
   readonly #events = new EventBuffer();
   #settings: RedeliverySettings;
-  #grantStep = 1;
-  #grantRest = 0;
+  /** Of the coordinator that gives the grants. */
+  #term: number | undefined;
 
   /**
    * @param cursor where the queue begins: the first record that it delivers
@@ -191,7 +191,7 @@ export class QueuePartition {
    * @param now leases last from its steady time on; infinite: from {@link answered} on
    */
   grant(runs: readonly OffsetRun[], leaseMs: number, now: Moment): Grant {
-    const grant = this.#nextGrant();
+    const grant = nextOfTerm(this.#state.nextGrant, this.#term);
     const leases: DeliveredRun[] = [];
     const granted: OffsetRun[] = [];
     for (const { first, end } of runs) {
@@ -321,8 +321,7 @@ export class QueuePartition {
    * @param term of the coordinator that gives the grants from now on: their numbers are others than those of the coordinators before, stored or not
    */
   start(now: Moment, term: number): void {
-    this.#grantStep = TERMS;
-    this.#grantRest = term;
+    this.#term = term;
     for (const lot of this.#state.lots.within(0, this.#state.cursor)) {
       if (lot.shelf === 'leased') this.#state.renew(lot, lot.leaseMs, now.steadyMs);
     }
@@ -331,13 +330,6 @@ export class QueuePartition {
   /** All that has to be kept, without what waits in {@link drainEvents}' place: drain first. */
   capture(): QueueSnapshot {
     return captureState(this.#state);
-  }
-
-  /** The next number that leaves the term's rest. */
-  #nextGrant(): number {
-    const { nextGrant } = this.#state;
-    const behind = (nextGrant - this.#grantRest) % this.#grantStep;
-    return behind === 0 ? nextGrant : nextGrant + ((this.#grantStep - behind) % this.#grantStep);
   }
 
   #settle(grant: number, first: number, end: number, each: (lot: Lot) => number): number {

@@ -12,7 +12,7 @@ import type { QueueJournal } from './queue-journal.ts';
 import type { QueueRecord, QueueSettings } from './queue-settings.ts';
 import { encodeQueueRecord, settingsOf } from './queue-settings.ts';
 import { SettleWork, expired, settle } from './settle.ts';
-import { releaseOf } from './untold.ts';
+import { releaseUntold } from './untold-leases.ts';
 import { WaitingLine, goneError } from './waiting-line.ts';
 import type { Taken } from './waiting-receive.ts';
 
@@ -154,8 +154,7 @@ export class Queue {
       await this.#context.writer.stored();
     } catch (error) {
       // They may be stored, and nobody is told of them.
-      const release = releaseOf(this, answerOf(taken, 0));
-      if (release) this.#context.giveBack(release);
+      releaseUntold(this.#context, this, answerOf(taken, 0));
       throw error;
     }
     if (signal?.aborted) {

@@ -15,6 +15,7 @@ import { browseRecords, discardRecords, moveRecords, queueEnds } from './queue-r
 import type { QueueName } from './queue-table.ts';
 import { QueueTable } from './queue-table.ts';
 import { StoredQueues } from './stored-queues.ts';
+import { releaseUntold } from './untold-leases.ts';
 
 /** Batches that are kept for the rest of their records, and for their next delivery: of all queues of one coordinator. */
 const CACHE_BYTES = 16 * 1024 * 1024;
@@ -29,6 +30,11 @@ type Handlers = {
     question: GroupQuestion<C>,
     signal: AbortSignal | undefined,
   ) => Promise<GroupAnswerInit<C>>;
+};
+
+/** What is taken back of an answer that nobody gets. */
+type TakenBack = {
+  readonly [C in GroupCase]?: (question: GroupQuestion<C>, answer: GroupAnswerInit<C>) => void;
 };
 
 /** Their answers come only when what they say is stored. */
@@ -74,6 +80,10 @@ export class Queues implements GroupPart {
     return answer;
   }
 
+  undelivered<C extends GroupCase>(name: C, question: GroupQuestion<C>, answer: GroupAnswerInit<C>): void {
+    this.#takenBack[name]?.(question, answer);
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#table.close(notCoordinator());
@@ -107,6 +117,10 @@ export class Queues implements GroupPart {
       ...this.#context.counters,
     };
   }
+
+  readonly #takenBack: TakenBack = {
+    receive: (question, answer) => releaseUntold(this.#context, question, answer),
+  };
 
   readonly #handlers: Handlers = {
     receive: async (question, signal) => (await this.#table.make(question)).receive(question, signal),

@@ -55,7 +55,7 @@ export class Stage {
         this.failures.push(error);
       },
       term: 0,
-      giveBack: () => undefined,
+      releaseUntold: () => undefined,
       onTrouble: () => undefined,
     });
     for (const { key, value } of this.state.stored) this.groups.load(key.split('/'), value);

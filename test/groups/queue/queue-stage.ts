@@ -49,7 +49,7 @@ export class QueueStage {
   readonly budget: PartitionBudget;
   readonly failures: unknown[] = [];
   /** What it would have another coordinator release. */
-  readonly givenBack: GroupQuestionInit<'settle'>[] = [];
+  readonly untold: GroupQuestionInit<'settle'>[] = [];
   /** What work has failed, and with what. */
   readonly troubles: string[] = [];
   readonly queues: Queues;
@@ -71,7 +71,7 @@ export class QueueStage {
       random: new SeededRandom(1),
       budget: this.budget,
       term: log.leaderEpoch,
-      giveBack: (release) => this.givenBack.push(release),
+      releaseUntold: (release) => this.untold.push(release),
       nodeId: 'n1',
       onFailure: (error) => {
         this.failures.push(error);

@@ -1,6 +1,10 @@
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
-import { SettleRequestSchema } from '../../../src/gen/sluice/client/v1/groups_pb.ts';
+import {
+  ReceiveRequestSchema,
+  SettleRequestSchema,
+  SettlementKind,
+} from '../../../src/gen/sluice/client/v1/groups_pb.ts';
 import { ERRORS } from '../../../src/kernel/errors.ts';
 import { turns } from '../../support/turns.ts';
 import { QueueStage, codeOf } from './queue-stage.ts';
@@ -168,25 +172,36 @@ describe('leases that nobody was told of, since their coordinator ended before',
     first.queues.close();
     expect(await asked).toBe('NOT_LEADER');
     const second = new QueueStage(first.topics, first.log.next(lost ? 1 : 0), first.clock);
-    const [release] = first.givenBack;
-    const giveBack = async (): Promise<unknown> =>
-      (await second.ask('settle', create(SettleRequestSchema, release))).results;
-    return { second, giveBack };
+    const [untold] = first.untold;
+    const release = async (): Promise<unknown> =>
+      (await second.ask('settle', create(SettleRequestSchema, untold))).results;
+    return { second, release };
   }
 
   it('are given back to the next one, which has them again at once, as if they had not been leased', async () => {
-    const { second, giveBack } = await endedWhileLeasing({ lost: false });
+    const { second, release } = await endedWhileLeasing({ lost: false });
     expect(await second.values()).toEqual([]);
-    expect(await giveBack()).toEqual([{}]);
+    expect(await release()).toEqual([{}]);
     expect((await second.receive()).jobs).toMatchObject([{ attempt: 1 }, { attempt: 1 }]);
   });
 
   it('are nobody else’s where the next one does not know them, whom it has given the records meanwhile', async () => {
-    const { second, giveBack } = await endedWhileLeasing({ lost: true });
+    const { second, release } = await endedWhileLeasing({ lost: true });
     const { jobs } = await second.receive();
     expect(jobs).toHaveLength(2);
-    expect(await giveBack()).toMatchObject([{ errorCode: ERRORS.LEASE_EXPIRED.wire }]);
+    expect(await release()).toMatchObject([{ errorCode: ERRORS.LEASE_EXPIRED.wire }]);
     expect(await second.settle('ACK', jobs)).toEqual([undefined, undefined]);
+  });
+
+  it('are those of an answer that could not be delivered, too', () => {
+    const stage = new QueueStage();
+    const question = create(ReceiveRequestSchema, { topic: 'jobs', group: 'g' });
+    stage.queues.undelivered('receive', question, {
+      batches: [{ partition: 1, grant: 9n, leases: [{ first: 3n, end: 5n }] }],
+    });
+    stage.queues.undelivered('receive', question, { batches: [] });
+    const settlement = { partition: 1, grant: 9n, first: 3n, end: 5n, kind: SettlementKind.RELEASE };
+    expect(stage.untold).toEqual([{ topic: 'jobs', group: 'g', settlements: [settlement] }]);
   });
 
   it('are none of a request that was told of its leases', async () => {
@@ -195,6 +210,6 @@ describe('leases that nobody was told of, since their coordinator ended before',
     await stage.receive();
     stage.queues.close();
     await turns();
-    expect(stage.givenBack).toEqual([]);
+    expect(stage.untold).toEqual([]);
   });
 });

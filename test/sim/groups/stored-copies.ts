@@ -1,4 +1,5 @@
 import type { PartitionState } from '../../../src/coordination/cluster.ts';
+import type { Partition } from '../../../src/partition/partition.ts';
 
 interface Stored {
   readonly state: PartitionState;
@@ -6,16 +7,21 @@ interface Stored {
   readonly destroyed: Set<string>;
 }
 
+/** What is to be seen of the copy that a node has. */
+export type SeenCopy = Pick<Partition, 'role' | 'leaderEpoch' | 'highWatermark' | 'logEnd'>;
+
+/** Finds the copy of a partition that the process of a node has opened; undefined: it has none. */
+export type FindCopy = (nodeId: string, topicId: string, partition: number) => SeenCopy | undefined;
+
 /** Knows, as etcd has it, where the copies of all partitions are, and which disks may be lost without anything acknowledged being lost. */
 export class StoredCopies {
   readonly #minInsync: number;
-  readonly #isOpen: (nodeId: string, topicId: string, partition: number) => boolean;
+  readonly #find: FindCopy;
   readonly #partitions = new Map<string, Stored>();
 
-  /** @param isOpen whether the process of a node has opened its copy of a partition */
-  constructor(minInsync: number, isOpen: (nodeId: string, topicId: string, partition: number) => boolean) {
+  constructor(minInsync: number, find: FindCopy) {
     this.#minInsync = minInsync;
-    this.#isOpen = isOpen;
+    this.#find = find;
   }
 
   /** Whether all that there is, is led. */
@@ -28,6 +34,19 @@ export class StoredCopies {
     return this.#all().every(
       ({ state: { leader, isr, replicas } }) => leader !== null && isr.length === replicas.length,
     );
+  }
+
+  /** Whether whoever is to lead does so, and shows all that it has to readers. In etcd a leader is one before it knows. */
+  get isReadable(): boolean {
+    return [...this.#partitions].every(([key, { state }]) => {
+      const [topicId, partition] = partsOf(key);
+      const copy = state.leader === null ? undefined : this.#find(state.leader, topicId, partition);
+      return (
+        copy?.role === 'leader' &&
+        copy.leaderEpoch === state.leaderEpoch &&
+        copy.highWatermark === copy.logEnd
+      );
+    });
   }
 
   /** How often leaders have changed, all partitions together. */
@@ -63,9 +82,9 @@ export class StoredCopies {
   /** Who begins anew and is not in sync is as any other from then on. */
   #forgive(): void {
     for (const [key, { state, destroyed }] of this.#partitions) {
-      const [topicId, partition] = key.split('/') as [string, string];
+      const [topicId, partition] = partsOf(key);
       for (const nodeId of [...destroyed]) {
-        const isNew = !state.isr.includes(nodeId) && this.#isOpen(nodeId, topicId, Number(partition));
+        const isNew = !state.isr.includes(nodeId) && this.#find(nodeId, topicId, partition);
         if (isNew) destroyed.delete(nodeId);
       }
     }
@@ -74,4 +93,9 @@ export class StoredCopies {
   #all(): Stored[] {
     return [...this.#partitions.values()];
   }
+}
+
+function partsOf(key: string): [topicId: string, partition: number] {
+  const [topicId, partition] = key.split('/') as [string, string];
+  return [topicId, Number(partition)];
 }

@@ -34,6 +34,10 @@ export class WatchedQueues implements GroupPart {
     return answer;
   }
 
+  undelivered<C extends GroupCase>(name: C, question: GroupQuestion<C>, answer: GroupAnswerInit<C>): void {
+    this.#part.undelivered(name, question, answer);
+  }
+
   close(): void {
     this.#part.close();
   }

@@ -12,10 +12,10 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file sluice/groups/v1/queue_state.proto.
  */
 export const file_sluice_groups_v1_queue_state: GenFile = /*@__PURE__*/
-  fileDesc("CiJzbHVpY2UvZ3JvdXBzL3YxL3F1ZXVlX3N0YXRlLnByb3RvEhBzbHVpY2UuZ3JvdXBzLnYxIqwBCg1RdWV1ZVNuYXBzaG90Eg4KBm51bWJlchgBIAEoBBIOCgZjdXJzb3IYAiABKAQSEgoKbmV4dF9ncmFudBgDIAEoBBIRCgluZXh0X21vdmUYBCABKAQSKgoFbW92ZXMYBSADKAsyGy5zbHVpY2UuZ3JvdXBzLnYxLlF1ZXVlTW92ZRIoCgRvcGVuGAYgAygLMhouc2x1aWNlLmdyb3Vwcy52MS5PcGVuUnVucyJKCgpRdWV1ZURlbHRhEg4KBm51bWJlchgBIAEoBBIsCgZldmVudHMYAiADKAsyHC5zbHVpY2UuZ3JvdXBzLnYxLlF1ZXVlRXZlbnQiKgoKT2Zmc2V0UnVucxINCgVmaXJzdBgBIAEoBBINCgVzdGVwcxgCIAMoDSLxAQoIT3BlblJ1bnMSKgoEcnVucxgBIAEoCzIcLnNsdWljZS5ncm91cHMudjEuT2Zmc2V0UnVucxIQCghhdHRlbXB0cxgCIAMoDRINCgVncmFudBgDIAMoARIQCghsZWFzZV9tcxgEIAMoDRIXCg9hdmFpbGFibGVfYXRfbXMYBSADKAESFQoNZXhwaXJlc19hdF9tcxgGIAMoARILCgNrZXkYByADKAESLAoGcmVhc29uGAggAygOMhwuc2x1aWNlLmdyb3Vwcy52MS5EZWFkUmVhc29uEgwKBHRleHQYCSADKA0SDQoFdGV4dHMYCiADKAki2wQKClF1ZXVlRXZlbnQSNAoIYWR2YW5jZWQYASABKAsyIC5zbHVpY2UuZ3JvdXBzLnYxLkN1cnNvckFkdmFuY2VkSAASMwoHb2ZmZXJlZBgCIAEoCzIgLnNsdWljZS5ncm91cHMudjEuUmVjb3Jkc09mZmVyZWRIABI8CgxvZmZlcmVkX2VhY2gYAyABKAsyJC5zbHVpY2UuZ3JvdXBzLnYxLlJlY29yZHNPZmZlcmVkRWFjaEgAEjMKB2dyYW50ZWQYBCABKAsyIC5zbHVpY2UuZ3JvdXBzLnYxLlJlY29yZHNHcmFudGVkSAASLQoEZG9uZRgFIAEoCzIdLnNsdWljZS5ncm91cHMudjEuUmVjb3Jkc0RvbmVIABIzCgdyZXRyaWVkGAYgASgLMiAuc2x1aWNlLmdyb3Vwcy52MS5SZWNvcmRzUmV0cmllZEgAEjQKCGV4dGVuZGVkGAcgASgLMiAuc2x1aWNlLmdyb3Vwcy52MS5MZWFzZXNFeHRlbmRlZEgAEi0KBGRpZWQYCCABKAsyHS5zbHVpY2UuZ3JvdXBzLnYxLlJlY29yZHNEaWVkSAASMQoKbW92ZV9iZWd1bhgJIAEoCzIbLnNsdWljZS5ncm91cHMudjEuUXVldWVNb3ZlSAASLwoJbW92ZV9kb25lGAogASgLMhouc2x1aWNlLmdyb3Vwcy52MS5Nb3ZlRG9uZUgAEjkKDm1vdmVfY2FuY2VsbGVkGAsgASgLMh8uc2x1aWNlLmdyb3Vwcy52MS5Nb3ZlQ2FuY2VsbGVkSABCBwoFZXZlbnQiIAoOQ3Vyc29yQWR2YW5jZWQSDgoGY3Vyc29yGAEgASgEIiwKDlJlY29yZHNPZmZlcmVkEg0KBWZpcnN0GAEgASgEEgsKA2VuZBgCIAEoBCKKAQoSUmVjb3Jkc09mZmVyZWRFYWNoEgsKA2VuZBgBIAEoBBIqCgRydW5zGAIgAygLMhwuc2x1aWNlLmdyb3Vwcy52MS5PZmZzZXRSdW5zEhcKD2F2YWlsYWJsZV9hdF9tcxgDIAMoARIVCg1leHBpcmVzX2F0X21zGAQgAygBEgsKA2tleRgFIAMoASJdCg5SZWNvcmRzR3JhbnRlZBINCgVncmFudBgBIAEoBBIQCghsZWFzZV9tcxgCIAEoDRIqCgRydW5zGAMgAygLMhwuc2x1aWNlLmdyb3Vwcy52MS5PZmZzZXRSdW5zIjkKC1JlY29yZHNEb25lEioKBHJ1bnMYASADKAsyHC5zbHVpY2UuZ3JvdXBzLnYxLk9mZnNldFJ1bnMiZwoOUmVjb3Jkc1JldHJpZWQSKgoEcnVucxgBIAMoCzIcLnNsdWljZS5ncm91cHMudjEuT2Zmc2V0UnVucxIXCg9hdmFpbGFibGVfYXRfbXMYAiABKAESEAoIcmVsZWFzZWQYAyABKAgiTgoOTGVhc2VzRXh0ZW5kZWQSKgoEcnVucxgBIAMoCzIcLnNsdWljZS5ncm91cHMudjEuT2Zmc2V0UnVucxIQCghsZWFzZV9tcxgCIAEoDSJ1CgtSZWNvcmRzRGllZBIqCgRydW5zGAEgAygLMhwuc2x1aWNlLmdyb3Vwcy52MS5PZmZzZXRSdW5zEiwKBnJlYXNvbhgCIAEoDjIcLnNsdWljZS5ncm91cHMudjEuRGVhZFJlYXNvbhIMCgR0ZXh0GAMgASgJIsUBCglRdWV1ZU1vdmUSCgoCaWQYASABKAQSKAoEa2luZBgCIAEoDjIaLnNsdWljZS5ncm91cHMudjEuTW92ZUtpbmQSDQoFdG9waWMYAyABKAkSEQoJcGFydGl0aW9uGAQgASgNEhMKC3Byb2R1Y2VyX2lkGAUgASgEEhAKCHNlcXVlbmNlGAYgASgREg0KBWF0X21zGAcgASgBEioKBHJ1bnMYCCADKAsyHC5zbHVpY2UuZ3JvdXBzLnYxLk9mZnNldFJ1bnMiFgoITW92ZURvbmUSCgoCaWQYASABKAQiGwoNTW92ZUNhbmNlbGxlZBIKCgJpZBgBIAEoBCphCgpEZWFkUmVhc29uEhsKF0RFQURfUkVBU09OX1VOU1BFQ0lGSUVEEAASHAoYREVBRF9SRUFTT05fTUFYX0FUVEVNUFRTEAESGAoUREVBRF9SRUFTT05fUkVKRUNURUQQAipWCghNb3ZlS2luZBIZChVNT1ZFX0tJTkRfVU5TUEVDSUZJRUQQABIZChVNT1ZFX0tJTkRfREVBRF9MRVRURVIQARIUChBNT1ZFX0tJTkRfUkVQTEFZEAJiBnByb3RvMw");
+  fileDesc("CiJzbHVpY2UvZ3JvdXBzL3YxL3F1ZXVlX3N0YXRlLnByb3RvEhBzbHVpY2UuZ3JvdXBzLnYxIs0BCg1RdWV1ZVNuYXBzaG90Eg4KBm51bWJlchgBIAEoBBIOCgZjdXJzb3IYAiABKAQSEgoKbmV4dF9ncmFudBgDIAEoBBIRCgluZXh0X21vdmUYBCABKAQSKgoFbW92ZXMYBSADKAsyGy5zbHVpY2UuZ3JvdXBzLnYxLlF1ZXVlTW92ZRIoCgRvcGVuGAYgAygLMhouc2x1aWNlLmdyb3Vwcy52MS5PcGVuUnVucxINCgVwYXJ0cxgHIAEoDRIQCghwYXJ0X3NldBgIIAEoDSJNChFRdWV1ZVNuYXBzaG90UGFydBIOCgZudW1iZXIYASABKAQSKAoEb3BlbhgCIAMoCzIaLnNsdWljZS5ncm91cHMudjEuT3BlblJ1bnMiSgoKUXVldWVEZWx0YRIOCgZudW1iZXIYASABKAQSLAoGZXZlbnRzGAIgAygLMhwuc2x1aWNlLmdyb3Vwcy52MS5RdWV1ZUV2ZW50IioKCk9mZnNldFJ1bnMSDQoFZmlyc3QYASABKAQSDQoFc3RlcHMYAiADKA0i8QEKCE9wZW5SdW5zEioKBHJ1bnMYASABKAsyHC5zbHVpY2UuZ3JvdXBzLnYxLk9mZnNldFJ1bnMSEAoIYXR0ZW1wdHMYAiADKA0SDQoFZ3JhbnQYAyADKAESEAoIbGVhc2VfbXMYBCADKA0SFwoPYXZhaWxhYmxlX2F0X21zGAUgAygBEhUKDWV4cGlyZXNfYXRfbXMYBiADKAESCwoDa2V5GAcgAygBEiwKBnJlYXNvbhgIIAMoDjIcLnNsdWljZS5ncm91cHMudjEuRGVhZFJlYXNvbhIMCgR0ZXh0GAkgAygNEg0KBXRleHRzGAogAygJItsECgpRdWV1ZUV2ZW50EjQKCGFkdmFuY2VkGAEgASgLMiAuc2x1aWNlLmdyb3Vwcy52MS5DdXJzb3JBZHZhbmNlZEgAEjMKB29mZmVyZWQYAiABKAsyIC5zbHVpY2UuZ3JvdXBzLnYxLlJlY29yZHNPZmZlcmVkSAASPAoMb2ZmZXJlZF9lYWNoGAMgASgLMiQuc2x1aWNlLmdyb3Vwcy52MS5SZWNvcmRzT2ZmZXJlZEVhY2hIABIzCgdncmFudGVkGAQgASgLMiAuc2x1aWNlLmdyb3Vwcy52MS5SZWNvcmRzR3JhbnRlZEgAEi0KBGRvbmUYBSABKAsyHS5zbHVpY2UuZ3JvdXBzLnYxLlJlY29yZHNEb25lSAASMwoHcmV0cmllZBgGIAEoCzIgLnNsdWljZS5ncm91cHMudjEuUmVjb3Jkc1JldHJpZWRIABI0CghleHRlbmRlZBgHIAEoCzIgLnNsdWljZS5ncm91cHMudjEuTGVhc2VzRXh0ZW5kZWRIABItCgRkaWVkGAggASgLMh0uc2x1aWNlLmdyb3Vwcy52MS5SZWNvcmRzRGllZEgAEjEKCm1vdmVfYmVndW4YCSABKAsyGy5zbHVpY2UuZ3JvdXBzLnYxLlF1ZXVlTW92ZUgAEi8KCW1vdmVfZG9uZRgKIAEoCzIaLnNsdWljZS5ncm91cHMudjEuTW92ZURvbmVIABI5Cg5tb3ZlX2NhbmNlbGxlZBgLIAEoCzIfLnNsdWljZS5ncm91cHMudjEuTW92ZUNhbmNlbGxlZEgAQgcKBWV2ZW50IiAKDkN1cnNvckFkdmFuY2VkEg4KBmN1cnNvchgBIAEoBCIsCg5SZWNvcmRzT2ZmZXJlZBINCgVmaXJzdBgBIAEoBBILCgNlbmQYAiABKAQiigEKElJlY29yZHNPZmZlcmVkRWFjaBILCgNlbmQYASABKAQSKgoEcnVucxgCIAMoCzIcLnNsdWljZS5ncm91cHMudjEuT2Zmc2V0UnVucxIXCg9hdmFpbGFibGVfYXRfbXMYAyADKAESFQoNZXhwaXJlc19hdF9tcxgEIAMoARILCgNrZXkYBSADKAEiXQoOUmVjb3Jkc0dyYW50ZWQSDQoFZ3JhbnQYASABKAQSEAoIbGVhc2VfbXMYAiABKA0SKgoEcnVucxgDIAMoCzIcLnNsdWljZS5ncm91cHMudjEuT2Zmc2V0UnVucyI5CgtSZWNvcmRzRG9uZRIqCgRydW5zGAEgAygLMhwuc2x1aWNlLmdyb3Vwcy52MS5PZmZzZXRSdW5zImcKDlJlY29yZHNSZXRyaWVkEioKBHJ1bnMYASADKAsyHC5zbHVpY2UuZ3JvdXBzLnYxLk9mZnNldFJ1bnMSFwoPYXZhaWxhYmxlX2F0X21zGAIgASgBEhAKCHJlbGVhc2VkGAMgASgIIk4KDkxlYXNlc0V4dGVuZGVkEioKBHJ1bnMYASADKAsyHC5zbHVpY2UuZ3JvdXBzLnYxLk9mZnNldFJ1bnMSEAoIbGVhc2VfbXMYAiABKA0idQoLUmVjb3Jkc0RpZWQSKgoEcnVucxgBIAMoCzIcLnNsdWljZS5ncm91cHMudjEuT2Zmc2V0UnVucxIsCgZyZWFzb24YAiABKA4yHC5zbHVpY2UuZ3JvdXBzLnYxLkRlYWRSZWFzb24SDAoEdGV4dBgDIAEoCSLFAQoJUXVldWVNb3ZlEgoKAmlkGAEgASgEEigKBGtpbmQYAiABKA4yGi5zbHVpY2UuZ3JvdXBzLnYxLk1vdmVLaW5kEg0KBXRvcGljGAMgASgJEhEKCXBhcnRpdGlvbhgEIAEoDRITCgtwcm9kdWNlcl9pZBgFIAEoBBIQCghzZXF1ZW5jZRgGIAEoERINCgVhdF9tcxgHIAEoARIqCgRydW5zGAggAygLMhwuc2x1aWNlLmdyb3Vwcy52MS5PZmZzZXRSdW5zIhYKCE1vdmVEb25lEgoKAmlkGAEgASgEIhsKDU1vdmVDYW5jZWxsZWQSCgoCaWQYASABKAQqYQoKRGVhZFJlYXNvbhIbChdERUFEX1JFQVNPTl9VTlNQRUNJRklFRBAAEhwKGERFQURfUkVBU09OX01BWF9BVFRFTVBUUxABEhgKFERFQURfUkVBU09OX1JFSkVDVEVEEAIqVgoITW92ZUtpbmQSGQoVTU9WRV9LSU5EX1VOU1BFQ0lGSUVEEAASGQoVTU9WRV9LSU5EX0RFQURfTEVUVEVSEAESFAoQTU9WRV9LSU5EX1JFUExBWRACYgZwcm90bzM");
 
 /**
- * All of it at one time, under `s`.
+ * All of it at one time, under `s`: the end of it, where it is too much for one record.
  *
  * @generated from message sluice.groups.v1.QueueSnapshot
  */
@@ -50,11 +50,25 @@ export type QueueSnapshot = Message<"sluice.groups.v1.QueueSnapshot"> & {
   moves: QueueMove[];
 
   /**
-   * Runs that are not done, in rising order.
+   * Runs that are not done, in rising order, behind those of the parts.
    *
    * @generated from field: repeated sluice.groups.v1.OpenRuns open = 6;
    */
   open: OpenRuns[];
+
+  /**
+   * How many parts were stored before it.
+   *
+   * @generated from field: uint32 parts = 7;
+   */
+  parts: number;
+
+  /**
+   * Set of keys that they are under: 0 for `sa<n>`, 1 for `sb<n>`.
+   *
+   * @generated from field: uint32 part_set = 8;
+   */
+  partSet: number;
 };
 
 /**
@@ -63,6 +77,34 @@ export type QueueSnapshot = Message<"sluice.groups.v1.QueueSnapshot"> & {
  */
 export const QueueSnapshotSchema: GenMessage<QueueSnapshot> = /*@__PURE__*/
   messageDesc(file_sluice_groups_v1_queue_state, 0);
+
+/**
+ * What comes before, of a snapshot that is too much for one record.
+ *
+ * @generated from message sluice.groups.v1.QueueSnapshotPart
+ */
+export type QueueSnapshotPart = Message<"sluice.groups.v1.QueueSnapshotPart"> & {
+  /**
+   * That of the snapshot.
+   *
+   * @generated from field: uint64 number = 1;
+   */
+  number: bigint;
+
+  /**
+   * In rising order, behind those of the part before.
+   *
+   * @generated from field: repeated sluice.groups.v1.OpenRuns open = 2;
+   */
+  open: OpenRuns[];
+};
+
+/**
+ * Describes the message sluice.groups.v1.QueueSnapshotPart.
+ * Use `create(QueueSnapshotPartSchema)` to create a new message.
+ */
+export const QueueSnapshotPartSchema: GenMessage<QueueSnapshotPart> = /*@__PURE__*/
+  messageDesc(file_sluice_groups_v1_queue_state, 1);
 
 /**
  * What commands of one turn changed, under `<n>`.
@@ -88,7 +130,7 @@ export type QueueDelta = Message<"sluice.groups.v1.QueueDelta"> & {
  * Use `create(QueueDeltaSchema)` to create a new message.
  */
 export const QueueDeltaSchema: GenMessage<QueueDelta> = /*@__PURE__*/
-  messageDesc(file_sluice_groups_v1_queue_state, 1);
+  messageDesc(file_sluice_groups_v1_queue_state, 2);
 
 /**
  * Runs of offsets, in the order of what was done: in rising order here.
@@ -114,7 +156,7 @@ export type OffsetRuns = Message<"sluice.groups.v1.OffsetRuns"> & {
  * Use `create(OffsetRunsSchema)` to create a new message.
  */
 export const OffsetRunsSchema: GenMessage<OffsetRuns> = /*@__PURE__*/
-  messageDesc(file_sluice_groups_v1_queue_state, 2);
+  messageDesc(file_sluice_groups_v1_queue_state, 3);
 
 /**
  * In columns, one element for each run; a column without elements is all zero. Times and grants are numbers below 2^53, which a double has exactly.
@@ -190,7 +232,7 @@ export type OpenRuns = Message<"sluice.groups.v1.OpenRuns"> & {
  * Use `create(OpenRunsSchema)` to create a new message.
  */
 export const OpenRunsSchema: GenMessage<OpenRuns> = /*@__PURE__*/
-  messageDesc(file_sluice_groups_v1_queue_state, 3);
+  messageDesc(file_sluice_groups_v1_queue_state, 4);
 
 /**
  * @generated from message sluice.groups.v1.QueueEvent
@@ -273,7 +315,7 @@ export type QueueEvent = Message<"sluice.groups.v1.QueueEvent"> & {
  * Use `create(QueueEventSchema)` to create a new message.
  */
 export const QueueEventSchema: GenMessage<QueueEvent> = /*@__PURE__*/
-  messageDesc(file_sluice_groups_v1_queue_state, 4);
+  messageDesc(file_sluice_groups_v1_queue_state, 5);
 
 /**
  * What lies below is done or does not exist.
@@ -292,7 +334,7 @@ export type CursorAdvanced = Message<"sluice.groups.v1.CursorAdvanced"> & {
  * Use `create(CursorAdvancedSchema)` to create a new message.
  */
 export const CursorAdvancedSchema: GenMessage<CursorAdvanced> = /*@__PURE__*/
-  messageDesc(file_sluice_groups_v1_queue_state, 5);
+  messageDesc(file_sluice_groups_v1_queue_state, 6);
 
 /**
  * @generated from message sluice.groups.v1.RecordsOffered
@@ -316,7 +358,7 @@ export type RecordsOffered = Message<"sluice.groups.v1.RecordsOffered"> & {
  * Use `create(RecordsOfferedSchema)` to create a new message.
  */
 export const RecordsOfferedSchema: GenMessage<RecordsOffered> = /*@__PURE__*/
-  messageDesc(file_sluice_groups_v1_queue_state, 6);
+  messageDesc(file_sluice_groups_v1_queue_state, 7);
 
 /**
  * @generated from message sluice.groups.v1.RecordsOfferedEach
@@ -359,7 +401,7 @@ export type RecordsOfferedEach = Message<"sluice.groups.v1.RecordsOfferedEach"> 
  * Use `create(RecordsOfferedEachSchema)` to create a new message.
  */
 export const RecordsOfferedEachSchema: GenMessage<RecordsOfferedEach> = /*@__PURE__*/
-  messageDesc(file_sluice_groups_v1_queue_state, 7);
+  messageDesc(file_sluice_groups_v1_queue_state, 8);
 
 /**
  * @generated from message sluice.groups.v1.RecordsGranted
@@ -386,7 +428,7 @@ export type RecordsGranted = Message<"sluice.groups.v1.RecordsGranted"> & {
  * Use `create(RecordsGrantedSchema)` to create a new message.
  */
 export const RecordsGrantedSchema: GenMessage<RecordsGranted> = /*@__PURE__*/
-  messageDesc(file_sluice_groups_v1_queue_state, 8);
+  messageDesc(file_sluice_groups_v1_queue_state, 9);
 
 /**
  * @generated from message sluice.groups.v1.RecordsDone
@@ -403,7 +445,7 @@ export type RecordsDone = Message<"sluice.groups.v1.RecordsDone"> & {
  * Use `create(RecordsDoneSchema)` to create a new message.
  */
 export const RecordsDoneSchema: GenMessage<RecordsDone> = /*@__PURE__*/
-  messageDesc(file_sluice_groups_v1_queue_state, 9);
+  messageDesc(file_sluice_groups_v1_queue_state, 10);
 
 /**
  * Leases that ended, of records that are delivered again.
@@ -436,7 +478,7 @@ export type RecordsRetried = Message<"sluice.groups.v1.RecordsRetried"> & {
  * Use `create(RecordsRetriedSchema)` to create a new message.
  */
 export const RecordsRetriedSchema: GenMessage<RecordsRetried> = /*@__PURE__*/
-  messageDesc(file_sluice_groups_v1_queue_state, 10);
+  messageDesc(file_sluice_groups_v1_queue_state, 11);
 
 /**
  * @generated from message sluice.groups.v1.LeasesExtended
@@ -458,7 +500,7 @@ export type LeasesExtended = Message<"sluice.groups.v1.LeasesExtended"> & {
  * Use `create(LeasesExtendedSchema)` to create a new message.
  */
 export const LeasesExtendedSchema: GenMessage<LeasesExtended> = /*@__PURE__*/
-  messageDesc(file_sluice_groups_v1_queue_state, 11);
+  messageDesc(file_sluice_groups_v1_queue_state, 12);
 
 /**
  * Leases that ended, of records that become dead letters.
@@ -487,7 +529,7 @@ export type RecordsDied = Message<"sluice.groups.v1.RecordsDied"> & {
  * Use `create(RecordsDiedSchema)` to create a new message.
  */
 export const RecordsDiedSchema: GenMessage<RecordsDied> = /*@__PURE__*/
-  messageDesc(file_sluice_groups_v1_queue_state, 12);
+  messageDesc(file_sluice_groups_v1_queue_state, 13);
 
 /**
  * Records that are published as one batch to another topic, with this producer id and sequence, as often as it takes.
@@ -541,7 +583,7 @@ export type QueueMove = Message<"sluice.groups.v1.QueueMove"> & {
  * Use `create(QueueMoveSchema)` to create a new message.
  */
 export const QueueMoveSchema: GenMessage<QueueMove> = /*@__PURE__*/
-  messageDesc(file_sluice_groups_v1_queue_state, 13);
+  messageDesc(file_sluice_groups_v1_queue_state, 14);
 
 /**
  * @generated from message sluice.groups.v1.MoveDone
@@ -558,7 +600,7 @@ export type MoveDone = Message<"sluice.groups.v1.MoveDone"> & {
  * Use `create(MoveDoneSchema)` to create a new message.
  */
 export const MoveDoneSchema: GenMessage<MoveDone> = /*@__PURE__*/
-  messageDesc(file_sluice_groups_v1_queue_state, 14);
+  messageDesc(file_sluice_groups_v1_queue_state, 15);
 
 /**
  * As if it had never begun.
@@ -577,7 +619,7 @@ export type MoveCancelled = Message<"sluice.groups.v1.MoveCancelled"> & {
  * Use `create(MoveCancelledSchema)` to create a new message.
  */
 export const MoveCancelledSchema: GenMessage<MoveCancelled> = /*@__PURE__*/
-  messageDesc(file_sluice_groups_v1_queue_state, 15);
+  messageDesc(file_sluice_groups_v1_queue_state, 16);
 
 /**
  * @generated from enum sluice.groups.v1.DeadReason

@@ -1,5 +1,6 @@
 import { SettlementKind } from '../../gen/sluice/client/v1/groups_pb.ts';
-import type { GroupAnswerInit, GroupQuestionInit } from '../api.ts';
+import type { GroupAnswerInit } from '../api.ts';
+import type { QueueContext } from './queue-context.ts';
 
 /** Which queue somebody has asked. */
 interface AskedQueue {
@@ -7,17 +8,15 @@ interface AskedQueue {
   readonly group: string;
 }
 
-/**
- * Gives the leases of an answer back that nobody gets: the attempt does not count, and others have them at once.
- * @returns a question to whoever coordinates the queue; undefined: nothing was leased
- */
-export function releaseOf(
+/** Has the leases of an answer released that nobody gets: the attempt does not count, and others have them at once. */
+export function releaseUntold(
+  context: Pick<QueueContext, 'releaseUntold'>,
   { topic, group }: AskedQueue,
   { batches = [] }: GroupAnswerInit<'receive'>,
-): GroupQuestionInit<'settle'> | undefined {
+): void {
   const kind = SettlementKind.RELEASE;
   const settlements = batches.flatMap(({ partition = 0, grant = 0n, leases = [] }) =>
     leases.map(({ first = 0n, end = 0n }) => ({ partition, grant, first, end, kind })),
   );
-  return settlements.length === 0 ? undefined : { topic, group, settlements };
+  if (settlements.length > 0) context.releaseUntold({ topic, group, settlements });
 }
