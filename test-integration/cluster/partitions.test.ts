@@ -98,13 +98,14 @@ describe('partitions of three nodes', () => {
 
   it('of which there is one copy stay with a node that is drained, which is said at once', async () => {
     const { admin } = await stage.connect(['n1']);
-    await admin.createTopic({ name: 'once', partitions: 6, settings: { replicationFactor: 1 } });
+    // So many that n2 gets some: nodes draw lots for what is kept once.
+    await admin.createTopic({ name: 'once', partitions: 24, settings: { replicationFactor: 1 } });
     await untilInSync(stage);
     const startedMs = performance.now();
     const drain = await stage.sluice(['cluster', 'drain', 'n2']);
     expect(performance.now() - startedMs).toBeLessThan(20_000 * PATIENCE);
     expect([drain.exitCode, drain.stdout]).toEqual([6, '']);
-    expect(drain.stderr).toMatch(/n2 leads of once \(\d partitions?\)/);
+    expect(drain.stderr).toMatch(/n2 leads of once \(\d+ partitions?\)/);
     expect(drain.stderr).toContain('sluice: ONLY_COPY: ');
     await admin.alterTopic({ name: 'once', settings: { replicationFactor: 2 } });
     await eventually('a second copy of each is in sync', async () =>
