@@ -56,6 +56,7 @@ const EXAMPLES: Readonly<Record<string, Examples>> = {
       "sluice sub 'prices.*' --count 100 --timeout 10s     exit code 6 if there are fewer",
       'sluice sub orders --group billing --from earliest   share the partitions with other members of billing',
     ],
+    note: 'Into a pipe whose reader ends (| head -1) it ends at the next record; --count 1 ends at once.',
   },
   bench: {
     lines: [
