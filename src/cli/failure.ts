@@ -7,7 +7,7 @@ import type { ExitCode } from './exit-codes.ts';
 const NEXT_STEP: Partial<Record<ErrorCode, string>> = {
   CONNECT_FAILED: 'Is a node running there? Start one with: sluice serve',
   CERTIFICATE_REJECTED:
-    'Name the authority that signed the server with --ca FILE or SLUICE_CA; a node that made its own has it in DATA/tls/ca.pem.',
+    'A server has to show a certificate for the host in --server, signed by the authority in --ca FILE or SLUICE_CA; a node makes one for the names in tls.names, and has its authority in DATA/tls/ca.pem.',
   UNAUTHENTICATED: 'Give a token with --token or SLUICE_TOKEN, or a certificate with --cert and --key.',
   FORBIDDEN: 'Ask for a token with that right: sluice token create --help',
   OFFSET_OUT_OF_RANGE: 'See where the partitions of its topic begin and end with: sluice topic describe',
