@@ -15,7 +15,7 @@ const NEXT_STEP: Partial<Record<ErrorCode, string>> = {
   TOPIC_EXISTS: 'Take it as it is with --if-not-exists, or change it with: sluice topic alter',
   NODE_NOT_FOUND: 'See who is there with: sluice cluster nodes',
   ONLY_COPY:
-    'Give each topic another copy and drain again: sluice topic alter TOPIC --replication-factor 2; stopped as it is, the node takes them away until it is back.',
+    'Give each topic another copy and drain again: sluice topic alter TOPIC --replication-factor 2. If the node is stopped without that, nobody can use them until it runs again.',
   TOKEN_NOT_FOUND: 'See what exists with: sluice token list',
   DATA_DIR_LOCKED: 'Stop the node that runs there, or name another directory with --data.',
   ADDRESS_IN_USE:
