@@ -87,7 +87,7 @@ export class Broker {
     }
     const administration = new TopicAdministration({
       ...{ directory, access },
-      describer: new TopicDescriber(coordinator, leaders, questions),
+      describer: new TopicDescriber(coordinator, leaders, questions, options.clock),
       defaults: options.topics,
       clock: options.clock,
     });

@@ -31,7 +31,7 @@ const EXAMPLES: Readonly<Record<string, Examples>> = {
     lines: [
       'sluice certs issue broker-1 --dir certs --server --host broker-1.example.org --host 10.0.0.5',
       'sluice certs issue ingest --dir certs --client',
-      'sluice certs issue node-1 --dir certs --node --cluster main   for connections between nodes: peer.tls',
+      'sluice certs issue n1 --dir certs --node --cluster main       for connections between nodes: peer.tls',
     ],
   },
   'certs show': {
@@ -56,6 +56,7 @@ const EXAMPLES: Readonly<Record<string, Examples>> = {
       "sluice sub 'prices.*' --count 100 --timeout 10s     exit code 6 if there are fewer",
       'sluice sub orders --group billing --from earliest   share the partitions with other members of billing',
     ],
+    note: 'Into a pipe whose reader ends (| head -1) it ends at the next record; --count 1 ends at once.',
   },
   bench: {
     lines: [
@@ -100,8 +101,8 @@ const EXAMPLES: Readonly<Record<string, Examples>> = {
   'cluster nodes': { lines: ['sluice cluster nodes', 'sluice cluster nodes -o json'] },
   'cluster drain': {
     lines: [
-      'sluice cluster drain node-2            before it is stopped: it hands over what it leads',
-      'sluice cluster drain node-2 --cancel   it takes its share again',
+      'sluice cluster drain n2                before it is stopped: it hands over what it leads',
+      'sluice cluster drain n2 --cancel       it takes its share again',
     ],
   },
   'cluster rebalance': {

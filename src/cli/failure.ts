@@ -7,7 +7,7 @@ import type { ExitCode } from './exit-codes.ts';
 const NEXT_STEP: Partial<Record<ErrorCode, string>> = {
   CONNECT_FAILED: 'Is a node running there? Start one with: sluice serve',
   CERTIFICATE_REJECTED:
-    'Name the authority that signed the server with --ca FILE or SLUICE_CA; a node that made its own has it in DATA/tls/ca.pem.',
+    'A server has to show a certificate for the host in --server, signed by the authority in --ca FILE or SLUICE_CA; a node makes one for the names in tls.names, and has its authority in DATA/tls/ca.pem.',
   UNAUTHENTICATED: 'Give a token with --token or SLUICE_TOKEN, or a certificate with --cert and --key.',
   FORBIDDEN: 'Ask for a token with that right: sluice token create --help',
   OFFSET_OUT_OF_RANGE: 'See where the partitions of its topic begin and end with: sluice topic describe',
@@ -15,7 +15,7 @@ const NEXT_STEP: Partial<Record<ErrorCode, string>> = {
   TOPIC_EXISTS: 'Take it as it is with --if-not-exists, or change it with: sluice topic alter',
   NODE_NOT_FOUND: 'See who is there with: sluice cluster nodes',
   ONLY_COPY:
-    'Give each topic another copy and drain again: sluice topic alter TOPIC --replication-factor 2; stopped as it is, the node takes them away until it is back.',
+    'Give each topic another copy and drain again: sluice topic alter TOPIC --replication-factor 2. If the node is stopped without that, nobody can use them until it runs again.',
   TOKEN_NOT_FOUND: 'See what exists with: sluice token list',
   DATA_DIR_LOCKED: 'Stop the node that runs there, or name another directory with --data.',
   ADDRESS_IN_USE:

@@ -91,7 +91,11 @@ function tame(command: Command, terminal: Terminal): void {
       const what = text
         .replace(/^error: /, '')
         .replaceAll(/\s*\n\s*/g, ' ')
-        .trim();
+        .trim()
+        .replace(
+          /^unknown command '(publish|subscribe)'$/,
+          (unknown, name: string) => `${unknown} (Did you mean ${name.slice(0, 3)}?)`,
+        );
       write(`sluice: INVALID_ARGUMENT: ${what.replace(/\.$/, '')}. Run: ${commandLine(command)} --help\n`);
     },
   });

@@ -47,6 +47,12 @@ describe('sluice dlq', () => {
     expect(some.stderr).toMatch(/^sluice: there are more than 1; --max [^\n]+\n$/);
   });
 
+  it('tells a topic without dead letters from none', async () => {
+    await sluice('topic', 'create', 'healthy');
+    expect(await letters('healthy')).toEqual([]);
+    expect(await run('dlq', 'list', 'nosuch')).toMatchObject({ exitCode: 5, stdout: '' });
+  });
+
   it('shows one in full', async () => {
     await reject('peeked', 'a', 'b');
     const text = await sluice('dlq', 'peek', 'peeked');

@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { SluiceError } from '../../src/kernel/errors.ts';
 import { batchOf } from '../support/batch.ts';
 import { BrokerCluster, readNow } from './cluster-stage.ts';
 import { newTopic } from '../replicas/cluster-stage.ts';
@@ -167,6 +168,20 @@ describe('asking about a topic in a cluster', () => {
     const { partitions } = await stage.node('c').broker.describeTopic(ALICE, 't');
     expect(partitions.map(({ logEnd }) => logEnd)).toEqual([1, 2, 3, 4]);
     expect(stage.node('a').asked).toEqual(['describe']);
+  });
+
+  it('asks a leader once more that does not lead yet', async () => {
+    await stage.createTopic('t', [['a'], ['b']]);
+    const { partitions: led } = stage.node('b').services;
+    const asked = vi.spyOn(led, 'describe');
+    asked.mockReturnValueOnce([new SluiceError('NOT_LEADER', 'this node has no copy of it')]);
+    const { partitions } = await stage.until(stage.node('c').broker.describeTopic(ALICE, 't'));
+    expect(partitions.map(({ error }) => error)).toEqual([undefined, undefined]);
+    expect([...stage.node('a').asked, ...stage.node('b').asked]).toEqual([
+      'describe',
+      'describe',
+      'describe',
+    ]);
   });
 
   it('is answered also where a leader is not', async () => {

@@ -38,6 +38,15 @@ describe('the command line', () => {
     ]);
   });
 
+  it.each([
+    ['publish', 'pub'],
+    ['subscribe', 'sub'],
+  ])('knows what somebody means by %s', async (long, short) => {
+    const run = await runHere([long]);
+    expect(run.exitCode).toBe(2);
+    expect(run.stderr).toContain(`(Did you mean ${short}?)`);
+  });
+
   it('shows help on stderr and fails when no command is named', async () => {
     const run = await runHere([]);
     expect(run.exitCode).toBe(2);

@@ -105,6 +105,11 @@ describe('connect', () => {
     await expect(connecting).rejects.toMatchObject({ code: 'INVALID_CONFIG' });
   });
 
+  it('refuses a key in place of an authority', async () => {
+    const connecting = broker.connecting('memory://fake:1', { ca: '-----BEGIN PRIVATE KEY-----' });
+    await expect(connecting).rejects.toMatchObject({ code: 'INVALID_CONFIG' });
+  });
+
   it('refuses a certificate without key', async () => {
     const connecting = broker.connecting('memory://fake:1', { certificate: '-----BEGIN CERTIFICATE-----' });
     await expect(connecting).rejects.toMatchObject({ code: 'INVALID_CONFIG' });

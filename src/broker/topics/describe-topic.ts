@@ -1,4 +1,6 @@
 import type { Coordinator, TopicDefinition } from '../../coordination/coordinator.ts';
+import type { Clock } from '../../kernel/clock.ts';
+import { delay } from '../../kernel/clock.ts';
 import type { SluiceError } from '../../kernel/errors.ts';
 import type { Partition } from '../../partition/partition.ts';
 import type { Answer, LeaderQuestions, TopicPartition } from '../leader-questions.ts';
@@ -9,33 +11,58 @@ import type { Fault, PartitionDescription, TopicDescription, TopicMetadata } fro
 
 type Holders = Pick<PartitionDescription, 'partition' | 'leaderNodeId' | 'leaderEpoch' | 'replicas' | 'isr'>;
 
+/** A node that is to lead learns of it when the others do, and serves the partition a moment later: after so long it is asked once more. */
+const ASK_AGAIN_MS = 250;
+
 /** Describes topics with all their partitions: who has them as the stored states say, the rest as who leads them says. */
 export class TopicDescriber {
   readonly #coordinator: Pick<Coordinator, 'nodeId' | 'cluster'>;
   readonly #leaders: Leaders;
   readonly #questions: LeaderQuestions;
+  readonly #clock: Clock;
 
   constructor(
     coordinator: Pick<Coordinator, 'nodeId' | 'cluster'>,
     leaders: Leaders,
     questions: LeaderQuestions,
+    clock: Clock,
   ) {
     this.#coordinator = coordinator;
     this.#leaders = leaders;
     this.#questions = questions;
+    this.#clock = clock;
   }
 
-  /** One call for each node that has to be asked; where one does not answer its partitions have an error. */
+  /**
+   * One call for each node that has to be asked, a second one where a node that should lead says that it does not; where one does not answer its
+   * partitions have an error.
+   */
   async describe(topics: readonly OpenTopic[]): Promise<TopicDescription[]> {
     const asked: TopicPartition[] = [];
     for (const topic of topics) if (!this.#leaders.fault(topic)) asked.push(...partitionsOf(topic));
-    const facts = await this.#questions.describe(asked);
+    const facts = await this.#ask(asked);
     let slot = 0;
     return topics.map((topic) => {
       const own: Answer<PartitionFacts>[] = [];
       while (asked[slot]?.topic === topic) own.push(facts[slot++]!);
       return this.#describe(topic, own);
     });
+  }
+
+  async #ask(partitions: readonly TopicPartition[]): Promise<Answer<PartitionFacts>[]> {
+    const facts = await this.#questions.describe(partitions);
+    const slots = [...facts.keys()].filter((slot) => this.#isEarly(partitions[slot]!, facts[slot]!));
+    if (slots.length === 0) return facts;
+    await delay(this.#clock, ASK_AGAIN_MS);
+    const again = await this.#questions.describe(slots.map((slot) => partitions[slot]!));
+    slots.forEach((slot, nth) => (facts[slot] = again[nth]!));
+    return facts;
+  }
+
+  /** Whether a node was asked that does not lead yet, or does so no more, while the stored state names a leader. */
+  #isEarly({ topic, index }: TopicPartition, answer: Answer<PartitionFacts>): boolean {
+    if (!(answer instanceof Error) || answer.code !== 'NOT_LEADER') return false;
+    return this.#leaders.elsewhere(topic, index) !== undefined;
   }
 
   /** Nobody needs to be asked for it. */

@@ -84,7 +84,11 @@ function issueFor(
   return issueNodeCertificate(authority, { cluster, nodeId: name }, host ?? [], issuing);
 }
 
-/** Prints who certificates are for, who signed them and until when they hold. */
+/**
+ * Prints who certificates are for, who signed them and until when they hold. Of private keys among the files it says only that they are, on stderr.
+ *
+ * @throws INVALID_ARGUMENT for a file that is neither, or when there are only keys
+ */
 export async function showCerts(
   paths: readonly string[],
   flags: OutputFlags,
@@ -92,7 +96,12 @@ export async function showCerts(
 ): Promise<void> {
   const shown = [];
   for (const path of paths) {
-    const certificate = parse(path, await read(resolve(terminal.folder, path)));
+    const pem = await read(resolve(terminal.folder, path));
+    if (isKeyAlone(pem)) {
+      terminal.stderr.line(`sluice: ${path} is a private key; it is left out`);
+      continue;
+    }
+    const certificate = parse(path, pem);
     shown.push({
       file: path,
       subject: certificate.subject.replaceAll('\n', ', '),
@@ -104,6 +113,9 @@ export async function showCerts(
       expired: certificate.validToDate.getTime() <= terminal.clock.now(),
       sha256: certificate.fingerprint256,
     });
+  }
+  if (shown.length === 0) {
+    throw new SluiceError('INVALID_ARGUMENT', 'There is no certificate to show in a private key.');
   }
   if (flags.output === 'json') return void terminal.stdout.line(JSON.stringify(shown));
   for (const one of shown) {
@@ -148,6 +160,10 @@ function parse(path: string, pem: string): X509Certificate {
   } catch (error) {
     throw new SluiceError('INVALID_ARGUMENT', `${path} is not a PEM certificate.`, { cause: error });
   }
+}
+
+function isKeyAlone(pem: string): boolean {
+  return /-----BEGIN [A-Z ]*PRIVATE KEY-----/.test(pem) && !pem.includes('-----BEGIN CERTIFICATE-----');
 }
 
 /** Never replaces a file: an authority that was overwritten takes every certificate it signed with it. */

@@ -23,7 +23,7 @@ export interface DlqReplayFlags extends AdminFlags {
 const PREFIX = 'dlq.';
 const HEADER = /^sluice-dlq-/;
 
-/** Lists the dead letters of a topic; without one, the topics that have any. */
+/** Lists the dead letters of a topic; without one, the topics that have any. @throws TOPIC_NOT_FOUND where there is neither it nor one of its dead letters */
 export function listDeadLetters(
   topic: string | undefined,
   flags: DlqListFlags,
@@ -39,6 +39,7 @@ export function listDeadLetters(
       return;
     }
     const found = await admin.deadLetters(topic).list({ max: flags.max + 1 });
+    if (found.length === 0) await checkExists(topic, admin);
     const letters = found.slice(0, flags.max);
     terminal.stdout.line(
       flags.output === 'json' ? JSON.stringify(letters.map(asJson)) : letterTable(letters),
@@ -159,6 +160,14 @@ interface TopicWithLetters {
   readonly topic: string;
   readonly deadLetterTopic: string;
   readonly records: number;
+}
+
+/** @throws TOPIC_NOT_FOUND */
+async function checkExists(topic: string, admin: Admin): Promise<void> {
+  const names = [topic, admin.deadLetters(topic).topic];
+  const topics = await admin.listTopics();
+  if (topics.some(({ name }) => names.includes(name))) return;
+  throw new SluiceError('TOPIC_NOT_FOUND', `there is no topic '${topic}'`);
 }
 
 async function topicsWithLetters(admin: Admin): Promise<TopicWithLetters[]> {

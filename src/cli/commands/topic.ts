@@ -54,8 +54,16 @@ export function createTopic(name: string, flags: TopicCreateFlags, terminal: Ter
       ifNotExists: flags.ifNotExists === true,
     });
     noteFlushInMemory(topic, flags, terminal);
+    noteMissingCopies(topic, terminal);
     show(topic, flags, terminal);
   });
+}
+
+/** Nothing fails for it: the others are made when there are nodes for them. */
+function noteMissingCopies(topic: TopicDescription, { stderr }: Terminal): void {
+  const missing = missingCopies(topic);
+  if (missing === 0) return;
+  stderr.line(`sluice: ${missing} of ${topic.settings.replicationFactor} copies wait for nodes to keep them`);
 }
 
 /** Who says how to flush wants records to last: in memory they do not. Other values than the default the node refuses. */
@@ -139,26 +147,28 @@ function storageText(storage: string, error: Fault | undefined): string {
 }
 
 function show(topic: TopicDescription, flags: AdminFlags, terminal: Terminal): void {
-  if (flags.output === 'json') return void terminal.stdout.line(JSON.stringify(topic));
+  terminal.stdout.line(flags.output === 'json' ? JSON.stringify(topic) : topicText(topic));
+}
+
+/** Settings and partitions of a topic. */
+export function topicText(topic: TopicDescription): string {
   const { settings } = topic;
   const bound = (value: number, text: (value: number) => string): string =>
     value === 0 ? 'no bound' : text(value);
-  terminal.stdout.line(
-    facts([
-      ['topic', topic.name],
-      ['id', topic.id],
-      ['created', timestamp(topic.createdMs)],
-      ['storage', settings.storage],
-      ...(settings.storage === 'disk' ? diskFacts(topic) : []),
-      ['retention bytes', bound(settings.retentionBytes, (size) => `${bytes(size)} per partition`)],
-      ['retention', bound(settings.retentionMs, duration)],
-      ['retention records', bound(settings.retentionRecords, (n) => `${count(n)} per partition`)],
-      ['largest batch', bytes(settings.batchMaxBytes)],
-      ['timestamps', settings.timestamps],
-      ['copies', copiesText(settings)],
-      ...faultFacts(topic),
-    ]),
-  );
+  const about = facts([
+    ['topic', topic.name],
+    ['id', topic.id],
+    ['created', timestamp(topic.createdMs)],
+    ['storage', settings.storage],
+    ...(settings.storage === 'disk' ? diskFacts(topic) : []),
+    ['retention bytes', bound(settings.retentionBytes, (size) => `${bytes(size)} per partition`)],
+    ['retention', bound(settings.retentionMs, duration)],
+    ['retention records', bound(settings.retentionRecords, (n) => `${count(n)} per partition`)],
+    ['largest batch', bytes(settings.batchMaxBytes)],
+    ['timestamps', settings.timestamps],
+    ['copies', copiesText(topic)],
+    ...faultFacts(topic),
+  ]);
   const isCopied = topic.partitions.some(({ replicas }) => replicas.length > 1);
   const rows = topic.partitions.map((one) => [
     one.partition,
@@ -171,15 +181,22 @@ function show(topic: TopicDescription, flags: AdminFlags, terminal: Terminal): v
     one.subscribers,
   ]);
   const copies = isCopied ? ['REPLICAS', 'IN SYNC'] : [];
-  terminal.stdout.line(
-    `\n${table(['PARTITION', 'LEADER', 'EPOCH', ...copies, 'START', 'END', 'RETAINED', 'READERS'], rows)}`,
-  );
+  return `${about}\n\n${table(['PARTITION', 'LEADER', 'EPOCH', ...copies, 'START', 'END', 'RETAINED', 'READERS'], rows)}`;
 }
 
-function copiesText({ replicationFactor, minInsync, uncleanElection }: TopicSettings): string {
+function copiesText(topic: TopicDescription): string {
+  const { replicationFactor, minInsync, uncleanElection } = topic.settings;
   if (replicationFactor === 1) return '1';
   const unclean = uncleanElection ? ', unclean election allowed' : '';
-  return `${replicationFactor}, ${minInsync} in sync to take a publish${unclean}`;
+  const missing = missingCopies(topic);
+  const waiting = missing === 0 ? '' : `, ${missing} of them missing for want of nodes`;
+  return `${replicationFactor}${waiting}, ${minInsync} in sync to take a publish${unclean}`;
+}
+
+/** Copies that no node has been named for, of the partition that lacks most; one that has not been placed yet does not count. */
+function missingCopies({ settings, partitions: parts }: TopicDescription): number {
+  const placed = parts.map(({ replicas }) => replicas.length).filter((copies) => copies > 0);
+  return Math.max(0, ...placed.map((copies) => settings.replicationFactor - copies));
 }
 
 function diskFacts({ settings, partitions: parts }: TopicDescription): [string, string][] {

@@ -115,7 +115,7 @@ const declareSettlements: Declare = (queue, run, terminal) => {
   declare('nack', 'Records failed: they are delivered again, or become dead letters.', (command) =>
     reason(command.option('--delay <duration>', "not before so long (default: the queue's backoff)")),
   );
-  declare('reject', 'Records will never do: they become dead letters at once.', reason);
+  declare('reject', 'Records will never do: they become dead letters, a moment later.', reason);
   declare('extend', 'Keep records leased for longer, from now on.', (command) =>
     command.option('--lease <duration>', "default: the queue's lease time"),
   );

@@ -76,13 +76,15 @@ export interface ResolvedOptions {
 /** Where the authority of a broker is that nobody gave a certificate. */
 export const OWN_AUTHORITY = 'a broker that made its own authority has it in <data directory>/tls/ca.pem';
 
+const CERTIFICATE = /-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----/;
+
 const DEFAULT_URL = 'quic://127.0.0.1:7450';
 
 /**
  * Decides everything that was left open and reads the files that are named.
  *
  * @param env where `SLUICE_SERVER`, `SLUICE_CA`, `SLUICE_CERT`, `SLUICE_KEY` and `SLUICE_TOKEN` are looked up
- * @throws INVALID_ARGUMENT when a URL is wrong; INVALID_CONFIG when a file cannot be read or holds no PEM
+ * @throws INVALID_ARGUMENT when a URL is wrong; INVALID_CONFIG when a file cannot be read or holds no PEM, or `ca` no certificate
  */
 export async function resolveOptions(
   urls: string | readonly string[] | undefined,
@@ -125,7 +127,13 @@ function resolveTimes(
 async function resolveAuthorities(
   ca: string | undefined,
 ): Promise<Pick<ResolvedOptions, 'authoritiesPem' | 'ownAuthorities'>> {
-  if (ca !== undefined && ca !== '') return { authoritiesPem: await readPem(ca, 'ca'), ownAuthorities: true };
+  if (ca !== undefined && ca !== '') {
+    const authoritiesPem = await readPem(ca, 'ca');
+    if (!CERTIFICATE.test(authoritiesPem)) {
+      throw new SluiceError('INVALID_CONFIG', `ca: there is no certificate in it; ${OWN_AUTHORITY}`);
+    }
+    return { authoritiesPem, ownAuthorities: true };
+  }
   return { authoritiesPem: getCACertificates('default').join('\n'), ownAuthorities: false };
 }
 

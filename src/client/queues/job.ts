@@ -86,7 +86,7 @@ export class Job implements Disposable {
     return this.#settle({ kind: SettlementKind.NACK, delayMs: wholeDelayMs, reason: cut(reason) });
   }
 
-  /** It will never do: it becomes a dead letter at once. @throws as {@link ack} */
+  /** It will never do: it becomes a dead letter, a moment later, whichever attempt it is. @throws as {@link ack} */
   reject(reason = ''): Promise<void> {
     return this.#settle({ kind: SettlementKind.REJECT, delayMs: undefined, reason: cut(reason) });
   }

@@ -81,7 +81,13 @@ function refusalOf(error: FastifyError | SluiceError): {
   }
   const status = error.statusCode ?? 500;
   if (status >= 500) return refusalOf(new SluiceError('INTERNAL', '', { cause: error }));
-  return { code: status === 413 ? 'FRAME_TOO_LARGE' : 'INVALID_ARGUMENT', status, message: error.message };
+  return { code: status === 413 ? 'FRAME_TOO_LARGE' : 'INVALID_ARGUMENT', status, message: textOf(error) };
+}
+
+/** The validator says that there is something unknown, but not its name. */
+function textOf({ message, validation }: FastifyError): string {
+  const name = validation?.[0]?.params['additionalProperty'];
+  return typeof name === 'string' ? `${message}: ${name}` : message;
 }
 
 function clientFault(code: string | undefined): {

@@ -1,6 +1,6 @@
 import type { ClientHttp2Session, ClientHttp2Stream } from 'node:http2';
 import { connect as connectHttp2 } from 'node:http2';
-import type { TLSSocket } from 'node:tls';
+import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { checkServerIdentity, connect as connectTls } from 'node:tls';
 import { isIP } from 'node:net';
 import type { Clock } from '../../kernel/clock.ts';
@@ -217,10 +217,19 @@ function isRejected({ authorizationError }: TLSSocket): boolean {
   return (authorizationError as unknown) !== null && (authorizationError as unknown) !== undefined;
 }
 
+/** What a certificate is for and what it was to be for; Node's text loses the names where it carries none of that kind. */
+function otherName(error: Error): string {
+  const { host, cert } = error as { host?: string; cert?: PeerCertificate };
+  if (host === undefined || cert === undefined) return error.message;
+  // A certificate without names has no such field, whatever the type says.
+  const names = (cert as Partial<PeerCertificate>).subjectaltname ?? 'no name';
+  return `the server's certificate is for ${names}, not for ${host}`;
+}
+
 function connectError(error: Error, address: string, rejected: boolean): SluiceError {
   const code = (error as NodeJS.ErrnoException).code ?? '';
   if (rejected || CERTIFICATE_ERROR.test(code)) {
-    const why = UNTRUSTED.test(code) ? 'an authority that is not trusted has issued it' : error.message;
+    const why = UNTRUSTED.test(code) ? 'an authority that is not trusted has issued it' : otherName(error);
     const text = `the certificate was not accepted when connecting to ${address}/tcp: ${why}`;
     return new SluiceError('CERTIFICATE_REJECTED', text, { cause: error });
   }

@@ -14,7 +14,7 @@ const CERTIFICATE_ALERTS: ReadonlySet<number> = new Set([42, 43, 44, 45, 46, 48,
 const NO_APPLICATION_PROTOCOL = 120;
 /** What the commonest of them say, for people; OpenSSL and quiche give a number only. */
 const ALERT_TEXTS: ReadonlyMap<number, string> = new Map([
-  [42, 'the certificate is not good'],
+  [42, 'the certificate is not good, or for another name'],
   [45, 'the certificate has expired'],
   [46, 'the certificate is not good'],
   [48, 'an authority that is not trusted has issued the certificate'],

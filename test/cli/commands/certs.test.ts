@@ -86,6 +86,21 @@ describe('sluice certs', () => {
     ]);
   });
 
+  it('leaves the keys out that lie between certificates', async () => {
+    await sluice('certs', 'issue', 'ingest', '--client');
+    const names = ['ca-key.pem', 'ca.pem', 'ingest-key.pem', 'ingest.pem'];
+    const run = await sluice('certs', 'show', ...names.map((name) => `certs/${name}`), '-o', 'json');
+    expect(run.exitCode).toBe(0);
+    expect(JSON.parse(run.stdout)).toMatchObject([{ file: 'certs/ca.pem' }, { file: 'certs/ingest.pem' }]);
+    expect(run.stderr).toMatch(
+      /^sluice: certs\/ca-key.pem is [^\n]+\nsluice: certs\/ingest-key.pem is [^\n]+\n$/,
+    );
+  });
+
+  it('has nothing to show of a key alone', async () => {
+    expect((await sluice('certs', 'show', 'certs/ca-key.pem')).exitCode).toBe(2);
+  });
+
   it.each([
     ['neither server nor client', ['issue', 'x']],
     ['both', ['issue', 'x', '--server', '--client']],

@@ -223,4 +223,10 @@ describe('messages over HTTP', () => {
     };
     expect([await values('limit=1'), await values('at=latest&limit=3')]).toEqual([['a'], ['b', 'c', 'd']]);
   });
+
+  it('names what it does not know in a query', async () => {
+    const { status, body } = await stage.get('/v1/topics/orders/peek?limt=1');
+    expect(status).toBe(400);
+    expect((body as { error: { message: string } }).error.message).toMatch(/: limt$/);
+  });
 });

@@ -67,4 +67,14 @@ describe('http2 handshake with a server', () => {
   ] as const)('that %s fails with VERSION_MISMATCH', async (_what, options) => {
     await expect(connectTo(options as TlsOptions)).rejects.toMatchObject({ code: 'VERSION_MISMATCH' });
   });
+
+  it.each(['127.0.0.9', 'elsewhere.example'])(
+    'says that its certificate is not for %s',
+    async (serverName) => {
+      await expect(stage.connect(listener, { serverName })).rejects.toMatchObject({
+        code: 'CERTIFICATE_REJECTED',
+        message: expect.stringMatching(`is for .+, not for ${serverName}$`) as string,
+      });
+    },
+  );
 });
