@@ -16,6 +16,7 @@ import { addErrors } from '../../src/gateway/http/errors.ts';
 import type { Asking, Streams } from '../../src/gateway/http/streams/register-streams.ts';
 import { registerStreams } from '../../src/gateway/http/streams/register-streams.ts';
 import type { StreamLimits } from '../../src/gateway/http/streams/stream-limits.ts';
+import { PumpScheduler } from '../../src/gateway/quic/pump-scheduler.ts';
 import { SluiceError } from '../../src/kernel/errors.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import { systemClock } from '../../src/kernel/system-clock.ts';
@@ -203,7 +204,8 @@ export class StreamsStage implements AsyncDisposable {
       },
       noteRefusal: () => 0,
     };
-    const streams = registerStreams(server, { broker, clock, random: systemRandom, door, limits });
+    const scheduler = new PumpScheduler(clock);
+    const streams = registerStreams(server, { broker, clock, random: systemRandom, scheduler, door, limits });
     await server.listen({ host: '127.0.0.1', port: 0 });
     return new StreamsStage({ broker, streams, server, credential }, coordinator, folder);
   }

@@ -5,7 +5,7 @@ import { SluiceError, asSluiceError, errorCodeFromWire } from '../../kernel/erro
 import type { LeaseToken } from '../../wire/lease-token.ts';
 import { leaseRange } from '../../wire/lease-token.ts';
 import type { MessageBroker } from './ports.ts';
-import { principalKey } from './principal-key.ts';
+import { principalKey } from '../principal-key.ts';
 import { TurnGatherer } from './turn-gatherer.ts';
 
 /** Settlements of one question; more make another. */

@@ -5,7 +5,7 @@ import { SluiceError, asSluiceError } from '../../kernel/errors.ts';
 import { RecordBatchEncoder, recordBytesAtMost } from '../../wire/record-batch-encoder.ts';
 import type { NewRecord } from './new-record.ts';
 import type { MessageBroker } from './ports.ts';
-import { principalKey } from './principal-key.ts';
+import { principalKey } from '../principal-key.ts';
 import { TurnGatherer } from './turn-gatherer.ts';
 
 /** Records of one batch; more begin another. */

@@ -1,11 +1,13 @@
 import type { Broker } from '../../broker/broker.ts';
 import type { Principal } from '../../broker/ports.ts';
 import type { Clock } from '../../kernel/clock.ts';
-import type { ByteBudget } from '../../log/byte-budget.ts';
 import type { Random } from '../../kernel/random.ts';
 import type { FailedAuthentications } from '../../security/failed-authentications.ts';
 import type { Logger } from '../../telemetry/logger.ts';
+import type { PumpScheduler } from '../quic/pump-scheduler.ts';
 import type { SecurityLog } from '../quic/security-log.ts';
+import type { AnswerDesk } from './answers/answer-desk.ts';
+import type { ConnectionLines } from './answers/connection-lines.ts';
 import type { HttpCounters } from './counters.ts';
 
 declare module 'fastify' {
@@ -69,6 +71,10 @@ export interface ApiContext extends ApiOptions {
   readonly log: Logger;
   /** Aborts when the gateway lets its clients go: what waits for records answers with what there is. */
   readonly going: AbortSignal;
-  /** Bytes of large answers that clients have not taken yet. */
-  readonly unread: ByteBudget;
+  /** Gives streams and large answers their turns. */
+  readonly scheduler: PumpScheduler;
+  /** Where large answers are made. */
+  readonly desk: AnswerDesk;
+  /** A hook of routes whose answers may be large: of one connection they are made one after the other. */
+  readonly inOrder: ConnectionLines['enter'];
 }

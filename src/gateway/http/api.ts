@@ -33,7 +33,7 @@ export async function addApi(server: FastifyInstance, context: ApiContext, versi
     // Answers are as their handlers make them: their schemas say what they are like.
     open.setSerializerCompiler(() => (answer) => JSON.stringify(answer));
     for (const [$id, schema] of Object.entries(SHARED_SCHEMAS)) open.addSchema({ ...schema, $id });
-    await describe(open, version);
+    await describe(open, version, context.inOrder);
     registerStreams(open, {
       ...{ ...context, door: identity, counters: context.counters.streams },
       limits: { maxInflatedBytes: context.limits.inflatedMaxBytes },
@@ -91,7 +91,11 @@ async function addCors(scope: FastifyInstance, origins: readonly string[]): Prom
   });
 }
 
-async function describe(scope: FastifyInstance, version: string): Promise<void> {
+async function describe(
+  scope: FastifyInstance,
+  version: string,
+  inOrder: ApiContext['inOrder'],
+): Promise<void> {
   await scope.register(swagger, {
     openapi: {
       openapi: '3.1.0',
@@ -114,5 +118,5 @@ async function describe(scope: FastifyInstance, version: string): Promise<void> 
       return { schema: body ? { ...schema, body: { content: body } } : schema, url };
     },
   });
-  scope.get('/openapi.json', { schema: { hide: true } }, () => scope.swagger());
+  scope.get('/openapi.json', { schema: { hide: true }, onRequest: inOrder }, () => scope.swagger());
 }

@@ -7,6 +7,9 @@ import type { Logger } from '../../telemetry/logger.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { bindError } from '../../transport/bind.ts';
 import type { TlsIdentity } from '../../transport/transport.ts';
+import { PumpScheduler } from '../quic/pump-scheduler.ts';
+import { AnswerDesk } from './answers/answer-desk.ts';
+import { ConnectionLines } from './answers/connection-lines.ts';
 import type { ApiOptions } from './api-context.ts';
 import { addApi } from './api.ts';
 import { HttpCounters } from './counters.ts';
@@ -108,10 +111,14 @@ export async function createHttpGateway(options: HttpGatewayOptions): Promise<Ht
     going.abort();
     done();
   });
-  addRoutes(server, options);
-  const unread = new ByteBudget(UNREAD_MAX_BYTES);
-  if (api)
-    await addApi(server, { ...api, log, counters, unread, going: going.signal }, version.version ?? '');
+  const inOrder = new ConnectionLines().enter;
+  addRoutes(server, options, inOrder);
+  if (api) {
+    const scheduler = new PumpScheduler(api.clock);
+    const desk = new AnswerDesk(scheduler, new ByteBudget(UNREAD_MAX_BYTES));
+    const context = { ...api, log, counters, scheduler, desk, inOrder, going: going.signal };
+    await addApi(server, context, version.version ?? '');
+  }
   await bind(server, listen);
   server.server.maxConnections = options.maxConnections ?? Infinity;
   const address = server.server.address() as AddressInfo;
@@ -195,13 +202,17 @@ function boundPipelines(server: FastifyInstance): void {
   });
 }
 
-function addRoutes(server: FastifyInstance, { metrics, readiness, version }: HttpGatewayOptions): void {
+function addRoutes(
+  server: FastifyInstance,
+  { metrics, readiness, version }: HttpGatewayOptions,
+  inOrder: ConnectionLines['enter'],
+): void {
   server.get('/healthz', () => ({ status: 'ok' }));
   server.get('/readyz', (_request, reply) => {
     const { ready, reasons } = readiness();
     return reply.code(ready ? 200 : ERRORS.UNAVAILABLE.http).send({ ready, reasons });
   });
-  server.get('/metrics', async (_request, reply) => {
+  server.get('/metrics', { onRequest: inOrder }, async (_request, reply) => {
     const text = await metrics.render();
     return reply.header('content-type', metrics.contentType).send(text);
   });

@@ -2,11 +2,10 @@ import type { BrowsedBatch, LeasedBatch, LeasedRange } from '../../gen/sluice/cl
 import { encodeLeaseToken } from '../../wire/lease-token.ts';
 import { RecordBatch } from '../../wire/record-batch-decoder.ts';
 import { rejectUnreadable } from '../unreadable-records.ts';
+import type { Work } from './answers/answer-desk.ts';
+import { MessageList } from './answers/message-list.ts';
 import type { RecordEncoding } from '../../wire/record-json.ts';
 import { recordJson } from '../../wire/record-json.ts';
-
-/** Of an answer, characters: the record that reaches it is the last. Batches of some kilobytes may inflate to gigabytes. */
-const ANSWER_MAX_CHARS = 16 * 1024 * 1024;
 
 /** How records of a queue become JSON. */
 export interface LeasedForm {
@@ -29,7 +28,7 @@ export interface LeftRange {
 /** Records for an answer. */
 export interface RecordTexts {
   /** JSON. */
-  readonly texts: readonly string[];
+  readonly texts: MessageList;
   /** What the answer has no room for, in the order in which it came. */
   readonly left: readonly LeftRange[];
 }
@@ -49,13 +48,13 @@ export interface LeasedTexts extends RecordTexts {
 }
 
 /** The records that batches of a queue hold for a consumer, each with the token of its lease. */
-export function leasedRecords(batches: readonly LeasedBatch[], form: LeasedForm): LeasedTexts {
-  const answer = new Answer(form);
+export function* leasedRecords(batches: readonly LeasedBatch[], form: LeasedForm): Work<LeasedTexts> {
+  const answer = new Answer(form, new MessageList());
   const rejections: ReturnType<typeof rejectUnreadable> = [];
   for (const leased of batches) {
     const { batch, partition, grant, leases } = leased;
     try {
-      answer.add({ batch, partition, grant: Number(grant), ranges: rising(leases) });
+      yield* answer.add({ batch, partition, grant: Number(grant), ranges: rising(leases) });
     } catch (error) {
       rejections.push(...rejectUnreadable(leased, answer.next, error));
     }
@@ -65,10 +64,14 @@ export function leasedRecords(batches: readonly LeasedBatch[], form: LeasedForm)
 }
 
 /** The records that were looked at, and their attempts so far. @throws CORRUPT_BATCH, BATCH_TOO_LARGE, UNKNOWN_CODEC */
-export function browsedRecords(batches: readonly BrowsedBatch[], form: LeasedForm): RecordTexts {
-  const answer = new Answer(form);
+export function* browsedRecords(
+  batches: readonly BrowsedBatch[],
+  form: LeasedForm,
+  texts: MessageList,
+): Work<RecordTexts> {
+  const answer = new Answer(form, texts);
   for (const { batch, partition, records } of batches) {
-    answer.add({ batch, partition, grant: 0, ranges: rising(records) });
+    yield* answer.add({ batch, partition, grant: 0, ranges: rising(records) });
   }
   return answer;
 }
@@ -80,18 +83,18 @@ function rising(ranges: readonly LeasedRange[]): Wanted['ranges'] {
 }
 
 class Answer implements RecordTexts {
-  readonly texts: string[] = [];
+  readonly texts: MessageList;
   readonly left: LeftRange[] = [];
   /** Of the batch added last: offsets below it were looked at. */
   next = 0;
   readonly #form: LeasedForm;
-  #chars = 0;
 
-  constructor(form: LeasedForm) {
+  constructor(form: LeasedForm, texts: MessageList) {
     this.#form = form;
+    this.texts = texts;
   }
 
-  add(wanted: Wanted): void {
+  *add(wanted: Wanted): Work<void> {
     const { batch, ranges } = wanted;
     this.next = 0;
     if (this.#isFull()) {
@@ -112,24 +115,20 @@ class Answer implements RecordTexts {
         this.#leave(wanted, at, offset);
         return;
       }
-      this.#take(
+      this.texts.add(
         recordJson(cursor, this.#placeOf(wanted), this.#form.encoding, leaseOf(wanted, offset, range)),
       );
       this.next = offset + 1;
+      yield;
     }
   }
 
   #isFull(): boolean {
-    return this.#chars >= ANSWER_MAX_CHARS;
+    return this.texts.isFull;
   }
 
   #placeOf({ partition }: Wanted): { topic: string; partition: number } {
     return { topic: this.#form.topic, partition };
-  }
-
-  #take(text: string): void {
-    this.texts.push(text);
-    this.#chars += text.length;
   }
 
   /** @param at the range in which the first is that is left */

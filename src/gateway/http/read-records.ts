@@ -1,22 +1,22 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { SluiceError } from '../../kernel/errors.ts';
 import type { PartitionReader, ReadResult } from '../../partition/reader.ts';
-import type { WireRecord } from '../../wire/record-cursor.ts';
+import type { RecordCursor } from '../../wire/record-cursor.ts';
+import type { DoWork, Work } from './answers/answer-desk.ts';
 import { RecordBatch } from '../../wire/record-batch-decoder.ts';
 
-/** How much is read, and how long is waited for it. */
+/** How much is read. */
 export interface ReadBounds {
   /** At least one record comes where there is one. */
   readonly maxRecords: number;
   /** Of records with their headers, bytes; one comes even when it alone is larger. */
   readonly maxBytes: number;
-  /** While nothing is there. */
-  readonly waitMs: number;
   /** What a batch may inflate to. */
   readonly inflatedMaxBytes: number;
-  /** The wait is over: what there is is the answer. */
-  readonly signal: AbortSignal;
 }
+
+/** Takes a record, which stays good until the next. @returns whether it is to be the last */
+export type TakeRecord = (record: RecordCursor) => boolean;
 
 /** Offsets that are gone. */
 export interface ReadGap {
@@ -27,7 +27,6 @@ export interface ReadGap {
 
 /** What was read. */
 export interface ReadRecords {
-  readonly records: readonly WireRecord[];
   readonly gaps: readonly ReadGap[];
   /** Where to go on. */
   readonly nextOffset: number;
@@ -36,55 +35,58 @@ export interface ReadRecords {
 const READ_BYTES = 256 * 1024;
 
 /**
- * Reads records of one partition from where a reader stands, whole batches at a time; waits for the first.
+ * Reads records of one partition from where a reader stands, whole batches at a time, as many as there are now.
  *
- * @param reader one that nobody has read from
+ * @param reader one that nobody has read records from
+ * @param doWork in whose turns batches are taken apart
+ * @returns undefined when there is nothing now
  * @throws TOPIC_NOT_FOUND when the topic was deleted meanwhile; what the reader ends with; CORRUPT_BATCH, BATCH_TOO_LARGE
  */
 export async function readRecords(
   reader: PartitionReader,
-  clock: Clock,
+  doWork: DoWork,
   bounds: ReadBounds,
-): Promise<ReadRecords> {
-  const found = new Found(reader.nextOffset, bounds);
-  const wake = new Wake(reader);
-  const deadlineMs = clock.monotonicMs() + bounds.waitMs;
+  take: TakeRecord,
+): Promise<ReadRecords | undefined> {
+  const found = new Found(reader.nextOffset, bounds, take);
   while (!found.isFull) {
     const result: ReadResult = await reader.read(Math.min(READ_BYTES, bounds.maxBytes));
-    if (result.kind === 'batches') found.take(result.batches);
+    if (result.kind === 'batches') await doWork(found.take(result.batches));
     else if (result.kind === 'gap') found.skip(result);
     else if (found.hasSome) break;
     else if (result.kind === 'ended') throw endOf(reader, result.code);
-    else if (!(await wake.wait(clock, deadlineMs - clock.monotonicMs(), bounds.signal))) break;
+    else return undefined;
   }
   return found;
 }
 
 /** What was found so far. */
 class Found implements ReadRecords {
-  readonly records: WireRecord[] = [];
   readonly gaps: ReadGap[] = [];
   nextOffset: number;
+  isFull = false;
   readonly #bounds: ReadBounds;
+  readonly #take: TakeRecord;
   readonly #from: number;
+  #records = 0;
   #bytes = 0;
 
-  constructor(from: number, bounds: ReadBounds) {
+  constructor(from: number, bounds: ReadBounds, take: TakeRecord) {
     this.#from = from;
     this.nextOffset = from;
     this.#bounds = bounds;
-  }
-
-  get isFull(): boolean {
-    return this.records.length >= this.#bounds.maxRecords || this.#bytes >= this.#bounds.maxBytes;
+    this.#take = take;
   }
 
   get hasSome(): boolean {
-    return this.records.length > 0 || this.gaps.length > 0;
+    return this.#records > 0 || this.gaps.length > 0;
   }
 
-  take(batches: readonly Buffer[]): void {
-    for (const batch of batches) if (!this.isFull) this.#takeOne(batch);
+  *take(batches: readonly Buffer[]): Work<void> {
+    for (const batch of batches) {
+      if (this.isFull) return;
+      yield* this.#takeOne(batch);
+    }
   }
 
   skip({ from, to }: ReadGap): void {
@@ -92,23 +94,27 @@ class Found implements ReadRecords {
     this.nextOffset = Math.max(this.nextOffset, to);
   }
 
-  #takeOne(batch: Buffer): void {
-    const { inflatedMaxBytes } = this.#bounds;
+  *#takeOne(batch: Buffer): Work<void> {
+    const { inflatedMaxBytes, maxRecords, maxBytes } = this.#bounds;
     const source = new RecordBatch(batch, { inflatedMaxBytes, verifyCrc: false });
     const cursor = source.cursor();
     while (cursor.next()) {
       if (cursor.offset < this.#from) continue;
       if (this.isFull) return;
-      this.records.push(cursor.record());
+      const isLast = this.#take(cursor);
+      this.#records += 1;
       this.#bytes += cursor.endAt - cursor.startAt;
+      this.isFull = isLast || this.#records >= maxRecords || this.#bytes >= maxBytes;
       this.nextOffset = cursor.offset + 1;
+      yield;
     }
     this.nextOffset = Math.max(this.nextOffset, source.nextOffset);
+    yield;
   }
 }
 
 /** Notes that a reader has something, also between its saying that it has not and somebody waiting. */
-class Wake {
+export class Wake {
   #isWoken = false;
   #onWake: (() => void) | undefined;
 
@@ -119,7 +125,12 @@ class Wake {
     };
   }
 
-  /** @returns whether there is something to read now */
+  /**
+   * Waits until there may be something to read.
+   * @param ms at the most
+   * @param signal ends the wait
+   * @returns whether there is
+   */
   wait(clock: Clock, ms: number, signal: AbortSignal): Promise<boolean> {
     if (this.#isWoken || ms <= 0 || signal.aborted) {
       const isWoken = this.#isWoken;

@@ -88,6 +88,14 @@ describe('hostile requests', () => {
     ]);
   });
 
+  it('makes large answers of a connection one after the other, and refuses those beyond a few that wait', async () => {
+    await stage.post('/v1/topics/big/messages', 'x');
+    const read = 'GET /v1/topics/big/partitions/0/messages?offset=0 HTTP/1.1\r\nhost: localhost\r\n';
+    const answer = await raw(`${`${read}\r\n`.repeat(30)}${read}connection: close\r\n\r\n`);
+    const statuses = answer.match(/HTTP\/1\.1 \d+/g)!.map((line) => line.slice(-3));
+    expect([statuses.length, statuses.filter((status) => status === '200').length]).toEqual([31, 17]);
+  });
+
   it('refuses too many headers', async () => {
     const answer = await raw(post(Array.from({ length: 300 }, (_, n) => `h${n}: x`).join('\r\n')));
     expect([answer.slice(0, 12), codeOf(answer)]).toEqual(['HTTP/1.1 413', 'FRAME_TOO_LARGE']);

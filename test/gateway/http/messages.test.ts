@@ -22,6 +22,16 @@ describe('messages over HTTP', () => {
     expect([answer.status, answer.body]).toEqual([201, { topic: 'orders', partition: 0, offset: 1 }]);
   });
 
+  it('ends an answer with the record that makes it 16 MiB of JSON, and says where to go on', async () => {
+    // Each character becomes six.
+    const value = '\u0001'.repeat(500_000);
+    for (let count = 0; count < 8; count++)
+      await stage.post('/v1/topics/orders/messages?raw=true', value, { 'content-type': 'text/plain' });
+    const { body } = await stage.get('/v1/topics/orders/partitions/0/messages?maxBytes=16777216');
+    const { messages, nextOffset } = body as { messages: unknown[]; nextOffset: number };
+    expect([messages.length, nextOffset]).toEqual([6, 6]);
+  });
+
   it('gives back what was published', async () => {
     const record = {
       key: 'k',

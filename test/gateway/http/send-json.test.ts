@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import { connect } from 'node:net';
 import { fastify } from 'fastify';
 import { describe, expect, it } from 'vitest';
+import { AnswerRoom } from '../../../src/gateway/http/answers/answer-room.ts';
 import { addErrors } from '../../../src/gateway/http/errors.ts';
 import { sendJson } from '../../../src/gateway/http/send-json.ts';
 import { ByteBudget } from '../../../src/log/byte-budget.ts';
@@ -25,7 +26,10 @@ describe('large answers', () => {
     const server = fastify();
     const unread = new WatchedBudget(100 * MiB);
     addErrors(server, silentLogger, () => undefined);
-    server.get('/', (_request, reply) => sendJson(reply, `"${'x'.repeat(60 * MiB)}"`, unread));
+    const body = Buffer.from(`"${'x'.repeat(60 * MiB)}"`);
+    server.get('/', (_request, reply) =>
+      sendJson(reply, { body, room: new AnswerRoom(unread, body.length) }),
+    );
     await server.listen({ host: '127.0.0.1', port: 0 });
     const { port } = server.server.address() as { port: number };
     /** Asks, reads the first bytes and then no more. */

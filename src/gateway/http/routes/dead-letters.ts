@@ -1,9 +1,13 @@
 import { Readable } from 'node:stream';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Principal } from '../../../broker/ports.ts';
 import type { BrowsedBatch } from '../../../gen/sluice/client/v1/groups_pb.ts';
 import { DEAD_LETTER_PREFIX } from '../../../groups/api.ts';
 import { SluiceError } from '../../../kernel/errors.ts';
+import type { DoWork, MadeAnswer } from '../answers/answer-desk.ts';
+import type { AnswerRoom } from '../answers/answer-room.ts';
+import { answerBytes, MessageList } from '../answers/message-list.ts';
+import { whenTaken } from '../answers/when-taken.ts';
 import type { ApiContext } from '../api-context.ts';
 import { bodyOrEmpty } from '../body.ts';
 import type { LeftRange } from '../leased-records.ts';
@@ -26,14 +30,17 @@ interface ReplayBody {
   readonly records?: readonly RecordPlace[];
   readonly destination?: string;
 }
+interface BrowseQuestion extends BrowseQuery {
+  readonly topic: string;
+}
 interface Position {
   readonly partition: number;
   readonly offset: bigint;
 }
 interface BrowseQuery {
   readonly limit: number;
-  readonly from?: string;
-  readonly encoding?: string;
+  readonly from?: string | undefined;
+  readonly encoding?: string | undefined;
 }
 
 const PAGE_RECORDS = 1000;
@@ -108,18 +115,24 @@ export function addDeadLetterRoutes(scope: FastifyInstance, context: ApiContext)
   });
   scope.get<{ Params: DeadLetterParams; Querystring: BrowseQuery }>(
     path,
-    BROWSE_DEAD_LETTERS_ROUTE,
-    async ({ principal, params, query: { limit, from, encoding } }, reply) => {
-      const { records, next } = await letters.browse(principal, params.topic, from, limit, encoding);
-      const more = next === undefined ? '' : `,"next":"${next}"`;
-      return sendJson(reply, `{"messages":[${records.join(',')}]${more}}`, context.unread);
+    { ...BROWSE_DEAD_LETTERS_ROUTE, onRequest: context.inOrder },
+    async (request, reply) => {
+      const { limit, from, encoding } = request.query;
+      const { topic } = request.params;
+      const answer = await context.desk.make(request, answerBytes(topic, limit, Infinity), async (doWork) => {
+        const texts = new MessageList();
+        const question = { topic, from, limit, encoding };
+        const next = await letters.browse(request.principal, question, texts, doWork);
+        return texts.between('{"messages":[', next === undefined ? ']}' : `],"next":"${next}"}`);
+      });
+      return sendJson(reply, answer!);
     },
   );
   scope.get<{ Params: DeadLetterParams; Querystring: Pick<BrowseQuery, 'encoding'> }>(
     `${path}/export`,
-    EXPORT_DEAD_LETTERS_ROUTE,
-    async ({ principal, params, query }, reply) => {
-      const lines = await letters.lines(principal, params.topic, query.encoding);
+    { ...EXPORT_DEAD_LETTERS_ROUTE, onRequest: context.inOrder },
+    async (request, reply) => {
+      const lines = await letters.lines(request, reply, request.params.topic, request.query.encoding);
       return reply
         .header('content-type', 'application/x-ndjson')
         .send(Readable.from(lines, { objectMode: false }));
@@ -180,40 +193,52 @@ class DeadLetters {
     this.#context = context;
   }
 
-  /** @param from `next` of the page before; undefined: from the beginning */
+  /**
+   * Puts a page into `texts`.
+   * @param doWork in whose turns it is made
+   * @returns where the next one begins; undefined: there is none
+   */
   async browse(
     principal: Principal,
-    topic: string,
-    from: string | undefined,
-    limit: number,
-    encoding: string | undefined,
-  ): Promise<{ readonly records: readonly string[]; readonly next: string | undefined }> {
+    { topic, from, limit, encoding }: BrowseQuestion,
+    texts: MessageList,
+    doWork: DoWork,
+  ): Promise<string | undefined> {
     const queue = queueOf(topic);
     const { inflatedMaxBytes } = this.#context.limits;
     const form = { topic: queue.topic, encoding: parseEncoding(encoding), inflatedMaxBytes };
     const question = { ...queue, positions: positionsOf(from), maxRecords: limit };
     const { batches, next } = await this.#groups.ask(principal, 'browseQueue', question);
-    const { texts, left } = browsedRecords(batches, form);
+    const { left } = await doWork(browsedRecords(batches, form, texts));
     const positions = left.length > 0 ? positionsBehind(batches, left, next) : next;
     const position = positions.map(({ partition, offset }) => `${partition}:${offset}`).join(',');
-    return { records: texts, next: position === '' ? undefined : position };
+    return position === '' ? undefined : position;
   }
 
-  /** All dead letters, a line each; what is refused is so before the first line. */
+  /** All dead letters, a line each, page by page; what is refused is so before the first line. */
   async lines(
-    principal: Principal,
+    request: FastifyRequest,
+    reply: FastifyReply,
     topic: string,
     encoding: string | undefined,
-  ): Promise<AsyncGenerator<string>> {
-    let page = await this.browse(principal, topic, undefined, PAGE_RECORDS, encoding);
-    const browse = (from: string): Promise<typeof page> =>
-      this.browse(principal, topic, from, PAGE_RECORDS, encoding);
+  ): Promise<AsyncGenerator<Buffer>> {
+    const space = answerBytes(topic, PAGE_RECORDS, Infinity);
+    let from: string | undefined;
+    const page = async (room: AnswerRoom | number): Promise<MadeAnswer> => {
+      const made = await this.#context.desk.make(request, room, async (doWork) => {
+        const texts = new MessageList('\n');
+        const question = { topic, from, limit: PAGE_RECORDS, encoding };
+        from = await this.browse(request.principal, question, texts, doWork);
+        return texts.between('', texts.isEmpty ? '' : '\n');
+      });
+      return made!;
+    };
+    const first = await page(space);
+    const { room } = first;
+    whenTaken(reply, () => room.give());
     return (async function* () {
-      for (;;) {
-        for (const record of page.records) yield `${record}\n`;
-        if (page.next === undefined) return;
-        page = await browse(page.next);
-      }
+      yield first.body;
+      while (from !== undefined) yield (await page(room)).body;
     })();
   }
 

@@ -1,12 +1,18 @@
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Principal } from '../../../broker/ports.ts';
 import { SluiceError } from '../../../kernel/errors.ts';
+import type { Place } from '../../../partition/place-table.ts';
+import type { PartitionReader } from '../../../partition/reader.ts';
+import type { RecordCursor } from '../../../wire/record-cursor.ts';
+import type { MadeAnswer } from '../answers/answer-desk.ts';
+import { answerBytes, MessageList } from '../answers/message-list.ts';
 import type { ApiContext } from '../api-context.ts';
 import { signalOf } from '../going.ts';
+import type { ShowRecord } from '../peek.ts';
 import { peek } from '../peek.ts';
 import { parseEncoding, parsePlace } from '../place.ts';
 import type { ReadRecords } from '../read-records.ts';
-import { readRecords } from '../read-records.ts';
+import { readRecords, Wake } from '../read-records.ts';
 import { recordJson } from '../../../wire/record-json.ts';
 import type { RecordEncoding } from '../../../wire/record-json.ts';
 import { sendJson } from '../send-json.ts';
@@ -42,6 +48,16 @@ interface FetchQuery {
 interface PeekQuery extends Pick<FetchQuery, 'limit' | 'maxBytes' | 'encoding'> {
   readonly at: 'earliest' | 'latest';
   readonly partition?: number;
+}
+
+interface FetchRequest {
+  Params: { topic: string; partition: number };
+  Querystring: FetchQuery;
+}
+
+interface PeekRequest {
+  Params: { topic: string };
+  Querystring: PeekQuery;
 }
 
 const FETCH_ROUTE = {
@@ -101,45 +117,73 @@ const PEEK_ROUTE = {
 
 /** Reading records of topics by offset. */
 export function addMessageRoutes(scope: FastifyInstance, context: ApiContext): void {
-  scope.get<{ Params: { topic: string; partition: number }; Querystring: FetchQuery }>(
+  const { broker, inOrder } = context;
+  scope.get<FetchRequest>(
     '/v1/topics/:topic/partitions/:partition/messages',
-    FETCH_ROUTE,
+    { ...FETCH_ROUTE, onRequest: inOrder },
     async (request, reply) => {
       const { topic, partition } = request.params;
-      const { offset, limit, wait, maxBytes, encoding } = request.query;
-      const { broker, clock, limits, going, unread } = context;
-      const form = parseEncoding(encoding);
-      const start = parsePlace(offset);
+      const form = parseEncoding(request.query.encoding);
+      const start = parsePlace(request.query.offset);
       const name = `HTTP ${request.ip}`;
       await requireTopic(broker, request.principal, topic);
       const open = await broker.openReader(request.principal, { topic, partition, start, name });
-      let found: ReadRecords;
+      let answer: MadeAnswer;
       try {
-        found = await readRecords(open.reader, clock, {
-          maxRecords: limit,
-          maxBytes,
-          waitMs: wait,
-          inflatedMaxBytes: limits.inflatedMaxBytes,
-          signal: wait === 0 ? going : signalOf(reply, going),
-        });
+        answer = await fetchRecords(context, open.reader, form, request, reply);
       } finally {
         open.close();
       }
-      return sendJson(reply, fetchedJson(topic, partition, found, form), unread);
+      return sendJson(reply, answer);
     },
   );
-  scope.get<{ Params: { topic: string }; Querystring: PeekQuery }>(
+  scope.get<PeekRequest>(
     '/v1/topics/:topic/peek',
-    PEEK_ROUTE,
+    { ...PEEK_ROUTE, onRequest: inOrder },
     async (request, reply) => {
       const { topic } = request.params;
-      const form = parseEncoding(request.query.encoding);
-      const found = await peek(context, request.principal, topic, request.query);
-      const messages = found.map(({ record, partition }) => recordJson(record, { topic, partition }, form));
-      const body = `{"topic":"${topic}","messages":[${messages.join(',')}]}`;
-      return sendJson(reply, body, context.unread);
+      const { limit, maxBytes, encoding } = request.query;
+      const form = parseEncoding(encoding);
+      const show: ShowRecord = (record, partition) => recordJson(record, { topic, partition }, form);
+      const answer = await context.desk.make(request, answerBytes(topic, limit, maxBytes), async (doWork) => {
+        const messages = new MessageList();
+        const found = await peek(context, request.principal, { topic, ...request.query }, show, doWork);
+        for (const text of found) messages.add(text);
+        return messages.between(`{"topic":"${topic}","messages":[`, ']}');
+      });
+      return sendJson(reply, answer!);
     },
   );
+}
+
+/** An answer with records of a partition, after waiting for the first as long as the client wants. */
+async function fetchRecords(
+  { desk, clock, limits: { inflatedMaxBytes }, going }: ApiContext,
+  reader: PartitionReader,
+  form: RecordEncoding,
+  request: FastifyRequest<FetchRequest>,
+  reply: FastifyReply,
+): Promise<MadeAnswer> {
+  const { topic, partition } = request.params;
+  const { limit: maxRecords, maxBytes, wait } = request.query;
+  const bounds = { maxRecords, maxBytes, inflatedMaxBytes };
+  const wake = new Wake(reader);
+  const signal = wait === 0 ? going : signalOf(reply, going);
+  const deadlineMs = clock.monotonicMs() + wait;
+  const place = { topic, partition };
+  for (;;) {
+    const answer = await desk.make(request, answerBytes(topic, maxRecords, maxBytes), async (doWork) => {
+      const messages = new MessageList();
+      const take = (record: RecordCursor): boolean => messages.add(recordJson(record, place, form));
+      const found = await readRecords(reader, doWork, bounds, take);
+      return found && fetchedJson(place, messages, found);
+    });
+    if (answer) return answer;
+    if (!(await wake.wait(clock, deadlineMs - clock.monotonicMs(), signal))) break;
+  }
+  const nothing = fetchedJson(place, new MessageList(), { nextOffset: reader.nextOffset, gaps: [] });
+  const answer = await desk.make(request, nothing.length, () => Promise.resolve(nothing));
+  return answer!;
 }
 
 /** To look is not to make a topic. @throws FORBIDDEN, TOPIC_NOT_FOUND */
@@ -152,10 +196,11 @@ async function requireTopic(
   if (metadata!.error) throw new SluiceError(metadata!.error.code, metadata!.error.message);
 }
 
-function fetchedJson(topic: string, partition: number, found: ReadRecords, form: RecordEncoding): string {
-  const messages = found.records.map((record) => recordJson(record, { topic, partition }, form));
-  return (
-    `{"topic":"${topic}","partition":${partition},"messages":[${messages.join(',')}],` +
-    `"nextOffset":${found.nextOffset},"gaps":${JSON.stringify(found.gaps)}}`
-  );
+function fetchedJson(
+  { topic, partition }: Place,
+  messages: MessageList,
+  { nextOffset, gaps }: ReadRecords,
+): Buffer {
+  const head = `{"topic":"${topic}","partition":${partition},"messages":[`;
+  return messages.between(head, `],"nextOffset":${nextOffset},"gaps":${JSON.stringify(gaps)}}`);
 }

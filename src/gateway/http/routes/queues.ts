@@ -5,6 +5,8 @@ import type { LeasedBatch, QueueSettingsSchema } from '../../../gen/sluice/clien
 import { SettlementKind } from '../../../gen/sluice/client/v1/groups_pb.ts';
 import { SluiceError } from '../../../kernel/errors.ts';
 import { decodeLeaseToken, leaseRange } from '../../../wire/lease-token.ts';
+import type { MadeAnswer } from '../answers/answer-desk.ts';
+import { answerBytes } from '../answers/message-list.ts';
 import type { ApiContext } from '../api-context.ts';
 import { bodyOrEmpty } from '../body.ts';
 import { signalOf } from '../going.ts';
@@ -118,6 +120,7 @@ export function addQueueRoutes(scope: FastifyInstance, context: ApiContext): voi
           response: { 200: RECEIVED, default: REFUSED },
         },
         preValidation: bodyOrEmpty,
+        preHandler: context.inOrder,
       },
       (request, reply) => queues.receive(request, reply),
     );
@@ -226,14 +229,25 @@ class QueueRequests {
       ...{ ...queue, consumerId: consumer, maxRecords: max, maxBytes },
       ...{ maxWaitMs: waitMs, leaseMs },
     };
+    const space = answerBytes(queue.topic, max, Infinity);
+    // Refused before anything is leased, where that can be known.
+    this.#context.desk.checkRoom(space);
     const { batches, gaps } = await this.#groups.ask(request.principal, 'receive', question, { signal });
-    if (reply.raw.destroyed) await this.#release(request.principal, queue, batches.flatMap(rangesOf));
-    const { texts, left, rejections } = leasedRecords(batches, form);
-    await this.#release(request.principal, queue, left);
-    if (rejections.length > 0)
-      await this.#groups.ask(request.principal, 'settle', { ...queue, settlements: rejections });
     const rest = `"leaseMs":${batches[0]?.leaseMs ?? 0},"gaps":${JSON.stringify(plain(gaps))}`;
-    return sendJson(reply, `{"messages":[${texts.join(',')}],${rest}}`, this.#context.unread);
+    let answer: MadeAnswer | undefined;
+    try {
+      answer = await this.#context.desk.make(request, space, async (doWork) => {
+        const { texts, left, rejections } = await doWork(leasedRecords(batches, form));
+        await this.#release(request.principal, queue, left);
+        if (rejections.length > 0)
+          await this.#groups.ask(request.principal, 'settle', { ...queue, settlements: rejections });
+        return texts.between('{"messages":[', `],${rest}}`);
+      });
+    } catch (error) {
+      await this.#release(request.principal, queue, batches.flatMap(rangesOf));
+      throw error;
+    }
+    return sendJson(reply, answer!);
   }
 
   /** Each token by itself, so that it can be said of each what became of it. */
@@ -257,7 +271,7 @@ class QueueRequests {
     return reply.code(statusOf(faults)).send({ error, results: said });
   }
 
-  /** Nobody is there to have them, or they are too many for one answer. */
+  /** Nobody is there to have them, there is no room for them, or they are too many for one answer. */
   async #release(principal: Principal, queue: Queue, ranges: readonly LeftRange[]): Promise<void> {
     if (ranges.length === 0) return;
     const settlements = ranges.map(({ partition, grant, first, end }) => ({

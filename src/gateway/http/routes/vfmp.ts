@@ -12,14 +12,18 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Principal } from '../../../broker/ports.ts';
 import { parseAddress } from '../../../catalog/topic-name.ts';
+import type { BrowsedBatch } from '../../../gen/sluice/client/v1/groups_pb.ts';
 import { DEAD_LETTER_PREFIX } from '../../../groups/api.ts';
 import { SluiceError, asSluiceError } from '../../../kernel/errors.ts';
 import { RecordBatch } from '../../../wire/record-batch-decoder.ts';
-import type { WireRecord } from '../../../wire/record-cursor.ts';
+import type { RecordCursor } from '../../../wire/record-cursor.ts';
+import type { DoWork, Work } from '../answers/answer-desk.ts';
+import { answerBytes } from '../answers/message-list.ts';
 import type { ApiContext } from '../api-context.ts';
 import { peek } from '../peek.ts';
 import type { PublishBatcher } from '../publish/publish-batcher.ts';
 import { headerOf, recordFromRequest } from '../publish/record-input.ts';
+import { sendJson } from '../send-json.ts';
 import { choice, object, reference, text } from '../schemas/json-schema.ts';
 import { uuidV7 } from '../uuid-v7.ts';
 import { countOf } from './topics.ts';
@@ -35,10 +39,6 @@ const REFUSED = { description: 'Refused', ...reference('Error') };
 const PARAMS = object({ '*': text('A topic, topic/key, or DEADLETTER/ and a topic') }, ['*']);
 const tags = ['VFMP'];
 
-interface PeekedRecord {
-  readonly record: WireRecord;
-  readonly attempts: number;
-}
 type TopicRequest = FastifyRequest<{ Params: { '*': string } }>;
 
 /** Publishing of VFMP. The scope gives bodies as they came. */
@@ -80,6 +80,7 @@ export function addVfmpRoutes(scope: FastifyInstance, context: ApiContext, versi
   scope.get<{ Params: { '*': string }; Querystring: { data: 'count' | 'peek' } }>(
     '/messages/*',
     {
+      onRequest: context.inOrder,
       schema: {
         ...{
           tags,
@@ -100,7 +101,7 @@ export function addVfmpRoutes(scope: FastifyInstance, context: ApiContext, versi
         throw new SluiceError('INVALID_ARGUMENT', `a queue holds all keys of a topic: ask for ${topic}`);
       if (request.query.data === 'count')
         return { count: await waitingIn(context, request.principal, topic) };
-      return answerPeek(context, request.principal, topic, reply);
+      return answerPeek(context, request, topic, reply);
     },
   );
   scope.get(
@@ -161,21 +162,29 @@ async function countWaiting({ broker }: ApiContext, principal: Principal, topic:
 
 async function answerPeek(
   context: ApiContext,
-  principal: Principal,
+  request: FastifyRequest,
   topic: string,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const found = await firstOf(context, principal, topic);
-  if (!found) throw new SluiceError('RECORD_NOT_FOUND', `nothing waits in ${topic}`);
-  const { record, attempts } = found;
-  const correlation = record.headers.find(({ key }) => key === CORRELATION_HEADER)?.value;
-  return reply.send({
+  const answer = await context.desk.make(request, answerBytes(topic, 1, PEEK_BYTES), async (doWork) => {
+    const found = await firstOf(context, request.principal, topic, doWork);
+    if (found === undefined) throw new SluiceError('RECORD_NOT_FOUND', `nothing waits in ${topic}`);
+    return Buffer.from(found);
+  });
+  return sendJson(reply, answer!);
+}
+
+/** The record of a topic as VFMP shows it. */
+function showRecord(record: RecordCursor, topic: string, attempts: number): string {
+  const { headers, value, timestampMs } = record;
+  const correlation = headers.find(({ key }) => key === CORRELATION_HEADER)?.value;
+  return JSON.stringify({
     topic,
     correlationID: correlation?.toString() ?? '',
-    data: (record.value ?? Buffer.alloc(0)).toString('base64'),
+    data: (value ?? Buffer.alloc(0)).toString('base64'),
     leaseId: '',
     sendCount: attempts,
-    createdAt: new Date(record.timestampMs).toISOString(),
+    createdAt: new Date(timestampMs).toISOString(),
   });
 }
 
@@ -183,28 +192,40 @@ async function firstOf(
   context: ApiContext,
   principal: Principal,
   topic: string,
-): Promise<PeekedRecord | undefined> {
+  doWork: DoWork,
+): Promise<string | undefined> {
   const { broker, limits } = context;
   try {
     const { batches } = await broker.groups.ask(principal, 'browseQueue', { topic, maxRecords: 1 });
-    const [first] = batches;
-    if (!first) return undefined;
-    const { batch, records } = first;
-    const bytes = Buffer.from(batch.buffer, batch.byteOffset, batch.byteLength);
-    const cursor = new RecordBatch(bytes, {
-      inflatedMaxBytes: limits.inflatedMaxBytes,
-      verifyCrc: false,
-    }).cursor();
-    while (cursor.next()) {
-      const range = records.find(
-        (each) => cursor.offset >= Number(each.first) && cursor.offset < Number(each.end),
-      );
-      if (range) return { record: cursor, attempts: range.attempt };
-    }
-    return undefined;
+    return await doWork(firstBrowsed(batches, topic, limits.inflatedMaxBytes));
   } catch (error) {
     if (asSluiceError(error).code !== 'QUEUE_NOT_FOUND') throw error;
-    const [first] = await peek(context, principal, topic, { at: 'earliest', limit: 1, maxBytes: PEEK_BYTES });
-    return first && { record: first.record, attempts: 0 };
+    const question = { topic, at: 'earliest', limit: 1, maxBytes: PEEK_BYTES } as const;
+    const [first] = await peek(
+      context,
+      principal,
+      question,
+      (record) => showRecord(record, topic, 0),
+      doWork,
+    );
+    return first;
   }
+}
+
+function* firstBrowsed(
+  [first]: readonly BrowsedBatch[],
+  topic: string,
+  inflatedMaxBytes: number,
+): Work<string | undefined> {
+  if (!first) return undefined;
+  const { batch, records } = first;
+  const bytes = Buffer.from(batch.buffer, batch.byteOffset, batch.byteLength);
+  const cursor = new RecordBatch(bytes, { inflatedMaxBytes, verifyCrc: false }).cursor();
+  while (cursor.next()) {
+    const { offset } = cursor;
+    const range = records.find((each) => offset >= Number(each.first) && offset < Number(each.end));
+    if (range) return showRecord(cursor, topic, range.attempt);
+    yield;
+  }
+  return undefined;
 }

@@ -8,7 +8,7 @@ import type { Clock } from '../../../kernel/clock.ts';
 import { asSluiceError, SluiceError } from '../../../kernel/errors.ts';
 import type { Random } from '../../../kernel/random.ts';
 import { ByteBudget } from '../../../log/byte-budget.ts';
-import { PumpScheduler } from '../../quic/pump-scheduler.ts';
+import type { PumpScheduler } from '../../quic/pump-scheduler.ts';
 import { EventOutlet } from './event-stream.ts';
 import type { StreamBroker, StreamContext } from './feed.ts';
 import type { StreamClient } from './live-stream.ts';
@@ -42,6 +42,7 @@ export interface StreamsOptions {
   readonly broker: StreamBroker;
   readonly clock: Clock;
   readonly random: Random;
+  readonly scheduler: PumpScheduler;
   readonly door: Door;
   readonly limits?: Partial<StreamLimits> | undefined;
   /** Default: ones of its own. */
@@ -94,10 +95,10 @@ class Registration {
   readonly #sockets: WebSocketServer;
 
   constructor(given: StreamsOptions) {
-    const { broker, clock, random, door } = given;
+    const { broker, clock, random, scheduler, door } = given;
     const limits = { ...DEFAULT_STREAM_LIMITS, ...given.limits };
     this.context = {
-      ...{ broker, clock, random, limits, scheduler: new PumpScheduler(clock) },
+      ...{ broker, clock, random, limits, scheduler },
       inflated: new ByteBudget(limits.maxHeldInflatedBytes),
       counters: given.counters ?? new StreamCounters(),
     };

@@ -1,4 +1,4 @@
-import type { Principal } from '../../broker/ports.ts';
+import type { Principal } from '../broker/ports.ts';
 
 /** The same text for calls of one principal with the same rights: what they ask may be asked together. */
 export function principalKey({ kind, name, tokenId = '' }: Principal): string {
