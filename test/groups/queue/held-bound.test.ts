@@ -108,6 +108,18 @@ describe('the state of a partition', () => {
     expect(partition.heldBytes).toBe(0);
   });
 
+  it('makes one run of neighbours that fail one by one: delays of a second or more end together', () => {
+    const { partition, grant } = leased();
+    const delayed = (first: number, delayMs: number): number[] => {
+      for (let n = 0; n < 3; n++)
+        partition.nack(grant, first + n, first + n + 1, { ...now, wallMs: now.wallMs + 1 + n * 40 }, delayMs);
+      const runs = partition.capture().runs.filter((run) => run.first >= first && run.first < first + 3);
+      return runs.map(({ availableAtMs }) => availableAtMs - now.wallMs);
+    };
+    expect(delayed(0, 1000)).toEqual([1100]);
+    expect(delayed(300, 999)).toEqual([1000, 1040, 1080]);
+  });
+
   it('is not cut by leases of single records without end, and whole runs are leased all the same', () => {
     const { partition, grant } = leased();
     expect(settle(partition, grant, [0, RECORDS], 'RELEASE')).toBeUndefined();
