@@ -6,6 +6,7 @@ import { batchBaseOffset, batchNextOffset } from '../../wire/record-batch.ts';
 import type { Topics } from '../ports.ts';
 import { holesOf, inspectBatch } from './batch-inspection.ts';
 import type { BatchCache } from './batch-cache.ts';
+import { CUT_MAX_BYTES, HELD_MAX_BYTES } from './held-bound.ts';
 import { Intake } from './intake.ts';
 import { batchToSend, recordsIn } from './leased-batch.ts';
 import { OldBatches } from './old-batches.ts';
@@ -15,9 +16,6 @@ import type { QueueJournal } from './queue-journal.ts';
 import type { QueuePartition } from './queue-partition.ts';
 import type { DeliveredRun } from './queue-runs.ts';
 import type { StateWriter } from '../state-writer.ts';
-
-/** What the state of one partition may take in memory before nothing new is offered: what is leased or delayed has to be done first. */
-const HELD_MAX_BYTES = 64 * 1024 * 1024;
 
 /** Bytes of new batches, inflated, that one call looks through; the rest waits for the next turn. */
 const OFFERED_MAX_BYTES = 4 * 1024 * 1024;
@@ -129,7 +127,7 @@ export class PartitionRunner {
     let { records, bytes } = wanted;
     let offeredBytes = 0;
     while (records > 0 && bytes > 0 && this.#parked.length < PARKED_MAX) {
-      const runs = this.state.take(records, now);
+      const runs = this.state.take(records, now, CUT_MAX_BYTES);
       if (runs.length === 0) {
         if (offeredBytes >= OFFERED_MAX_BYTES) {
           this.#options.clock.setTimer(0, () => this.#options.onChange(this));
@@ -211,15 +209,19 @@ export class PartitionRunner {
     const rest = [...runs];
     for (let run = rest[0]; run; run = rest[0]) {
       const batch = this.#find(run.first);
-      if (!batch) {
+      const start = this.#mayCut ? run.first : this.state.startOf(run.first);
+      if (!batch && start === run.first) {
         this.#parked.push(run);
         rest.shift();
         continue;
       }
-      const group = takeBelow(rest, batchNextOffset(batch));
-      const toSend = batchToSend(batch, group);
-      if (toSend.length > left && (picked.length > 0 || !atLeastOne)) {
-        for (const { first, end } of [...group, ...rest]) this.state.giveBack(first, end);
+      const group = batch ? takeBelow(rest, batchNextOffset(batch)) : [];
+      const toSend = batch && batchToSend(batch, group);
+      const mostBytes = picked.length === 0 && atLeastOne ? Infinity : left;
+      if (!toSend || toSend.length > mostBytes) {
+        unpick(picked, start);
+        for (const { first, end } of [{ first: start, end: run.first }, ...group, ...rest])
+          this.state.giveBack(first, end);
         return 0;
       }
       picked.push({ batch: toSend, runs: group });
@@ -250,6 +252,11 @@ export class PartitionRunner {
   /** Else nobody gets what is new, however much of it there is, before something else was done. */
   get #mayOffer(): boolean {
     return this.state.heldBytes < HELD_MAX_BYTES && this.#parked.length < PARKED_MAX;
+  }
+
+  /** Else runs are leased whole, or not at all. */
+  get #mayCut(): boolean {
+    return this.state.heldBytes < CUT_MAX_BYTES;
   }
 
   /** @returns bytes of what was offered; undefined: nothing */
@@ -320,11 +327,22 @@ export class PartitionRunner {
     this.#parked = [];
     for (const run of parked) {
       if (run.first >= end) this.#parked.push(run);
+      else if (!this.#mayCut) this.state.giveBack(run.first, run.end);
       else {
         this.state.giveBack(run.first, Math.min(run.end, end));
         if (run.end > end) this.#parked.push({ ...run, first: end });
       }
     }
+  }
+}
+
+/** What lies at and above `from` is picked no more. */
+function unpick(picked: PickedBatch[], from: number): void {
+  for (let last = picked.pop(); last; last = picked.pop()) {
+    const runs = takeBelow([...last.runs], from);
+    if (runs.length === 0) continue;
+    picked.push({ ...last, runs });
+    return;
   }
 }
 

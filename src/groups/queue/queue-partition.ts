@@ -1,6 +1,7 @@
 import { nextOfTerm } from '../term.ts';
 import { applyEvent } from './apply-event.ts';
 import { EventBuffer, extendRuns } from './event-buffer.ts';
+import { makesMore } from './held-bound.ts';
 import type { Lot } from './lot.ts';
 import type {
   DeadReason,
@@ -26,6 +27,10 @@ import { captureState, restoreState, type QueueSnapshot } from './queue-snapshot
 import { QueueState } from './queue-state.ts';
 
 export type { DeadRun, DeliveredRun, Grant, OpenRun, QueueCounts, RedeliverySettings } from './queue-runs.ts';
+
+/** From such a delay on it ends on a grid. */
+const GRID_LEAST_MS = 1000;
+const GRID_MS = 100;
 
 /**
  * What a queue knows about one partition: which records are done, leased, delayed, dead. Pure: time is an argument, nothing is read or waited for.
@@ -73,9 +78,24 @@ export class QueuePartition {
     return this.#state.cursor;
   }
 
-  /** About what the state takes in memory, bytes. Who offers stops at a bound of its own. */
+  /** About what the state takes in memory, bytes. Whoever asks for something keeps the bounds of `held-bound.ts`. */
   get heldBytes(): number {
     return this.#state.heldBytes;
+  }
+
+  /** Where the run begins that an open offset is in. */
+  startOf(offset: number): number {
+    return this.#state.lots.find(offset)?.first ?? offset;
+  }
+
+  /** Whether settling some of what a grant holds makes the state larger. @param isDone acknowledges them */
+  settlingGrows(grant: number, first: number, end: number, isDone: boolean): boolean {
+    return makesMore(this.#held(grant, first, end), first, end, isDone);
+  }
+
+  /** Whether the state becomes larger when what of a range is neither leased nor moving is done. */
+  discardGrows(first: number, end: number): boolean {
+    return makesMore(this.#unleased(first, end), first, end, true);
   }
 
   counts(now: Moment): QueueCounts {
@@ -123,17 +143,16 @@ export class QueuePartition {
   /** Done, but for those leased or moving, and those at and above the cursor. @returns how many were not done */
   discard(first: number, end: number): number {
     let records = 0;
-    for (const lot of this.#state.lots.within(first, end)) {
-      if (lot.shelf !== 'leased' && lot.shelf !== 'moving') records += this.#finish(lot, first, end);
-    }
+    for (const lot of this.#unleased(first, end)) records += this.#finish(lot, first, end);
     return records;
   }
 
   /**
    * Ready records for a consumer, oldest first; nobody else gets them until they are granted, given back or gone. Those past their time to live
    * are done now, and not among them. Nothing of it is stored.
+   * @param cutMaxBytes a state that takes so much gives only whole runs
    */
-  take(maxRecords: number, now: Moment): DeliveredRun[] {
+  take(maxRecords: number, now: Moment, cutMaxBytes = Infinity): DeliveredRun[] {
     this.#state.promote(now.wallMs);
     const taken: DeliveredRun[] = [];
     const { ready } = this.#state.shelves;
@@ -145,6 +164,7 @@ export class QueuePartition {
         this.#state.promote(now.wallMs);
         continue;
       }
+      if (lot.records > left && this.heldBytes >= cutMaxBytes) break;
       const piece = this.#reserve(lot, lot.first, lot.first + left);
       left -= piece.records;
       addDelivered(taken, piece.first, piece.end, piece.attempts);
@@ -347,6 +367,11 @@ export class QueuePartition {
     return lot?.shelf === 'leased' && lot.grant === grant ? [lot] : [];
   }
 
+  #unleased(first: number, end: number): Lot[] {
+    const lots = this.#state.lots.within(first, end);
+    return lots.filter(({ shelf }) => shelf !== 'leased' && shelf !== 'moving');
+  }
+
   #reserve(lot: Lot, first: number, end: number): Lot {
     const piece = this.#state.lift(lot, first, end);
     this.#state.shelves.put(piece, 'taken');
@@ -361,11 +386,14 @@ export class QueuePartition {
     return to - from;
   }
 
+  /** A delay of a second or more ends with a tenth of a second, so that neighbours that fail one by one have one end, and are one run. */
   #deliverAgain(lot: Lot, now: Moment, delayMs: number | undefined, text: string): number {
     const { maxAttempts, backoffMs, maxBackoffMs } = this.#settings;
     if (maxAttempts > 0 && lot.attempts >= maxAttempts) return this.#die(lot, 'max-attempts', text);
     const waitMs = delayMs ?? Math.min(maxBackoffMs, backoffMs * 2 ** (lot.attempts - 1));
-    return this.#retry(lot, now.wallMs + waitMs, false);
+    const atMs = now.wallMs + waitMs;
+    const gridMs = waitMs < GRID_LEAST_MS ? 1 : GRID_MS;
+    return this.#retry(lot, Math.ceil(atMs / gridMs) * gridMs, false);
   }
 
   #retry(lot: Lot, availableAtMs: number, released: boolean): number {

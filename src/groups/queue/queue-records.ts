@@ -3,6 +3,7 @@ import { Slots } from '../../kernel/slots.ts';
 import { offsetFromWire } from '../../wire/offset.ts';
 import type { GroupAnswerInit, GroupQuestion } from '../api.ts';
 import { Browse } from './browse.ts';
+import { CUT_MAX_BYTES, tooMuchHeld } from './held-bound.ts';
 import { momentOf } from './moment.ts';
 import type { PartitionRunner } from './partition-runner.ts';
 import type { PartitionWork } from './partition-work.ts';
@@ -44,7 +45,7 @@ export async function browseRecords(
   return browse.answer();
 }
 
-/** Publishes records elsewhere and takes them out of the queue. @throws RECORD_NOT_FOUND, INVALID_ARGUMENT; what reading and publishing throw; CANCELLED */
+/** Publishes records elsewhere and takes them out of the queue. @throws RECORD_NOT_FOUND, INVALID_ARGUMENT, OVERLOADED; what reading and publishing throw; CANCELLED */
 export async function moveRecords(
   context: QueueContext,
   queue: Queue,
@@ -83,7 +84,7 @@ export async function moveRecords(
   return { moved: BigInt(moved) };
 }
 
-/** Takes records out of the queue. @throws RECORD_NOT_FOUND; what reading throws; CANCELLED */
+/** Takes records out of the queue. @throws RECORD_NOT_FOUND; OVERLOADED: not all were; what reading throws; CANCELLED */
 export async function discardRecords(
   context: QueueContext,
   queue: Queue,
@@ -98,6 +99,7 @@ export async function discardRecords(
     for (const { first, end } of runs) {
       // With the batch that the first one is in it becomes known whether there is such a record.
       if (ranges.length > 0 && first >= state.cursor) await offerUpTo(context, runner, first + 1, signal);
+      if (state.heldBytes >= CUT_MAX_BYTES && state.discardGrows(first, end)) tooMuchHeld();
       discarded += state.skip(first, end);
     }
     runner.changed();

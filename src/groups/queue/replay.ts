@@ -6,6 +6,7 @@ import type { TopicFacts, Topics } from '../ports.ts';
 import { byPartition, isTooLarge } from './dead-letters.ts';
 import type { PastRecord } from './find-records.ts';
 import { findRecords } from './find-records.ts';
+import { CUT_MAX_BYTES, tooMuchHeld } from './held-bound.ts';
 import { originOf } from './moved-record.ts';
 import type { MoveLane, Mover } from './mover.ts';
 import { MOVE_MAX_BYTES, MOVE_MAX_RECORDS } from './mover.ts';
@@ -45,13 +46,14 @@ export class Replay {
 
   /**
    * Moves what of `[first, end)` is neither done nor leased. What was moved stays moved when it throws.
-   * @throws what reading and publishing throw that cannot be helped by trying again; CANCELLED
+   * @throws what reading and publishing throw that cannot be helped by trying again; CANCELLED; OVERLOADED
    */
   async run({ first, end }: OffsetRun): Promise<void> {
     const { runner, clock, signal } = this.#options;
     runner.unpark();
     try {
       for await (const found of walkOpen({ runner, clock, first, end, offers: true, signal })) {
+        this.#checkRoom(found);
         for (const run of runner.state.takeRange(found.first, found.end)) {
           this.#taken.push(run);
           this.#takenRecords += run.end - run.first;
@@ -63,6 +65,13 @@ export class Replay {
       this.#giveBack(this.#taken);
       runner.changed();
     }
+  }
+
+  /** Those that stay where others go make runs shorter, and more. */
+  #checkRoom({ first, end }: OffsetRun): void {
+    const { state } = this.#options.runner;
+    if (state.heldBytes < CUT_MAX_BYTES) return;
+    if (this.homeless > 0 || state.discardGrows(first, end)) tooMuchHeld();
   }
 
   async #moveTaken(): Promise<void> {

@@ -2,6 +2,7 @@ import type { Settlement } from '../../gen/sluice/client/v1/groups_pb.ts';
 import { SettlementKind } from '../../gen/sluice/client/v1/groups_pb.ts';
 import type { ErrorCode } from '../../kernel/errors.ts';
 import { ERRORS } from '../../kernel/errors.ts';
+import { CUT_MAX_BYTES, FULL_TEXT, HELD_MAX_BYTES } from './held-bound.ts';
 import type { QueueCounters } from './queue-context.ts';
 import type { Moment } from './queue-event.ts';
 import type { QueuePartition } from './queue-partition.ts';
@@ -49,7 +50,7 @@ export interface Unsettled {
  * Settles some leases.
  * @param work of the request
  * @returns undefined: all of them; LEASE_EXPIRED when one of the range was not held: the others are settled; INVALID_ARGUMENT; OVERLOADED:
- *   none, because the request has named too many that it does not hold
+ *   none, because the request has named too many that it does not hold, or because the state is as large as it may be and would become larger
  */
 export function settle(
   state: QueuePartition,
@@ -72,6 +73,12 @@ export function settle(
   if (from < to) {
     if (work.isTooMuch)
       return unsettled('OVERLOADED', 'too many offsets in one request: settle what is leased');
+    const isDone = settlement.kind === SettlementKind.ACK;
+    const isFull = state.heldBytes >= (isDone ? CUT_MAX_BYTES : HELD_MAX_BYTES);
+    if (isFull && state.settlingGrows(grant, from, to, isDone)) {
+      work.add(to - from, 0);
+      return unsettled('OVERLOADED', FULL_TEXT);
+    }
     const inVain = settleHeld(state, settlement, { grant, from, to, leaseMs, now });
     work.add(to - from, inVain);
     missing += inVain;

@@ -1,6 +1,7 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { SluiceError } from '../../kernel/errors.ts';
 import { batchNextOffset } from '../../wire/record-batch.ts';
+import { HELD_MAX_BYTES, tooMuchHeld } from './held-bound.ts';
 import { momentOf } from './moment.ts';
 import type { PartitionRunner } from './partition-runner.ts';
 
@@ -26,7 +27,7 @@ export interface WalkedBatch {
   readonly end: number;
 }
 
-/** Batches of one partition of a queue that may hold records which are not done, in order. @throws what reading throws; CANCELLED */
+/** Batches of one partition of a queue that may hold records which are not done, in order. @throws what reading throws; CANCELLED; OVERLOADED: more cannot be offered */
 export async function* walkOpen({
   runner,
   clock,
@@ -45,6 +46,7 @@ export async function* walkOpen({
       at = open;
       continue;
     }
+    if (offers) checkRoom(state, at);
     const found = await batches.load(at);
     if (found.kind === 'gone') {
       if (offers) runner.skip(at, found.to);
@@ -56,6 +58,11 @@ export async function* walkOpen({
     at = batchNextOffset(found.batch);
     if (from < Math.min(at, end)) yield { batch: found.batch, first: from, end: Math.min(at, end) };
   }
+}
+
+/** @throws OVERLOADED when what is at an offset would be offered, and nothing may */
+function checkRoom({ cursor, heldBytes }: PartitionRunner['state'], at: number): void {
+  if (at >= cursor && heldBytes >= HELD_MAX_BYTES) tooMuchHeld();
 }
 
 /** The first offset from `at` on that is not done. */

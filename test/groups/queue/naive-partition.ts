@@ -251,11 +251,12 @@ export class NaivePartition {
   #again(record: NaiveRecord, delayMs: number | undefined, text: string): void {
     const { maxAttempts, backoffMs, maxBackoffMs } = this.settings;
     if (maxAttempts > 0 && record.attempts >= maxAttempts) die(record, 'max-attempts', text);
-    else
-      retry(
-        record,
-        this.wallMs + (delayMs ?? Math.min(maxBackoffMs, backoffMs * 2 ** (record.attempts - 1))),
-      );
+    else {
+      const waitMs = delayMs ?? Math.min(maxBackoffMs, backoffMs * 2 ** (record.attempts - 1));
+      const atMs = this.wallMs + waitMs;
+      const pastGridMs = atMs % 100;
+      retry(record, waitMs >= 1000 && pastGridMs > 0 ? atMs - pastGridMs + 100 : atMs);
+    }
   }
 
   #sorted(): number[] {

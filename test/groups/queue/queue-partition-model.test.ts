@@ -89,7 +89,7 @@ const length = fc.integer({ min: 1, max: 12 });
 /** How far before the cursor, or behind it, something begins. */
 const back = fc.integer({ min: -3, max: 50 });
 const grantBack = fc.integer({ min: 1, max: 4 });
-const delay = fc.option(fc.constantFrom(0, 90, 250), { nil: undefined });
+const delay = fc.option(fc.constantFrom(0, 90, 250, 999, 1000, 1030), { nil: undefined });
 const details = fc.record({
   hole: fc.boolean(),
   keyHash: fc.option(fc.integer({ min: 0, max: 1 }), { nil: undefined, freq: 9 }),
