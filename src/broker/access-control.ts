@@ -38,7 +38,11 @@ export class AccessControl {
 
   /** @throws FORBIDDEN */
   check(principal: Principal, operation: Operation, topic: string | undefined): void {
-    if (this.allows(principal, operation, topic)) return;
+    if (!this.allows(principal, operation, topic)) this.refuse(principal, operation, topic);
+  }
+
+  /** What was found not to be allowed. @param topic or a wildcard @throws FORBIDDEN */
+  refuse(principal: Principal, operation: Operation, topic: string | undefined): never {
     this.#authorizer.denied?.(principal, operation, topic);
     throw new SluiceError(
       'FORBIDDEN',

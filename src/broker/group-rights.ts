@@ -1,15 +1,17 @@
 import type { TopicFilter } from '../catalog/topic-filter.ts';
-import { parseFilter, takesTopic } from '../catalog/topic-filter.ts';
+import { parseFilter } from '../catalog/topic-filter.ts';
 import { checkTopicName, isInternalTopic, quoted } from '../catalog/topic-name.ts';
 import type { GroupRequest } from '../gen/sluice/client/v1/groups_pb.ts';
 import type { GroupCase, GroupQuestion } from '../groups/api.ts';
 import { DEAD_LETTER_PREFIX } from '../groups/api.ts';
 import { groupRequest } from '../groups/messages.ts';
 import { SluiceError } from '../kernel/errors.ts';
+import { Turns } from '../kernel/turns.ts';
 import type { AccessControl } from './access-control.ts';
+import { ComparedTopics } from './compared-topics.ts';
 import type { Principal } from './ports.ts';
 
-/** Filters that a member may name; each is compared with all topics. */
+/** Filters that a member may name. */
 const FILTERS_MAX = 1000;
 /** Bytes of batches that a question may ask for, so that the answer fits a frame and a message between nodes. */
 const MAX_BYTES = 16 * 1024 * 1024;
@@ -18,12 +20,13 @@ type Check<C extends GroupCase> = (
   rights: GroupRights,
   principal: Principal,
   question: GroupQuestion<C>,
-) => GroupQuestion<C>;
+) => GroupQuestion<C> | Promise<GroupQuestion<C>>;
 
 /** What is asked for before a question goes to its coordinator, which asks for nothing. */
 export class GroupRights {
   readonly access: AccessControl;
   readonly #topics: () => Iterable<{ readonly name: string }>;
+  readonly #turns = new Turns();
 
   /** @param topics all there are */
   constructor(access: AccessControl, topics: () => Iterable<{ readonly name: string }>) {
@@ -35,11 +38,11 @@ export class GroupRights {
    * The question as the coordinator may have it.
    * @throws FORBIDDEN; INVALID_TOPIC for the broker's own topics; INVALID_FILTER, INVALID_ARGUMENT
    */
-  admit(principal: Principal, { body }: GroupRequest): GroupRequest {
+  async admit(principal: Principal, { body }: GroupRequest): Promise<GroupRequest> {
     if (body.case === undefined)
       throw new SluiceError('UNSUPPORTED', 'this broker does not know the question');
     const check = CHECKS[body.case] as Check<GroupCase>;
-    return groupRequest<GroupCase>(body.case, check(this, principal, body.value));
+    return groupRequest<GroupCase>(body.case, await check(this, principal, body.value));
   }
 
   /** Whether what concerns a topic may be told. */
@@ -61,16 +64,19 @@ export class GroupRights {
 
   /**
    * What a member may be assigned: its filters, where it may read all that they match now, else those topics that it may read, by name. A
-   * member says again and again what it wants, so that this stays true.
-   * @throws INVALID_FILTER, also for none: who reads nothing has no place in a group; FORBIDDEN for a topic that is named, and where nothing is left
+   * member says again and again what it wants, so that this stays true. Many wildcards are compared with many topics in turns of the event
+   * loop of their own.
+   * @throws INVALID_FILTER, also for none: who reads nothing has no place in a group; FORBIDDEN for a topic that is named, and where nothing is left:
+   *   that says nothing about which topics there are
    */
-  filters(principal: Principal, filters: readonly string[]): string[] {
+  async filters(principal: Principal, filters: readonly string[]): Promise<string[]> {
     if (filters.length === 0)
       throw new SluiceError('INVALID_FILTER', 'a member names a topic, or a wildcard');
     if (filters.length > FILTERS_MAX) {
       throw new SluiceError('INVALID_ARGUMENT', `${filters.length} filters; at most ${FILTERS_MAX}`);
     }
     const admitted = new Set<string>();
+    let topics: ComparedTopics | undefined;
     let refused: string | undefined;
     for (const text of new Set(filters)) {
       const filter = parseFilter(text);
@@ -81,40 +87,39 @@ export class GroupRights {
         admitted.add(text);
         continue;
       }
-      const { names, denied } = this.#wildcard(principal, filter, text);
-      for (const name of names) admitted.add(name);
-      refused ??= denied;
+      topics ??= this.#compared(principal);
+      const taken = await this.#wildcard(principal, filter, topics);
+      for (const name of taken) admitted.add(name);
+      if (taken.length === 0) refused ??= text;
     }
-    if (admitted.size === 0 && refused !== undefined) this.access.check(principal, 'subscribe', refused);
+    if (admitted.size === 0 && refused !== undefined) this.access.refuse(principal, 'subscribe', refused);
     return [...admitted];
   }
 
-  /** What of a wildcard may be had, and what may not. */
-  #wildcard(
-    principal: Principal,
-    filter: TopicFilter,
-    text: string,
-  ): { names: string[]; denied: string | undefined } {
-    const matching = [...this.#topics()].flatMap(({ name }) => (takesTopic(filter, name) ? name : []));
-    if (matching.length === 0 && !this.#mayWait(principal, text)) return { names: [], denied: text };
-    const denied = matching.find((name) => !this.mayRead(principal, name));
-    if (denied === undefined) return { names: [text], denied };
-    return { names: matching.filter((name) => this.mayRead(principal, name)), denied };
+  /** The topics that a wildcard may take. Asking for rights costs the same for a thousand wildcards as for one. */
+  #compared(principal: Principal): ComparedTopics {
+    const readable: string[] = [];
+    const others: string[] = [];
+    for (const { name } of this.#topics()) {
+      if (!isInternalTopic(name)) (this.mayRead(principal, name) ? readable : others).push(name);
+    }
+    return new ComparedTopics(readable, others, this.#turns);
   }
 
-  /** Whether one may be a member for topics to come: who may read nothing would only be in the way of others. */
-  #mayWait(principal: Principal, filter: string): boolean {
-    if (this.mayRead(principal, filter)) return true;
-    for (const { name } of this.#topics()) if (this.mayRead(principal, name)) return true;
-    return false;
+  /** What of a wildcard may be had: all that it takes, now and later, or some topics, or none. */
+  async #wildcard(principal: Principal, filter: TopicFilter, topics: ComparedTopics): Promise<string[]> {
+    // One may be a member for topics to come; who may read nothing would only be in the way of others.
+    if (topics.readable.length === 0 && !this.mayRead(principal, filter.text)) return [];
+    const [denied] = await topics.taken(filter, topics.others, 1);
+    return denied === undefined ? [filter.text] : topics.taken(filter, topics.readable);
   }
 }
 
 /** One check for each question; the compiler sees that none is missing. */
 const CHECKS: { readonly [C in GroupCase]: Check<C> } = {
-  joinGroup: (rights, principal, question) => ({
+  joinGroup: async (rights, principal, question) => ({
     ...question,
-    filters: rights.filters(principal, question.filters),
+    filters: await rights.filters(principal, question.filters),
   }),
   // Who knows a member's id is that member, or may see the group.
   leaveGroup: (_rights, _principal, question) => question,

@@ -52,13 +52,13 @@ export class Groups {
     { signal }: AskOptions = {},
   ): Promise<GroupAnswer<C>> {
     if (!this.#takes(name)) throw draining();
-    const request = this.#rights.admit(principal, groupRequest(name, question));
     const gone = new AbortController();
     const abort = (): void => gone.abort();
     if (signal?.aborted) abort();
     signal?.addEventListener('abort', abort, { once: true });
     this.#asked.set(gone, name);
     try {
+      const request = await this.#rights.admit(principal, groupRequest(name, question));
       return answerIn<C>(await this.#ask(principal, request, gone.signal));
     } catch (error) {
       throw gone.signal.reason instanceof SluiceError ? gone.signal.reason : error;

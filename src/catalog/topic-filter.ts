@@ -1,5 +1,5 @@
 import { SluiceError } from '../kernel/errors.ts';
-import { matchesGlob } from '../security/glob.ts';
+import { Glob } from '../security/glob.ts';
 import { KeyFilter } from './key-filter.ts';
 import { TOPIC_NAME_MAX, isInternalTopic, isTopicName, quoted } from './topic-name.ts';
 
@@ -42,7 +42,8 @@ export function takesTopic(filter: TopicFilter, name: string): boolean {
 function topicWildcard(pattern: string, text: string): (name: string) => boolean {
   if (pattern === '+' || text === '#') return (name) => !isInternalTopic(name);
   if (pattern.includes('*') && pattern.length <= TOPIC_NAME_MAX && PATTERN.test(pattern)) {
-    return (name) => !isInternalTopic(name) && matchesGlob(pattern, name);
+    const glob = new Glob(pattern);
+    return (name) => !isInternalTopic(name) && glob.matches(name);
   }
   throw new SluiceError(
     'INVALID_FILTER',

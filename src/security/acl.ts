@@ -1,5 +1,9 @@
-import { matchesGlob } from './glob.ts';
+import { Glob } from './glob.ts';
 import type { Operation, Principal, Right } from './principal.ts';
+
+/** Every publish asks, and there are few rights: each is made ready once. */
+const OF_TOPIC = new WeakMap<Right, Glob>();
+const OF_PRINCIPAL = new WeakMap<Right, Glob>();
 
 /** Grants operations on topics to principals. Both patterns may contain `*`, any run of characters. */
 export interface AclRule extends Right {
@@ -30,7 +34,8 @@ export function isAllowed(
   if (principal.kind === 'anonymous') return false;
   if (principal.rights.some((right) => grants(right, operation, topic))) return true;
   return policy.rules.some(
-    (rule) => matchesGlob(rule.principal, principal.name) && grants(rule, operation, topic),
+    (rule) =>
+      globOf(rule, rule.principal, OF_PRINCIPAL).matches(principal.name) && grants(rule, operation, topic),
   );
 }
 
@@ -38,5 +43,12 @@ function grants(right: Right, operation: Operation, topic: string | undefined): 
   if (!right.operations.includes(operation)) return false;
   if (topic === undefined) return right.topic === '*';
   if (topic.startsWith('__') && !right.topic.startsWith('__')) return false;
-  return matchesGlob(right.topic, topic);
+  return globOf(right, right.topic, OF_TOPIC).matches(topic);
+}
+
+/** The glob of a pattern; made when it is asked for first, for as long as there is the right that it is of. */
+function globOf(right: Right, pattern: string, globs: WeakMap<Right, Glob>): Glob {
+  let glob = globs.get(right);
+  if (!glob) globs.set(right, (glob = new Glob(pattern)));
+  return glob;
 }

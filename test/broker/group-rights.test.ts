@@ -103,6 +103,13 @@ it('a member names what it takes, and who may read nothing is none, whatever is 
   expect(await join(['none*'], ALICE)).toBe('fine');
 });
 
+it('who may read nothing of what a wildcard takes is not told what that is', async () => {
+  const joining = ask('joinGroup', { group: 'g', filters: ['sec*'] });
+  const refused = await joining.catch((error: unknown) => error as SluiceError);
+  expect(refused).toMatchObject({ code: 'FORBIDDEN' });
+  expect((refused as SluiceError).message).not.toContain('secret');
+});
+
 it('a member is told of nothing that it may not read', async () => {
   const { assigned } = await ask('joinGroup', { group: 'g', filters: ['open'] });
   expect(assigned.map(({ topic }) => topic)).toEqual(['open']);

@@ -2,18 +2,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { AccessPolicy } from '../../src/security/acl.ts';
 import { isAllowed } from '../../src/security/acl.ts';
-import { matchesGlob } from '../../src/security/glob.ts';
 import type { Operation, Principal, Right } from '../../src/security/principal.ts';
 import { OPERATIONS } from '../../src/security/principal.ts';
-
-/** What `*` means, said as plainly as can be: it takes nothing, or one character and then goes on. */
-function modelMatches(pattern: string, text: string): boolean {
-  if (pattern === '') return text === '';
-  if (pattern[0] === '*') {
-    return modelMatches(pattern.slice(1), text) || (text !== '' && modelMatches(pattern, text.slice(1)));
-  }
-  return pattern[0] === text[0] && modelMatches(pattern.slice(1), text.slice(1));
-}
+import { modelMatches } from './glob-model.ts';
 
 /** Every way in which something is allowed; whatever is not in the list is denied. */
 function modelAllows(
@@ -56,35 +47,6 @@ const principal = fc.record({
 const policy = fc.record({
   authentication: fc.constantFrom('required' as const, 'required' as const, 'none' as const),
   rules: fc.array(rule, { maxLength: 4 }),
-});
-
-describe('glob', () => {
-  const characters = ['a', 'b', '.', '*', '+', '\\', '[', '\n', '?', 'é', '\u{1f600}'];
-  const text = fc.string({
-    unit: fc.constantFrom(...characters.filter((one) => one !== '*')),
-    maxLength: 10,
-  });
-  const pattern = fc.string({ unit: fc.constantFrom(...characters, '*', '*'), maxLength: 8 });
-
-  it('matches as the plain definition says', () => {
-    fc.assert(
-      fc.property(pattern, text, (glob, name) => {
-        expect(matchesGlob(glob, name)).toBe(modelMatches(glob, name));
-      }),
-      { numRuns: 5_000 },
-    );
-  });
-
-  it('matches every text that is made from its pattern', () => {
-    const parts = fc.array(text, { minLength: 1, maxLength: 5 });
-    fc.assert(
-      fc.property(parts, fc.array(text, { minLength: 4, maxLength: 4 }), (fixed, fillers) => {
-        const name = fixed.map((part, index) => (index === 0 ? part : fillers[index - 1]! + part)).join('');
-        expect(matchesGlob(fixed.join('*'), name)).toBe(true);
-      }),
-      { numRuns: 1_000 },
-    );
-  });
 });
 
 describe('access decision', () => {

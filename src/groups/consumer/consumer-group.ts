@@ -4,6 +4,7 @@ import { offsetToWire } from '../../wire/offset.ts';
 import type { GroupAnswerInit, GroupQuestion } from '../api.ts';
 import { notCoordinator } from '../not-coordinator.ts';
 import type { TopicFacts } from '../ports.ts';
+import { compareFilters } from './compare-filters.ts';
 import { GroupCommits } from './group-commits.ts';
 import type { Step } from './group-state.ts';
 import { GroupState } from './group-state.ts';
@@ -65,8 +66,8 @@ export class ConsumerGroup {
 
   /** Takes what was stored. Time-outs begin now. */
   restore(loaded: LoadedGroup): void {
-    const { places, clock } = this.#with;
-    this.state.restore(loaded, places, clock.monotonicMs());
+    const { places, numbers, clock } = this.#with;
+    this.state.restore(loaded, { places, numbers }, clock.monotonicMs());
     this.#storedGeneration = this.state.generation;
     for (const member of this.state.members.values()) this.#sessions.note(member);
   }
@@ -217,6 +218,7 @@ export class ConsumerGroup {
       // What else comes in this turn is planned with it.
       await Promise.resolve();
       while (this.state.isDirty && !this.#isClosed) {
+        await compareFilters(this.state, this.#with, () => this.#isClosed);
         this.#plannedSteps += 1;
         const step = this.state.plan(topics, places, clock.now());
         this.#ask(step);

@@ -1,4 +1,5 @@
 import { SluiceError } from '../../kernel/errors.ts';
+import { Turns } from '../../kernel/turns.ts';
 import type { GroupAnswerInit, GroupCase, GroupQuestion } from '../api.ts';
 import type { GroupPart, GroupPartCounts, GroupPartOptions } from '../group-part.ts';
 import { notCoordinator } from '../not-coordinator.ts';
@@ -11,6 +12,7 @@ import { checkGroupName, checkJoin } from './join-question.ts';
 import type { MemberFilters } from './member-filters.ts';
 import { Places } from './place.ts';
 import { StateReader } from './stored-state.ts';
+import { TopicNumbers } from './topic-numbers.ts';
 import type { TopicWatcher } from './topic-watch.ts';
 import { TopicWatch } from './topic-watch.ts';
 
@@ -75,6 +77,8 @@ export class ConsumerGroups implements GroupPart {
       ...{ topics, clock, onFailure, totals: this.#totals },
       writer: new StateWriter(log, onFailure),
       places: new Places(),
+      numbers: new TopicNumbers(),
+      turns: new Turns(),
       firstOffsets: new FirstOffsets(topics, clock, random),
     };
   }
@@ -138,7 +142,7 @@ export class ConsumerGroups implements GroupPart {
     signal?: AbortSignal,
   ): Promise<GroupAnswerInit<'joinGroup'>> {
     const name = checkGroupName(question.group);
-    const facts = checkJoin(question);
+    const facts = checkJoin(question, this.#with.numbers);
     if (facts.generation === 0) {
       await this.#makeTopics(facts.filters);
       // What it takes may be new to the coordinator, which may have ended meanwhile.

@@ -11,6 +11,7 @@ import type { Place, Places } from './place.ts';
 import type { OffsetStart } from './start.ts';
 import { offsetStartFromWire } from './start.ts';
 import type { LoadedGroup } from './stored-state.ts';
+import type { TopicNumbers } from './topic-numbers.ts';
 import { groupKey, groupRecord, memberKey, memberRecord, offsetKey, offsetRecord } from './stored-state.ts';
 
 /** Partitions that one group shares at most. */
@@ -64,7 +65,11 @@ export class GroupState {
   unassigned = 0;
 
   /** Takes what was stored, before anything else. Members are heard of now. */
-  restore(loaded: LoadedGroup, places: Places, nowMs: number): void {
+  restore(
+    loaded: LoadedGroup,
+    { places, numbers }: { readonly places: Places; readonly numbers: TopicNumbers },
+    nowMs: number,
+  ): void {
     this.#generation = loaded.group?.generation ?? FIRST_GENERATION;
     for (const { topicId, partitions } of loaded.group?.known ?? []) this.#known.set(topicId, partitions);
     for (const { topic, topicId, partition, ...committed } of loaded.offsets.values()) {
@@ -74,7 +79,7 @@ export class GroupState {
     }
     for (const stored of loaded.members.values()) {
       const { memberId, changedGeneration, held } = stored;
-      const filters = new MemberFilters(stored.filters);
+      const filters = new MemberFilters(stored.filters, numbers);
       const member = new Member(
         memberId,
         { ...stored, filters, start: offsetStartFromWire(stored.start) },
@@ -149,7 +154,7 @@ export class GroupState {
 
   /** A topic was made while members wait for it: it is read from its beginning. */
   topicMade({ id, name }: TopicFacts): void {
-    if (![...this.members.values()].some((member) => member.takes(name))) return;
+    if (!this.filterSets().some((filters) => filters.takes(name))) return;
     this.#known.set(id, 0);
     this.#mustStoreGroup = true;
     this.topicsChanged();
@@ -168,6 +173,17 @@ export class GroupState {
   delete(): StateRecord[] {
     // Last, since with it all that is before it is gone.
     return [...this.#forget(() => true), { key: groupKey(this.name), value: null }];
+  }
+
+  /** The filters of all members. Equal ones are one object from now on, so that what is found out about a topic counts for all. */
+  filterSets(): MemberFilters[] {
+    const sets = new Map<string, MemberFilters>();
+    for (const member of this.members.values()) {
+      const filters = sets.get(member.filterText);
+      if (filters) member.filters = filters;
+      else sets.set(member.filterText, member.filters);
+    }
+    return [...sets.values()];
   }
 
   /** Of what something is kept. */
@@ -224,7 +240,7 @@ export class GroupState {
   #assign(topics: Topics, places: Places): void {
     this.#mustAssign = false;
     const members = [...this.members.values()];
-    const taken = takenTopics(topics, members, this.ownership.target);
+    const taken = takenTopics(topics, this.filterSets(), this.ownership.target);
     const shared: TopicPlaces[] = [];
     let count = 0;
     this.unassigned = 0;
@@ -278,11 +294,10 @@ export class GroupState {
 /** Topics that members take. Those that are shared already come first, so that a new one cannot push them out. */
 function takenTopics(
   topics: Topics,
-  members: readonly Member[],
+  filters: readonly MemberFilters[],
   target: ReadonlyMap<Place, Member>,
 ): TopicFacts[] {
   const before = new Set(Array.from(target.keys(), ({ topicId }) => topicId));
-  const filters = [...new Map(members.map((member) => [member.filterText, member])).values()];
   const taken = topics.all().filter(({ name }) => filters.some((filter) => filter.takes(name)));
   const rank = ({ id }: TopicFacts): number => (before.has(id) ? 0 : 1);
   return taken.sort((a, b) => rank(a) - rank(b) || (a.name < b.name ? -1 : 1));

@@ -1,8 +1,10 @@
 import type { Clock } from '../../kernel/clock.ts';
+import type { Turns } from '../../kernel/turns.ts';
 import type { Topics } from '../ports.ts';
 import type { StateWriter } from '../state-writer.ts';
 import type { FirstOffsets } from './first-offsets.ts';
 import type { Places } from './place.ts';
+import type { TopicNumbers } from './topic-numbers.ts';
 
 /** What the groups of one coordinator share. */
 export interface GroupSurroundings {
@@ -10,6 +12,9 @@ export interface GroupSurroundings {
   readonly topics: Topics;
   readonly clock: Clock;
   readonly places: Places;
+  readonly numbers: TopicNumbers;
+  /** For comparing many filters with many topics. */
+  readonly turns: Turns;
   readonly firstOffsets: FirstOffsets;
   readonly totals: GroupTotals;
   /** A change went wrong half-way: the coordinator has to begin anew with what is stored. */

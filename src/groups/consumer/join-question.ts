@@ -4,6 +4,7 @@ import type { GroupQuestion } from '../api.ts';
 import type { MemberFacts } from './member.ts';
 import { MemberFilters } from './member-filters.ts';
 import { offsetStartFromWire } from './start.ts';
+import type { TopicNumbers } from './topic-numbers.ts';
 
 const GROUP_NAME = /^[A-Za-z0-9._-]+$/;
 const ID_MAX_BYTES = 128;
@@ -23,7 +24,7 @@ export interface JoinFacts extends MemberFacts {
 }
 
 /** @throws INVALID_ARGUMENT, INVALID_FILTER, OFFSET_OUT_OF_RANGE */
-export function checkJoin(question: GroupQuestion<'joinGroup'>): JoinFacts {
+export function checkJoin(question: GroupQuestion<'joinGroup'>, numbers: TopicNumbers): JoinFacts {
   const { memberId, instanceId, clientId } = question;
   checkId('member_id', memberId, 1, ID_MAX_BYTES);
   checkId('instance_id', instanceId, 0, ID_MAX_BYTES);
@@ -38,7 +39,7 @@ export function checkJoin(question: GroupQuestion<'joinGroup'>): JoinFacts {
   return {
     ...{ memberId, instanceId, clientId, sessionTimeoutMs },
     generation: question.generation,
-    filters: new MemberFilters(question.filters),
+    filters: new MemberFilters(question.filters, numbers),
     start: offsetStartFromWire(question.start),
     owned: new Set(question.owned.map(({ topic, partition }) => `${topic}/${partition}`)),
     maxWaitMs: Math.min(question.maxWaitMs, sessionTimeoutMs / 3),
