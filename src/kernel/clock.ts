@@ -7,7 +7,7 @@ export interface Timer {
  * Time as a port: everything that looks at the clock or waits takes one of these, so that tests and the simulator own time.
  */
 export interface Clock {
-  /** Wall-clock time, milliseconds since 1970-01-01T00:00Z. May jump. */
+  /** Wall-clock time, whole milliseconds since 1970-01-01T00:00Z. May jump. */
   now(): number;
   /** Monotonic time in milliseconds with fractions; only differences mean anything. Never falls. */
   monotonicMs(): number;

@@ -24,7 +24,8 @@ export class FakeClock implements Clock {
   }
 
   now(): number {
-    return this.#wallMs;
+    // Whole, as the system's is: timers may be due in between.
+    return Math.floor(this.#wallMs);
   }
 
   monotonicMs(): number {
