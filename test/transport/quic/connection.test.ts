@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { ERRORS } from '../../../src/kernel/errors.ts';
 import type { BidiStream, CloseReason, Connection, Stream } from '../../../src/transport/transport.ts';
 import { WINDOW_BYTES } from '../../support/transport-stage.ts';
@@ -14,23 +14,15 @@ import {
   roundTrip,
   stopOf,
 } from '../../support/transport-streams.ts';
-import { quicStage } from './quic-stage.ts';
-import { UdpRelay } from './udp-relay.ts';
+import { relayedStage } from './quic-stage.ts';
 
-const stage = quicStage();
-const relays: UdpRelay[] = [];
-beforeEach(() => stage.open());
-afterEach(async () => {
-  await stage.close();
-  for (const relay of relays.splice(0)) relay.close();
-});
+const { stage, relayTo } = relayedStage();
 
 /** A connection with a relay between its ends. */
 async function relayed(changes: Parameters<typeof stage.pair>[0] = {}) {
   const accepted = Promise.withResolvers<Connection>();
   const listener = await stage.listen(changes.listen, (connection) => accepted.resolve(connection));
-  const relay = await UdpRelay.open(listener.port);
-  relays.push(relay);
+  const relay = await relayTo(listener);
   const client = await stage.connect({ port: relay.port }, changes.connect);
   return { client, server: await accepted.promise, relay, listener };
 }
@@ -141,8 +133,7 @@ describe('silence', () => {
 
   it('of a server during the handshake ends with TIMEOUT', async () => {
     const listener = await stage.listen();
-    const relay = await UdpRelay.open(listener.port);
-    relays.push(relay);
+    const relay = await relayTo(listener);
     relay.drop = () => true;
     const attempt = stage.connect(
       { port: relay.port },
@@ -158,8 +149,7 @@ describe('silence', () => {
       { limits: stage.limits({ handshakeTimeoutMs: 100, maxConnections: 1 }) },
       echoStreams,
     );
-    const relay = await UdpRelay.open(listener.port);
-    relays.push(relay);
+    const relay = await relayTo(listener);
     // Retry and token pass, the handshake does not.
     let fromServer = 0;
     relay.drop = (direction) => direction === 'to-client' && (fromServer += 1) > 1;

@@ -1,20 +1,15 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Connection } from '../../../src/transport/transport.ts';
 import { echoStreams, pattern, roundTrip } from '../../support/transport-streams.ts';
-import { quicStage } from './quic-stage.ts';
-import { UdpRelay, bound, inPortions } from './udp-relay.ts';
+import { relayedStage } from './quic-stage.ts';
+import type { UdpRelay } from './udp-relay.ts';
+import { bound, inPortions } from './udp-relay.ts';
 
 const MiB = 1024 * 1024;
-const stage = quicStage();
-const relays: UdpRelay[] = [];
-beforeEach(() => stage.open());
-afterEach(async () => {
-  await stage.close();
-  for (const relay of relays.splice(0)) relay.close();
-});
+const { stage, relayTo } = relayedStage();
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
@@ -33,8 +28,7 @@ async function heldBytes(): Promise<number> {
 /** A connection through a relay that knows every packet of it, with some traffic behind it. */
 async function recorded(): Promise<{ client: Connection; relay: UdpRelay; serverPort: number }> {
   const listener = await stage.listen({}, echoStreams);
-  const relay = await UdpRelay.open(listener.port);
-  relays.push(relay);
+  const relay = await relayTo(listener);
   relay.recording = true;
   const client = await stage.connect({ port: relay.port });
   for (let i = 0; i < 20; i += 1) await roundTrip(client, 'x'.repeat(i * 500));

@@ -1,3 +1,4 @@
+import { afterEach, beforeEach } from 'vitest';
 import { systemRandom } from '../../../src/kernel/random.ts';
 import { systemClock } from '../../../src/kernel/system-clock.ts';
 import { createQuicTransport } from '../../../src/transport/quic/quic-transport.ts';
@@ -7,6 +8,7 @@ import type { Authority, IssueOptions } from '../../support/certificates.ts';
 import { makeAuthority } from '../../support/certificates.ts';
 import type { ContractCredentials } from '../../support/transport-stage.ts';
 import { TransportStage } from '../../support/transport-stage.ts';
+import { UdpRelay } from './udp-relay.ts';
 
 /** Names of the test server. */
 export const SERVER_NAMES: IssueOptions = { names: ['localhost'], ips: ['127.0.0.1', '::1'] };
@@ -37,6 +39,26 @@ export function quicStage(options: Partial<QuicTransportOptions> = {}): Transpor
     datagrams: true,
     verifies: true,
   });
+}
+
+/** A stage that is open during each test of a file, or of a `describe`, and relays to its listeners that end with it. */
+export function relayedStage(options: Partial<QuicTransportOptions> = {}): {
+  readonly stage: TransportStage;
+  readonly relayTo: (listener: { readonly port: number }) => Promise<UdpRelay>;
+} {
+  const stage = quicStage(options);
+  const relays: UdpRelay[] = [];
+  beforeEach(() => stage.open());
+  afterEach(async () => {
+    await stage.close();
+    for (const relay of relays.splice(0)) relay.close();
+  });
+  const relayTo = async ({ port }: { readonly port: number }): Promise<UdpRelay> => {
+    const relay = await UdpRelay.open(port);
+    relays.push(relay);
+    return relay;
+  };
+  return { stage, relayTo };
 }
 
 /** An authority with one certificate of it. */

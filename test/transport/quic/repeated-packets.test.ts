@@ -1,18 +1,11 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { echoStreams, readSome } from '../../support/transport-streams.ts';
-import { quicStage } from './quic-stage.ts';
-import { UdpRelay } from './udp-relay.ts';
+import { relayedStage } from './quic-stage.ts';
 
 const MESSAGES = 300;
 const MESSAGE_BYTES = 200;
 
-const stage = quicStage();
-const relays: UdpRelay[] = [];
-beforeEach(() => stage.open());
-afterEach(async () => {
-  await stage.close();
-  for (const relay of relays.splice(0)) relay.close();
-});
+const { stage, relayTo } = relayedStage();
 
 /**
  * Sends small messages over a relay that loses every `nth` packet to the server, each when the one before was echoed.
@@ -20,8 +13,7 @@ afterEach(async () => {
  */
 async function throughRelay(nth: number): Promise<{ echoed: string[]; copies: number }> {
   const listener = await stage.listen(undefined, echoStreams);
-  const relay = await UdpRelay.open(listener.port);
-  relays.push(relay);
+  const relay = await relayTo(listener);
   const client = await stage.connect({ port: relay.port });
   let packets = 0;
   relay.drop = (direction) => direction === 'to-server' && (packets += 1) % nth === 0;
@@ -49,8 +41,7 @@ describe('small messages, one by one', () => {
 
   it('are repeated when the first packet is lost that a connection ever loses', async () => {
     const listener = await stage.listen(undefined, echoStreams);
-    const relay = await UdpRelay.open(listener.port);
-    relays.push(relay);
+    const relay = await relayTo(listener);
     const client = await stage.connect({ port: relay.port });
     const stream = client.openBidi();
     const first = readSome(stream.receive);

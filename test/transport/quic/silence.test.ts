@@ -1,11 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { BidiStream, Connection } from '../../../src/transport/transport.ts';
 import { Silence } from '../../../src/transport/quic/silence.ts';
 import { echoStreams, readSome } from '../../support/transport-streams.ts';
 import { ManualClock } from './manual-clock.ts';
-import { quicStage } from './quic-stage.ts';
-import { UdpRelay } from './udp-relay.ts';
+import { relayedStage } from './quic-stage.ts';
+import type { UdpRelay } from './udp-relay.ts';
 
 describe('a peer', () => {
   const setUp = (): { clock: ManualClock; silence: Silence } => {
@@ -92,13 +92,7 @@ describe('a peer', () => {
 });
 
 describe('a connection', () => {
-  const stage = quicStage();
-  const relays: UdpRelay[] = [];
-  beforeEach(() => stage.open());
-  afterEach(async () => {
-    await stage.close();
-    for (const relay of relays.splice(0)) relay.close();
-  });
+  const { stage, relayTo } = relayedStage();
 
   /** A client whose peer does not hear it any more, nor is heard. */
   async function cutOff(): Promise<{
@@ -108,8 +102,7 @@ describe('a connection', () => {
     told: () => number;
   }> {
     const listener = await stage.listen(undefined, echoStreams);
-    const relay = await UdpRelay.open(listener.port);
-    relays.push(relay);
+    const relay = await relayTo(listener);
     const client = await stage.connect({ port: relay.port });
     const stream = client.openBidi();
     const echo = readSome(stream.receive);

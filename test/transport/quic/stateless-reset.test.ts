@@ -1,12 +1,12 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { errorCodeFromWire } from '../../../src/kernel/errors.ts';
 import { systemRandom } from '../../../src/kernel/random.ts';
 import { CID_BYTES } from '../../../src/transport/quic/native.ts';
 import { ResetTokens, deservesReset, resetFor } from '../../../src/transport/quic/stateless-reset.ts';
 import type { Connection } from '../../../src/transport/transport.ts';
 import { closeOf, echoStreams, pattern, roundTrip } from '../../support/transport-streams.ts';
-import { quicStage, quicTransport } from './quic-stage.ts';
-import { UdpRelay } from './udp-relay.ts';
+import { quicTransport, relayedStage } from './quic-stage.ts';
+import type { UdpRelay } from './udp-relay.ts';
 
 const KEY = Buffer.alloc(32, 7);
 const CID = pattern(CID_BYTES, 3);
@@ -73,19 +73,12 @@ describe('stateless reset', () => {
 });
 
 describe('a server that forgot its connections and listens again', () => {
-  const stage = quicStage({ resetKey: KEY });
-  const relays: UdpRelay[] = [];
-  beforeEach(() => stage.open());
-  afterEach(async () => {
-    await stage.close();
-    for (const relay of relays.splice(0)) relay.close();
-  });
+  const { stage, relayTo } = relayedStage({ resetKey: KEY });
 
   /** A client behind a relay whose server goes without a word, and another server in its place. */
   async function restarted(keepAliveMs: number, keyAfterwards: Buffer): Promise<Restarted> {
     const listener = await stage.listen({}, echoStreams);
-    const relay = await UdpRelay.open(listener.port);
-    relays.push(relay);
+    const relay = await relayTo(listener);
     const client = await stage.connect({ port: relay.port }, { limits: stage.limits({ keepAliveMs }) });
     const closed = closeOf(client);
     await roundTrip(client, 'before');
@@ -132,8 +125,7 @@ describe('a server that forgot its connections and listens again', () => {
 
   it('is not believed when somebody makes its answer up', async () => {
     const listener = await stage.listen({}, echoStreams);
-    const relay = await UdpRelay.open(listener.port);
-    relays.push(relay);
+    const relay = await relayTo(listener);
     const client = await stage.connect({ port: relay.port });
     const strangers = new ResetTokens(Buffer.alloc(32, 9));
     for (let i = 0; i < 100; i += 1) relay.injectToClient(resetFor(packetOf(100), strangers, systemRandom));
