@@ -1,8 +1,10 @@
 import type { Clock, Timer } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { FetchRequest, FetchResponse } from '../partition/replication.ts';
+import { dialBulkStream } from '../transport/bulk/bulk-dial.ts';
 import { GrpcChannel } from '../transport/grpc/grpc-channel.ts';
 import type { GrpcChannelOptions } from '../transport/grpc/grpc-channel.ts';
+import type { MessageStream } from '../transport/grpc/message-stream.ts';
 import type { RpcMethod } from '../transport/grpc/rpc-method.ts';
 import { FetchCalls } from './fetch-calls.ts';
 import type { ForwardCounters } from './forward-calls.ts';
@@ -24,7 +26,10 @@ export interface PeerConnectionParts {
   readonly onEnd: (error: SluiceError) => void;
 }
 
-/** One connection to another node, from before it is made until it has ended, with everything that is asked on it. */
+/**
+ * The connection to another node, from before it is made until it has ended, with everything that is asked on it. Its streams have connections of their
+ * own beside it, which end with it, and it with them.
+ */
 export class PeerConnection {
   readonly #parts: PeerConnectionParts;
   readonly #channel: GrpcChannel;
@@ -39,12 +44,7 @@ export class PeerConnection {
     const end = (error: SluiceError) => this.end(error);
     this.#parts = parts;
     this.#channel = new GrpcChannel({ ...parts.channel, settings: settings.grpc, clock });
-    this.#fetches = new FetchCalls(
-      () => this.#channel.open(PEER.replicate),
-      clock,
-      settings.callTimeoutMs,
-      end,
-    );
+    this.#fetches = new FetchCalls(() => this.#open(PEER.replicate), clock, settings.callTimeoutMs, end);
     this.#connecting = clock.setTimer(settings.connectTimeoutMs, () =>
       this.end(new SluiceError('UNAVAILABLE', `no connection after ${settings.connectTimeoutMs} ms`)),
     );
@@ -68,12 +68,8 @@ export class PeerConnection {
 
   forward(publish: ForwardedPublish, done: ForwardCallback): void {
     const { clock, settings, counters } = this.#parts;
-    this.#forwards ??= new ForwardCalls(
-      this.#channel.open(PEER.forward),
-      clock,
-      settings,
-      counters,
-      (error) => this.end(error),
+    this.#forwards ??= new ForwardCalls(this.#open(PEER.forward), clock, settings, counters, (error) =>
+      this.end(error),
     );
     this.#forwards.forward(publish, done);
   }
@@ -81,6 +77,12 @@ export class PeerConnection {
   /** @throws what the other node answers; UNAVAILABLE, TIMEOUT, CANCELLED */
   call<In, Out>(method: RpcMethod<In, Out>, request: In, waitMs: number, signal?: AbortSignal): Promise<Out> {
     return this.#channel.call(method, request, waitMs + this.#parts.settings.callTimeoutMs, signal);
+  }
+
+  #open<In, Out>(method: RpcMethod<In, Out>): MessageStream<In, Out> {
+    const { channel, settings, clock } = this.#parts;
+    if (settings.streams === 'grpc') return this.#channel.open(method);
+    return dialBulkStream({ ...channel, settings: settings.grpc, clock }, method);
   }
 
   /** Ends it and fails everything on it. Idempotent. */

@@ -6,6 +6,8 @@ const MiB = 1024 * 1024;
 /** How connections between nodes are kept, at both ends. */
 export interface PeerSettings {
   readonly grpc: GrpcSettings;
+  /** What carries the streams of replication and forwarding: a connection of its own for each (docs/adr/0012), or gRPC as everything else. */
+  readonly streams: 'bulk' | 'grpc';
   /** A connection has to be there after so long, milliseconds. */
   readonly connectTimeoutMs: number;
   /** First and longest wait after a connection has ended or could not be made; calls fail at once meanwhile. */
@@ -27,6 +29,7 @@ export const DEFAULT_PEER_SETTINGS: PeerSettings = {
     keepAliveMs: 1_500,
     keepAliveTimeoutMs: 2_500,
   },
+  streams: 'bulk',
   connectTimeoutMs: 3_000,
   reconnect: { minMs: 50, maxMs: 2_000 },
   forwardMaxBytes: 32 * MiB,

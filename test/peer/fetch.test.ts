@@ -128,6 +128,8 @@ describe('fetches from another node', () => {
     const forgotten = await start((request) =>
       request.sequence === 1 ? new Promise(() => undefined) : Promise.resolve(emptyAnswer(request)),
     );
+    // The connection for calls is there as well then: the clock does not run out for it.
+    await stage.client.describePartitions('b', []);
     await stage.client.fetch('b', fetchRequest());
     const late = stage.client.fetch('b', fetchRequest({ sequence: 1 }));
     stage.clock.advance(500 + stage.settings.callTimeoutMs);

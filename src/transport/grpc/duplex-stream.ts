@@ -7,29 +7,29 @@ import type { MessageBytes, MessageCodec, RpcMethod } from './rpc-method.ts';
 /** Bytes on their way above which a stream asks its writer to wait. */
 const UNSENT_MAX_BYTES = 1024 * 1024;
 
-/** What both ends' calls of grpc-js can do. */
-interface Duplex {
-  on(event: 'data', listener: (bytes: Buffer) => void): unknown;
+/** What carries the messages of one end. */
+export interface Duplex {
   write(bytes: MessageBytes, sent: () => void): unknown;
   pause(): unknown;
   resume(): unknown;
 }
 
-/** How one end of a call ends it. */
-interface Ending {
+/** How one end of a stream ends it. */
+export interface Ending {
   /** Once what was written is sent. */
   well(): void;
   /** At once. */
   badly(error: SluiceError): void;
 }
 
-/** What both ends of a bidirectional call have in common. For gRPC messages are bytes; they are encoded and decoded here. */
-class DuplexStream<Out, In> implements MessageStream<Out, In> {
+/** What both ends of a stream have in common. For what carries it messages are bytes; they are encoded and decoded here. */
+export class DuplexStream<Out, In> implements MessageStream<Out, In> {
   onMessage: (message: In) => void = () => undefined;
   onWritable: () => void = () => undefined;
   onEnd: (error: SluiceError | undefined) => void = () => undefined;
   readonly #duplex: Duplex;
   readonly #outgoing: MessageCodec<Out>;
+  readonly #incoming: MessageCodec<In>;
   readonly #ending: Ending;
   #unsentBytes = 0;
   #waiting = false;
@@ -39,8 +39,8 @@ class DuplexStream<Out, In> implements MessageStream<Out, In> {
   constructor(duplex: Duplex, outgoing: MessageCodec<Out>, incoming: MessageCodec<In>, ending: Ending) {
     this.#duplex = duplex;
     this.#outgoing = outgoing;
+    this.#incoming = incoming;
     this.#ending = ending;
-    duplex.on('data', (bytes: Buffer) => this.#take(bytes, incoming));
   }
 
   get unsentBytes(): number {
@@ -83,23 +83,24 @@ class DuplexStream<Out, In> implements MessageStream<Out, In> {
     queueMicrotask(() => this.onEnd(error));
   }
 
-  #sent(bytes: number): void {
-    this.#unsentBytes -= bytes;
-    if (this.#over || !this.#waiting || this.#unsentBytes > UNSENT_MAX_BYTES / 2) return;
-    this.#waiting = false;
-    this.onWritable();
-  }
-
-  #take(bytes: Buffer, incoming: MessageCodec<In>): void {
+  /** The bytes of a message have come. */
+  take(bytes: Buffer): void {
     if (this.#over) return;
     let message: In;
     try {
-      message = incoming.decode(bytes);
+      message = this.#incoming.decode(bytes);
     } catch (error) {
       this.end(asSluiceError(error, 'PROTOCOL_ERROR'));
       return;
     }
     this.onMessage(message);
+  }
+
+  #sent(bytes: number): void {
+    this.#unsentBytes -= bytes;
+    if (this.#over || !this.#waiting || this.#unsentBytes > UNSENT_MAX_BYTES / 2) return;
+    this.#waiting = false;
+    this.onWritable();
   }
 }
 
@@ -115,6 +116,7 @@ export function callingStream<In, Out>(
     well: () => call.end(),
     badly: () => call.cancel(),
   });
+  call.on('data', (bytes: Buffer) => stream.take(bytes));
   call.on('error', () => undefined); // the status says the same
   call.on('status', (ended: StatusObject) => stream.finish(errorFromStatus(ended)));
   return stream;
@@ -132,6 +134,7 @@ export function calledStream<In, Out>(
     },
     badly: (error) => call.emit('error', errorToStatus(error)),
   });
+  call.on('data', (bytes: Buffer) => stream.take(bytes));
   call.on('end', () => stream.end());
   call.on('cancelled', () =>
     stream.finish(new SluiceError('UNAVAILABLE', 'the other end, or the connection to it, is gone')),

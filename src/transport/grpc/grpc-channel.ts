@@ -13,7 +13,7 @@ import type { RpcMethod } from './rpc-method.ts';
 import { asSerialized } from './rpc-method.ts';
 
 /** Said in TLS as the name of the server whatever its address is: who it is says its certificate, and an address may not stand there. */
-const SERVER_NAME = 'node.sluice';
+export const SERVER_NAME = 'node.sluice';
 
 /** Whom a channel reaches and how. */
 export interface GrpcChannelOptions {

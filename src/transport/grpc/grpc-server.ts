@@ -6,21 +6,22 @@ import type {
 } from '@grpc/grpc-js';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
-import type { SecureContextOptions } from 'node:tls';
 import type { Clock } from '../../kernel/clock.ts';
 import { SluiceError } from '../../kernel/errors.ts';
+import { BULK_PROTOCOL } from '../bulk/bulk-protocol.ts';
+import type { BulkRoute } from '../bulk/bulk-server.ts';
+import { BulkServer } from '../bulk/bulk-server.ts';
+import { calledBulkStream } from '../bulk/bulk-stream.ts';
 import { calledStream } from './duplex-stream.ts';
 import { errorToStatus } from './grpc-error.ts';
 import type { GrpcSettings } from './grpc-settings.ts';
 import { channelOptions } from './grpc-settings.ts';
 import type { CertificateCheck, GrpcTls } from './grpc-tls.ts';
-import { secureContextOptions } from './grpc-tls.ts';
 import type { MessageStream } from './message-stream.ts';
+import { NodePort } from './node-port.ts';
 import type { MessageBytes, RpcMethod } from './rpc-method.ts';
 import { asSerialized } from './rpc-method.ts';
 
-/** A connection has to be secure after so long, milliseconds. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** Certificates whose callers are remembered. */
 const KNOWN_CERTIFICATES = 1000;
 
@@ -29,6 +30,8 @@ export interface Route<Who> {
   readonly path: string;
   readonly streaming: boolean;
   readonly serve: (who: Who, call: unknown, reply: Reply) => void;
+  /** Takes the stream from a connection of its own; undefined: single calls. */
+  readonly take?: BulkRoute<Who>;
 }
 type Reply = (error: unknown, response?: MessageBytes) => void;
 
@@ -63,6 +66,7 @@ export function streams<Who, In, Out>(
     path: method.path,
     streaming: true,
     serve: (who, call) => take(who, calledStream(call as ServerDuplexStream<Buffer, MessageBytes>, method)),
+    take: (who, socket) => take(who, calledBulkStream(socket, method)),
   };
 }
 
@@ -78,19 +82,27 @@ export interface GrpcServerOptions<Who> {
   readonly clock: Clock;
 }
 
-/** A gRPC server that takes only callers with a certificate of its authorities; they can also ask for its health (grpc.health.v1). */
+/**
+ * A gRPC server that takes only callers with a certificate of its authorities; they can also ask for its health (grpc.health.v1).
+ * Its streams can be opened on connections of their own as well, without HTTP/2 (docs/adr/0012).
+ */
 export class GrpcServer {
-  readonly port: number;
   readonly #server: Server;
-  readonly #credentials: RotatingCredentials;
+  readonly #bulk: Pick<BulkServer<unknown>, 'idle' | 'cut'>;
+  readonly #port: NodePort;
   readonly #clock: Clock;
   readonly #health = new HealthImplementation({ '': 'SERVING' });
 
-  private constructor(server: Server, credentials: RotatingCredentials, port: number, clock: Clock) {
+  private constructor(
+    server: Server,
+    bulk: Pick<BulkServer<unknown>, 'idle' | 'cut'>,
+    port: NodePort,
+    clock: Clock,
+  ) {
     this.#server = server;
-    this.#credentials = credentials;
+    this.#bulk = bulk;
+    this.#port = port;
     this.#clock = clock;
-    this.port = port;
     this.#health.addToServer(server);
   }
 
@@ -99,47 +111,43 @@ export class GrpcServer {
     options: GrpcServerOptions<Who>,
     routes: readonly Route<Who>[],
   ): Promise<GrpcServer> {
-    const credentials = new RotatingCredentials(secureContextOptions(options.tls));
-    const server = new Server(channelOptions(options.settings));
-    const { definition, implementation } = toService(routes, oncePerCertificate(options.identify));
+    const { settings, clock } = options;
+    const identify = oncePerCertificate(options.identify);
+    const server = new Server(channelOptions(settings));
+    const { definition, implementation } = toService(routes, identify);
     server.addService(definition, implementation);
-    const port = await bind(server, hostPort(options.host, options.port), credentials);
-    return new GrpcServer(server, credentials, port, options.clock);
+    const streams = new Map(routes.flatMap(({ path, take }) => (take ? [[path, take]] : [])));
+    const bulk = new BulkServer({ settings, clock }, identify, streams);
+    // Certificates have been verified when a connection comes here; grpc-js reads them from it.
+    const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+    const port = await NodePort.listen(options, {
+      [BULK_PROTOCOL]: (socket) => bulk.take(socket),
+      h2: (socket) => injector.injectConnection(socket),
+    });
+    return new GrpcServer(server, bulk, port, clock);
+  }
+
+  get port(): number {
+    return this.#port.port;
   }
 
   /** New certificates for connections to come; those that are open go on. @throws INVALID_CONFIG, and nothing has changed then */
   setTls(tls: GrpcTls): void {
-    this.#credentials.replace(secureContextOptions(tls));
+    this.#port.setTls(tls);
   }
 
   /** Takes no more calls, waits at most `graceMs` for those under way to end, and cuts off the rest. */
   async close(graceMs: number): Promise<void> {
     this.#health.setStatus('', 'NOT_SERVING');
-    await new Promise<void>((resolve) => {
-      const timer = this.#clock.setTimer(graceMs, () => {
-        this.#server.forceShutdown();
-        resolve();
-      });
-      this.#server.tryShutdown(() => {
-        timer.cancel();
-        resolve();
-      });
-    });
-  }
-}
-
-/** Mutual TLS whose certificates can be replaced while the server listens. */
-class RotatingCredentials extends ServerCredentials {
-  constructor(context: SecureContextOptions) {
-    super({ requestCert: true, rejectUnauthorized: true, handshakeTimeout: HANDSHAKE_TIMEOUT_MS }, context);
-  }
-
-  replace(context: SecureContextOptions): void {
-    this.updateSecureContextOptions(context);
-  }
-
-  override _equals(other: ServerCredentials): boolean {
-    return this === other;
+    this.#port.close();
+    const ended = Promise.withResolvers<undefined>();
+    const timer = this.#clock.setTimer(graceMs, () => ended.resolve(undefined));
+    const shutdown = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));
+    void Promise.all([shutdown, this.#bulk.idle()]).then(() => ended.resolve(undefined));
+    await ended.promise;
+    timer.cancel();
+    this.#server.forceShutdown();
+    this.#bulk.cut();
   }
 }
 
@@ -213,21 +221,4 @@ function withCaller<Who>(
     return;
   }
   serve(who);
-}
-
-function bind(server: Server, address: string, credentials: ServerCredentials): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, credentials, (cause, port) => {
-      if (!cause) resolve(port);
-      else
-        reject(
-          new SluiceError('ADDRESS_IN_USE', `cannot listen on tcp ${address}: ${cause.message}`, { cause }),
-        );
-    });
-  });
-}
-
-/** IPv6 addresses in brackets. */
-function hostPort(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

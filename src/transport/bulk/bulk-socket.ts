@@ -1,0 +1,185 @@
+import type { TLSSocket } from 'node:tls';
+import type { Clock, Timer } from '../../kernel/clock.ts';
+import { SluiceError, asSluiceError } from '../../kernel/errors.ts';
+import type { GrpcSettings } from '../grpc/grpc-settings.ts';
+import type { MessageBytes } from '../grpc/rpc-method.ts';
+import { FrameAssembler, HEADER_BYTES, KIND, encodeEnd, writeHeader } from './frames.ts';
+import type { FrameKind } from './frames.ts';
+import { SendBuffers } from './send-buffers.ts';
+
+const NOTHING = Buffer.alloc(0);
+/** Shared by all streams of the process: what is written is mostly sent before the turn is over. */
+const SEND_BUFFERS = new SendBuffers();
+/** How the other end is told of its end when the connection goes with it; it may take so long, milliseconds. */
+const LINGER_MS = 1000;
+
+/** What both ends know of how a connection is kept. */
+export interface BulkSocketOptions {
+  readonly settings: GrpcSettings;
+  readonly clock: Clock;
+}
+
+/** One end of a bulk stream: frames on a TLS connection that carries nothing else, and whether the other end is still there. */
+export class BulkSocket {
+  /** Called for each frame but signs of life. What it throws ends the stream and is told to the other end. */
+  onFrame: (kind: FrameKind, payload: Buffer) => void = () => undefined;
+  /** The connection is gone; called once. */
+  onGone: (error: SluiceError) => void = () => undefined;
+  readonly #socket: TLSSocket;
+  readonly #clock: Clock;
+  readonly #settings: GrpcSettings;
+  readonly #frames: FrameAssembler;
+  /** What had arrived and was not looked at when it was paused. */
+  #rest: Buffer = NOTHING;
+  #paused = false;
+  /** Frames are being taken out of what has arrived: pausing and going on do not come in between. */
+  #taking = false;
+  #hasHeard = false;
+  #hasSpoken = false;
+  /** Looks in a row at which nothing had been heard. */
+  #silentLooks = 0;
+  #over = false;
+  #cause: SluiceError | undefined;
+  #timer: Timer;
+
+  /** @param socket may still be on its way; whoever made it passes on to {@link received} what it reads */
+  constructor(socket: TLSSocket, { settings, clock }: BulkSocketOptions) {
+    this.#socket = socket;
+    this.#clock = clock;
+    this.#settings = settings;
+    this.#frames = new FrameAssembler(settings.maxMessageBytes, (kind, payload) => {
+      if (kind !== KIND.alive) this.onFrame(kind, payload);
+    });
+    socket.on('error', (error: Error) => {
+      this.#cause ??= error instanceof SluiceError ? error : new SluiceError('UNAVAILABLE', error.message);
+    });
+    socket.on('close', () => this.#gone());
+    this.#timer = this.#lookLater();
+  }
+
+  /** Bytes that were read; the callee may use `bytes` again. */
+  received(bytes: Buffer): void {
+    this.#hasHeard = true;
+    if (this.#over) return;
+    if (this.#paused || this.#taking || this.#rest.length > 0)
+      this.#rest = Buffer.concat([this.#rest, bytes]);
+    else this.#take(bytes);
+  }
+
+  /** Sends a message. @param sent the connection has taken it */
+  sendMessage(message: MessageBytes, sent: () => void): void {
+    this.#send(KIND.message, message, sent);
+  }
+
+  /** Sends the first frame. */
+  sendOpen(path: string): void {
+    this.#send(KIND.open, Buffer.from(path));
+  }
+
+  /** Says to the other end that it is over, once what was sent before has gone, and closes. @param error undefined: it ends well */
+  sendEnd(error?: SluiceError): void {
+    if (this.#over) return;
+    this.#send(KIND.end, encodeEnd(error));
+    this.#over = true;
+    this.#socket.end();
+    // Who does not read is not waited for.
+    this.#timer.cancel();
+    this.#timer = this.#clock.setTimer(LINGER_MS, () => this.#socket.destroy());
+    this.#socket.resume();
+  }
+
+  /** Closes at once; the other end hears of it from the connection. */
+  cut(cause?: SluiceError): void {
+    this.#over = true;
+    this.#cause ??= cause;
+    this.#socket.destroy();
+  }
+
+  /** Nothing more is taken in until {@link resume}. */
+  pause(): void {
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  /** Goes on, in a moment with what had arrived before. */
+  resume(): void {
+    if (!this.#paused || this.#over) return;
+    this.#paused = false;
+    this.#silentLooks = 0;
+    if (this.#rest.length === 0) this.#socket.resume();
+    else queueMicrotask(() => this.#takeRest());
+  }
+
+  #takeRest(): void {
+    if (this.#paused || this.#taking || this.#over) return;
+    const rest = this.#rest;
+    this.#rest = NOTHING;
+    this.#take(rest);
+    if (!this.#isPaused()) this.#socket.resume();
+  }
+
+  #take(bytes: Buffer): void {
+    this.#taking = true;
+    let at = 0;
+    try {
+      while (at < bytes.length && !this.#paused && !this.#over) at = this.#frames.take(bytes, at);
+    } catch (error) {
+      this.sendEnd(asSluiceError(error));
+    }
+    this.#taking = false;
+    if (this.#over || at === bytes.length) return;
+    this.#rest = Buffer.concat([bytes.subarray(at), this.#rest]);
+    // It may have been paused and gone on again from inside a frame.
+    if (!this.#isPaused()) queueMicrotask(() => this.#takeRest());
+  }
+
+  /** Taking frames changes it. */
+  #isPaused(): boolean {
+    return this.#paused;
+  }
+
+  /** TLS takes one buffer as it is; several it would copy into memory of its own. */
+  #send(kind: FrameKind, payload: MessageBytes, sent?: () => void): void {
+    if (this.#over) return;
+    this.#hasSpoken = true;
+    const bytes = HEADER_BYTES + payload.length;
+    const room = SEND_BUFFERS.take(bytes);
+    writeHeader(room, kind, payload.length);
+    payload.copy(room, HEADER_BYTES);
+    this.#socket.write(room.subarray(0, bytes), () => {
+      SEND_BUFFERS.giveBack(room);
+      sent?.();
+    });
+  }
+
+  /** What has arrived meanwhile is read before: a process that was frozen itself does not take the other end for silent. */
+  #lookLater(): Timer {
+    return this.#clock.setTimer(this.#settings.keepAliveMs, () => setImmediate(() => this.#look()));
+  }
+
+  /**
+   * Says that this end is there when it has not said anything else, and sees whether the other does. Who does not read hears nothing, and does not judge.
+   */
+  #look(): void {
+    if (this.#over) return;
+    const { keepAliveMs, keepAliveTimeoutMs } = this.#settings;
+    this.#silentLooks = this.#hasHeard || this.#paused ? 0 : this.#silentLooks + 1;
+    if (this.#silentLooks * keepAliveMs >= keepAliveMs + keepAliveTimeoutMs) {
+      this.cut(new SluiceError('UNAVAILABLE', 'the other end is silent'));
+      return;
+    }
+    this.#hasHeard = false;
+    if (!this.#hasSpoken && this.#socket.writableLength === 0) this.#send(KIND.alive, NOTHING);
+    this.#hasSpoken = false;
+    this.#timer = this.#lookLater();
+  }
+
+  #gone(): void {
+    this.#over = true;
+    this.#timer.cancel();
+    this.#rest = NOTHING;
+    this.onGone(
+      this.#cause ?? new SluiceError('UNAVAILABLE', 'the other end, or the connection to it, is gone'),
+    );
+  }
+}
