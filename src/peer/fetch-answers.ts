@@ -1,5 +1,5 @@
-import { asSluiceError } from '../kernel/errors.ts';
 import type { FetchRequest, FetchResponse, ReplicationServer } from '../partition/replication.ts';
+import { tellable } from '../transport/grpc/grpc-error.ts';
 import type { MessageStream } from '../transport/grpc/message-stream.ts';
 
 /** Requests of one stream that may wait for their answers; the fetcher sends at most two. */
@@ -53,7 +53,7 @@ export class FetchAnswers {
       .then(() => answer)
       .then(
         (response) => this.#answer(response),
-        (error: unknown) => this.#stream.end(asSluiceError(error)),
+        (error: unknown) => this.#stream.end(tellable(error)),
       );
   }
 

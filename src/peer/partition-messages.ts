@@ -5,8 +5,6 @@ import {
   DescribePartitionsResponseSchema,
   ListOffsetsRequestSchema,
   ListOffsetsResponseSchema,
-  ReadRequestSchema,
-  ReadResponseSchema,
 } from '../gen/sluice/peer/v1/peer_pb.ts';
 import type { PartitionFacts as WireFacts, PartitionOffset } from '../gen/sluice/peer/v1/peer_pb.ts';
 import type { PartitionRef as WireRef } from '../gen/sluice/peer/v1/replication_pb.ts';
@@ -15,9 +13,8 @@ import type { Start } from '../partition/reader.ts';
 import type { PartitionRef } from '../partition/replication.ts';
 import { startToWire } from '../partition/start-wire.ts';
 import type { MessageCodec } from '../transport/grpc/rpc-method.ts';
-import { decodeMessage, encodeMessage, encodeWithBatches } from '../transport/grpc/rpc-method.ts';
-import { asBuffer } from './own-memory.ts';
-import type { PartitionFacts, ReadAnswer, ReadRequest } from './ports.ts';
+import { decodeMessage, encodeMessage } from '../transport/grpc/rpc-method.ts';
+import type { PartitionFacts } from './ports.ts';
 import { errorFromWire, errorToWire, startFromPeer, toNumber } from './wire-values.ts';
 
 /** A question to partitions about a place in them. */
@@ -25,62 +22,6 @@ export interface PlaceRequest {
   readonly partitions: readonly PartitionRef[];
   readonly start: Start;
 }
-
-/** What is to be read, as a message. */
-export const readRequestCodec: MessageCodec<ReadRequest> = {
-  encode: ({ offset, upTo, lastEpoch, feeds = false, observed = false, ...request }) =>
-    encodeMessage(ReadRequestSchema, {
-      ...{ ...request, feeds, observed },
-      offset: BigInt(offset),
-      ...(upTo !== undefined && { upTo: BigInt(upTo) }),
-      ...(lastEpoch !== undefined && { lastEpoch }),
-    }),
-  decode: (bytes) => {
-    const { topicId, partition, offset, upTo, lastEpoch, maxBytes, maxWaitMs, feeds, observed } =
-      decodeMessage(ReadRequestSchema, bytes);
-    return {
-      ...{ topicId, partition, offset: toNumber(offset), maxBytes, maxWaitMs, feeds, observed },
-      ...(upTo !== undefined && { upTo: toNumber(upTo) }),
-      ...(lastEpoch !== undefined && { lastEpoch }),
-    };
-  },
-};
-
-/** What was read, as a message. */
-export const readResponseCodec: MessageCodec<ReadAnswer> = {
-  encode: ({ leaderEpoch, logStart, highWatermark, logEnd, diverging, nearer = '', batches }) =>
-    encodeWithBatches(
-      ReadResponseSchema,
-      {
-        leaderEpoch,
-        logStart: BigInt(logStart),
-        highWatermark: BigInt(highWatermark),
-        logEnd: BigInt(logEnd),
-        ...(diverging && {
-          diverging: { epoch: diverging.epoch, endOffset: BigInt(diverging.endOffset) },
-        }),
-        nearer,
-      },
-      batches,
-    ),
-  decode: (bytes) => {
-    const { leaderEpoch, logStart, highWatermark, logEnd, diverging, nearer, batches } = decodeMessage(
-      ReadResponseSchema,
-      bytes,
-    );
-    return {
-      leaderEpoch,
-      logStart: toNumber(logStart),
-      highWatermark: toNumber(highWatermark),
-      logEnd: toNumber(logEnd),
-      ...(diverging && {
-        diverging: { epoch: diverging.epoch, endOffset: toNumber(diverging.endOffset) },
-      }),
-      ...(nearer !== '' && { nearer }),
-      batches: batches.map(asBuffer),
-    };
-  },
-};
 
 /** Which partitions are to be described, as a message. */
 export const describeRequestCodec: MessageCodec<readonly PartitionRef[]> = {

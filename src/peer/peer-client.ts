@@ -85,8 +85,8 @@ export class PeerClient implements ReplicationClient {
   }
 
   /** Reads from the copy that another node has. @throws as `LocalCopies.read` */
-  read(nodeId: string, request: ReadRequest): Promise<ReadAnswer> {
-    return this.#call(nodeId, PEER.read, request, request.maxWaitMs);
+  async read(nodeId: string, request: ReadRequest): Promise<ReadAnswer> {
+    return this.#link(nodeId).connection().read(request);
   }
 
   /** How partitions are that the other node leads. */

@@ -11,7 +11,8 @@ import type { ForwardCounters } from './forward-calls.ts';
 import { ForwardCalls } from './forward-calls.ts';
 import { PEER } from './peer-methods.ts';
 import type { PeerSettings } from './peer-settings.ts';
-import type { ForwardCallback, ForwardedPublish } from './ports.ts';
+import type { ForwardCallback, ForwardedPublish, ReadAnswer, ReadRequest } from './ports.ts';
+import { ReadCalls } from './read-calls.ts';
 
 /** What a connection is made of. */
 export interface PeerConnectionParts {
@@ -36,6 +37,7 @@ export class PeerConnection {
   readonly #fetches: FetchCalls;
   readonly #connecting: Timer;
   #forwards: ForwardCalls | undefined;
+  #reads: ReadCalls | undefined;
   #ended = false;
 
   /** @throws INVALID_CONFIG when the certificates cannot be used */
@@ -74,6 +76,15 @@ export class PeerConnection {
     this.#forwards.forward(publish, done);
   }
 
+  /** @throws what the other node answers; UNAVAILABLE, TIMEOUT */
+  read(request: ReadRequest): Promise<ReadAnswer> {
+    const { clock, settings } = this.#parts;
+    this.#reads ??= new ReadCalls(this.#open(PEER.read), clock, settings.callTimeoutMs, (error) =>
+      this.end(error),
+    );
+    return this.#reads.read(request);
+  }
+
   /** @throws what the other node answers; UNAVAILABLE, TIMEOUT, CANCELLED */
   call<In, Out>(method: RpcMethod<In, Out>, request: In, waitMs: number, signal?: AbortSignal): Promise<Out> {
     return this.#channel.call(method, request, waitMs + this.#parts.settings.callTimeoutMs, signal);
@@ -98,6 +109,7 @@ export class PeerConnection {
     onEnd(error);
     this.#fetches.fail(error);
     this.#forwards?.fail(error);
+    this.#reads?.fail(error);
     this.#channel.close();
   }
 }

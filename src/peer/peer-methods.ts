@@ -10,9 +10,8 @@ import {
   describeResponseCodec,
   listOffsetsRequestCodec,
   listOffsetsResponseCodec,
-  readRequestCodec,
-  readResponseCodec,
 } from './partition-messages.ts';
+import { readRequestCodec, readResponseCodec } from './read-messages.ts';
 
 const { method } = PeerService;
 

@@ -8,6 +8,7 @@ import { ForwardAnswers } from './forward-answers.ts';
 import { PEER } from './peer-methods.ts';
 import type { PeerSettings } from './peer-settings.ts';
 import type { PeerServices } from './ports.ts';
+import { ReadAnswers } from './read-answers.ts';
 
 /** Where a node listens for the others, and for whom. */
 export interface PeerServerOptions {
@@ -76,7 +77,9 @@ function routesOf({ replication, forwards, partitions, copies, groups }: PeerSer
     streams(PEER.forward, (_, stream) => {
       new ForwardAnswers(stream, forwards);
     }),
-    answers(PEER.read, (nodeId, request, gone) => copies.read(nodeId, request, gone)),
+    streams(PEER.read, (nodeId, stream) => {
+      new ReadAnswers(nodeId, stream, copies);
+    }),
     answers(PEER.describePartitions, (_, refs) => partitions.describe(refs)),
     answers(PEER.listOffsets, (_, request) => partitions.listOffsets(request.partitions, request.start)),
     answers(PEER.deleteRecords, (_, request) => partitions.deleteRecords(request.partitions, request.start)),

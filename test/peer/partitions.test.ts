@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { SluiceError } from '../../src/kernel/errors.ts';
 import type { Start } from '../../src/partition/reader.ts';
-import type { PeerServices } from '../../src/peer/ports.ts';
+import type { LedPartitions, PeerServices } from '../../src/peer/ports.ts';
 import type { PeerStage } from './peer-stage.ts';
 import { startPeers } from './peer-stage.ts';
 
@@ -69,54 +69,13 @@ describe('questions to the leader', () => {
     });
   });
 
-  it('for what its copy holds', async () => {
-    const answer = {
-      leaderEpoch: 2,
-      logStart: 0,
-      highWatermark: 7,
-      logEnd: 9,
-      batches: [Buffer.from('one')],
-    };
-    const seen: unknown[] = [];
-    await start({
-      copies: {
-        read: (nodeId, request) => {
-          seen.push(nodeId, request);
-          return Promise.resolve(answer);
-        },
-      },
-    });
-    const request = { topicId: 't', partition: 1, offset: 2 ** 52, maxBytes: 10, maxWaitMs: 20 };
-    expect(await stage.client.read('b', request)).toEqual(answer);
-    expect(seen).toEqual(['a', { ...request, feeds: false, observed: false }]);
-  });
-
-  it('for a range of it, and whether histories part', async () => {
-    const answer = {
-      ...{ leaderEpoch: 2, logStart: 0, highWatermark: 7, logEnd: 9, batches: [] },
-      ...{ diverging: { epoch: -1, endOffset: 2 ** 51 }, nearer: 'c' },
-    };
-    const seen: unknown[] = [];
-    await start({
-      copies: {
-        read: (nodeId, request) => {
-          seen.push(nodeId, request);
-          return Promise.resolve(answer);
-        },
-      },
-    });
-    const request = { topicId: 't', partition: 1, offset: 0, maxBytes: 10, maxWaitMs: 20 };
-    const ranged = { ...request, upTo: 2 ** 52, lastEpoch: 0 };
-    expect(await stage.client.read('b', { ...ranged, feeds: true, observed: true })).toEqual(answer);
-    expect(seen).toEqual(['a', { ...ranged, feeds: true, observed: true }]);
-  });
+  /** A leader that answers so when it is asked for offsets. */
+  const answering = (listOffsets: LedPartitions['listOffsets']) =>
+    start({ partitions: { describe: () => [], listOffsets, deleteRecords: listOffsets } });
 
   it('end with the error that it answers, and the connection goes on', async () => {
-    await start({
-      copies: { read: () => Promise.reject(new SluiceError('STORAGE_FAILED', 'the disk is broken')) },
-    });
-    const request = { topicId: 't', partition: 1, offset: 0, maxBytes: 10, maxWaitMs: 20 };
-    await expect(stage.client.read('b', request)).rejects.toMatchObject({
+    await answering(() => Promise.reject(new SluiceError('STORAGE_FAILED', 'the disk is broken')));
+    await expect(stage.client.listOffsets('b', REFS, { at: 'latest' })).rejects.toMatchObject({
       code: 'STORAGE_FAILED',
       message: 'the disk is broken',
     });
@@ -124,18 +83,18 @@ describe('questions to the leader', () => {
   });
 
   it('that fail for a reason of the program say nothing of it', async () => {
-    await start({ copies: { read: () => Promise.reject(new Error('secret')) } });
-    const request = { topicId: 't', partition: 1, offset: 0, maxBytes: 10, maxWaitMs: 20 };
-    const error = await stage.client.read('b', request).then(String, String);
+    await answering(() => Promise.reject(new Error('secret')));
+    const error = await stage.client.listOffsets('b', REFS, { at: 'latest' }).then(String, String);
     expect(error).toContain('failed on the other node');
     expect(error).not.toContain('secret');
   });
 
   it('that are not answered in time are given up', async () => {
-    await start({ copies: { read: () => new Promise(() => undefined) } });
-    const request = { topicId: 't', partition: 1, offset: 0, maxBytes: 10, maxWaitMs: 20 };
-    const reading = stage.client.read('b', request);
-    stage.clock.advance(20 + stage.settings.callTimeoutMs);
-    await expect(reading).rejects.toMatchObject({ code: 'TIMEOUT' });
+    await answering(() => new Promise(() => undefined));
+    // The connection is there then: the clock does not run out for it.
+    await stage.client.describePartitions('b', []);
+    const asking = stage.client.listOffsets('b', REFS, { at: 'latest' });
+    stage.clock.advance(stage.settings.callTimeoutMs);
+    await expect(asking).rejects.toMatchObject({ code: 'TIMEOUT' });
   });
 });

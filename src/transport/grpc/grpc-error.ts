@@ -20,10 +20,16 @@ const CODE_BY_STATUS: Readonly<Partial<Record<status, ErrorCode>>> = {
   [status.UNAUTHENTICATED]: 'UNAUTHENTICATED',
 };
 
-/** An error as the status and trailers of a call; what is none of ours is INTERNAL and keeps its text to itself. */
+/** An error as another node may be told of it: what is none of ours is INTERNAL and keeps its text to itself. */
+export function tellable(error: unknown): SluiceError {
+  return error instanceof SluiceError
+    ? error
+    : new SluiceError('INTERNAL', 'the call failed on the other node');
+}
+
+/** An error as the status and trailers of a call. */
 export function errorToStatus(error: unknown): ServerErrorResponse & { metadata: Metadata } {
-  const known =
-    error instanceof SluiceError ? error : new SluiceError('INTERNAL', 'the call failed on the other node');
+  const known = tellable(error);
   const metadata = new Metadata();
   metadata.set(CODE_TRAILER, known.code);
   return {
