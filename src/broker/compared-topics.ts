@@ -1,9 +1,7 @@
 import type { TopicFilter } from '../catalog/topic-filter.ts';
 import { takesTopic } from '../catalog/topic-filter.ts';
 import type { Turns } from '../kernel/turns.ts';
-
-/** Characters compared in one turn of the event loop; some two milliseconds. */
-const TURN_COST = 500_000;
+import { COMPARED_PER_TURN } from '../kernel/turns.ts';
 
 /** Topics, none of them internal, as one principal sees them while one request of its is looked at. */
 export class ComparedTopics {
@@ -27,7 +25,7 @@ export class ComparedTopics {
     const taken: string[] = [];
     for (const name of names) {
       if (taken.length >= most) break;
-      if (this.#cost >= TURN_COST) {
+      if (this.#cost >= COMPARED_PER_TURN) {
         await this.#turns.next();
         this.#cost = 0;
       }

@@ -3,6 +3,7 @@ import type { GroupQuestionInit } from '../groups/api.ts';
 import { groupRequest } from '../groups/messages.ts';
 import { Backoff } from '../kernel/backoff.ts';
 import type { Clock } from '../kernel/clock.ts';
+import { abortableDelay } from '../kernel/clock.ts';
 import { asSluiceError } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
 
@@ -81,7 +82,10 @@ export class UntoldLeases {
         waiting.shift();
         this.#settlements -= untold.settlements;
         backoff.reset();
-      } else await this.#pause(backoff.nextMs());
+      } else {
+        // Given up when this ends, which the next look sees.
+        await abortableDelay(this.#parts.clock, backoff.nextMs(), this.#gone.signal).catch(() => undefined);
+      }
     }
     this.#lines.delete(partition);
   }
@@ -95,17 +99,5 @@ export class UntoldLeases {
     } catch (error) {
       return !asSluiceError(error).retryable;
     }
-  }
-
-  /** Ends early with this. */
-  async #pause(ms: number): Promise<void> {
-    const { signal } = this.#gone;
-    const { promise, resolve } = Promise.withResolvers<undefined>();
-    const wake = (): void => resolve(undefined);
-    const timer = this.#parts.clock.setTimer(ms, wake);
-    signal.addEventListener('abort', wake, { once: true });
-    await promise;
-    timer.cancel();
-    signal.removeEventListener('abort', wake);
   }
 }

@@ -1,9 +1,10 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { GroupRequestSchema, GroupResponse, GroupResult } from '../gen/sluice/client/v1/groups_pb.ts';
 import { Backoff } from '../kernel/backoff.ts';
+import { abortableDelay } from '../kernel/clock.ts';
 import { asSluiceError, errorCodeFromWire, SluiceError } from '../kernel/errors.ts';
 import type { ConnectionSupervisor } from './connection/connection-supervisor.ts';
-import { abortableDelay, withDeadline } from './deadline.ts';
+import { withDeadline } from './deadline.ts';
 import type { ClientPorts } from './ports.ts';
 import type { RequestBody } from './connection/pending-requests.ts';
 import { RequestStream } from './connection/request-stream.ts';

@@ -1,3 +1,5 @@
+import { SluiceError } from './errors.ts';
+
 /** A timer that was set; `cancel` is idempotent. */
 export interface Timer {
   cancel(): void;
@@ -19,5 +21,21 @@ export interface Clock {
 export function delay(clock: Clock, delayMs: number): Promise<void> {
   return new Promise((resolve) => {
     clock.setTimer(delayMs, resolve);
+  });
+}
+
+/** Resolves after `delayMs`. @throws CANCELLED as soon as `signal` aborts */
+export function abortableDelay(clock: Clock, delayMs: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => {
+      timer.cancel();
+      reject(new SluiceError('CANCELLED', 'the wait was given up'));
+    };
+    const timer = clock.setTimer(delayMs, () => {
+      signal.removeEventListener('abort', onAbort);
+      resolve();
+    });
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
   });
 }

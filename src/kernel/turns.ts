@@ -1,3 +1,6 @@
+/** Characters of filters and names that are compared in one turn of the event loop; some two milliseconds. */
+export const COMPARED_PER_TURN = 500_000;
+
 /**
  * Turns of the event loop for work that is too long for one. Whoever has a lot to do does a bounded part and waits for the next turn; of all
  * who wait, one has each, in the order in which they came, so that what else the process does is never held up by more than one part.

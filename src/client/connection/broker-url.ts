@@ -44,3 +44,15 @@ export function parseBrokerUrls(urls: string | readonly string[]): readonly Brok
   if (parsed.length === 0) throw new SluiceError('INVALID_ARGUMENT', 'no broker URL was given');
   return parsed;
 }
+
+/** Those of a broker's own URLs that this client can read; a newer broker may name what it does not know. @param scheme only those with it; undefined: all */
+export function readableUrls(texts: readonly string[], scheme?: string): readonly BrokerUrl[] {
+  return texts.flatMap((text) => {
+    try {
+      const url = parseBrokerUrl(text);
+      return scheme === undefined || url.scheme === scheme ? [url] : [];
+    } catch {
+      return [];
+    }
+  });
+}

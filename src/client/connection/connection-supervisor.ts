@@ -1,10 +1,11 @@
 import type { Clock } from '../../kernel/clock.ts';
+import { abortableDelay } from '../../kernel/clock.ts';
 import { asSluiceError, SluiceError } from '../../kernel/errors.ts';
 import type { ErrorCode } from '../../kernel/errors.ts';
 import { Backoff } from '../../kernel/backoff.ts';
-import { abortableDelay, withDeadline } from '../deadline.ts';
+import { withDeadline } from '../deadline.ts';
 import type { BrokerUrl } from './broker-url.ts';
-import { parseBrokerUrl } from './broker-url.ts';
+import { parseBrokerUrl, readableUrls } from './broker-url.ts';
 import type { ResolvedOptions } from './connect-options.ts';
 import { Events } from '../events.ts';
 import type { ClientPorts } from '../ports.ts';
@@ -240,7 +241,7 @@ export class ConnectionSupervisor {
     this.events.emit('goaway', { url: session.url, reason });
     if (session !== this.#session) return;
     this.#nextUrl += 1;
-    const urls = [...parseAlternatives(alternatives), ...this.#urlsFromNext()];
+    const urls = [...readableUrls(alternatives), ...this.#urlsFromNext()];
     // With nowhere else to go, the same address is tried later: now it would only say GOAWAY again.
     this.#redial(urls, false, urls[0]!.text === session.url ? this.#backoff.nextMs() : this.#flapDelayMs());
   }
@@ -250,7 +251,10 @@ export class ConnectionSupervisor {
     if (session !== this.#session) return;
     const { scheme } = parseBrokerUrl(session.url);
     const others = session.nodes.filter(({ nodeId }) => nodeId !== session.nodeId);
-    const told = parseAlternatives(others.flatMap(({ urls }) => urls)).filter((url) => url.scheme === scheme);
+    const told = readableUrls(
+      others.flatMap(({ urls }) => urls),
+      scheme,
+    );
     const given = this.#urlsFromNext().filter((url) => url.text !== session.url);
     if (given.length + told.length === 0) return;
     this.#redial([...given, ...told], false);
@@ -281,15 +285,4 @@ export class ConnectionSupervisor {
     const start = this.#nextUrl % urls.length;
     return [...urls.slice(start), ...urls.slice(0, start)];
   }
-}
-
-/** Those of the broker's alternatives that this client can dial. */
-function parseAlternatives(texts: readonly string[]): readonly BrokerUrl[] {
-  return texts.flatMap((text) => {
-    try {
-      return [parseBrokerUrl(text)];
-    } catch {
-      return []; // a newer broker may name what this client does not know
-    }
-  });
 }

@@ -1,5 +1,5 @@
 import type { BrokerUrl } from './broker-url.ts';
-import { parseBrokerUrl } from './broker-url.ts';
+import { parseBrokerUrl, readableUrls } from './broker-url.ts';
 import type { Attachment, Dial } from './connection-supervisor.ts';
 import type { LinkHost } from './node-link.ts';
 import { NodeLink } from './node-link.ts';
@@ -46,8 +46,8 @@ export class NodeLinks implements Attachment, LinkHost {
   learn(nodes: readonly NodePlace[]): void {
     const home = this.#home;
     if (home === undefined) return;
-    const scheme = schemeOf(home.url);
-    this.#urls = new Map(nodes.map(({ nodeId, urls }) => [nodeId, parseUrls(urls, scheme)]));
+    const { scheme } = parseBrokerUrl(home.url);
+    this.#urls = new Map(nodes.map(({ nodeId, urls }) => [nodeId, readableUrls(urls, scheme)]));
   }
 
   sessionUp(session: Session): void {
@@ -67,20 +67,4 @@ export class NodeLinks implements Attachment, LinkHost {
     this.#home = undefined;
     for (const link of this.#links.values()) link.close();
   }
-}
-
-function schemeOf(url: string): string {
-  return parseBrokerUrl(url).scheme;
-}
-
-/** Those URLs of a node that have that scheme. */
-function parseUrls(texts: readonly string[], scheme: string): readonly BrokerUrl[] {
-  return texts.flatMap((text) => {
-    try {
-      const url = parseBrokerUrl(text);
-      return url.scheme === scheme ? [url] : [];
-    } catch {
-      return []; // a newer broker may name what this client does not know
-    }
-  });
 }

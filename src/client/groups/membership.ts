@@ -1,9 +1,9 @@
 import type { AssignedPartition as WireAssigned } from '../../gen/sluice/client/v1/groups_pb.ts';
 import { Backoff } from '../../kernel/backoff.ts';
+import { abortableDelay } from '../../kernel/clock.ts';
 import type { SluiceError } from '../../kernel/errors.ts';
 import { asSluiceError } from '../../kernel/errors.ts';
 import { offsetFromWire } from '../../wire/offset.ts';
-import { abortableDelay } from '../deadline.ts';
 import type { AskGroup } from '../group-requests.ts';
 import type { ClientPorts } from '../ports.ts';
 import type { Position } from '../subscription/subscribe-options.ts';

@@ -1,8 +1,6 @@
+import { COMPARED_PER_TURN } from '../../kernel/turns.ts';
 import type { GroupState } from './group-state.ts';
 import type { GroupSurroundings } from './group-surroundings.ts';
-
-/** Characters compared in one turn of the event loop; some two milliseconds. A thousand filters and one topic have as many at most. */
-const TURN_COST = 500_000;
 
 /**
  * Compares the filters of a group's members with the topics that they were not compared with yet, so that planning finds all of it known. What
@@ -25,7 +23,7 @@ export async function compareFilters(
     for (const filters of state.filterSets()) {
       if (filters.comparedTo === given) continue;
       for (const { name } of all) {
-        if (cost >= TURN_COST) {
+        if (cost >= COMPARED_PER_TURN) {
           await turns.next();
           if (isOver()) return;
           cost = 0;
