@@ -17,6 +17,7 @@ import type { Subscriptions } from './subscriptions/subscriptions.ts';
 import type { TopicAdministration } from './topics/topic-administration.ts';
 import type { TopicDirectory } from './topics/topic-directory.ts';
 
+const EARLIEST: Start = { at: 'earliest' };
 const LATEST: Start = { at: 'latest' };
 /** When all in-sync replicas have it. */
 const ACKS_ALL = 2;
@@ -76,9 +77,12 @@ export class GroupTopics implements Topics {
     return known(await this.#offsets.ask(this.#place(topic, partition), start));
   }
 
-  async ends(topic: string, partitions: readonly number[]): Promise<readonly number[]> {
-    const places = partitions.map((index) => this.#place(topic, index));
-    return (await this.#parts.questions.offsets(places, LATEST)).map(known);
+  starts(topic: string, partitions: readonly number[]): Promise<readonly number[]> {
+    return this.#offsetsOf(topic, partitions, EARLIEST);
+  }
+
+  ends(topic: string, partitions: readonly number[]): Promise<readonly number[]> {
+    return this.#offsetsOf(topic, partitions, LATEST);
   }
 
   async openReader(topic: string, partition: number, start: Start): Promise<OpenReader> {
@@ -114,6 +118,11 @@ export class GroupTopics implements Topics {
         },
       });
     });
+  }
+
+  async #offsetsOf(topic: string, partitions: readonly number[], start: Start): Promise<readonly number[]> {
+    const places = partitions.map((index) => this.#place(topic, index));
+    return (await this.#parts.questions.offsets(places, start)).map(known);
   }
 
   #place(topic: string, index: number): { readonly topic: OpenTopic; readonly index: number } {

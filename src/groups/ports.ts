@@ -59,6 +59,8 @@ export interface Topics {
   ensureLike(name: string, like: string): Promise<TopicFacts>;
   /** The first offset that a reader beginning at `start` would want. @throws NOT_LEADER, UNAVAILABLE, TIMEOUT, TOPIC_NOT_FOUND */
   offsetAt(topic: string, partition: number, start: Start): Promise<number>;
+  /** Where each begins, in order. @throws as {@link offsetAt} */
+  starts(topic: string, partitions: readonly number[]): Promise<readonly number[]>;
   /** Exclusive ends of what readers see, in order. @throws as {@link offsetAt} */
   ends(topic: string, partitions: readonly number[]): Promise<readonly number[]>;
   /** @throws OFFSET_OUT_OF_RANGE, TOPIC_NOT_FOUND, PARTITION_NOT_FOUND; NOT_LEADER when it cannot be read anywhere within five seconds */

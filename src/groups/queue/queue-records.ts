@@ -121,6 +121,30 @@ export function queueEnds(
   );
 }
 
+/** Where a partition ends, exclusive, and how many of its records nobody has looked at yet. */
+export interface QueueTail {
+  readonly end: number;
+  readonly unseen: number;
+}
+
+/** Of each partition. @throws as `Topics.ends` */
+export async function queueTails(
+  context: QueueContext,
+  queue: Queue,
+  works: readonly PartitionWork[],
+): Promise<readonly QueueTail[]> {
+  const partitions = works.map(({ runner }) => runner.partition);
+  const [starts, ends] = await Promise.all([
+    context.topics.starts(queue.topic, partitions),
+    queueEnds(context, queue, works),
+  ]);
+  // What a log has lost or dropped, as one in memory has after a restart, is not there to be leased.
+  return works.map(({ runner: { state } }, at) => {
+    const end = Math.max(ends[at]!, state.cursor);
+    return { end, unseen: Math.max(0, end - Math.max(state.cursor, starts[at]!)) };
+  });
+}
+
 /** Of what was named nothing was had: leased records are left alone, others are not there. @throws RECORD_NOT_FOUND */
 function checkFound(
   { clock }: QueueContext,

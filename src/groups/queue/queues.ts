@@ -11,7 +11,7 @@ import type { QueueContext } from './queue-context.ts';
 import { queueCounters } from './queue-context.ts';
 import type { Queue } from './queue.ts';
 import { changeSettings, settingsToWire } from './queue-settings.ts';
-import { browseRecords, discardRecords, moveRecords, queueEnds } from './queue-records.ts';
+import { browseRecords, discardRecords, moveRecords, queueTails } from './queue-records.ts';
 import type { QueueName } from './queue-table.ts';
 import { QueueTable } from './queue-table.ts';
 import { StoredQueues } from './stored-queues.ts';
@@ -163,7 +163,7 @@ export class Queues implements GroupPart {
     const isOfDeadLetters = question.topic.startsWith(DEAD_LETTER_PREFIX);
     const queue = isOfDeadLetters ? await this.#table.getOrMake(question) : this.#table.get(question);
     const works = queue.works();
-    const ends = await queueEnds(this.#context, queue, works);
+    const tails = await queueTails(this.#context, queue, works);
     const now = momentOf(this.#context.clock);
     return {
       topic: queue.topic,
@@ -172,13 +172,13 @@ export class Queues implements GroupPart {
       partitions: works.map((work, at) => {
         const { state, partition } = work.runner;
         const { ready, delayed, leased, moving } = work.counts(now);
-        const end = Math.max(ends[at]!, state.cursor);
+        const { end, unseen } = tails[at]!;
         return {
           partition,
           floor: BigInt(state.floor),
           cursor: BigInt(state.cursor),
           end: BigInt(end),
-          ready: BigInt(ready + end - state.cursor),
+          ready: BigInt(ready + unseen),
           leased: BigInt(leased),
           delayed: BigInt(delayed + moving),
         };
@@ -191,12 +191,12 @@ export class Queues implements GroupPart {
   async #summary(queue: Queue): Promise<NonNullable<GroupAnswerInit<'listQueues'>['queues']>[number]> {
     const works = queue.works();
     // A partition that cannot be asked for its end now is one more reason to want the list.
-    const ends = await queueEnds(this.#context, queue, works).catch(() => works.map(() => 0));
+    const tails = await queueTails(this.#context, queue, works).catch(() => []);
     const now = momentOf(this.#context.clock);
     let [ready, leased, delayed] = [0, 0, 0];
     for (const [at, work] of works.entries()) {
       const counts = work.counts(now);
-      ready += counts.ready + Math.max(0, ends[at]! - work.runner.state.cursor);
+      ready += counts.ready + (tails[at]?.unseen ?? 0);
       leased += counts.leased;
       delayed += counts.delayed + counts.moving;
     }

@@ -92,6 +92,10 @@ export class FakeTopics implements Topics {
     }
   }
 
+  async starts(topic: string, partitions: readonly number[]): Promise<readonly number[]> {
+    return (await this.ends(topic, partitions)).map(() => 0);
+  }
+
   async ends(topic: string, partitions: readonly number[]): Promise<readonly number[]> {
     await Promise.resolve();
     this.#mayRefuse(partitions);

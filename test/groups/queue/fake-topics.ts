@@ -225,6 +225,10 @@ export class FakeTopics implements Topics {
     return start.at === 'latest' ? log.end : start.at === 'offset' ? start.offset : log.start;
   }
 
+  async starts(name: string, partitions: readonly number[]): Promise<number[]> {
+    return Promise.resolve(partitions.map((partition) => this.log(name, partition).start));
+  }
+
   async ends(name: string, partitions: readonly number[]): Promise<number[]> {
     return Promise.resolve(partitions.map((partition) => this.log(name, partition).end));
   }

@@ -25,6 +25,18 @@ describe('a new coordinator', () => {
     expect(await stage.counted()).toEqual({ ready: 0, leased: 0, delayed: 0 });
   });
 
+  it('does not count records that are gone before anybody has looked at them', async () => {
+    let stage = new QueueStage();
+    for (const record of numbers(5)) stage.topics.put('jobs', [record]);
+    await stage.receive({ maxRecords: 1 });
+    expect(await stage.counted()).toEqual({ ready: 4, leased: 1, delayed: 0 });
+    stage.topics.log('jobs').cutTo(3);
+    stage = stage.succeed();
+    expect(await stage.counted()).toEqual({ ready: 2, leased: 1, delayed: 0 });
+    expect((await stage.ask('listQueues', {} as never)).queues).toMatchObject([{ ready: 2n }]);
+    expect(await stage.values()).toEqual(['3', '4']);
+  });
+
   it('goes on with a queue of whose topic it hears only when it is asked', async () => {
     const before = new QueueStage();
     before.topics.put('jobs', numbers(3));
