@@ -134,7 +134,7 @@ export class QuicConnection implements Connection, TurnTaker {
       setup.packetBytes,
     );
     this.#handshake = new Handshake(clock, setup.side, setup.limits.handshakeTimeoutMs);
-    this.#silence = new Silence(clock, () => this.isAwaited);
+    this.#silence = new Silence(clock, setup.limits.keepAliveMs, () => this.isAwaited);
     this.#streams = new StreamTable(this, context, setup.limits);
     context.scheduler.mark(this);
   }
@@ -396,7 +396,6 @@ export class QuicConnection implements Connection, TurnTaker {
     } else if (this.#ready) {
       dueMs = Math.min(
         dueMs,
-        this.#keepAliveDueMs(),
         this.#streams.dueMs,
         this.#sender.resumeMs,
         this.#sender.repeatDueMs,
@@ -436,7 +435,7 @@ export class QuicConnection implements Connection, TurnTaker {
 
   #askForSign(native: NativeConnection, nowMs: number): void {
     const { lastSentMs } = this.#sender;
-    if (!this.#silence.wantsSign(lastSentMs) && nowMs < this.#keepAliveDueMs()) return;
+    if (!this.#silence.wantsSign(lastSentMs)) return;
     // Counted from here even if nothing can be sent now, or the timer would come again at once.
     this.#sender.lastSentMs = nowMs;
     native.sendAckEliciting();
@@ -448,11 +447,6 @@ export class QuicConnection implements Connection, TurnTaker {
     } catch (error) {
       this.#fault(error);
     }
-  }
-
-  #keepAliveDueMs(): number {
-    const { keepAliveMs } = this.#setup.limits;
-    return keepAliveMs === 0 ? Infinity : this.#sender.lastSentMs + keepAliveMs;
   }
 }
 

@@ -18,6 +18,7 @@ const LOOK_AGAIN_MS = 5;
  */
 export class Silence {
   readonly #clock: Clock;
+  readonly #keepAliveMs: number;
   readonly #isAwaited: () => (() => boolean) | undefined;
   /** When it was last asked whether somebody waits, monotonic milliseconds. */
   #askedMs = -Infinity;
@@ -28,23 +29,29 @@ export class Silence {
   #timers = 0;
   #sinceMs = 0;
 
-  /** @param isAwaited the owner's answer to whether it waits for the peer; undefined: it does not say */
-  constructor(clock: Clock, isAwaited: () => (() => boolean) | undefined) {
+  /**
+   * @param keepAliveMs the peer is asked for a sign of life so long after something was sent, milliseconds; 0: only when it is awaited
+   * @param isAwaited the owner's answer to whether it waits for the peer; undefined: it does not say
+   */
+  constructor(clock: Clock, keepAliveMs: number, isAwaited: () => (() => boolean) | undefined) {
     this.#clock = clock;
+    this.#keepAliveMs = keepAliveMs === 0 ? Infinity : keepAliveMs;
     this.#isAwaited = isAwaited;
   }
 
   /** When to call {@link wantsSign} and {@link look}. @param lastSentMs when something was sent last, monotonic milliseconds */
   dueMs(lastSentMs: number): number {
-    return Math.min(this.#dueMs, this.#awaitedDueMs(lastSentMs));
+    return Math.min(this.#dueMs, this.#awaitedDueMs(lastSentMs), lastSentMs + this.#keepAliveMs);
   }
 
   /** Whether the peer is to be asked for a sign of life now. */
   wantsSign(lastSentMs: number): boolean {
     const nowMs = this.#clock.monotonicMs();
-    if (nowMs < this.#awaitedDueMs(lastSentMs)) return false;
-    this.#askedMs = nowMs;
-    return this.#isAwaited()!();
+    if (nowMs >= this.#awaitedDueMs(lastSentMs)) {
+      this.#askedMs = nowMs;
+      if (this.#isAwaited()!()) return true;
+    }
+    return nowMs >= lastSentMs + this.#keepAliveMs;
   }
 
   /** Something came from the peer. */

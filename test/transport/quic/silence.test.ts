@@ -10,7 +10,7 @@ import type { UdpRelay } from './udp-relay.ts';
 describe('a peer', () => {
   const setUp = (): { clock: ManualClock; silence: Silence } => {
     const clock = new ManualClock();
-    return { clock, silence: new Silence(clock, () => undefined) };
+    return { clock, silence: new Silence(clock, 0, () => undefined) };
   };
   /** Looks every millisecond. @returns when it was found silent, milliseconds from now */
   const foundWithin = (ms: number, { clock, silence }: ReturnType<typeof setUp>): number[] => {
@@ -63,7 +63,7 @@ describe('a peer', () => {
   it('is asked for a sign a second after something was sent, if somebody waits then', () => {
     const clock = new ManualClock();
     let isAwaited = true;
-    const silence = new Silence(clock, () => () => isAwaited);
+    const silence = new Silence(clock, 0, () => () => isAwaited);
     const sentMs = clock.monotonicMs();
     expect(silence.dueMs(sentMs)).toBe(sentMs + 1000);
     clock.advance(999);
@@ -78,6 +78,17 @@ describe('a peer', () => {
     const againMs = clock.monotonicMs() + 1;
     clock.advance(1001);
     expect([silence.wantsSign(againMs), silence.dueMs(againMs)]).toEqual([false, Infinity]);
+  });
+
+  it('is asked for a sign when nothing was sent for as long as connections are kept alive', () => {
+    const clock = new ManualClock();
+    const silence = new Silence(clock, 500, () => undefined);
+    const sentMs = clock.monotonicMs();
+    expect(silence.dueMs(sentMs)).toBe(sentMs + 500);
+    clock.advance(499);
+    expect(silence.wantsSign(sentMs)).toBe(false);
+    clock.advance(1);
+    expect(silence.wantsSign(sentMs)).toBe(true);
   });
 
   it('is not, when what it sent was only not read yet because this process stood still', () => {
