@@ -3,7 +3,7 @@ import { KIND } from '../../../src/transport/bulk/frames.ts';
 import { turns } from '../../support/turns.ts';
 import type { StreamEnd } from './bulk-stage.ts';
 import { CHAT, SETTINGS, SILENT_LOOKS, bulkStage, frame, openFrame, patterned, until } from './bulk-stage.ts';
-import type { Direction, TcpRelay } from './tcp-relay.ts';
+import type { Direction, TcpRelay } from '../../support/tcp-relay.ts';
 
 const MiB = 1024 * 1024;
 

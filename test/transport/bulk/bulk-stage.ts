@@ -16,7 +16,7 @@ import type { MessageCodec, RpcMethod } from '../../../src/transport/grpc/rpc-me
 import { FakeClock } from '../../support/fake-clock.ts';
 import { NodeAuthority } from '../../support/node-certificates.ts';
 import { turns } from '../../support/turns.ts';
-import { TcpRelay } from './tcp-relay.ts';
+import { TcpRelay } from '../../support/tcp-relay.ts';
 
 /** One authority for all tests of a file: making keys takes time. */
 export const authority = await NodeAuthority.create();
