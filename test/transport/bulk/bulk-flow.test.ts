@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { KIND } from '../../../src/transport/bulk/frames.ts';
 import { turns } from '../../support/turns.ts';
 import type { StreamEnd } from './bulk-stage.ts';
-import { CHAT, bulkStage, frame, openFrame, patterned, until } from './bulk-stage.ts';
+import { CHAT, bulkStage, patterned, until } from './bulk-stage.ts';
+import { frame, openFrame } from './raw-caller.ts';
 
 const MiB = 1024 * 1024;
 
@@ -147,12 +148,15 @@ describe('the reader of a bulk stream', () => {
   });
 
   it('that pauses again before what had come is gone on with gets nothing', async () => {
-    const { caller, called } = await stage.pair();
+    const raw = await stage.raw();
+    raw.send(openFrame(CHAT.path));
+    await until(() => stage.called.length === 1);
+    const called = stage.called[0]!;
     called.stream.onMessage = (message) => {
       called.got.push(message);
       called.stream.pause();
     };
-    caller.say(...numbers(3));
+    raw.send(...numbers(3).map((text) => frame(KIND.message, text)));
     await until(() => called.got.length === 1);
     called.stream.resume();
     called.stream.pause();
@@ -165,19 +169,26 @@ describe('the reader of a bulk stream', () => {
     expect(called.texts).toEqual(numbers(3));
   });
 
-  it('that pauses before there is a connection gets nothing, and holds the writer up', async () => {
-    const caller = stage.dial();
-    caller.stream.pause();
-    await until(() => stage.called.length === 1);
-    const called = stage.called[0]!;
-    let written = 0;
-    for (; written < 30 && called.stream.write(patterned(written, MiB)); written += 1) await turns(5);
-    expect(written).toBeLessThan(30);
-    expect(caller.got).toEqual([]);
-    caller.stream.resume();
-    await until(() => caller.got.length === written + 1);
-    expect(caller.got.every((message, n) => message.equals(patterned(n, MiB)))).toBe(true);
-  });
+  it.each(['before', 'while'])(
+    'that pauses %s hands are shaken gets nothing, and holds the writer up',
+    async (when) => {
+      const relay = await stage.relay();
+      relay.hold('up');
+      const caller = stage.dial(CHAT, { port: relay.port });
+      if (when === 'while') await until(() => relay.held > 0);
+      caller.stream.pause();
+      relay.release();
+      await until(() => stage.called.length === 1);
+      const called = stage.called[0]!;
+      let written = 0;
+      for (; written < 30 && called.stream.write(patterned(written, MiB)); written += 1) await turns(5);
+      expect(written).toBeLessThan(30);
+      expect(caller.got).toEqual([]);
+      caller.stream.resume();
+      await until(() => caller.got.length === written + 1);
+      expect(caller.got.every((message, n) => message.equals(patterned(n, MiB)))).toBe(true);
+    },
+  );
 
   it('that pauses does not hear of the end before it goes on', async () => {
     const { caller, called } = await stage.pair();

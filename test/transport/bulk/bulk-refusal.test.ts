@@ -10,7 +10,8 @@ import { checkNodeIdentity } from '../../../src/security/node-identity.ts';
 import { NodeAuthority } from '../../support/node-certificates.ts';
 import { turns } from '../../support/turns.ts';
 import type { StreamEnd } from './bulk-stage.ts';
-import { CHAT, authority, bulkStage, frame, openFrame, tlsOfA, tlsOfB, until } from './bulk-stage.ts';
+import { CHAT, authority, bulkStage, tlsOfA, tlsOfB, until } from './bulk-stage.ts';
+import { frame, openFrame } from './raw-caller.ts';
 
 const strangers = await NodeAuthority.create();
 

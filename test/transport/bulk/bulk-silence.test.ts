@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { KIND } from '../../../src/transport/bulk/frames.ts';
 import { turns } from '../../support/turns.ts';
 import type { StreamEnd } from './bulk-stage.ts';
-import { CHAT, SETTINGS, SILENT_LOOKS, bulkStage, frame, openFrame, patterned, until } from './bulk-stage.ts';
+import { CHAT, SETTINGS, SILENT_LOOKS, bulkStage, patterned, until } from './bulk-stage.ts';
+import { frame, openFrame } from './raw-caller.ts';
 import type { Direction, TcpRelay } from '../../support/tcp-relay.ts';
 
 const MiB = 1024 * 1024;

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { SluiceError } from '../../../src/kernel/errors.ts';
 import { KIND } from '../../../src/transport/bulk/frames.ts';
 import { turns } from '../../support/turns.ts';
-import { CHAT, ECHO, bulkStage, frame, openFrame, patterned, until } from './bulk-stage.ts';
+import { CHAT, ECHO, bulkStage, patterned, until } from './bulk-stage.ts';
+import { frame, openFrame } from './raw-caller.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
