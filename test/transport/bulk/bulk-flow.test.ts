@@ -213,11 +213,17 @@ describe('the reader of a bulk stream', () => {
     expect(called.texts).toEqual(['0']);
   });
 
-  it('that pauses after it has ended the stream is not in the way of the end', async () => {
-    const { caller, called } = await stage.pair();
-    called.stream.end();
-    called.stream.pause();
-    expect(await caller.ended).toBeUndefined();
-    await until(() => stage.clock.pendingTimers === 0);
-  });
+  it.each(['before', 'after'])(
+    'that pauses %s it ends the stream is not in the way of the end',
+    async (when) => {
+      const { caller, called } = await stage.pair();
+      if (when === 'before') called.stream.pause();
+      called.stream.end();
+      if (when === 'after') called.stream.pause();
+      // The caller does not know yet.
+      caller.stream.write(Buffer.alloc(4 * MiB));
+      expect(await caller.ended).toBeUndefined();
+      await until(() => stage.clock.pendingTimers === 0);
+    },
+  );
 });

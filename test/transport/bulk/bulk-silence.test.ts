@@ -23,7 +23,10 @@ describe('an end of a bulk stream', () => {
     const ends = await stage.pair({ port: relay.port });
     // What opens the stream is said then, and so is nothing else.
     await turns(20);
+    const { down } = relay.passed;
     await look();
+    await until(() => relay.passed.down > down);
+    await turns(10);
     return { relay, ...ends };
   }
 
@@ -111,6 +114,19 @@ describe('an end of a bulk stream', () => {
     expect(await caller.ended).toMatchObject({ code: 'UNAVAILABLE' });
   });
 
+  it('begins to count anew when it has paused', async () => {
+    const { relay, caller } = await relayed();
+    relay.frozen = true;
+    // What had come before counts for one look.
+    for (let n = 0; n < SILENT_LOOKS; n += 1) await look();
+    caller.stream.pause();
+    caller.stream.resume();
+    for (let n = 1; n < SILENT_LOOKS; n += 1) await look();
+    expect(caller.ends).toEqual([]);
+    await look();
+    expect(await caller.ended).toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
   it('that sends a large message slowly is not taken for silent', async () => {
     const { relay, caller, called } = await relayed();
     relay.hold('up');
@@ -157,6 +173,7 @@ describe('an end of a bulk stream', () => {
     const { relay, caller, called } = await relayed();
     caller.stream.pause();
     for (let n = 0; n < 30; n += 1) called.stream.write(Buffer.alloc(MiB));
+    called.stream.pause();
     called.stream.end();
     await turns(50);
     relay.frozen = true;
@@ -177,5 +194,7 @@ describe('an end of a bulk stream', () => {
     expect(stage.clock.pendingTimers).toBe(1);
     stage.clock.advance(1);
     await until(() => stage.clock.pendingTimers === 0);
+    // Which waits for connections that are there.
+    await stage.server.close(5000);
   });
 });
