@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import type { FetchRequest, FetchResponse } from '../../src/partition/replication.ts';
 import { turns } from '../support/turns.ts';
 import type { PeerStage } from './peer-stage.ts';
-import { emptyAnswer, fetchRequest, later, openClient, startPeers, tlsOfA } from './peer-stage.ts';
+import { CARRIERS, emptyAnswer, fetchRequest, later, openClient, startPeers, tlsOfA } from './peer-stage.ts';
 
 const REQUEST: FetchRequest = {
   sessionId: 7,
@@ -48,7 +48,7 @@ const RESPONSE: FetchResponse = {
   ],
 };
 
-describe('fetches from another node', () => {
+describe.each(CARRIERS)('fetches from another node, carried by %s', (carrier) => {
   let stage: PeerStage;
   afterEach(() => stage[Symbol.asyncDispose]());
 
@@ -56,6 +56,7 @@ describe('fetches from another node', () => {
   async function start(fetch: (request: FetchRequest, from: string) => Promise<FetchResponse>) {
     const forgotten: string[] = [];
     stage = await startPeers({
+      settings: { streams: carrier },
       services: {
         replication: {
           fetch: (from, request) => fetch(request, from),
@@ -190,7 +191,7 @@ describe('fetches from another node', () => {
   });
 
   it('give up a connection that is not made in time', async () => {
-    stage = await startPeers({ address: '192.0.2.1:7452' });
+    stage = await startPeers({ address: '192.0.2.1:7452', settings: { streams: carrier } });
     const fetching = stage.client.fetch('b', fetchRequest());
     stage.clock.advance(stage.settings.connectTimeoutMs);
     await expect(fetching).rejects.toMatchObject({ code: 'UNAVAILABLE' });

@@ -4,11 +4,11 @@ import type { PeerSettings } from '../../src/peer/peer-settings.ts';
 import type { ForwardCallback, ForwardedPublish } from '../../src/peer/ports.ts';
 import { turns } from '../support/turns.ts';
 import type { PeerStage } from './peer-stage.ts';
-import { forward, publishOf, startPeers } from './peer-stage.ts';
+import { CARRIERS, forward, publishOf, startPeers } from './peer-stage.ts';
 
 const STORED = { kind: 'appended', baseOffset: 5, appendTimeMs: 0 } as const;
 
-describe('publishes on their way to the leader', () => {
+describe.each(CARRIERS)('publishes on their way to the leader, carried by %s', (carrier) => {
   let stage: PeerStage;
   afterEach(() => stage[Symbol.asyncDispose]());
 
@@ -17,7 +17,7 @@ describe('publishes on their way to the leader', () => {
     settings: Partial<PeerSettings> = {},
   ): Promise<void> {
     stage = await startPeers({
-      settings,
+      settings: { streams: carrier, ...settings },
       services: { forwards: { forward: take } },
     });
   }

@@ -10,6 +10,7 @@ import type { GrpcTls } from '../../src/transport/grpc/grpc-tls.ts';
 import { NodeAuthority } from '../support/node-certificates.ts';
 import type { PeerStage, StageOptions } from './peer-stage.ts';
 import {
+  CARRIERS,
   authority,
   emptyAnswer,
   fetchRequest,
@@ -29,7 +30,7 @@ const sharing = (identity: GrpcTls['identity']): GrpcTls => ({
   authoritiesPem: authority.certificatePem + shared.certificatePem,
 });
 
-describe('who is let in', () => {
+describe.each(CARRIERS)('who is let in by %s', (carrier) => {
   let stage: PeerStage;
   let asked: string[];
   afterEach(() => stage[Symbol.asyncDispose]());
@@ -38,6 +39,7 @@ describe('who is let in', () => {
     asked = [];
     stage = await startPeers({
       ...options,
+      settings: { streams: carrier },
       services: {
         replication: {
           fetch: (from, request) => {
@@ -120,9 +122,10 @@ describe('who is let in', () => {
   });
 });
 
-describe('certificates that are replaced', () => {
+describe.each(CARRIERS)('certificates that are replaced, of streams by %s', (carrier) => {
   it('hold at both ends for connections to come, while the open one goes on', async () => {
     await using stage = await startPeers({
+      settings: { streams: carrier },
       services: {
         replication: {
           fetch: (_, request) => Promise.resolve(emptyAnswer(request)),
@@ -145,6 +148,7 @@ describe('certificates that are replaced', () => {
 
   it('stay as they are when the new ones cannot be used', async () => {
     await using stage = await startPeers({
+      settings: { streams: carrier },
       services: {
         replication: {
           fetch: (_, request) => Promise.resolve(emptyAnswer(request)),

@@ -21,6 +21,9 @@ export const authority = await NodeAuthority.create();
 export const tlsOfA = await authority.tls('a');
 export const tlsOfB = await authority.tls('b');
 
+/** What can carry streams between nodes. */
+export const CARRIERS: readonly PeerSettings['streams'][] = ['bulk', 'grpc'];
+
 /** What may differ from node `a` asking node `b`, both of the cluster `main`. */
 export interface StageOptions {
   readonly clientTls?: GrpcTls;

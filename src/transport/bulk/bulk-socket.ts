@@ -10,7 +10,7 @@ import { SendBuffers } from './send-buffers.ts';
 const NOTHING = Buffer.alloc(0);
 /** Shared by all streams of the process: what is written is mostly sent before the turn is over. */
 const SEND_BUFFERS = new SendBuffers();
-/** How the other end is told of its end when the connection goes with it; it may take so long, milliseconds. */
+/** The other end may take so long to close the connection once it has been sent all there is, milliseconds. */
 const LINGER_MS = 1000;
 
 /** What both ends know of how a connection is kept. */
@@ -32,6 +32,8 @@ export class BulkSocket {
   /** What had arrived and was not looked at when it was paused. */
   #rest: Buffer = NOTHING;
   #paused = false;
+  /** TLS is being agreed on, for which it has to be read. */
+  #connecting: boolean;
   /** Frames are being taken out of what has arrived: pausing and going on do not come in between. */
   #taking = false;
   #hasHeard = false;
@@ -47,8 +49,13 @@ export class BulkSocket {
     this.#socket = socket;
     this.#clock = clock;
     this.#settings = settings;
+    this.#connecting = socket.connecting;
     this.#frames = new FrameAssembler(settings.maxMessageBytes, (kind, payload) => {
       if (kind !== KIND.alive) this.onFrame(kind, payload);
+    });
+    socket.once('secureConnect', () => {
+      this.#connecting = false;
+      if (this.#paused) socket.pause();
     });
     socket.on('error', (error: Error) => {
       this.#cause ??= error instanceof SluiceError ? error : new SluiceError('UNAVAILABLE', error.message);
@@ -76,15 +83,26 @@ export class BulkSocket {
     this.#send(KIND.open, Buffer.from(path));
   }
 
-  /** Says to the other end that it is over, once what was sent before has gone, and closes. @param error undefined: it ends well */
+  /** Says to the other end that it gets no more messages; those that it sends are still taken in. */
+  sendLast(): void {
+    this.#send(KIND.end, encodeEnd(undefined));
+  }
+
+  /**
+   * Says to the other end that it is over, once what was sent before has gone, and closes. Who reads slowly is waited for as long as it shows that it is
+   * there.
+   * @param error undefined: it ends well
+   */
   sendEnd(error?: SluiceError): void {
     if (this.#over) return;
     this.#send(KIND.end, encodeEnd(error));
     this.#over = true;
+    this.#paused = false;
+    this.#socket.once('finish', () => {
+      this.#timer.cancel();
+      this.#timer = this.#clock.setTimer(LINGER_MS, () => this.#socket.destroy());
+    });
     this.#socket.end();
-    // Who does not read is not waited for.
-    this.#timer.cancel();
-    this.#timer = this.#clock.setTimer(LINGER_MS, () => this.#socket.destroy());
     this.#socket.resume();
   }
 
@@ -97,8 +115,9 @@ export class BulkSocket {
 
   /** Nothing more is taken in until {@link resume}. */
   pause(): void {
+    if (this.#over) return;
     this.#paused = true;
-    this.#socket.pause();
+    if (!this.#connecting) this.#socket.pause();
   }
 
   /** Goes on, in a moment with what had arrived before. */
@@ -124,7 +143,9 @@ export class BulkSocket {
     try {
       while (at < bytes.length && !this.#paused && !this.#over) at = this.#frames.take(bytes, at);
     } catch (error) {
-      this.sendEnd(asSluiceError(error));
+      const reason = asSluiceError(error);
+      this.#cause ??= reason;
+      this.sendEnd(reason);
     }
     this.#taking = false;
     if (this.#over || at === bytes.length) return;
@@ -161,7 +182,7 @@ export class BulkSocket {
    * Says that this end is there when it has not said anything else, and sees whether the other does. Who does not read hears nothing, and does not judge.
    */
   #look(): void {
-    if (this.#over) return;
+    if (this.#socket.destroyed || this.#socket.writableFinished) return;
     const { keepAliveMs, keepAliveTimeoutMs } = this.#settings;
     this.#silentLooks = this.#hasHeard || this.#paused ? 0 : this.#silentLooks + 1;
     if (this.#silentLooks * keepAliveMs >= keepAliveMs + keepAliveTimeoutMs) {

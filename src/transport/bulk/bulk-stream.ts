@@ -12,7 +12,7 @@ export function callingBulkStream<In, Out>(
   method: RpcMethod<In, Out>,
 ): MessageStream<In, Out> {
   const stream = new DuplexStream(carriedBy(socket), method.request, method.response, {
-    well: () => socket.sendEnd(),
+    well: () => socket.sendLast(),
     badly: () => socket.cut(),
   });
   socket.sendOpen(method.path);
@@ -35,7 +35,7 @@ export function calledBulkStream<In, Out>(
     well: end,
     badly: end,
   });
-  return follow(socket, stream, () => stream.end());
+  return follow(socket, stream, (error) => stream.end(error));
 }
 
 function follow<Out, In>(

@@ -39,7 +39,8 @@ export class NodePort {
       (socket) => {
         socket.on('error', () => undefined);
         const take = socket.alpnProtocol ? takers[socket.alpnProtocol] : undefined;
-        if (take) take(socket);
+        // Who was shaking hands when it was closed comes too late.
+        if (take && server.listening) take(socket);
         else socket.destroy();
       },
     );
