@@ -81,6 +81,7 @@ export class BulkSocket {
     if (this.#over) return;
     this.#send(KIND.end, encodeEnd(error));
     this.#over = true;
+    this.#frames.drop();
     this.#socket.end();
     // Who does not read is not waited for.
     this.#timer.cancel();
