@@ -19,7 +19,7 @@ export class FetchAnswers {
   #blocked = false;
   #last: Promise<void> = Promise.resolve();
 
-  /** @param onEnd the stream is over */
+  /** @param onEnd the stream is over, and its session */
   constructor(
     nodeId: string,
     stream: MessageStream<FetchResponse, FetchRequest>,
@@ -31,13 +31,17 @@ export class FetchAnswers {
     this.#replication = replication;
     stream.onMessage = (request) => this.#take(request);
     stream.onWritable = () => this.#unblock();
-    stream.onEnd = onEnd;
+    stream.onEnd = () => {
+      replication.forget(nodeId);
+      onEnd();
+    };
   }
 
-  /** Ends the stream, because the follower has opened another; nobody is told. */
+  /** Ends the stream and its session, because the follower has opened another; nobody is told later. */
   replace(): void {
     this.#stream.onEnd = () => undefined;
     this.#stream.end();
+    this.#replication.forget(this.#nodeId);
   }
 
   #take(request: FetchRequest): void {
