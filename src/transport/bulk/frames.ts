@@ -44,12 +44,15 @@ export class FrameAssembler {
   #payload: Buffer | undefined;
   #announcedBytes = 0;
   #payloadBytes = 0;
+  #isOpen: boolean;
 
   /**
    * @param maxMessageBytes largest message
    * @param onFrame called from inside `take`; the payload is the callee's
+   * @param isOpen false: messages are refused, before they come, until the stream has been opened
    */
-  constructor(maxMessageBytes: number, onFrame: (kind: FrameKind, payload: Buffer) => void) {
+  constructor(maxMessageBytes: number, onFrame: (kind: FrameKind, payload: Buffer) => void, isOpen = true) {
+    this.#isOpen = isOpen;
     this.#maxBytes = {
       [KIND.open]: OPEN_MAX_BYTES,
       [KIND.message]: maxMessageBytes,
@@ -77,6 +80,7 @@ export class FrameAssembler {
     this.#payloadBytes += taken;
     if (this.#payloadBytes === this.#announcedBytes) {
       this.drop();
+      this.#isOpen ||= this.#head[4] === KIND.open;
       this.#onFrame(this.#head[4] as FrameKind, payload);
     }
     return at + taken;
@@ -108,6 +112,8 @@ export class FrameAssembler {
     const maxBytes = this.#maxBytes[kind];
     if (maxBytes === undefined)
       throw new SluiceError('PROTOCOL_ERROR', `frames of kind ${kind} are not known`);
+    if (!this.#isOpen && kind === KIND.message)
+      throw new SluiceError('PROTOCOL_ERROR', 'the stream is not open');
     if (length <= maxBytes) return length;
     throw new SluiceError('OVERLOADED', `a frame of ${length} bytes came, where at most ${maxBytes} may`);
   }

@@ -42,4 +42,17 @@ describe('a frame that is announced as very long', () => {
     frames.take(Buffer.concat([headerOf(1), Buffer.from('y')]), 0);
     expect(got.map(String)).toEqual(['y']);
   });
+
+  it('is refused before it comes when the stream is not open', () => {
+    const got: Buffer[] = [];
+    const frames = new FrameAssembler(24 * MiB, (_, bytes) => got.push(bytes), false);
+    const refusal = expect.objectContaining({ code: 'PROTOCOL_ERROR' }) as Error;
+    expect(() => frames.take(Buffer.concat([headerOf(MiB), Buffer.from('x')]), 0)).toThrow(refusal);
+    const opened = new FrameAssembler(24 * MiB, (_, bytes) => got.push(bytes), false);
+    const open = Buffer.alloc(HEADER_BYTES + 1, 'p');
+    writeHeader(open, KIND.open, 1);
+    const bytes = Buffer.concat([open, headerOf(1), Buffer.from('x')]);
+    for (let at = 0; at < bytes.length;) at = opened.take(bytes, at);
+    expect(got.map(String)).toEqual(['p', 'x']);
+  });
 });
