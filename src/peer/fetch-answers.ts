@@ -4,6 +4,8 @@ import type { MessageStream } from '../transport/grpc/message-stream.ts';
 
 /** Requests of one stream that may wait for their answers; the fetcher sends at most two. */
 const OUTSTANDING_MAX = 4;
+/** Longest wait, milliseconds, whatever is asked for. */
+const WAIT_MAX_MS = 10_000;
 /** Bytes of batches in one answer, whatever is asked for. */
 const ANSWER_MAX_BYTES = 4 * 1024 * 1024;
 
@@ -47,10 +49,11 @@ export class FetchAnswers {
   #take(request: FetchRequest): void {
     this.#outstanding += 1;
     this.#readIfRoom();
-    const { maxBytes, ...rest } = request;
+    const { maxBytes, maxWaitMs, ...rest } = request;
     const answer = this.#replication.fetch(this.#nodeId, {
       ...rest,
       maxBytes: Math.min(maxBytes, ANSWER_MAX_BYTES),
+      maxWaitMs: Math.min(maxWaitMs, WAIT_MAX_MS),
     });
     answer.catch(() => undefined); // told below, when it is its turn
     this.#last = this.#last

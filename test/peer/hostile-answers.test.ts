@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { SluiceError } from '../../src/kernel/errors.ts';
+import type { FetchRequest, FetchResponse } from '../../src/partition/replication.ts';
+import { FetchAnswers } from '../../src/peer/fetch-answers.ts';
 import { ForwardAnswers } from '../../src/peer/forward-answers.ts';
 import type { ForwardAnswer, ForwardRequest } from '../../src/peer/forward-messages.ts';
 import type { ForwardCallback, LocalCopies, ReadAnswer } from '../../src/peer/ports.ts';
@@ -7,7 +9,7 @@ import { ReadAnswers } from '../../src/peer/read-answers.ts';
 import type { ReadOutcome, ReadQuestion } from '../../src/peer/read-messages.ts';
 import { turns } from '../support/turns.ts';
 import { FakeStream } from './fake-stream.ts';
-import { publishOf } from './peer-stage.ts';
+import { fetchRequest, publishOf } from './peer-stage.ts';
 
 const nothing = (): undefined => undefined;
 
@@ -105,5 +107,19 @@ describe('a node that is read from', () => {
     waiting[0]!(found);
     await turns();
     expect(stream.isPaused).toBe(false);
+  });
+});
+
+describe('a node that is fetched from', () => {
+  it('lets nobody wait for longer than 10 s, whatever is asked for', () => {
+    const stream = new FakeStream<FetchResponse, FetchRequest>();
+    const waits: number[] = [];
+    const fetch = (_: string, { maxWaitMs }: FetchRequest): Promise<FetchResponse> => {
+      waits.push(maxWaitMs);
+      return Promise.withResolvers<FetchResponse>().promise;
+    };
+    new FetchAnswers('a', stream, { fetch, forget: nothing }, nothing);
+    for (const maxWaitMs of [500, 2 ** 32 - 1]) stream.onMessage(fetchRequest({ maxWaitMs }));
+    expect(waits).toEqual([500, 10_000]);
   });
 });
