@@ -56,8 +56,13 @@ export class CopyReads implements LocalCopies {
     });
   }
 
-  async read(nodeId: string, request: ReadRequest, gone: AbortSignal): Promise<ReadAnswer> {
-    const answer = await this.#read(request, gone);
+  async read(
+    nodeId: string,
+    request: ReadRequest,
+    gone: AbortSignal,
+    room: () => Promise<undefined> | undefined = () => undefined,
+  ): Promise<ReadAnswer> {
+    const answer = await this.#read(request, gone, room);
     const { topicId, partition: index, offset, feeds, observed } = request;
     if (observed) {
       this.#count(answer);
@@ -70,7 +75,11 @@ export class CopyReads implements LocalCopies {
     return { ...answer, nearer: this.#zones.note(partition, { nodeId, offset, end }) };
   }
 
-  async #read(request: ReadRequest, gone: AbortSignal): Promise<ReadAnswer> {
+  async #read(
+    request: ReadRequest,
+    gone: AbortSignal,
+    room: () => Promise<undefined> | undefined,
+  ): Promise<ReadAnswer> {
     const { offset, upTo = Infinity, maxWaitMs } = request;
     const untilMs = this.#clock.monotonicMs() + Math.min(maxWaitMs, WAIT_MAX_MS);
     /** Below it is nothing, though the high watermark may be: a hole at the end, as compaction leaves it. */
@@ -82,6 +91,11 @@ export class CopyReads implements LocalCopies {
       const known = withoutReading(partition, request);
       if (known) return known;
       if (partition.highWatermark > emptyBelow) {
+        const later = room();
+        if (later) {
+          await later;
+          continue;
+        }
         const found = await this.#readBelow(partition, partition.highWatermark, request);
         if (!found) continue;
         if (found.batches.length > 0 || upTo <= found.highWatermark) return found;

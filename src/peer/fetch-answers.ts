@@ -4,6 +4,8 @@ import type { MessageStream } from '../transport/grpc/message-stream.ts';
 
 /** Requests of one stream that may wait for their answers; the fetcher sends at most two. */
 const OUTSTANDING_MAX = 4;
+/** Longest wait, milliseconds, whatever is asked for. */
+const WAIT_MAX_MS = 10_000;
 /** Bytes of batches in one answer, whatever is asked for. */
 const ANSWER_MAX_BYTES = 4 * 1024 * 1024;
 
@@ -19,7 +21,7 @@ export class FetchAnswers {
   #blocked = false;
   #last: Promise<void> = Promise.resolve();
 
-  /** @param onEnd the stream is over */
+  /** @param onEnd the stream is over, and its session */
   constructor(
     nodeId: string,
     stream: MessageStream<FetchResponse, FetchRequest>,
@@ -31,22 +33,27 @@ export class FetchAnswers {
     this.#replication = replication;
     stream.onMessage = (request) => this.#take(request);
     stream.onWritable = () => this.#unblock();
-    stream.onEnd = onEnd;
+    stream.onEnd = () => {
+      replication.forget(nodeId);
+      onEnd();
+    };
   }
 
-  /** Ends the stream, because the follower has opened another; nobody is told. */
+  /** Ends the stream and its session, because the follower has opened another; nobody is told later. */
   replace(): void {
     this.#stream.onEnd = () => undefined;
     this.#stream.end();
+    this.#replication.forget(this.#nodeId);
   }
 
   #take(request: FetchRequest): void {
     this.#outstanding += 1;
     this.#readIfRoom();
-    const { maxBytes, ...rest } = request;
+    const { maxBytes, maxWaitMs, ...rest } = request;
     const answer = this.#replication.fetch(this.#nodeId, {
       ...rest,
       maxBytes: Math.min(maxBytes, ANSWER_MAX_BYTES),
+      maxWaitMs: Math.min(maxWaitMs, WAIT_MAX_MS),
     });
     answer.catch(() => undefined); // told below, when it is its turn
     this.#last = this.#last

@@ -4,42 +4,67 @@ import type { ForwardAnswer, ForwardRequest } from './forward-messages.ts';
 import { correlationAfter } from './forward-messages.ts';
 import type { ForwardOutcome, ForwardTarget } from './ports.ts';
 
-/** Bytes of batches of one node that may wait for their answers; more are not read until some are answered. */
+/** Bytes of publishes of one node that may wait for their answers; more are not read until some are answered. */
 const UNANSWERED_MAX_BYTES = 64 * 1024 * 1024;
+/** What a publish is counted with besides its batch, so that many small ones are bounded too. */
+const OVERHEAD_BYTES = 200;
 
-/** The leader's end of a Forward stream: answers each publish when it can be; those of one turn travel together. */
+/**
+ * The leader's end of a Forward stream: answers each publish when it can be; those of one turn travel together. While the other node does not take its answers,
+ * nothing more is read from it.
+ */
 export class ForwardAnswers {
   readonly #stream: MessageStream<readonly ForwardAnswer[], ForwardRequest>;
   #ready: ForwardAnswer[] = [];
   #unansweredBytes = 0;
+  #blocked = false;
   #scheduled = false;
   readonly #flush = (): void => {
     this.#scheduled = false;
     const answers = this.#ready;
     this.#ready = [];
-    this.#stream.write(answers);
+    this.#blocked = !this.#stream.write(answers);
+    this.#readIfRoom();
   };
 
-  constructor(stream: MessageStream<readonly ForwardAnswer[], ForwardRequest>, target: ForwardTarget) {
+  /** @param onEnd the stream is over */
+  constructor(
+    stream: MessageStream<readonly ForwardAnswer[], ForwardRequest>,
+    target: ForwardTarget,
+    onEnd: () => void,
+  ) {
     this.#stream = stream;
+    stream.onEnd = onEnd;
+    stream.onWritable = () => {
+      this.#blocked = false;
+      this.#readIfRoom();
+    };
     stream.onMessage = ({ firstCorrelation, publishes }) => {
       publishes.forEach((publish, index) => {
         const correlation = correlationAfter(firstCorrelation, index);
-        const bytes = publish.batch.length;
+        const bytes = publish.batch.length + OVERHEAD_BYTES;
         this.#unansweredBytes += bytes;
         target.forward(publish, (answer) => this.#answer(correlation, bytes, answer));
       });
-      if (this.#unansweredBytes > UNANSWERED_MAX_BYTES) stream.pause();
+      this.#readIfRoom();
     };
   }
 
+  /** Ends the stream, because the other node has opened another. */
+  replace(): void {
+    this.#stream.end();
+  }
+
   #answer(correlation: number, bytes: number, answer: ForwardOutcome | SluiceError): void {
-    const wasFull = this.#unansweredBytes > UNANSWERED_MAX_BYTES;
     this.#unansweredBytes -= bytes;
-    if (wasFull && this.#unansweredBytes <= UNANSWERED_MAX_BYTES) this.#stream.resume();
     this.#ready.push({ correlation, answer });
     if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(this.#flush);
+  }
+
+  #readIfRoom(): void {
+    if (this.#blocked || this.#unansweredBytes > UNANSWERED_MAX_BYTES) this.#stream.pause();
+    else this.#stream.resume();
   }
 }

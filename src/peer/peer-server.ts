@@ -59,27 +59,19 @@ export class PeerServer {
 }
 
 function routesOf({ replication, forwards, partitions, copies, groups }: PeerServices): Route<string>[] {
-  /** The stream of each node that fetches; the newest counts, because the end of a broken one may be noticed late. */
-  const followers = new Map<string, FetchAnswers>();
   return [
-    streams(PEER.replicate, (nodeId, stream) => {
-      const before = followers.get(nodeId);
-      if (before) {
-        before.replace();
-        replication.forget(nodeId);
-      }
-      const follower = new FetchAnswers(nodeId, stream, replication, () => {
-        followers.delete(nodeId);
-        replication.forget(nodeId);
-      });
-      followers.set(nodeId, follower);
-    }),
-    streams(PEER.forward, (_, stream) => {
-      new ForwardAnswers(stream, forwards);
-    }),
-    streams(PEER.read, (nodeId, stream) => {
-      new ReadAnswers(nodeId, stream, copies);
-    }),
+    streams(
+      PEER.replicate,
+      newestOfEach((nodeId, stream, onEnd) => new FetchAnswers(nodeId, stream, replication, onEnd)),
+    ),
+    streams(
+      PEER.forward,
+      newestOfEach((_, stream, onEnd) => new ForwardAnswers(stream, forwards, onEnd)),
+    ),
+    streams(
+      PEER.read,
+      newestOfEach((nodeId, stream, onEnd) => new ReadAnswers(nodeId, stream, copies, onEnd)),
+    ),
     answers(PEER.describePartitions, (_, refs) => partitions.describe(refs)),
     answers(PEER.listOffsets, (_, request) => partitions.listOffsets(request.partitions, request.start)),
     answers(PEER.deleteRecords, (_, request) => partitions.deleteRecords(request.partitions, request.start)),
@@ -87,4 +79,28 @@ function routesOf({ replication, forwards, partitions, copies, groups }: PeerSer
       groups.coordinate(statePartition, request, gone),
     ),
   ];
+}
+
+/** One end of a stream that a node has opened. */
+interface Replaceable {
+  /** Ends the stream, because the node has opened another. */
+  replace(): void;
+}
+
+/**
+ * Keeps one stream of each node: the newest counts, because the end of a broken one may be noticed late, and what a stream may hold is bounded.
+ *
+ * @param make `onEnd` is to be called when the stream is over
+ */
+function newestOfEach<Stream>(
+  make: (nodeId: string, stream: Stream, onEnd: () => void) => Replaceable,
+): (nodeId: string, stream: Stream) => void {
+  const newest = new Map<string, Replaceable>();
+  return (nodeId, stream) => {
+    newest.get(nodeId)?.replace();
+    const one = make(nodeId, stream, () => {
+      if (newest.get(nodeId) === one) newest.delete(nodeId);
+    });
+    newest.set(nodeId, one);
+  };
 }

@@ -76,10 +76,16 @@ export interface LocalCopies {
    * Waits only while there is nothing at or above the offset and it is not below the log start.
    * @param nodeId who asks
    * @param gone aborted when nobody waits for the answer any more
+   * @param room asked before something is read: resolves when what is read can be sent, undefined when it can now; left out: it always can
    * @throws PARTITION_NOT_FOUND when there is no such copy; OFFSET_OUT_OF_RANGE when the offset is above the end of this copy, or that copy is
    *   one for readers and keeps nothing so old; why a log cannot be read
    */
-  read(nodeId: string, request: ReadRequest, gone: AbortSignal): Promise<ReadAnswer>;
+  read(
+    nodeId: string,
+    request: ReadRequest,
+    gone: AbortSignal,
+    room?: () => Promise<undefined> | undefined,
+  ): Promise<ReadAnswer>;
 }
 
 /** The coordinators of groups and queues that this node is. */

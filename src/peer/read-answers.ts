@@ -3,9 +3,20 @@ import type { MessageStream } from '../transport/grpc/message-stream.ts';
 import type { LocalCopies } from './ports.ts';
 import type { ReadOutcome, ReadQuestion } from './read-messages.ts';
 
+/** Requests of one stream that may wait for their answers, more than one for each partition that a node follows; more are not read until some are answered. */
+const UNANSWERED_MAX = 8192;
+/** Of them those for which something is being read, or has been and is not sent: each may bring a batch of the largest size. */
+const READING_MAX = 4;
+
+/** Room for what is read for one request. */
+interface Room {
+  /** When there will be; nothing when there is. */
+  later?: Promise<undefined>;
+}
+
 /**
  * The answering end of a Read stream: answers each request when it can. While the other node does not take what it asked for, nothing more is read
- * from it.
+ * from it, nor for it.
  */
 export class ReadAnswers {
   readonly #nodeId: string;
@@ -13,23 +24,82 @@ export class ReadAnswers {
   readonly #copies: LocalCopies;
   /** Of requests that are not answered: nobody waits for them any more when it aborts. */
   readonly #unanswered = new Set<AbortController>();
+  /** Those that would read, in the order in which they may. */
+  readonly #waiting: (() => void)[] = [];
+  #reading = 0;
+  #blocked = false;
 
-  constructor(nodeId: string, stream: MessageStream<ReadOutcome, ReadQuestion>, copies: LocalCopies) {
+  /** @param onEnd the stream is over */
+  constructor(
+    nodeId: string,
+    stream: MessageStream<ReadOutcome, ReadQuestion>,
+    copies: LocalCopies,
+    onEnd: () => void,
+  ) {
     this.#nodeId = nodeId;
     this.#stream = stream;
     this.#copies = copies;
-    stream.onMessage = (question) => void this.#answer(question);
-    stream.onWritable = () => stream.resume();
+    stream.onMessage = (question) => {
+      void this.#answer(question);
+      this.#readIfRoom();
+    };
+    stream.onWritable = () => {
+      this.#blocked = false;
+      this.#goOn();
+    };
     stream.onEnd = () => {
       for (const gone of this.#unanswered) gone.abort();
+      for (const go of this.#waiting.splice(0)) go();
+      onEnd();
     };
+  }
+
+  /** Ends the stream, because the other node has opened another. */
+  replace(): void {
+    this.#stream.end();
   }
 
   async #answer({ correlation, request }: ReadQuestion): Promise<void> {
     const gone = new AbortController();
     this.#unanswered.add(gone);
-    const answer = await this.#copies.read(this.#nodeId, request, gone.signal).catch(tellable);
+    let room: Room | undefined;
+    const answer = await this.#copies
+      .read(this.#nodeId, request, gone.signal, () => (room ??= this.#room()).later)
+      .catch(tellable);
     this.#unanswered.delete(gone);
-    if (!this.#stream.write({ correlation, answer })) this.#stream.pause();
+    if (room) this.#reading -= 1;
+    if (!this.#stream.write({ correlation, answer })) this.#blocked = true;
+    this.#goOn();
+  }
+
+  #room(): Room {
+    if (this.#hasRoom()) {
+      this.#reading += 1;
+      return {};
+    }
+    const { promise, resolve } = Promise.withResolvers<undefined>();
+    const room: Room = { later: promise };
+    this.#waiting.push(() => {
+      delete room.later;
+      resolve(undefined);
+    });
+    return room;
+  }
+
+  #hasRoom(): boolean {
+    return !this.#blocked && this.#reading < READING_MAX;
+  }
+
+  #goOn(): void {
+    while (this.#waiting.length > 0 && this.#hasRoom()) {
+      this.#reading += 1;
+      this.#waiting.shift()!();
+    }
+    this.#readIfRoom();
+  }
+
+  #readIfRoom(): void {
+    if (this.#blocked || this.#unanswered.size >= UNANSWERED_MAX) this.#stream.pause();
+    else this.#stream.resume();
   }
 }

@@ -32,7 +32,7 @@ export class BulkServer<Who> {
 
   /** @param socket secure, with a certificate that its authorities have signed */
   take(socket: TLSSocket): void {
-    const bulk = new BulkSocket(socket, this.#options);
+    const bulk = new BulkSocket(socket, this.#options, true);
     bulk.onFrame = (kind, payload) => {
       if (kind !== KIND.open) throw new SluiceError('PROTOCOL_ERROR', 'the stream is not open');
       this.#open(socket, bulk, payload.toString());

@@ -44,15 +44,19 @@ export class BulkSocket {
   #cause: SluiceError | undefined;
   #timer: Timer;
 
-  /** @param socket may still be on its way; whoever made it passes on to {@link received} what it reads */
-  constructor(socket: TLSSocket, { settings, clock }: BulkSocketOptions) {
+  /**
+   * @param socket may still be on its way; whoever made it passes on to {@link received} what it reads
+   * @param isCalled the other end opens the stream
+   */
+  constructor(socket: TLSSocket, { settings, clock }: BulkSocketOptions, isCalled = false) {
     this.#socket = socket;
     this.#clock = clock;
     this.#settings = settings;
     this.#connecting = socket.connecting;
-    this.#frames = new FrameAssembler(settings.maxMessageBytes, (kind, payload) => {
+    const take = (kind: FrameKind, payload: Buffer): void => {
       if (kind !== KIND.alive) this.onFrame(kind, payload);
-    });
+    };
+    this.#frames = new FrameAssembler(settings.maxMessageBytes, take, !isCalled);
     socket.once('secureConnect', () => {
       this.#connecting = false;
       if (this.#paused) socket.pause();
@@ -70,7 +74,7 @@ export class BulkSocket {
     if (this.#over) return;
     if (this.#paused || this.#taking || this.#rest.length > 0)
       this.#rest = Buffer.concat([this.#rest, bytes]);
-    else this.#take(bytes);
+    else this.#take(bytes, (rest) => Buffer.from(rest));
   }
 
   /** Sends a message. @param sent the connection has taken it */
@@ -98,6 +102,7 @@ export class BulkSocket {
     this.#send(KIND.end, encodeEnd(error));
     this.#over = true;
     this.#paused = false;
+    this.#frames.drop();
     this.#socket.once('finish', () => {
       this.#timer.cancel();
       this.#timer = this.#clock.setTimer(LINGER_MS, () => this.#socket.destroy());
@@ -133,11 +138,12 @@ export class BulkSocket {
     if (this.#paused || this.#taking || this.#over) return;
     const rest = this.#rest;
     this.#rest = NOTHING;
-    this.#take(rest);
+    this.#take(rest, (left) => left);
     if (!this.#isPaused()) this.#socket.resume();
   }
 
-  #take(bytes: Buffer): void {
+  /** @param keep makes what is left one's own; copied for each few small messages of it, it would be copied again and again */
+  #take(bytes: Buffer, keep: (rest: Buffer) => Buffer): void {
     this.#taking = true;
     let at = 0;
     try {
@@ -149,7 +155,8 @@ export class BulkSocket {
     }
     this.#taking = false;
     if (this.#over || at === bytes.length) return;
-    this.#rest = Buffer.concat([bytes.subarray(at), this.#rest]);
+    const left = bytes.subarray(at);
+    this.#rest = this.#rest.length === 0 ? keep(left) : Buffer.concat([left, this.#rest]);
     // It may have been paused and gone on again from inside a frame.
     if (!this.#isPaused()) queueMicrotask(() => this.#takeRest());
   }

@@ -20,6 +20,8 @@ const OPEN_MAX_BYTES = 256;
 /** Longest text of an error that is sent, characters. */
 const TEXT_MAX = 1024;
 const END_MAX_BYTES = 8 * 1024;
+/** Room for a payload that is there at once, bytes: what nodes mostly send fits. A larger one gets as much again whenever that is full, not what was announced. */
+const ROOM_AT_ONCE_BYTES = 4 * 1024 * 1024 + 256 * 1024;
 
 /** Writes the header of a frame to the beginning of `target`. */
 export function writeHeader(target: Buffer, kind: FrameKind, payloadBytes: number): void {
@@ -38,14 +40,19 @@ export class FrameAssembler {
   readonly #onFrame: (kind: FrameKind, payload: Buffer) => void;
   readonly #head = Buffer.alloc(HEADER_BYTES);
   #headBytes = 0;
+  /** Room for the payload, or for the beginning of it. */
   #payload: Buffer | undefined;
+  #announcedBytes = 0;
   #payloadBytes = 0;
+  #isOpen: boolean;
 
   /**
    * @param maxMessageBytes largest message
    * @param onFrame called from inside `take`; the payload is the callee's
+   * @param isOpen false: messages are refused, before they come, until the stream has been opened
    */
-  constructor(maxMessageBytes: number, onFrame: (kind: FrameKind, payload: Buffer) => void) {
+  constructor(maxMessageBytes: number, onFrame: (kind: FrameKind, payload: Buffer) => void, isOpen = true) {
+    this.#isOpen = isOpen;
     this.#maxBytes = {
       [KIND.open]: OPEN_MAX_BYTES,
       [KIND.message]: maxMessageBytes,
@@ -68,16 +75,35 @@ export class FrameAssembler {
       at += taken;
       if (this.#headBytes < HEADER_BYTES) return at;
     }
-    const payload = (this.#payload ??= Buffer.allocUnsafe(this.#announced()));
+    const payload = this.#room();
     const taken = bytes.copy(payload, this.#payloadBytes, at);
     this.#payloadBytes += taken;
-    if (this.#payloadBytes === payload.length) {
-      this.#headBytes = 0;
-      this.#payload = undefined;
-      this.#payloadBytes = 0;
+    if (this.#payloadBytes === this.#announcedBytes) {
+      this.drop();
+      this.#isOpen ||= this.#head[4] === KIND.open;
       this.#onFrame(this.#head[4] as FrameKind, payload);
     }
     return at + taken;
+  }
+
+  /** Forgets what has come of a frame. */
+  drop(): void {
+    this.#headBytes = 0;
+    this.#payload = undefined;
+    this.#payloadBytes = 0;
+  }
+
+  /** The payload, with room for more of it. */
+  #room(): Buffer {
+    if (this.#payload === undefined) {
+      this.#announcedBytes = this.#announced();
+      this.#payload = Buffer.allocUnsafe(Math.min(this.#announcedBytes, ROOM_AT_ONCE_BYTES));
+    } else if (this.#payloadBytes === this.#payload.length) {
+      const larger = Buffer.allocUnsafe(Math.min(this.#announcedBytes, this.#payload.length * 2));
+      this.#payload.copy(larger);
+      this.#payload = larger;
+    }
+    return this.#payload;
   }
 
   #announced(): number {
@@ -86,6 +112,8 @@ export class FrameAssembler {
     const maxBytes = this.#maxBytes[kind];
     if (maxBytes === undefined)
       throw new SluiceError('PROTOCOL_ERROR', `frames of kind ${kind} are not known`);
+    if (!this.#isOpen && kind === KIND.message)
+      throw new SluiceError('PROTOCOL_ERROR', 'the stream is not open');
     if (length <= maxBytes) return length;
     throw new SluiceError('OVERLOADED', `a frame of ${length} bytes came, where at most ${maxBytes} may`);
   }

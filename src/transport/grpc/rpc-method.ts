@@ -1,6 +1,7 @@
 import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from '@bufbuild/protobuf';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { SluiceError } from '../../kernel/errors.ts';
+import { checkEntries } from './message-entries.ts';
 
 /** Fields of newer versions are dropped, not kept: nobody here passes messages on. */
 const READ_OPTIONS = { readUnknownFields: false } as const;
@@ -106,11 +107,13 @@ class MessageWithBatches implements MessageBytes {
   }
 }
 
-/** Reads a protobuf message; fields of type bytes are views of `bytes`. @throws PROTOCOL_ERROR when it is none */
+/** Reads a protobuf message; fields of type bytes are views of `bytes`. @throws PROTOCOL_ERROR when it is none; OVERLOADED when it has too many entries */
 export function decodeMessage<Desc extends DescMessage>(schema: Desc, bytes: Buffer): MessageShape<Desc> {
   try {
+    checkEntries(schema, bytes);
     return fromBinary(schema, bytes, READ_OPTIONS);
   } catch (cause) {
+    if (cause instanceof SluiceError) throw cause;
     throw new SluiceError('PROTOCOL_ERROR', `not a ${schema.typeName}: ${String(cause)}`, { cause });
   }
 }

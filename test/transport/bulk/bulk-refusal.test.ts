@@ -3,6 +3,7 @@ import { connect as connectTls, createServer } from 'node:tls';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, it } from 'vitest';
 import type { SluiceError } from '../../../src/kernel/errors.ts';
+import { systemClock } from '../../../src/kernel/system-clock.ts';
 import { BULK_PROTOCOL } from '../../../src/transport/bulk/bulk-protocol.ts';
 import { KIND } from '../../../src/transport/bulk/frames.ts';
 import { NodePort } from '../../../src/transport/grpc/node-port.ts';
@@ -175,7 +176,7 @@ describe('who is called for a bulk stream', () => {
 
   it('may be of an older version that does not know such streams', async () => {
     const port = await NodePort.listen(
-      { host: '127.0.0.1', port: 0, tls: tlsOfB },
+      { host: '127.0.0.1', port: 0, tls: tlsOfB, clock: systemClock },
       { h2: (socket) => socket.end() },
     );
     const caller = stage.dial(CHAT, { port: port.port });
