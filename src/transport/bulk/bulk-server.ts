@@ -1,6 +1,6 @@
 import type { TLSSocket } from 'node:tls';
 import { SluiceError } from '../../kernel/errors.ts';
-import type { CertificateCheck } from '../grpc/grpc-tls.ts';
+import type { CallerCheck } from '../grpc/grpc-tls.ts';
 import type { BulkSocketOptions } from './bulk-socket.ts';
 import { BulkSocket } from './bulk-socket.ts';
 import { KIND } from './frames.ts';
@@ -11,7 +11,7 @@ export type BulkRoute<Who> = (who: Who, socket: BulkSocket) => void;
 /** The called ends of bulk streams: who is there, and what is asked for. */
 export class BulkServer<Who> {
   readonly #options: BulkSocketOptions;
-  readonly #identify: CertificateCheck<Who>;
+  readonly #identify: CallerCheck<Who>;
   readonly #routes: ReadonlyMap<string, BulkRoute<Who>>;
   readonly #sockets = new Set<TLSSocket>();
   #whenIdle: () => void = () => undefined;
@@ -22,7 +22,7 @@ export class BulkServer<Who> {
    */
   constructor(
     options: BulkSocketOptions,
-    identify: CertificateCheck<Who>,
+    identify: CallerCheck<Who>,
     routes: ReadonlyMap<string, BulkRoute<Who>>,
   ) {
     this.#options = options;
@@ -55,11 +55,9 @@ export class BulkServer<Who> {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  /** @throws CERTIFICATE_REJECTED, what `identify` throws; UNSUPPORTED */
+  /** @throws what `identify` throws; UNSUPPORTED */
   #open(socket: TLSSocket, bulk: BulkSocket, path: string): void {
-    const certificate = socket.getPeerX509Certificate()?.raw;
-    if (!certificate) throw new SluiceError('CERTIFICATE_REJECTED', 'the caller shows no certificate');
-    const who = this.#identify(certificate);
+    const who = this.#identify(socket.getPeerX509Certificate()?.raw);
     const route = this.#routes.get(path);
     if (!route) throw new SluiceError('UNSUPPORTED', `there is no stream ${path}`);
     route(who, bulk);

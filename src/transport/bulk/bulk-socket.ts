@@ -1,6 +1,7 @@
 import type { TLSSocket } from 'node:tls';
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import { SluiceError, asSluiceError } from '../../kernel/errors.ts';
+import type { Duplex } from '../grpc/duplex-stream.ts';
 import type { GrpcSettings } from '../grpc/grpc-settings.ts';
 import type { MessageBytes } from '../grpc/rpc-method.ts';
 import { FrameAssembler, HEADER_BYTES, KIND, encodeEnd, writeHeader } from './frames.ts';
@@ -20,7 +21,7 @@ export interface BulkSocketOptions {
 }
 
 /** One end of a bulk stream: frames on a TLS connection that carries nothing else, and whether the other end is still there. */
-export class BulkSocket {
+export class BulkSocket implements Duplex {
   /** Called for each frame but signs of life. What it throws ends the stream and is told to the other end. */
   onFrame: (kind: FrameKind, payload: Buffer) => void = () => undefined;
   /** The connection is gone; called once. */
@@ -78,7 +79,7 @@ export class BulkSocket {
   }
 
   /** Sends a message. @param sent the connection has taken it */
-  sendMessage(message: MessageBytes, sent: () => void): void {
+  write(message: MessageBytes, sent: () => void): void {
     this.#send(KIND.message, message, sent);
   }
 

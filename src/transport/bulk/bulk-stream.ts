@@ -11,7 +11,7 @@ export function callingBulkStream<In, Out>(
   socket: BulkSocket,
   method: RpcMethod<In, Out>,
 ): MessageStream<In, Out> {
-  const stream = new DuplexStream(carriedBy(socket), method.request, method.response, {
+  const stream = new DuplexStream(socket, method.request, method.response, {
     well: () => socket.sendLast(),
     badly: () => socket.cut(),
   });
@@ -31,7 +31,7 @@ export function calledBulkStream<In, Out>(
     socket.sendEnd(error);
     stream.finish(error);
   };
-  const stream: DuplexStream<Out, In> = new DuplexStream(carriedBy(socket), method.response, method.request, {
+  const stream: DuplexStream<Out, In> = new DuplexStream(socket, method.response, method.request, {
     well: end,
     badly: end,
   });
@@ -51,12 +51,6 @@ function follow<Out, In>(
   socket.onGone = (error) => stream.finish(error);
   return stream;
 }
-
-const carriedBy = (socket: BulkSocket): ConstructorParameters<typeof DuplexStream>[0] => ({
-  write: (bytes, sent) => socket.sendMessage(bytes, sent),
-  pause: () => socket.pause(),
-  resume: () => socket.resume(),
-});
 
 function decodeEnd(payload: Buffer): SluiceError | undefined {
   if (payload.length === 0) return undefined;

@@ -16,7 +16,7 @@ import { calledStream } from './duplex-stream.ts';
 import { errorToStatus } from './grpc-error.ts';
 import type { GrpcSettings } from './grpc-settings.ts';
 import { channelOptions } from './grpc-settings.ts';
-import type { CertificateCheck, GrpcTls } from './grpc-tls.ts';
+import type { CallerCheck, CertificateCheck, GrpcTls } from './grpc-tls.ts';
 import type { MessageStream } from './message-stream.ts';
 import { NodePort } from './node-port.ts';
 import type { MessageBytes, RpcMethod } from './rpc-method.ts';
@@ -155,7 +155,7 @@ const asIs = (bytes: Buffer): Buffer => bytes;
 
 function toService<Who>(
   routes: readonly Route<Who>[],
-  identify: CertificateCheck<Who>,
+  identify: CallerCheck<Who>,
 ): { definition: ServiceDefinition; implementation: UntypedServiceImplementation } {
   const definition: Record<string, ServiceDefinition[string]> = {};
   const implementation: UntypedServiceImplementation = {};
@@ -190,9 +190,10 @@ type UnaryCallback = (error: ReturnType<typeof errorToStatus> | null, response?:
  * Reads each certificate once: every call of a connection shows the same, and taking one apart costs more than a small call.
  * What does not name a caller is asked about again.
  */
-function oncePerCertificate<Who>(identify: CertificateCheck<Who>): CertificateCheck<Who> {
+function oncePerCertificate<Who>(identify: CertificateCheck<Who>): CallerCheck<Who> {
   const known = new Map<string, Who>();
   return (certificate) => {
+    if (!certificate) throw new SluiceError('CERTIFICATE_REJECTED', 'the caller shows no certificate');
     const key = certificate.toString('latin1');
     const before = known.get(key);
     if (before !== undefined) return before;
@@ -207,15 +208,13 @@ function oncePerCertificate<Who>(identify: CertificateCheck<Who>): CertificateCh
 /** Nobody is served who has not shown who it is. */
 function withCaller<Who>(
   call: Pick<ServerUnaryCall<Buffer, MessageBytes>, 'getAuthContext'>,
-  identify: CertificateCheck<Who>,
+  identify: CallerCheck<Who>,
   reply: Reply,
   serve: (who: Who) => void,
 ): void {
   let who: Who;
   try {
-    const certificate = call.getAuthContext().sslPeerCertificate?.raw;
-    if (!certificate) throw new SluiceError('CERTIFICATE_REJECTED', 'the caller shows no certificate');
-    who = identify(certificate);
+    who = identify(call.getAuthContext().sslPeerCertificate?.raw);
   } catch (error) {
     reply(error);
     return;

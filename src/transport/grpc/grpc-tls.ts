@@ -25,6 +25,9 @@ export function secureContextOptions({ identity, authoritiesPem }: GrpcTls): Sec
 /** Looks at the certificate of the other end, which the authorities have signed and which is in date; DER. @throws CERTIFICATE_REJECTED */
 export type CertificateCheck<Who> = (certificate: Buffer) => Who;
 
+/** Who shows that certificate; undefined: none is shown. @throws CERTIFICATE_REJECTED */
+export type CallerCheck<Who> = (certificate: Buffer | undefined) => Who;
+
 /** Outcome of a check as TLS wants it. */
 export function refusalOf(
   check: CertificateCheck<unknown>,

@@ -66,6 +66,14 @@ describe('the writer of a bulk stream', () => {
 describe('the reader of a bulk stream', () => {
   const stage = bulkStage();
 
+  /** A caller who writes frames himself, and the end that he has called. */
+  async function rawCall() {
+    const raw = await stage.raw();
+    raw.send(openFrame(CHAT.path));
+    await until(() => stage.called.length === 1);
+    return { raw, called: stage.called[0]! };
+  }
+
   /** Pauses from inside every message and goes on a few turns later. */
   function readOneByOne(end: StreamEnd): void {
     let isPaused = false;
@@ -112,10 +120,7 @@ describe('the reader of a bulk stream', () => {
   );
 
   it('may pause in the middle of many messages that have come at once', async () => {
-    const raw = await stage.raw();
-    raw.send(openFrame(CHAT.path));
-    await until(() => stage.called.length === 1);
-    const called = stage.called[0]!;
+    const { raw, called } = await rawCall();
     called.stream.onMessage = (message) => {
       called.got.push(message);
       if (called.got.length === 5) called.stream.pause();
@@ -148,10 +153,7 @@ describe('the reader of a bulk stream', () => {
   });
 
   it('that pauses again before what had come is gone on with gets nothing', async () => {
-    const raw = await stage.raw();
-    raw.send(openFrame(CHAT.path));
-    await until(() => stage.called.length === 1);
-    const called = stage.called[0]!;
+    const { raw, called } = await rawCall();
     called.stream.onMessage = (message) => {
       called.got.push(message);
       called.stream.pause();
