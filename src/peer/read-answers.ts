@@ -1,5 +1,6 @@
 import { tellable } from '../transport/grpc/grpc-error.ts';
 import type { MessageStream } from '../transport/grpc/message-stream.ts';
+import { PacedAnswers } from './paced-answers.ts';
 import type { LocalCopies } from './ports.ts';
 import type { ReadOutcome, ReadQuestion } from './read-messages.ts';
 
@@ -21,13 +22,13 @@ interface Room {
 export class ReadAnswers {
   readonly #nodeId: string;
   readonly #stream: MessageStream<ReadOutcome, ReadQuestion>;
+  readonly #answers: PacedAnswers<ReadOutcome>;
   readonly #copies: LocalCopies;
   /** Of requests that are not answered: nobody waits for them any more when it aborts. */
   readonly #unanswered = new Set<AbortController>();
   /** Those that would read, in the order in which they may. */
   readonly #waiting: (() => void)[] = [];
   #reading = 0;
-  #blocked = false;
 
   /** @param onEnd the stream is over */
   constructor(
@@ -39,13 +40,13 @@ export class ReadAnswers {
     this.#nodeId = nodeId;
     this.#stream = stream;
     this.#copies = copies;
+    this.#answers = new PacedAnswers(stream, {
+      isFull: () => this.#unanswered.size >= UNANSWERED_MAX,
+      onTaken: () => this.#goOn(),
+    });
     stream.onMessage = (question) => {
       void this.#answer(question);
-      this.#readIfRoom();
-    };
-    stream.onWritable = () => {
-      this.#blocked = false;
-      this.#goOn();
+      this.#answers.readIfRoom();
     };
     stream.onEnd = () => {
       for (const gone of this.#unanswered) gone.abort();
@@ -68,7 +69,7 @@ export class ReadAnswers {
       .catch(tellable);
     this.#unanswered.delete(gone);
     if (room) this.#reading -= 1;
-    if (!this.#stream.write({ correlation, answer })) this.#blocked = true;
+    this.#answers.write({ correlation, answer });
     this.#goOn();
   }
 
@@ -87,7 +88,7 @@ export class ReadAnswers {
   }
 
   #hasRoom(): boolean {
-    return !this.#blocked && this.#reading < READING_MAX;
+    return this.#answers.areTaken && this.#reading < READING_MAX;
   }
 
   #goOn(): void {
@@ -95,11 +96,5 @@ export class ReadAnswers {
       this.#reading += 1;
       this.#waiting.shift()!();
     }
-    this.#readIfRoom();
-  }
-
-  #readIfRoom(): void {
-    if (this.#blocked || this.#unanswered.size >= UNANSWERED_MAX) this.#stream.pause();
-    else this.#stream.resume();
   }
 }
