@@ -9,12 +9,6 @@ const UNANSWERED_MAX = 8192;
 /** Of them those for which something is being read, or has been and is not sent: each may bring a batch of the largest size. */
 const READING_MAX = 4;
 
-/** Room for what is read for one request. */
-interface Room {
-  /** When there will be; nothing when there is. */
-  later?: Promise<undefined>;
-}
-
 /**
  * The answering end of a Read stream: answers each request when it can. While the other node does not take what it asked for, nothing more is read
  * from it, nor for it.
@@ -26,9 +20,10 @@ export class ReadAnswers {
   readonly #copies: LocalCopies;
   /** Of requests that are not answered: nobody waits for them any more when it aborts. */
   readonly #unanswered = new Set<AbortController>();
-  /** Those that would read, in the order in which they may. */
-  readonly #waiting: (() => void)[] = [];
-  #reading = 0;
+  /** Those of them for which something may be read. */
+  readonly #reading = new Set<AbortController>();
+  /** Those for which something would be, in their order, and who to tell that it may. */
+  readonly #waiting: { readonly request: AbortController; readonly go: () => void }[] = [];
 
   /** @param onEnd the stream is over */
   constructor(
@@ -50,7 +45,7 @@ export class ReadAnswers {
     };
     stream.onEnd = () => {
       for (const gone of this.#unanswered) gone.abort();
-      for (const go of this.#waiting.splice(0)) go();
+      for (const { go } of this.#waiting.splice(0)) go();
       onEnd();
     };
   }
@@ -63,38 +58,36 @@ export class ReadAnswers {
   async #answer({ correlation, request }: ReadQuestion): Promise<void> {
     const gone = new AbortController();
     this.#unanswered.add(gone);
-    let room: Room | undefined;
     const answer = await this.#copies
-      .read(this.#nodeId, request, gone.signal, () => (room ??= this.#room()).later)
+      .read(this.#nodeId, request, gone.signal, () => this.#roomFor(gone))
       .catch(tellable);
     this.#unanswered.delete(gone);
-    if (room) this.#reading -= 1;
+    this.#reading.delete(gone);
     this.#answers.write({ correlation, answer });
     this.#goOn();
   }
 
-  #room(): Room {
+  /** @returns undefined: there is room for what is read for the request; else resolves when there is */
+  #roomFor(request: AbortController): Promise<undefined> | undefined {
+    if (this.#reading.has(request)) return undefined;
     if (this.#hasRoom()) {
-      this.#reading += 1;
-      return {};
+      this.#reading.add(request);
+      return undefined;
     }
-    const { promise, resolve } = Promise.withResolvers<undefined>();
-    const room: Room = { later: promise };
-    this.#waiting.push(() => {
-      delete room.later;
-      resolve(undefined);
+    return new Promise((resolve) => {
+      this.#waiting.push({ request, go: () => resolve(undefined) });
     });
-    return room;
   }
 
   #hasRoom(): boolean {
-    return this.#answers.areTaken && this.#reading < READING_MAX;
+    return this.#answers.areTaken && this.#reading.size < READING_MAX;
   }
 
   #goOn(): void {
     while (this.#waiting.length > 0 && this.#hasRoom()) {
-      this.#reading += 1;
-      this.#waiting.shift()!();
+      const { request, go } = this.#waiting.shift()!;
+      this.#reading.add(request);
+      go();
     }
   }
 }
