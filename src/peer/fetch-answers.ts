@@ -1,3 +1,4 @@
+import type { SluiceError } from '../kernel/errors.ts';
 import type { FetchRequest, FetchResponse, ReplicationServer } from '../partition/replication.ts';
 import { tellable } from '../transport/grpc/grpc-error.ts';
 import type { MessageStream } from '../transport/grpc/message-stream.ts';
@@ -22,21 +23,21 @@ export class FetchAnswers {
   #outstanding = 0;
   #last: Promise<void> = Promise.resolve();
 
-  /** @param onEnd the stream is over, and its session */
+  /** @param onEnd the stream is over, and its session; undefined: both ends wanted it */
   constructor(
     nodeId: string,
     stream: MessageStream<FetchResponse, FetchRequest>,
     replication: ReplicationServer,
-    onEnd: () => void,
+    onEnd: (error: SluiceError | undefined) => void,
   ) {
     this.#nodeId = nodeId;
     this.#stream = stream;
     this.#replication = replication;
     this.#answers = new PacedAnswers(stream, { isFull: () => this.#outstanding >= OUTSTANDING_MAX });
     stream.onMessage = (request) => this.#take(request);
-    stream.onEnd = () => {
+    stream.onEnd = (error) => {
       replication.forget(nodeId);
-      onEnd();
+      onEnd(error);
     };
   }
 

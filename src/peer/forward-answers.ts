@@ -27,11 +27,11 @@ export class ForwardAnswers {
     this.#answers.write(answers);
   };
 
-  /** @param onEnd the stream is over */
+  /** @param onEnd the stream is over; undefined: both ends wanted it */
   constructor(
     stream: MessageStream<readonly ForwardAnswer[], ForwardRequest>,
     target: ForwardTarget,
-    onEnd: () => void,
+    onEnd: (error: SluiceError | undefined) => void,
   ) {
     this.#stream = stream;
     this.#answers = new PacedAnswers(stream, { isFull: () => this.#unansweredBytes > UNANSWERED_MAX_BYTES });

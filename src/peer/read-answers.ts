@@ -1,3 +1,4 @@
+import type { SluiceError } from '../kernel/errors.ts';
 import { tellable } from '../transport/grpc/grpc-error.ts';
 import type { MessageStream } from '../transport/grpc/message-stream.ts';
 import { PacedAnswers } from './paced-answers.ts';
@@ -25,12 +26,12 @@ export class ReadAnswers {
   /** Those for which something would be, in their order, and who to tell that it may. */
   readonly #waiting: { readonly request: AbortController; readonly go: () => void }[] = [];
 
-  /** @param onEnd the stream is over */
+  /** @param onEnd the stream is over; undefined: both ends wanted it */
   constructor(
     nodeId: string,
     stream: MessageStream<ReadOutcome, ReadQuestion>,
     copies: LocalCopies,
-    onEnd: () => void,
+    onEnd: (error: SluiceError | undefined) => void,
   ) {
     this.#nodeId = nodeId;
     this.#stream = stream;
@@ -43,10 +44,10 @@ export class ReadAnswers {
       void this.#answer(question);
       this.#answers.readIfRoom();
     };
-    stream.onEnd = () => {
+    stream.onEnd = (error) => {
       for (const gone of this.#unanswered) gone.abort();
       for (const { go } of this.#waiting.splice(0)) go();
-      onEnd();
+      onEnd(error);
     };
   }
 

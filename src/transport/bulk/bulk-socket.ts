@@ -2,6 +2,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import { SluiceError, asSluiceError } from '../../kernel/errors.ts';
 import type { Duplex } from '../grpc/duplex-stream.ts';
+import { tellable } from '../grpc/grpc-error.ts';
 import type { GrpcSettings } from '../grpc/grpc-settings.ts';
 import type { MessageBytes } from '../grpc/rpc-method.ts';
 import { FrameAssembler, HEADER_BYTES, KIND, encodeEnd, writeHeader } from './frames.ts';
@@ -22,9 +23,9 @@ export interface BulkSocketOptions {
 
 /** One end of a bulk stream: frames on a TLS connection that carries nothing else, and whether the other end is still there. */
 export class BulkSocket implements Duplex {
-  /** Called for each frame but signs of life. What it throws ends the stream and is told to the other end. */
+  /** Called for each frame but signs of life. What it throws ends the stream; the other end is told as much of it as {@link tellable} allows. */
   onFrame: (kind: FrameKind, payload: Buffer) => void = () => undefined;
-  /** The connection is gone; called once. */
+  /** The connection is gone, and why, as far as this end may know; called once. */
   onGone: (error: SluiceError) => void = () => undefined;
   readonly #socket: TLSSocket;
   readonly #clock: Clock;
@@ -150,9 +151,8 @@ export class BulkSocket implements Duplex {
     try {
       while (at < bytes.length && !this.#paused && !this.#over) at = this.#frames.take(bytes, at);
     } catch (error) {
-      const reason = asSluiceError(error);
-      this.#cause ??= reason;
-      this.sendEnd(reason);
+      this.#cause ??= asSluiceError(error);
+      this.sendEnd(tellable(error));
     }
     this.#taking = false;
     if (this.#over || at === bytes.length) return;

@@ -225,6 +225,22 @@ describe('a bulk stream', () => {
     },
   );
 
+  it.each(['caller', 'called'] as const)(
+    'ends with INTERNAL when the %s end fails with a message, and the other is not told what happened',
+    async (at) => {
+      const pair = await stage.pair();
+      const [reader, writer] = at === 'caller' ? [pair.caller, pair.called] : [pair.called, pair.caller];
+      reader.stream.onMessage = () => {
+        throw new TypeError('secret');
+      };
+      writer.say('hello');
+      const told = await writer.ended;
+      expect(told?.code).toBe('INTERNAL');
+      expect(told?.message).not.toContain('secret');
+      expect(await reader.ended).toMatchObject({ code: 'INTERNAL', message: 'secret' });
+    },
+  );
+
   it('does not disturb the others when it ends', async () => {
     const one = await stage.pair();
     const other = await stage.pair();
