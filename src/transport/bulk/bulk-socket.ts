@@ -14,6 +14,11 @@ const NOTHING = Buffer.alloc(0);
 const SEND_BUFFERS = new SendBuffers();
 /** The other end may take so long to close the connection once it has been sent all there is, milliseconds. */
 const LINGER_MS = 1000;
+/**
+ * An end that does not read takes the other one for dead when that takes nothing of what waits for it for so long, milliseconds. Messages count when the
+ * connection has all of them, many at a time, so this is long; whoever asked for them waits less.
+ */
+const UNTAKEN_MAX_MS = 30_000;
 
 /** What both ends know of how a connection is kept. */
 export interface BulkSocketOptions {
@@ -40,7 +45,9 @@ export class BulkSocket implements Duplex {
   #taking = false;
   #hasHeard = false;
   #hasSpoken = false;
-  /** Looks in a row at which nothing had been heard. */
+  /** The connection has taken something since the last look. */
+  #hasSent = false;
+  /** Looks in a row at which there was no sign of life. */
   #silentLooks = 0;
   #over = false;
   #cause: SluiceError | undefined;
@@ -177,6 +184,7 @@ export class BulkSocket implements Duplex {
     payload.copy(room, HEADER_BYTES);
     this.#socket.write(room.subarray(0, bytes), () => {
       SEND_BUFFERS.giveBack(room);
+      this.#hasSent = true;
       sent?.();
     });
   }
@@ -186,21 +194,26 @@ export class BulkSocket implements Duplex {
     return this.#clock.setTimer(this.#settings.keepAliveMs, () => setImmediate(() => this.#look()));
   }
 
-  /**
-   * Says that this end is there when it has not said anything else, and sees whether the other does. Who does not read hears nothing, and does not judge.
-   */
+  /** Says that this end is there when it has not said anything else, and sees whether the other is. */
   #look(): void {
     if (this.#socket.destroyed || this.#socket.writableFinished) return;
     const { keepAliveMs, keepAliveTimeoutMs } = this.#settings;
-    this.#silentLooks = this.#hasHeard || this.#paused ? 0 : this.#silentLooks + 1;
-    if (this.#silentLooks * keepAliveMs >= keepAliveMs + keepAliveTimeoutMs) {
+    const limitMs = this.#paused ? UNTAKEN_MAX_MS : keepAliveMs + keepAliveTimeoutMs;
+    this.#silentLooks = this.#isThere() ? 0 : this.#silentLooks + 1;
+    if (this.#silentLooks * keepAliveMs >= limitMs) {
       this.cut(new SluiceError('UNAVAILABLE', 'the other end is silent'));
       return;
     }
     this.#hasHeard = false;
+    this.#hasSent = false;
     if (!this.#hasSpoken && this.#socket.writableLength === 0) this.#send(KIND.alive, NOTHING);
     this.#hasSpoken = false;
     this.#timer = this.#lookLater();
+  }
+
+  /** Who does not read hears nothing: then it counts that the connection takes what this end says, if only that it is there. */
+  #isThere(): boolean {
+    return this.#hasHeard || (this.#paused && this.#hasSent);
   }
 
   #gone(): void {

@@ -7,6 +7,14 @@ import { frame, openFrame } from './raw-caller.ts';
 import type { Direction, TcpRelay } from '../../support/tcp-relay.ts';
 
 const MiB = 1024 * 1024;
+/** An end that does not read ends the stream when it has looked so often and nothing was taken. */
+const UNTAKEN_LOOKS = 30;
+
+interface Relayed {
+  readonly relay: TcpRelay;
+  readonly caller: StreamEnd;
+  readonly called: StreamEnd;
+}
 
 describe('an end of a bulk stream', () => {
   const stage = bulkStage();
@@ -18,7 +26,7 @@ describe('an end of a bulk stream', () => {
     await turns(5);
   }
 
-  async function relayed(): Promise<{ relay: TcpRelay; caller: StreamEnd; called: StreamEnd }> {
+  async function relayed(): Promise<Relayed> {
     const relay = await stage.relay();
     const ends = await stage.pair({ port: relay.port });
     // What opens the stream is said then, and so is nothing else.
@@ -112,6 +120,51 @@ describe('an end of a bulk stream', () => {
     expect(caller.ends).toEqual([]);
     await look();
     expect(await caller.ended).toMatchObject({ code: 'UNAVAILABLE' });
+  });
+
+  describe('that does not read while its messages wait', () => {
+    /** Pauses both ends, fills up what is between them, and looks once, which finds that something was taken. */
+    async function fill({ relay, caller, called }: Relayed): Promise<void> {
+      caller.stream.pause();
+      called.stream.pause();
+      for (let n = 0; n < 30; n += 1) called.stream.write(Buffer.alloc(MiB));
+      for (let passed = -1; passed !== relay.passed.down;) {
+        passed = relay.passed.down;
+        await turns(100);
+      }
+      await look();
+    }
+
+    it('notices after a while that nothing of them is taken', async () => {
+      const ends = await relayed();
+      const { called } = ends;
+      await fill(ends);
+      for (let n = 1; n < UNTAKEN_LOOKS; n += 1) await look();
+      expect(called.ends).toEqual([]);
+      await look();
+      expect(await called.ended).toMatchObject({ code: 'UNAVAILABLE' });
+      await until(() => stage.clock.pendingTimers === 0);
+    });
+
+    it('waits for as long as something of them is taken', async () => {
+      const ends = await relayed();
+      const { caller, called } = ends;
+      for (let time = 0; time < 3; time += 1) {
+        await fill(ends);
+        for (let n = 2; n < UNTAKEN_LOOKS; n += 1) await look();
+        caller.stream.resume();
+        await until(() => called.stream.unsentBytes === 0);
+      }
+      expect([caller.ends, called.ends]).toEqual([[], []]);
+    });
+  });
+
+  it('that does not read, and has nothing to say, is patient', async () => {
+    const { relay, called } = await relayed();
+    relay.frozen = true;
+    called.stream.pause();
+    for (let n = 0; n < 2 * UNTAKEN_LOOKS; n += 1) await look();
+    expect(called.ends).toEqual([]);
   });
 
   it('begins to count anew when it has paused', async () => {
