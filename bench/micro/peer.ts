@@ -206,7 +206,7 @@ async function serve(): Promise<void> {
     }
     const { tls, batchBytes } = JSON.parse(line) as ServerOrder;
     const server = await PeerServer.listen(
-      { ...COMMON, tls, host: '127.0.0.1', port: 0 },
+      { ...COMMON, tls, host: '127.0.0.1', port: 0, log: silentLogger },
       servicesOf(batchBytes),
     );
     console.log(server.port);

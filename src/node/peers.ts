@@ -70,12 +70,12 @@ export class Peers implements AsyncDisposable {
    * @throws ADDRESS_IN_USE, INVALID_CONFIG
    */
   async listen(services: PeerServices, parts: AsyncDisposableStack): Promise<void> {
-    const { settings, clock } = this.#options;
+    const { settings, clock, log } = this.#options;
     const { identity, clientAuthoritiesPem } = this.certificates.current;
     const tls = this.#tls(identity, clientAuthoritiesPem);
     const { host, port } = settings.peer.listen;
     const server = await PeerServer.listen(
-      { host, port, cluster: settings.name, tls, settings: DEFAULT_PEER_SETTINGS, clock },
+      { host, port, cluster: settings.name, tls, settings: DEFAULT_PEER_SETTINGS, clock, log },
       services,
     );
     parts.defer(() => server.close(GRACE_MS));

@@ -1,6 +1,8 @@
+import type { SluiceError } from '../kernel/errors.ts';
 import type { FetchRequest, FetchResponse, ReplicationServer } from '../partition/replication.ts';
 import { tellable } from '../transport/grpc/grpc-error.ts';
 import type { MessageStream } from '../transport/grpc/message-stream.ts';
+import { PacedAnswers } from './paced-answers.ts';
 
 /** Requests of one stream that may wait for their answers; the fetcher sends at most two. */
 const OUTSTANDING_MAX = 4;
@@ -16,26 +18,26 @@ const ANSWER_MAX_BYTES = 4 * 1024 * 1024;
 export class FetchAnswers {
   readonly #nodeId: string;
   readonly #stream: MessageStream<FetchResponse, FetchRequest>;
+  readonly #answers: PacedAnswers<FetchResponse>;
   readonly #replication: ReplicationServer;
   #outstanding = 0;
-  #blocked = false;
   #last: Promise<void> = Promise.resolve();
 
-  /** @param onEnd the stream is over, and its session */
+  /** @param onEnd the stream is over, and its session; undefined: both ends wanted it */
   constructor(
     nodeId: string,
     stream: MessageStream<FetchResponse, FetchRequest>,
     replication: ReplicationServer,
-    onEnd: () => void,
+    onEnd: (error: SluiceError | undefined) => void,
   ) {
     this.#nodeId = nodeId;
     this.#stream = stream;
     this.#replication = replication;
+    this.#answers = new PacedAnswers(stream, { isFull: () => this.#outstanding >= OUTSTANDING_MAX });
     stream.onMessage = (request) => this.#take(request);
-    stream.onWritable = () => this.#unblock();
-    stream.onEnd = () => {
+    stream.onEnd = (error) => {
       replication.forget(nodeId);
-      onEnd();
+      onEnd(error);
     };
   }
 
@@ -48,7 +50,7 @@ export class FetchAnswers {
 
   #take(request: FetchRequest): void {
     this.#outstanding += 1;
-    this.#readIfRoom();
+    this.#answers.readIfRoom();
     const { maxBytes, maxWaitMs, ...rest } = request;
     const answer = this.#replication.fetch(this.#nodeId, {
       ...rest,
@@ -66,17 +68,6 @@ export class FetchAnswers {
 
   #answer(response: FetchResponse): void {
     this.#outstanding -= 1;
-    this.#blocked = !this.#stream.write(response);
-    this.#readIfRoom();
-  }
-
-  #unblock(): void {
-    this.#blocked = false;
-    this.#readIfRoom();
-  }
-
-  #readIfRoom(): void {
-    if (this.#blocked || this.#outstanding >= OUTSTANDING_MAX) this.#stream.pause();
-    else this.#stream.resume();
+    this.#answers.write(response);
   }
 }

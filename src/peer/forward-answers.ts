@@ -2,6 +2,7 @@ import type { SluiceError } from '../kernel/errors.ts';
 import type { MessageStream } from '../transport/grpc/message-stream.ts';
 import type { ForwardAnswer, ForwardRequest } from './forward-messages.ts';
 import { correlationAfter } from './forward-messages.ts';
+import { PacedAnswers } from './paced-answers.ts';
 import type { ForwardOutcome, ForwardTarget } from './ports.ts';
 
 /** Bytes of publishes of one node that may wait for their answers; more are not read until some are answered. */
@@ -15,30 +16,26 @@ const OVERHEAD_BYTES = 200;
  */
 export class ForwardAnswers {
   readonly #stream: MessageStream<readonly ForwardAnswer[], ForwardRequest>;
+  readonly #answers: PacedAnswers<readonly ForwardAnswer[]>;
   #ready: ForwardAnswer[] = [];
   #unansweredBytes = 0;
-  #blocked = false;
   #scheduled = false;
   readonly #flush = (): void => {
     this.#scheduled = false;
     const answers = this.#ready;
     this.#ready = [];
-    this.#blocked = !this.#stream.write(answers);
-    this.#readIfRoom();
+    this.#answers.write(answers);
   };
 
-  /** @param onEnd the stream is over */
+  /** @param onEnd the stream is over; undefined: both ends wanted it */
   constructor(
     stream: MessageStream<readonly ForwardAnswer[], ForwardRequest>,
     target: ForwardTarget,
-    onEnd: () => void,
+    onEnd: (error: SluiceError | undefined) => void,
   ) {
     this.#stream = stream;
+    this.#answers = new PacedAnswers(stream, { isFull: () => this.#unansweredBytes > UNANSWERED_MAX_BYTES });
     stream.onEnd = onEnd;
-    stream.onWritable = () => {
-      this.#blocked = false;
-      this.#readIfRoom();
-    };
     stream.onMessage = ({ firstCorrelation, publishes }) => {
       publishes.forEach((publish, index) => {
         const correlation = correlationAfter(firstCorrelation, index);
@@ -46,7 +43,7 @@ export class ForwardAnswers {
         this.#unansweredBytes += bytes;
         target.forward(publish, (answer) => this.#answer(correlation, bytes, answer));
       });
-      this.#readIfRoom();
+      this.#answers.readIfRoom();
     };
   }
 
@@ -61,10 +58,5 @@ export class ForwardAnswers {
     if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(this.#flush);
-  }
-
-  #readIfRoom(): void {
-    if (this.#blocked || this.#unansweredBytes > UNANSWERED_MAX_BYTES) this.#stream.pause();
-    else this.#stream.resume();
   }
 }

@@ -1,5 +1,7 @@
 import type { Clock } from '../kernel/clock.ts';
+import type { SluiceError } from '../kernel/errors.ts';
 import { checkNodeIdentity } from '../security/node-identity.ts';
+import type { Logger } from '../telemetry/logger.ts';
 import type { Route } from '../transport/grpc/grpc-server.ts';
 import { GrpcServer, answers, streams } from '../transport/grpc/grpc-server.ts';
 import type { GrpcTls } from '../transport/grpc/grpc-tls.ts';
@@ -20,6 +22,7 @@ export interface PeerServerOptions {
   readonly tls: GrpcTls;
   readonly settings: PeerSettings;
   readonly clock: Clock;
+  readonly log: Logger;
 }
 
 /** Does for other nodes what they ask for. Who they are say their certificates. */
@@ -32,13 +35,13 @@ export class PeerServer {
 
   /** @throws INVALID_CONFIG when the certificates cannot be used; ADDRESS_IN_USE */
   static async listen(options: PeerServerOptions, services: PeerServices): Promise<PeerServer> {
-    const { host, port, cluster, tls, settings, clock } = options;
+    const { host, port, cluster, tls, settings, clock, log } = options;
     const server = await GrpcServer.listen(
       {
         ...{ host, port, tls, clock, settings: settings.grpc },
         identify: (certificate) => checkNodeIdentity(certificate, { cluster, nodeId: undefined }).nodeId,
       },
-      routesOf(services),
+      routesOf(services, log),
     );
     return new PeerServer(server);
   }
@@ -58,19 +61,26 @@ export class PeerServer {
   }
 }
 
-function routesOf({ replication, forwards, partitions, copies, groups }: PeerServices): Route<string>[] {
+function routesOf(
+  { replication, forwards, partitions, copies, groups }: PeerServices,
+  log: Logger,
+): Route<string>[] {
+  /** What is wrong with a program is told to nobody else. */
+  const ended = (nodeId: string, error: SluiceError | undefined): void => {
+    if (error?.code === 'INTERNAL') log.error('peer.stream_failed', { peer: nodeId, error });
+  };
   return [
     streams(
       PEER.replicate,
-      newestOfEach((nodeId, stream, onEnd) => new FetchAnswers(nodeId, stream, replication, onEnd)),
+      newestOfEach((nodeId, stream, onEnd) => new FetchAnswers(nodeId, stream, replication, onEnd), ended),
     ),
     streams(
       PEER.forward,
-      newestOfEach((_, stream, onEnd) => new ForwardAnswers(stream, forwards, onEnd)),
+      newestOfEach((_, stream, onEnd) => new ForwardAnswers(stream, forwards, onEnd), ended),
     ),
     streams(
       PEER.read,
-      newestOfEach((nodeId, stream, onEnd) => new ReadAnswers(nodeId, stream, copies, onEnd)),
+      newestOfEach((nodeId, stream, onEnd) => new ReadAnswers(nodeId, stream, copies, onEnd), ended),
     ),
     answers(PEER.describePartitions, (_, refs) => partitions.describe(refs)),
     answers(PEER.listOffsets, (_, request) => partitions.listOffsets(request.partitions, request.start)),
@@ -91,15 +101,18 @@ interface Replaceable {
  * Keeps one stream of each node: the newest counts, because the end of a broken one may be noticed late, and what a stream may hold is bounded.
  *
  * @param make `onEnd` is to be called when the stream is over
+ * @param ended told of each that is, and why
  */
 function newestOfEach<Stream>(
-  make: (nodeId: string, stream: Stream, onEnd: () => void) => Replaceable,
+  make: (nodeId: string, stream: Stream, onEnd: (error: SluiceError | undefined) => void) => Replaceable,
+  ended: (nodeId: string, error: SluiceError | undefined) => void,
 ): (nodeId: string, stream: Stream) => void {
   const newest = new Map<string, Replaceable>();
   return (nodeId, stream) => {
     newest.get(nodeId)?.replace();
-    const one = make(nodeId, stream, () => {
+    const one = make(nodeId, stream, (error) => {
       if (newest.get(nodeId) === one) newest.delete(nodeId);
+      ended(nodeId, error);
     });
     newest.set(nodeId, one);
   };

@@ -20,7 +20,10 @@ export interface PeerSettings {
   readonly callTimeoutMs: number;
 }
 
-/** What holds unless configured otherwise. A node that is frozen is noticed after at most 4 s by who has asked it something, after 6 s by who answers. */
+/**
+ * What holds unless configured otherwise. A node that is frozen is noticed after at most 4 s by who has asked it something, after 6 s by who answers,
+ * after 32 s by who has answers for it that it does not take.
+ */
 export const DEFAULT_PEER_SETTINGS: PeerSettings = {
   grpc: {
     // The largest batch, and room for what is said about many partitions.

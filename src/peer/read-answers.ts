@@ -1,5 +1,7 @@
+import type { SluiceError } from '../kernel/errors.ts';
 import { tellable } from '../transport/grpc/grpc-error.ts';
 import type { MessageStream } from '../transport/grpc/message-stream.ts';
+import { PacedAnswers } from './paced-answers.ts';
 import type { LocalCopies } from './ports.ts';
 import type { ReadOutcome, ReadQuestion } from './read-messages.ts';
 
@@ -8,12 +10,6 @@ const UNANSWERED_MAX = 8192;
 /** Of them those for which something is being read, or has been and is not sent: each may bring a batch of the largest size. */
 const READING_MAX = 4;
 
-/** Room for what is read for one request. */
-interface Room {
-  /** When there will be; nothing when there is. */
-  later?: Promise<undefined>;
-}
-
 /**
  * The answering end of a Read stream: answers each request when it can. While the other node does not take what it asked for, nothing more is read
  * from it, nor for it.
@@ -21,36 +17,37 @@ interface Room {
 export class ReadAnswers {
   readonly #nodeId: string;
   readonly #stream: MessageStream<ReadOutcome, ReadQuestion>;
+  readonly #answers: PacedAnswers<ReadOutcome>;
   readonly #copies: LocalCopies;
   /** Of requests that are not answered: nobody waits for them any more when it aborts. */
   readonly #unanswered = new Set<AbortController>();
-  /** Those that would read, in the order in which they may. */
-  readonly #waiting: (() => void)[] = [];
-  #reading = 0;
-  #blocked = false;
+  /** Those of them for which something may be read. */
+  readonly #reading = new Set<AbortController>();
+  /** Those for which something would be, in their order, and who to tell that it may. */
+  readonly #waiting: { readonly request: AbortController; readonly go: () => void }[] = [];
 
-  /** @param onEnd the stream is over */
+  /** @param onEnd the stream is over; undefined: both ends wanted it */
   constructor(
     nodeId: string,
     stream: MessageStream<ReadOutcome, ReadQuestion>,
     copies: LocalCopies,
-    onEnd: () => void,
+    onEnd: (error: SluiceError | undefined) => void,
   ) {
     this.#nodeId = nodeId;
     this.#stream = stream;
     this.#copies = copies;
+    this.#answers = new PacedAnswers(stream, {
+      isFull: () => this.#unanswered.size >= UNANSWERED_MAX,
+      onTaken: () => this.#goOn(),
+    });
     stream.onMessage = (question) => {
       void this.#answer(question);
-      this.#readIfRoom();
+      this.#answers.readIfRoom();
     };
-    stream.onWritable = () => {
-      this.#blocked = false;
-      this.#goOn();
-    };
-    stream.onEnd = () => {
+    stream.onEnd = (error) => {
       for (const gone of this.#unanswered) gone.abort();
-      for (const go of this.#waiting.splice(0)) go();
-      onEnd();
+      for (const { go } of this.#waiting.splice(0)) go();
+      onEnd(error);
     };
   }
 
@@ -62,44 +59,36 @@ export class ReadAnswers {
   async #answer({ correlation, request }: ReadQuestion): Promise<void> {
     const gone = new AbortController();
     this.#unanswered.add(gone);
-    let room: Room | undefined;
     const answer = await this.#copies
-      .read(this.#nodeId, request, gone.signal, () => (room ??= this.#room()).later)
+      .read(this.#nodeId, request, gone.signal, () => this.#roomFor(gone))
       .catch(tellable);
     this.#unanswered.delete(gone);
-    if (room) this.#reading -= 1;
-    if (!this.#stream.write({ correlation, answer })) this.#blocked = true;
+    this.#reading.delete(gone);
+    this.#answers.write({ correlation, answer });
     this.#goOn();
   }
 
-  #room(): Room {
+  /** @returns undefined: there is room for what is read for the request; else resolves when there is */
+  #roomFor(request: AbortController): Promise<undefined> | undefined {
+    if (this.#reading.has(request)) return undefined;
     if (this.#hasRoom()) {
-      this.#reading += 1;
-      return {};
+      this.#reading.add(request);
+      return undefined;
     }
-    const { promise, resolve } = Promise.withResolvers<undefined>();
-    const room: Room = { later: promise };
-    this.#waiting.push(() => {
-      delete room.later;
-      resolve(undefined);
+    return new Promise((resolve) => {
+      this.#waiting.push({ request, go: () => resolve(undefined) });
     });
-    return room;
   }
 
   #hasRoom(): boolean {
-    return !this.#blocked && this.#reading < READING_MAX;
+    return this.#answers.areTaken && this.#reading.size < READING_MAX;
   }
 
   #goOn(): void {
     while (this.#waiting.length > 0 && this.#hasRoom()) {
-      this.#reading += 1;
-      this.#waiting.shift()!();
+      const { request, go } = this.#waiting.shift()!;
+      this.#reading.add(request);
+      go();
     }
-    this.#readIfRoom();
-  }
-
-  #readIfRoom(): void {
-    if (this.#blocked || this.#unanswered.size >= UNANSWERED_MAX) this.#stream.pause();
-    else this.#stream.resume();
   }
 }

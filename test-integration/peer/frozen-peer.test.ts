@@ -83,7 +83,7 @@ describe('a node that is frozen', () => {
   it('is forgotten as a follower within seconds', async () => {
     const heard: string[] = [];
     const server = await PeerServer.listen(
-      { ...common, tls, host: '127.0.0.1', port: 0 },
+      { ...common, tls, host: '127.0.0.1', port: 0, log: silentLogger },
       {
         ...AGREEABLE,
         replication: {

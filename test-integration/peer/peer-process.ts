@@ -42,7 +42,10 @@ async function run(): Promise<void> {
   const common = { cluster: 'main', settings: DEFAULT_PEER_SETTINGS, clock: systemClock };
   for await (const line of createInterface({ input: process.stdin })) {
     const { tls, fetchFrom } = JSON.parse(line) as PeerOrder;
-    const server = await PeerServer.listen({ ...common, tls, host: '127.0.0.1', port: 0 }, AGREEABLE);
+    const server = await PeerServer.listen(
+      { ...common, tls, host: '127.0.0.1', port: 0, log: silentLogger },
+      AGREEABLE,
+    );
     console.log(server.port);
     if (fetchFrom !== undefined) void fetchForEver(common, tls, fetchFrom);
   }

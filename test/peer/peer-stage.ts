@@ -11,6 +11,7 @@ import type {
   ForwardedPublish,
   PeerServices,
 } from '../../src/peer/ports.ts';
+import type { Logger } from '../../src/telemetry/logger.ts';
 import { silentLogger } from '../../src/telemetry/logger.ts';
 import type { GrpcTls } from '../../src/transport/grpc/grpc-tls.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -30,6 +31,8 @@ export interface StageOptions {
   readonly serverTls?: GrpcTls;
   readonly services?: Partial<PeerServices>;
   readonly settings?: Partial<PeerSettings>;
+  /** Of `b`. */
+  readonly log?: Logger;
   /** Where `b` is; default where the server listens. */
   readonly address?: string;
 }
@@ -44,11 +47,11 @@ export interface PeerStage extends AsyncDisposable {
 
 /** The client's clock is fake, so that no deadline passes unless the test says so. */
 export async function startPeers(options: StageOptions = {}): Promise<PeerStage> {
-  const { clientTls = tlsOfA, serverTls = tlsOfB } = options;
+  const { clientTls = tlsOfA, serverTls = tlsOfB, log = silentLogger } = options;
   const settings = { ...DEFAULT_PEER_SETTINGS, ...options.settings };
   const clock = new FakeClock();
   const server = await PeerServer.listen(
-    { host: '127.0.0.1', port: 0, cluster: 'main', tls: serverTls, settings, clock },
+    { host: '127.0.0.1', port: 0, cluster: 'main', tls: serverTls, settings, clock, log },
     { ...NO_SERVICES, ...options.services },
   );
   const address = options.address ?? `127.0.0.1:${server.port}`;

@@ -2,6 +2,7 @@ import type { TLSSocket } from 'node:tls';
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import { SluiceError, asSluiceError } from '../../kernel/errors.ts';
 import type { Duplex } from '../grpc/duplex-stream.ts';
+import { tellable } from '../grpc/grpc-error.ts';
 import type { GrpcSettings } from '../grpc/grpc-settings.ts';
 import type { MessageBytes } from '../grpc/rpc-method.ts';
 import { FrameAssembler, HEADER_BYTES, KIND, encodeEnd, writeHeader } from './frames.ts';
@@ -13,6 +14,11 @@ const NOTHING = Buffer.alloc(0);
 const SEND_BUFFERS = new SendBuffers();
 /** The other end may take so long to close the connection once it has been sent all there is, milliseconds. */
 const LINGER_MS = 1000;
+/**
+ * An end that does not read takes the other one for dead when that takes nothing of what waits for it for so long, milliseconds. Messages count when the
+ * connection has all of them, many at a time, so this is long; whoever asked for them waits less.
+ */
+const UNTAKEN_MAX_MS = 30_000;
 
 /** What both ends know of how a connection is kept. */
 export interface BulkSocketOptions {
@@ -22,9 +28,9 @@ export interface BulkSocketOptions {
 
 /** One end of a bulk stream: frames on a TLS connection that carries nothing else, and whether the other end is still there. */
 export class BulkSocket implements Duplex {
-  /** Called for each frame but signs of life. What it throws ends the stream and is told to the other end. */
+  /** Called for each frame but signs of life. What it throws ends the stream; the other end is told as much of it as {@link tellable} allows. */
   onFrame: (kind: FrameKind, payload: Buffer) => void = () => undefined;
-  /** The connection is gone; called once. */
+  /** The connection is gone, and why, as far as this end may know; called once. */
   onGone: (error: SluiceError) => void = () => undefined;
   readonly #socket: TLSSocket;
   readonly #clock: Clock;
@@ -39,7 +45,9 @@ export class BulkSocket implements Duplex {
   #taking = false;
   #hasHeard = false;
   #hasSpoken = false;
-  /** Looks in a row at which nothing had been heard. */
+  /** The connection has taken something since the last look. */
+  #hasSent = false;
+  /** Looks in a row at which there was no sign of life. */
   #silentLooks = 0;
   #over = false;
   #cause: SluiceError | undefined;
@@ -150,9 +158,8 @@ export class BulkSocket implements Duplex {
     try {
       while (at < bytes.length && !this.#paused && !this.#over) at = this.#frames.take(bytes, at);
     } catch (error) {
-      const reason = asSluiceError(error);
-      this.#cause ??= reason;
-      this.sendEnd(reason);
+      this.#cause ??= asSluiceError(error);
+      this.sendEnd(tellable(error));
     }
     this.#taking = false;
     if (this.#over || at === bytes.length) return;
@@ -177,6 +184,7 @@ export class BulkSocket implements Duplex {
     payload.copy(room, HEADER_BYTES);
     this.#socket.write(room.subarray(0, bytes), () => {
       SEND_BUFFERS.giveBack(room);
+      this.#hasSent = true;
       sent?.();
     });
   }
@@ -186,21 +194,26 @@ export class BulkSocket implements Duplex {
     return this.#clock.setTimer(this.#settings.keepAliveMs, () => setImmediate(() => this.#look()));
   }
 
-  /**
-   * Says that this end is there when it has not said anything else, and sees whether the other does. Who does not read hears nothing, and does not judge.
-   */
+  /** Says that this end is there when it has not said anything else, and sees whether the other is. */
   #look(): void {
     if (this.#socket.destroyed || this.#socket.writableFinished) return;
     const { keepAliveMs, keepAliveTimeoutMs } = this.#settings;
-    this.#silentLooks = this.#hasHeard || this.#paused ? 0 : this.#silentLooks + 1;
-    if (this.#silentLooks * keepAliveMs >= keepAliveMs + keepAliveTimeoutMs) {
+    const limitMs = this.#paused ? UNTAKEN_MAX_MS : keepAliveMs + keepAliveTimeoutMs;
+    this.#silentLooks = this.#isThere() ? 0 : this.#silentLooks + 1;
+    if (this.#silentLooks * keepAliveMs >= limitMs) {
       this.cut(new SluiceError('UNAVAILABLE', 'the other end is silent'));
       return;
     }
     this.#hasHeard = false;
+    this.#hasSent = false;
     if (!this.#hasSpoken && this.#socket.writableLength === 0) this.#send(KIND.alive, NOTHING);
     this.#hasSpoken = false;
     this.#timer = this.#lookLater();
+  }
+
+  /** Who does not read hears nothing: then it counts that the connection takes what this end says, if only that it is there. */
+  #isThere(): boolean {
+    return this.#hasHeard || (this.#paused && this.#hasSent);
   }
 
   #gone(): void {

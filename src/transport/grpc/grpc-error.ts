@@ -20,11 +20,11 @@ const CODE_BY_STATUS: Readonly<Partial<Record<status, ErrorCode>>> = {
   [status.UNAUTHENTICATED]: 'UNAUTHENTICATED',
 };
 
-/** An error as another node may be told of it: what is none of ours is INTERNAL and keeps its text to itself. */
+/** An error as another node may be told of it: what is none of ours is INTERNAL and keeps its text to itself; it is the cause, which is not told. */
 export function tellable(error: unknown): SluiceError {
   return error instanceof SluiceError
     ? error
-    : new SluiceError('INTERNAL', 'the call failed on the other node');
+    : new SluiceError('INTERNAL', 'the call failed on the other node', { cause: error });
 }
 
 /** An error as the status and trailers of a call. */

@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest';
 import { KIND } from '../../../src/transport/bulk/frames.ts';
 import { turns } from '../../support/turns.ts';
 import type { StreamEnd } from './bulk-stage.ts';
-import { CHAT, bulkStage, patterned, until } from './bulk-stage.ts';
-import { frame, openFrame } from './raw-caller.ts';
+import { CHAT, SIDES, arePatterned, bulkStage, patterned, seenFrom, until } from './bulk-stage.ts';
+import { frame } from './raw-caller.ts';
 
 const MiB = 1024 * 1024;
 
@@ -12,11 +12,10 @@ const numbers = (count: number): string[] => Array.from({ length: count }, (_, n
 describe('the writer of a bulk stream', () => {
   const stage = bulkStage();
 
-  it.each(['caller', 'called'] as const)(
+  it.each(SIDES)(
     'at the %s end is held up while the reader does not read, and goes on after that',
     async (from) => {
-      const pair = await stage.pair();
-      const [writer, reader] = from === 'caller' ? [pair.caller, pair.called] : [pair.called, pair.caller];
+      const [writer, reader] = seenFrom(from, await stage.pair());
       reader.stream.pause();
       let written = 0;
       while (writer.stream.write(patterned(written, 90_000))) {
@@ -38,7 +37,7 @@ describe('the writer of a bulk stream', () => {
       expect(await unsent).toBeLessThanOrEqual(MiB / 2);
       await until(() => reader.got.length === written);
       expect(writer.writable).toBe(1);
-      expect(reader.got.every((message, n) => message.equals(patterned(n, 90_000)))).toBe(true);
+      expect(arePatterned(reader.got, 90_000)).toBe(true);
       await until(() => writer.stream.unsentBytes === 0);
     },
   );
@@ -66,14 +65,6 @@ describe('the writer of a bulk stream', () => {
 describe('the reader of a bulk stream', () => {
   const stage = bulkStage();
 
-  /** A caller who writes frames himself, and the end that he has called. */
-  async function rawCall() {
-    const raw = await stage.raw();
-    raw.send(openFrame(CHAT.path));
-    await until(() => stage.called.length === 1);
-    return { raw, called: stage.called[0]! };
-  }
-
   /** Pauses from inside every message and goes on a few turns later. */
   function readOneByOne(end: StreamEnd): void {
     let isPaused = false;
@@ -89,38 +80,30 @@ describe('the reader of a bulk stream', () => {
     };
   }
 
-  it.each(['caller', 'called'] as const)(
-    'at the %s end gets nothing while it pauses, and everything after that',
-    async (at) => {
-      const pair = await stage.pair();
-      const [reader, writer] = at === 'caller' ? [pair.caller, pair.called] : [pair.called, pair.caller];
-      writer.say('before');
-      await until(() => reader.got.length === 1);
-      reader.stream.pause();
-      writer.say(...numbers(1000));
-      await turns(50);
-      expect(reader.texts).toEqual(['before']);
-      reader.stream.resume();
-      await until(() => reader.got.length === 1001);
-      expect(reader.texts).toEqual(['before', ...numbers(1000)]);
-    },
-  );
+  it.each(SIDES)('at the %s end gets nothing while it pauses, and everything after that', async (at) => {
+    const [reader, writer] = seenFrom(at, await stage.pair());
+    writer.say('before');
+    await until(() => reader.got.length === 1);
+    reader.stream.pause();
+    writer.say(...numbers(1000));
+    await turns(50);
+    expect(reader.texts).toEqual(['before']);
+    reader.stream.resume();
+    await until(() => reader.got.length === 1001);
+    expect(reader.texts).toEqual(['before', ...numbers(1000)]);
+  });
 
-  it.each(['caller', 'called'] as const)(
-    'at the %s end may pause and go on from inside every message',
-    async (at) => {
-      const pair = await stage.pair();
-      const [reader, writer] = at === 'caller' ? [pair.caller, pair.called] : [pair.called, pair.caller];
-      readOneByOne(reader);
-      const said = [...numbers(300), 'x'.repeat(100_000), ...numbers(300), ''];
-      writer.say(...said);
-      await until(() => reader.got.length === said.length || reader.ends.length > 0);
-      expect(reader.texts).toEqual(said);
-    },
-  );
+  it.each(SIDES)('at the %s end may pause and go on from inside every message', async (at) => {
+    const [reader, writer] = seenFrom(at, await stage.pair());
+    readOneByOne(reader);
+    const said = [...numbers(300), 'x'.repeat(100_000), ...numbers(300), ''];
+    writer.say(...said);
+    await until(() => reader.got.length === said.length || reader.ends.length > 0);
+    expect(reader.texts).toEqual(said);
+  });
 
   it('may pause in the middle of many messages that have come at once', async () => {
-    const { raw, called } = await rawCall();
+    const { raw, called } = await stage.rawCall();
     called.stream.onMessage = (message) => {
       called.got.push(message);
       if (called.got.length === 5) called.stream.pause();
@@ -153,7 +136,7 @@ describe('the reader of a bulk stream', () => {
   });
 
   it('that pauses again before what had come is gone on with gets nothing', async () => {
-    const { raw, called } = await rawCall();
+    const { raw, called } = await stage.rawCall();
     called.stream.onMessage = (message) => {
       called.got.push(message);
       called.stream.pause();
@@ -188,7 +171,7 @@ describe('the reader of a bulk stream', () => {
       expect(caller.got).toEqual([]);
       caller.stream.resume();
       await until(() => caller.got.length === written + 1);
-      expect(caller.got.every((message, n) => message.equals(patterned(n, MiB)))).toBe(true);
+      expect(arePatterned(caller.got, MiB)).toBe(true);
     },
   );
 

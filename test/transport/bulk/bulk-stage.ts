@@ -1,6 +1,7 @@
 import { afterEach, beforeEach } from 'vitest';
 import { SluiceError } from '../../../src/kernel/errors.ts';
 import { dialBulkStream } from '../../../src/transport/bulk/bulk-dial.ts';
+import { KIND } from '../../../src/transport/bulk/frames.ts';
 import type { GrpcChannelOptions } from '../../../src/transport/grpc/grpc-channel.ts';
 import type { GrpcServerOptions } from '../../../src/transport/grpc/grpc-server.ts';
 import { GrpcServer, streams } from '../../../src/transport/grpc/grpc-server.ts';
@@ -12,7 +13,7 @@ import { FakeClock } from '../../support/fake-clock.ts';
 import { NodeAuthority } from '../../support/node-certificates.ts';
 import { turns } from '../../support/turns.ts';
 import { TcpRelay } from '../../support/tcp-relay.ts';
-import { RawCaller } from './raw-caller.ts';
+import { RawCaller, frame, openFrame } from './raw-caller.ts';
 
 /** One authority for all tests of a file: making keys takes time. */
 export const authority = await NodeAuthority.create();
@@ -72,6 +73,21 @@ export class StreamEnd {
   say(...texts: readonly string[]): void {
     for (const text of texts) this.stream.write(Buffer.from(text));
   }
+}
+
+/** The two ends of a stream. */
+export interface StreamPair {
+  readonly caller: StreamEnd;
+  readonly called: StreamEnd;
+}
+export const SIDES = ['caller', 'called'] as const;
+
+/** The end at a side, and the other one. */
+export function seenFrom(
+  side: (typeof SIDES)[number],
+  { caller, called }: StreamPair,
+): [StreamEnd, StreamEnd] {
+  return side === 'caller' ? [caller, called] : [called, caller];
 }
 
 /** A server and who calls it. Each end has a clock of its own, which only the test moves. */
@@ -147,7 +163,7 @@ class BulkStage {
   }
 
   /** A stream that is open at both ends. */
-  async pair(options: DialOptions = {}): Promise<{ caller: StreamEnd; called: StreamEnd }> {
+  async pair(options: DialOptions = {}): Promise<StreamPair> {
     const before = this.called.length;
     const caller = this.dial(CHAT, options);
     while (this.called.length === before) await turns(1);
@@ -167,6 +183,22 @@ class BulkStage {
     this.#ends.push(() => raw.socket.destroy());
     return raw;
   }
+
+  /** A stream that such a caller has opened, after it has said something on it. */
+  async rawCall(...texts: readonly string[]): Promise<{ raw: RawCaller; called: StreamEnd }> {
+    const before = this.called.length;
+    const raw = await this.raw();
+    raw.send(openFrame(CHAT.path), ...texts.map((text) => frame(KIND.message, text)));
+    await until(() => this.called[before]?.got.length === texts.length);
+    return { raw, called: this.called[before]! };
+  }
+
+  /** Both ends look once whether the other is there, and have `pause` turns for what they say then. */
+  async look(pause = 5): Promise<void> {
+    this.clock.advance(SETTINGS.keepAliveMs);
+    this.callerClock.advance(SETTINGS.keepAliveMs);
+    await turns(pause);
+  }
 }
 
 type DialOptions = Partial<Omit<GrpcChannelOptions, 'address'>> & { readonly port?: number };
@@ -182,6 +214,11 @@ export function bulkStage(): BulkStage {
 /** Waits until something is so; the test's own limit of time bounds it. */
 export async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await turns(1);
+}
+
+/** Whether they are what {@link patterned} gives for 0, 1, 2 … */
+export function arePatterned(messages: readonly Buffer[], length: number): boolean {
+  return messages.every((message, seed) => message.equals(patterned(seed, length)));
 }
 
 /** Bytes that differ from those of another `seed`, and all along. */

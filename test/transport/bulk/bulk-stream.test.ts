@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { SluiceError } from '../../../src/kernel/errors.ts';
 import { KIND } from '../../../src/transport/bulk/frames.ts';
 import { turns } from '../../support/turns.ts';
-import { CHAT, ECHO, bulkStage, patterned, until } from './bulk-stage.ts';
+import { ECHO, SIDES, bulkStage, patterned, seenFrom, until } from './bulk-stage.ts';
 import { frame, openFrame } from './raw-caller.ts';
 
 const KiB = 1024;
@@ -31,18 +31,14 @@ describe('messages of a bulk stream', () => {
     }
   });
 
-  it.each(['caller', 'called'] as const)(
-    'that the %s end writes all at once come as they are, in their order',
-    async (from) => {
-      const pair = await stage.pair();
-      const [writer, reader] = from === 'caller' ? [pair.caller, pair.called] : [pair.called, pair.caller];
-      const sizes = [0, 1, 100, 15_000, 20_000, 100_000, 300_000, MiB - 5, MiB, 3 * MiB];
-      const all = Array.from({ length: 100 }, (_, n) => patterned(n, sizes[(n * 7) % sizes.length]!));
-      for (const message of all) writer.stream.write(message);
-      await until(() => reader.got.length === all.length);
-      expect(reader.got.every((message, n) => message.equals(all[n]!))).toBe(true);
-    },
-  );
+  it.each(SIDES)('that the %s end writes all at once come as they are, in their order', async (from) => {
+    const [writer, reader] = seenFrom(from, await stage.pair());
+    const sizes = [0, 1, 100, 15_000, 20_000, 100_000, 300_000, MiB - 5, MiB, 3 * MiB];
+    const all = Array.from({ length: 100 }, (_, n) => patterned(n, sizes[(n * 7) % sizes.length]!));
+    for (const message of all) writer.stream.write(message);
+    await until(() => reader.got.length === all.length);
+    expect(reader.got.every((message, n) => message.equals(all[n]!))).toBe(true);
+  });
 
   it('come as they are while many streams share the memory from which they are sent', async () => {
     const callers = Array.from({ length: 8 }, () => stage.dial(ECHO));
@@ -95,10 +91,8 @@ describe('messages of a bulk stream', () => {
   });
 
   it('come together with what opens the stream', async () => {
-    const raw = await stage.raw();
-    raw.send(openFrame(CHAT.path), frame(KIND.message, 'one'), frame(KIND.message, 'two'));
-    await until(() => stage.called[0]?.got.length === 2);
-    expect(stage.called[0]!.texts).toEqual(['one', 'two']);
+    const { called } = await stage.rawCall('one', 'two');
+    expect(called.texts).toEqual(['one', 'two']);
   });
 });
 
@@ -134,11 +128,7 @@ describe('a bulk stream', () => {
     const message = patterned(1, 4 * MiB);
     for (let n = 0; n < 5; n += 1) called.stream.write(message);
     called.stream.end();
-    for (let second = 0; second < 10; second += 1) {
-      stage.clock.advance(1000);
-      stage.callerClock.advance(1000);
-      await turns(50);
-    }
+    for (let n = 0; n < 10; n += 1) await stage.look(50);
     caller.stream.resume();
     expect(await caller.ended).toBeUndefined();
     expect(caller.got.map((got) => got.equals(message))).toEqual([true, true, true, true, true]);
@@ -188,11 +178,9 @@ describe('a bulk stream', () => {
   });
 
   it('whose connection is closed without a word is over with UNAVAILABLE', async () => {
-    const raw = await stage.raw();
-    raw.send(openFrame(CHAT.path), frame(KIND.message, 'one'));
-    await until(() => stage.called[0]?.got.length === 1);
+    const { raw, called } = await stage.rawCall('one');
     raw.socket.end();
-    expect(await stage.called[0]!.ended).toMatchObject({ code: 'UNAVAILABLE' });
+    expect(await called.ended).toMatchObject({ code: 'UNAVAILABLE' });
   });
 
   it('ends with the error at both ends when the called end cannot read a message', async () => {
@@ -211,17 +199,28 @@ describe('a bulk stream', () => {
     expect(caller.texts).toEqual(['readable']);
   });
 
-  it.each(['caller', 'called'] as const)(
-    'ends with OVERLOADED at both ends when the %s end says too much at once',
-    async (from) => {
-      const { caller, called } = await stage.pair();
-      const writer = from === 'caller' ? caller : called;
-      writer.stream.write(Buffer.alloc(8 * MiB));
-      writer.stream.write(Buffer.alloc(8 * MiB + 1));
-      writer.stream.write(Buffer.alloc(8 * MiB));
-      expect(await caller.ended).toMatchObject({ code: 'OVERLOADED' });
-      expect(await called.ended).toMatchObject({ code: 'OVERLOADED' });
-      expect((from === 'caller' ? called : caller).got).toHaveLength(1);
+  it.each(SIDES)('ends with OVERLOADED at both ends when the %s end says too much at once', async (from) => {
+    const [writer, reader] = seenFrom(from, await stage.pair());
+    writer.stream.write(Buffer.alloc(8 * MiB));
+    writer.stream.write(Buffer.alloc(8 * MiB + 1));
+    writer.stream.write(Buffer.alloc(8 * MiB));
+    expect(await writer.ended).toMatchObject({ code: 'OVERLOADED' });
+    expect(await reader.ended).toMatchObject({ code: 'OVERLOADED' });
+    expect(reader.got).toHaveLength(1);
+  });
+
+  it.each(SIDES)(
+    'ends with INTERNAL when the %s end fails with a message, and the other is not told what happened',
+    async (at) => {
+      const [reader, writer] = seenFrom(at, await stage.pair());
+      reader.stream.onMessage = () => {
+        throw new TypeError('secret');
+      };
+      writer.say('hello');
+      const told = await writer.ended;
+      expect(told?.code).toBe('INTERNAL');
+      expect(told?.message).not.toContain('secret');
+      expect(await reader.ended).toMatchObject({ code: 'INTERNAL', message: 'secret' });
     },
   );
 
