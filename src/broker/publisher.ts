@@ -144,8 +144,15 @@ export class Publisher implements PublishTaker<Publish> {
   }
 
   #wait(waiting: Publish[], publish: Publish): void {
-    if (this.#waitingBytes.tryTake(publish.batch.length)) waiting.push(publish);
-    else this.refuse(new SluiceError('OVERLOADED', 'too much waits for topics to be created'), publish.done);
+    const bytes = publish.batch.length;
+    if (!this.#waitingBytes.tryTake(bytes)) {
+      this.refuse(new SluiceError('OVERLOADED', 'too much waits for topics to be created'), publish.done);
+      return;
+    }
+    // A small batch is a piece of a slab, which would stay as a whole for as long as this takes.
+    const batch = Buffer.allocUnsafeSlow(bytes);
+    publish.batch.copy(batch);
+    waiting.push({ ...publish, batch });
   }
 
   /** What is published from inside a callback queues up behind, so the order stays. */

@@ -13,6 +13,8 @@ import {
 const EMPTY = Buffer.alloc(0);
 /** First room for a payload that arrives in pieces; doubles from there, so that memory follows what has arrived. */
 const FIRST_ROOM_BYTES = 4096;
+/** Published payloads of so much are not kept where they are. */
+const SMALL_BYTES = 4096;
 /** How much more room a payload gets than has come of it. A batch is copied once or twice on its way in, and not once for each doubling. */
 const ROOM_GROWTH = 8;
 
@@ -152,8 +154,8 @@ export class FrameReader {
     const start = from + FRAME_HEADER_BYTES;
     this.#topic = this.#readTopic(head, start, start + head[from + 1]!);
     const announced = this.#announced;
-    const room = announced <= chunkEnd - at ? announced : Math.min(announced, FIRST_ROOM_BYTES);
-    this.#payload = this.#allocate(room);
+    const isHere = announced <= chunkEnd - at;
+    this.#payload = this.#allocate(isHere ? announced : Math.min(announced, FIRST_ROOM_BYTES), isHere);
     return announced === 0 ? this.#finish(at) : at;
   }
 
@@ -197,12 +199,17 @@ export class FrameReader {
     return at;
   }
 
-  /** Batches stay for long in logs: they get memory of their own, or each would pin a whole slab (64 KiB) of Node's pool. */
-  #allocate(bytes: number): Buffer {
+  /**
+   * Batches stay for long in logs and with readers: they get memory of their own, or each would pin a whole slab (64 KiB) of Node's pool. Not so a small one
+   * that is published, and here as a whole: logs copy it (`BatchPacker`).
+   *
+   * @param isHere all of the payload has arrived
+   */
+  #allocate(bytes: number, isHere = false): Buffer {
     if (bytes === 0) return EMPTY;
-    return this.#type === FRAME.PRODUCE || this.#type === FRAME.BATCH
-      ? Buffer.allocUnsafeSlow(bytes)
-      : Buffer.allocUnsafe(bytes);
+    const isPooled =
+      this.#type === FRAME.PRODUCE ? isHere && bytes <= SMALL_BYTES : this.#type !== FRAME.BATCH;
+    return isPooled ? Buffer.allocUnsafe(bytes) : Buffer.allocUnsafeSlow(bytes);
   }
 
   #readTopic(head: Buffer, start: number, end: number): string {

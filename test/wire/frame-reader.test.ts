@@ -52,6 +52,20 @@ describe('FrameReader', () => {
     expect(frames).toEqual([[FRAME.PUBLISH, 'a', payload.toString('latin1')]]);
   });
 
+  it('gives payloads that stay memory of their own, and small ones that logs copy a piece of a slab', () => {
+    const payloads: Buffer[] = [];
+    const reader = new FrameReader(LIMITS, (_type, _topic, payload) => payloads.push(payload));
+    const small = Buffer.alloc(100);
+    const pieces = encodeFrame(FRAME.PRODUCE, 'a', small);
+    reader.push(encodeFrame(FRAME.BATCH, 'a', small));
+    reader.push(encodeFrame(FRAME.PRODUCE, 'a', Buffer.alloc(4097)));
+    reader.push(pieces.subarray(0, 50));
+    reader.push(pieces.subarray(50));
+    reader.push(encodeFrame(FRAME.PRODUCE, 'a', small));
+    const own = payloads.map(({ length, buffer }) => length === buffer.byteLength);
+    expect(own).toEqual([true, true, true, false]);
+  });
+
   it('hands out payloads that do not change with the chunk they came in', () => {
     const { reader, frames } = collect();
     let payload: Buffer = Buffer.alloc(0);
