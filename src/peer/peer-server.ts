@@ -4,7 +4,9 @@ import { checkNodeIdentity } from '../security/node-identity.ts';
 import type { Logger } from '../telemetry/logger.ts';
 import type { Route } from '../transport/grpc/grpc-server.ts';
 import { GrpcServer, answers, streams } from '../transport/grpc/grpc-server.ts';
+import { tellable } from '../transport/grpc/grpc-error.ts';
 import type { GrpcTls } from '../transport/grpc/grpc-tls.ts';
+import type { RpcMethod } from '../transport/grpc/rpc-method.ts';
 import { FetchAnswers } from './fetch-answers.ts';
 import { ForwardAnswers } from './forward-answers.ts';
 import { PEER } from './peer-methods.ts';
@@ -69,6 +71,22 @@ function routesOf(
   const ended = (nodeId: string, error: SluiceError | undefined): void => {
     if (error?.code === 'INTERNAL') log.error('peer.stream_failed', { peer: nodeId, error });
   };
+  const told = (nodeId: string, error: unknown): SluiceError => {
+    const known = tellable(error);
+    if (known.code === 'INTERNAL') log.error('peer.call_failed', { peer: nodeId, error: known });
+    return known;
+  };
+  const calls = <In, Out>(
+    method: RpcMethod<In, Out>,
+    answer: (nodeId: string, request: In, gone: AbortSignal) => Out | Promise<Out>,
+  ): Route<string> =>
+    answers(method, async (nodeId: string, request: In, gone) => {
+      try {
+        return await answer(nodeId, request, gone);
+      } catch (error) {
+        throw told(nodeId, error);
+      }
+    });
   return [
     streams(
       PEER.replicate,
@@ -80,12 +98,16 @@ function routesOf(
     ),
     streams(
       PEER.read,
-      newestOfEach((nodeId, stream, onEnd) => new ReadAnswers(nodeId, stream, copies, onEnd), ended),
+      newestOfEach(
+        (nodeId, stream, onEnd) =>
+          new ReadAnswers(nodeId, stream, { copies, told: (error) => told(nodeId, error), onEnd }),
+        ended,
+      ),
     ),
-    answers(PEER.describePartitions, (_, refs) => partitions.describe(refs)),
-    answers(PEER.listOffsets, (_, request) => partitions.listOffsets(request.partitions, request.start)),
-    answers(PEER.deleteRecords, (_, request) => partitions.deleteRecords(request.partitions, request.start)),
-    answers(PEER.coordinate, (_, { statePartition, request }, gone) =>
+    calls(PEER.describePartitions, (_, refs) => partitions.describe(refs)),
+    calls(PEER.listOffsets, (_, request) => partitions.listOffsets(request.partitions, request.start)),
+    calls(PEER.deleteRecords, (_, request) => partitions.deleteRecords(request.partitions, request.start)),
+    calls(PEER.coordinate, (_, { statePartition, request }, gone) =>
       groups.coordinate(statePartition, request, gone),
     ),
   ];

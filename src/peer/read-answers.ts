@@ -1,5 +1,4 @@
 import type { SluiceError } from '../kernel/errors.ts';
-import { tellable } from '../transport/grpc/grpc-error.ts';
 import type { MessageStream } from '../transport/grpc/message-stream.ts';
 import { PacedAnswers } from './paced-answers.ts';
 import type { LocalCopies } from './ports.ts';
@@ -10,6 +9,15 @@ const UNANSWERED_MAX = 8192;
 /** Of them those for which something is being read, or has been and is not sent: each may bring a batch of the largest size. */
 const READING_MAX = 4;
 
+/** What it takes to answer reads of another node. */
+export interface ReadAnswersParts {
+  readonly copies: LocalCopies;
+  /** What the other node is told of what a read has thrown. */
+  readonly told: (error: unknown) => SluiceError;
+  /** The stream is over; undefined: both ends wanted it. */
+  readonly onEnd: (error: SluiceError | undefined) => void;
+}
+
 /**
  * The answering end of a Read stream: answers each request when it can. While the other node does not take what it asked for, nothing more is read
  * from it, nor for it.
@@ -18,7 +26,7 @@ export class ReadAnswers {
   readonly #nodeId: string;
   readonly #stream: MessageStream<ReadOutcome, ReadQuestion>;
   readonly #answers: PacedAnswers<ReadOutcome>;
-  readonly #copies: LocalCopies;
+  readonly #parts: ReadAnswersParts;
   /** Of requests that are not answered: nobody waits for them any more when it aborts. */
   readonly #unanswered = new Set<AbortController>();
   /** Those of them for which something may be read. */
@@ -26,16 +34,10 @@ export class ReadAnswers {
   /** Those for which something would be, in their order, and who to tell that it may. */
   readonly #waiting: { readonly request: AbortController; readonly go: () => void }[] = [];
 
-  /** @param onEnd the stream is over; undefined: both ends wanted it */
-  constructor(
-    nodeId: string,
-    stream: MessageStream<ReadOutcome, ReadQuestion>,
-    copies: LocalCopies,
-    onEnd: (error: SluiceError | undefined) => void,
-  ) {
+  constructor(nodeId: string, stream: MessageStream<ReadOutcome, ReadQuestion>, parts: ReadAnswersParts) {
     this.#nodeId = nodeId;
     this.#stream = stream;
-    this.#copies = copies;
+    this.#parts = parts;
     this.#answers = new PacedAnswers(stream, {
       isFull: () => this.#unanswered.size >= UNANSWERED_MAX,
       onTaken: () => this.#goOn(),
@@ -47,7 +49,7 @@ export class ReadAnswers {
     stream.onEnd = (error) => {
       for (const gone of this.#unanswered) gone.abort();
       for (const { go } of this.#waiting.splice(0)) go();
-      onEnd(error);
+      parts.onEnd(error);
     };
   }
 
@@ -59,9 +61,10 @@ export class ReadAnswers {
   async #answer({ correlation, request }: ReadQuestion): Promise<void> {
     const gone = new AbortController();
     this.#unanswered.add(gone);
-    const answer = await this.#copies
+    const { copies, told } = this.#parts;
+    const answer = await copies
       .read(this.#nodeId, request, gone.signal, () => this.#roomFor(gone))
-      .catch(tellable);
+      .catch(told);
     this.#unanswered.delete(gone);
     this.#reading.delete(gone);
     this.#answers.write({ correlation, answer });

@@ -47,6 +47,24 @@ describe('a stream of another node that fails', () => {
     await expectOnlyLogged(stage.client.fetch('b', fetchRequest()));
   });
 
+  it('in a single call says so in the log only, and so does a read', async () => {
+    const fail = () => Promise.reject(new TypeError('secret'));
+    const partitions = { describe: () => [], listOffsets: fail, deleteRecords: fail };
+    await start({ partitions, copies: { read: fail } });
+    const ref = { topicId: 't', partition: 0 };
+    const asked = [
+      () => stage.client.listOffsets('b', [ref], { at: 'latest' }),
+      () => stage.client.read('b', { ...ref, offset: 0, maxBytes: 1, maxWaitMs: 0 }),
+    ];
+    for (const ask of asked) {
+      const error = (await ask().catch((thrown: unknown) => thrown)) as SluiceError;
+      expect([error.code, error.message.includes('secret')]).toEqual(['INTERNAL', false]);
+    }
+    const events = lines.map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(events).toMatchObject(asked.map(() => ({ level: 'error', evt: 'peer.call_failed', peer: 'a' })));
+    for (const event of events) expect(JSON.stringify(event)).toContain('secret');
+  });
+
   it('because it has to is not in the log', async () => {
     const fetch = () => Promise.reject(new SluiceError('NOT_LEADER', 'not any more'));
     await start({ replication: { fetch, forget: () => undefined } });

@@ -7,6 +7,7 @@ import type { ForwardAnswer, ForwardRequest } from '../../src/peer/forward-messa
 import type { ForwardCallback, LocalCopies, ReadAnswer } from '../../src/peer/ports.ts';
 import { ReadAnswers } from '../../src/peer/read-answers.ts';
 import type { ReadOutcome, ReadQuestion } from '../../src/peer/read-messages.ts';
+import { tellable } from '../../src/transport/grpc/grpc-error.ts';
 import { turns } from '../support/turns.ts';
 import { FakeStream } from './fake-stream.ts';
 import { fetchRequest, publishOf } from './peer-stage.ts';
@@ -48,7 +49,7 @@ describe('a node that is read from', () => {
   /** A node whose copies ask for room before they read. */
   function start(read: LocalCopies['read']) {
     const stream = new FakeStream<ReadOutcome, ReadQuestion>();
-    new ReadAnswers('a', stream, { read }, nothing);
+    new ReadAnswers('a', stream, { copies: { read }, told: tellable, onEnd: nothing });
     return {
       stream,
       ask: (count: number) => {
