@@ -78,7 +78,7 @@ const MAX_HEADERS = 200;
 const MAX_PIPELINED = 256;
 /** A connection on which nothing moves is over: longer than anybody may wait for records. */
 const SILENT_MS = 120_000;
-/** Large answers that clients have not taken yet, all together. */
+/** Large answers that clients have not taken yet, all together; {@link AnswerDesk} gives one asker a third. */
 const UNREAD_MAX_BYTES = 256 * 1024 * 1024;
 
 /**

@@ -16,7 +16,7 @@ describe('the desk where large answers are made', () => {
   beforeEach(() => {
     clock = new FakeClock();
     unread = new ByteBudget(100);
-    desk = new AnswerDesk(new PumpScheduler(clock), unread);
+    desk = new AnswerDesk(new PumpScheduler(clock), unread, 90);
   });
   const from = (ip: string, socket = { destroyed: false }): FastifyRequest =>
     ({ principal: ANONYMOUS, ip, raw: { socket } }) as unknown as FastifyRequest;
@@ -37,6 +37,20 @@ describe('the desk where large answers are made', () => {
     await desk.make(from('10.0.0.1'), 60, make);
     await expect(desk.make(from('10.0.0.2'), 60, make)).rejects.toMatchObject({ code: 'OVERLOADED' });
     expect(made).toBe(1);
+  });
+
+  it('has room for others where one does not read its answers, and for that one again once it has', async () => {
+    const make = (): Promise<Buffer> => Promise.resolve(Buffer.alloc(50));
+    const ask = (ip: string) => desk.make(from(ip), 50, make);
+    const first = await ask('10.0.0.1');
+    await expect(ask('10.0.0.1')).rejects.toMatchObject({ code: 'OVERLOADED' });
+    expect(() => desk.checkRoom(from('10.0.0.1'), 50)).toThrow(/not read/);
+    expect(unread.usedBytes).toBe(50);
+    await ask('10.0.0.2');
+    await expect(ask('10.0.0.3')).rejects.toMatchObject({ code: 'OVERLOADED' });
+    first!.room.give();
+    await ask('10.0.0.1');
+    expect(unread.usedBytes).toBe(100);
   });
 
   it('keeps room for what an answer takes, once that is known, until it is given back', async () => {

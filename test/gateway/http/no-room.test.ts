@@ -57,7 +57,7 @@ describe('a large answer that there is no room for', () => {
         },
       },
       ...{ clock, going: new AbortController().signal, limits: { inflatedMaxBytes: MiB } },
-      desk: new AnswerDesk(new PumpScheduler(clock), unread),
+      desk: new AnswerDesk(new PumpScheduler(clock), unread, unread.limitBytes),
       inOrder: new ConnectionLines().enter,
     } as unknown as ApiContext;
     server = fastify();

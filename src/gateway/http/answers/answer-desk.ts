@@ -7,7 +7,7 @@ import { principalKey } from '../../principal-key.ts';
 import type { PumpScheduler } from '../../quic/pump-scheduler.ts';
 import type { Pump } from '../../quic/turn-account.ts';
 import { TurnAccount } from '../../quic/turn-account.ts';
-import { AnswerRoom } from './answer-room.ts';
+import { AnswerRoom, UnreadShare } from './answer-room.ts';
 import { isGone } from './when-taken.ts';
 
 /** Answers of one asker that are made at once. */
@@ -32,16 +32,23 @@ export type DoWork = <T>(work: Work<T>) => Promise<T>;
  *
  *     asker (principal, or address of a stranger) ── up to 4 at once ──> room for the answer ──> turns of some milliseconds ──> answer
  *          more wait, with nothing read for them          none: OVERLOADED, and nothing was read
+ *
+ * An asker who does not read its answers has a third of the room at the most.
  */
 export class AnswerDesk {
   readonly #scheduler: PumpScheduler;
   readonly #unread: ByteBudget;
+  readonly #ownMaxBytes: number;
   readonly #askers = new Map<string, Asker>();
 
-  /** @param unread of all clients together */
-  constructor(scheduler: PumpScheduler, unread: ByteBudget) {
+  /**
+   * @param unread of all clients together
+   * @param ownMaxBytes of one asker
+   */
+  constructor(scheduler: PumpScheduler, unread: ByteBudget, ownMaxBytes = unread.limitBytes / 3) {
     this.#scheduler = scheduler;
     this.#unread = unread;
+    this.#ownMaxBytes = ownMaxBytes;
   }
 
   /**
@@ -57,27 +64,45 @@ export class AnswerDesk {
     make: (work: DoWork) => Promise<Buffer | undefined>,
   ): Promise<MadeAnswer | undefined> {
     const key = askerOf(request);
-    const asker = this.#askers.get(key) ?? new Asker();
+    const asker = this.#asker(key);
     if (asker.slots.waitingCount >= WAITING_MAX)
       throw new SluiceError('OVERLOADED', `${WAITING_MAX} large answers of yours wait to be made; ask later`);
-    this.#askers.set(key, asker);
     asker.answers += 1;
     try {
       return await asker.slots.run(() => {
         if (isGone(request)) throw gone();
         const doWork: DoWork = (work) => this.#doWork(asker.account, request, work);
-        const room = space instanceof AnswerRoom ? space : new AnswerRoom(this.#unread, space);
+        const room = space instanceof AnswerRoom ? space : new AnswerRoom(asker.unread, space);
         return makeIn(room, () => make(doWork));
       });
     } finally {
       asker.answers -= 1;
-      if (asker.answers === 0) this.#askers.delete(key);
+      this.#forgetIdle(key);
     }
   }
 
   /** @throws OVERLOADED when an answer of so many bytes would be refused now */
-  checkRoom(bytes: number): void {
-    new AnswerRoom(this.#unread, bytes).give();
+  checkRoom(request: FastifyRequest, bytes: number): void {
+    const key = askerOf(request);
+    try {
+      new AnswerRoom(this.#asker(key).unread, bytes).give();
+    } finally {
+      this.#forgetIdle(key);
+    }
+  }
+
+  #asker(key: string): Asker {
+    let asker = this.#askers.get(key);
+    if (asker === undefined) {
+      asker = new Asker(new UnreadShare(this.#unread, this.#ownMaxBytes, () => this.#forgetIdle(key)));
+      this.#askers.set(key, asker);
+    }
+    return asker;
+  }
+
+  #forgetIdle(key: string): void {
+    const asker = this.#askers.get(key);
+    if (asker?.answers === 0 && asker.unread.isEmpty) this.#askers.delete(key);
   }
 
   #doWork<T>(account: TurnAccount, request: FastifyRequest, work: Work<T>): Promise<T> {
@@ -106,10 +131,15 @@ export class AnswerDesk {
 
 /** Somebody for whom answers are made. */
 class Asker {
+  readonly unread: UnreadShare;
   readonly account = new TurnAccount();
   readonly slots = new Slots(AT_WORK_MAX);
   /** Made now, or waiting to be. */
   answers = 0;
+
+  constructor(unread: UnreadShare) {
+    this.unread = unread;
+  }
 }
 
 async function makeIn(

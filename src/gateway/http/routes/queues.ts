@@ -231,7 +231,7 @@ class QueueRequests {
     };
     const space = answerBytes(queue.topic, max, Infinity);
     // Refused before anything is leased, where that can be known.
-    this.#context.desk.checkRoom(space);
+    this.#context.desk.checkRoom(request, space);
     const { batches, gaps } = await this.#groups.ask(request.principal, 'receive', question, { signal });
     const rest = `"leaseMs":${batches[0]?.leaseMs ?? 0},"gaps":${JSON.stringify(plain(gaps))}`;
     let answer: MadeAnswer | undefined;
