@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { inspect } from 'node:util';
 import type { StartedNetwork, StartedTestContainer } from 'testcontainers';
 import { GenericContainer, Network, Wait } from 'testcontainers';
 import { ClusterCertificates } from '../../examples/cluster/certificates.ts';
@@ -122,12 +123,22 @@ export class ChaosCluster implements AsyncDisposable {
 
   /** Waits until all nodes are members, every partition has a leader, and all copies are in sync. */
   async untilWhole(withinMs = START_MS): Promise<void> {
+    let seen: unknown;
     const isWhole = async (): Promise<boolean> => {
-      const { leaderless, underReplicated, nodes } = await this.status();
+      const status = await this.status();
+      seen = status;
+      const { leaderless, underReplicated, nodes } = status;
       if (leaderless + underReplicated > 0 || nodes.length < this.nodes.length) return false;
       return nodes.every(({ outOfSync, clientUrls }) => outOfSync === 0 && clientUrls.length > 0);
     };
-    await eventually('all copies in sync', () => isWhole().catch(() => false), withinMs);
+    const isSo = (): Promise<boolean> =>
+      isWhole().catch((error: unknown) => {
+        seen = error;
+        return false;
+      });
+    await eventually('all copies in sync', isSo, withinMs).catch((cause: unknown) => {
+      throw new Error(`${String(cause)}; seen last: ${inspect(seen, { depth: 4 })}`, { cause });
+    });
   }
 
   /** Ends what faults have left: everything runs, and everybody hears everybody. */

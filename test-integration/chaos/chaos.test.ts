@@ -18,7 +18,10 @@ describe('a cluster in containers', () => {
   afterEach(async ({ task }) => {
     if (task.result?.state === 'fail') console.error(await cluster.logs());
     await cluster.heal();
-    await cluster.untilWhole();
+    await cluster.untilWhole().catch(async (error: unknown) => {
+      console.error(await cluster.logs());
+      throw error;
+    });
   }, SCENARIO_MS);
   afterAll(() => cluster[Symbol.asyncDispose](), SCENARIO_MS);
 
