@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../kernel/errors.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
+import { BatchPacker } from '../log/batch-packer.ts';
 import { ByteBudget } from '../log/byte-budget.ts';
 import type { Acks } from '../partition/acknowledgements.ts';
 import type { AppendOutcome, Partition, PublishTaker } from '../partition/partition.ts';
@@ -57,6 +58,8 @@ export class Publisher implements PublishTaker<Publish> {
   readonly #inflatedMaxBytes: number;
   readonly #waiting = new Map<string, Publish[]>();
   readonly #waitingBytes = new ByteBudget(WAITING_MAX_BYTES);
+  /** A small batch comes as a piece of a slab, which would stay as a whole for as long as it waits. */
+  readonly #waitingPacker = new BatchPacker();
 
   constructor({ find, leaders, others, inflatedMaxBytes }: PublisherOptions) {
     this.#find = find;
@@ -144,15 +147,10 @@ export class Publisher implements PublishTaker<Publish> {
   }
 
   #wait(waiting: Publish[], publish: Publish): void {
-    const bytes = publish.batch.length;
-    if (!this.#waitingBytes.tryTake(bytes)) {
-      this.refuse(new SluiceError('OVERLOADED', 'too much waits for topics to be created'), publish.done);
-      return;
-    }
-    // A small batch is a piece of a slab, which would stay as a whole for as long as this takes.
-    const batch = Buffer.allocUnsafeSlow(bytes);
-    publish.batch.copy(batch);
-    waiting.push({ ...publish, batch });
+    const { batch, done } = publish;
+    if (this.#waitingBytes.tryTake(batch.length))
+      waiting.push({ ...publish, batch: this.#waitingPacker.pack(batch) });
+    else this.refuse(new SluiceError('OVERLOADED', 'too much waits for topics to be created'), done);
   }
 
   /** What is published from inside a callback queues up behind, so the order stays. */

@@ -68,12 +68,14 @@ function routesOf(
   log: Logger,
 ): Route<string>[] {
   /** What is wrong with a program is told to nobody else. */
-  const ended = (nodeId: string, error: SluiceError | undefined): void => {
-    if (error?.code === 'INTERNAL') log.error('peer.stream_failed', { peer: nodeId, error });
+  const logFault = (event: string, peer: string, error: SluiceError | undefined): void => {
+    if (error?.code === 'INTERNAL') log.error(event, { peer, error });
   };
+  const ended = (nodeId: string, error: SluiceError | undefined): void =>
+    logFault('peer.stream_failed', nodeId, error);
   const told = (nodeId: string, error: unknown): SluiceError => {
     const known = tellable(error);
-    if (known.code === 'INTERNAL') log.error('peer.call_failed', { peer: nodeId, error: known });
+    logFault('peer.call_failed', nodeId, known);
     return known;
   };
   const calls = <In, Out>(

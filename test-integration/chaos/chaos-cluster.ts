@@ -125,18 +125,18 @@ export class ChaosCluster implements AsyncDisposable {
   async untilWhole(withinMs = START_MS): Promise<void> {
     let seen: unknown;
     const isWhole = async (): Promise<boolean> => {
-      const status = await this.status();
-      seen = status;
-      const { leaderless, underReplicated, nodes } = status;
-      if (leaderless + underReplicated > 0 || nodes.length < this.nodes.length) return false;
-      return nodes.every(({ outOfSync, clientUrls }) => outOfSync === 0 && clientUrls.length > 0);
-    };
-    const isSo = (): Promise<boolean> =>
-      isWhole().catch((error: unknown) => {
+      try {
+        const status = await this.status();
+        seen = status;
+        const { leaderless, underReplicated, nodes } = status;
+        if (leaderless + underReplicated > 0 || nodes.length < this.nodes.length) return false;
+        return nodes.every(({ outOfSync, clientUrls }) => outOfSync === 0 && clientUrls.length > 0);
+      } catch (error) {
         seen = error;
         return false;
-      });
-    await eventually('all copies in sync', isSo, withinMs).catch((cause: unknown) => {
+      }
+    };
+    await eventually('all copies in sync', isWhole, withinMs).catch((cause: unknown) => {
       throw new Error(`${String(cause)}; seen last: ${inspect(seen, { depth: 4 })}`, { cause });
     });
   }

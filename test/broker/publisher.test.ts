@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Leaders } from '../../src/broker/topics/leaders.ts';
+import type { OpenTopic } from '../../src/broker/topics/open-topic.ts';
 import type { PublishOutcome } from '../../src/broker/publisher.ts';
 import { Publisher } from '../../src/broker/publisher.ts';
 import { SluiceError } from '../../src/kernel/errors.ts';
@@ -31,5 +32,25 @@ describe('publishes that wait for topics to be created', () => {
     publish('e');
     await turns(5);
     expect(told.slice(1)).toEqual(['a', 'b', 'd', 'e'].map((topic) => `${topic} TOPIC_NOT_FOUND`));
+  });
+
+  it('keep nothing in memory but themselves', async () => {
+    const published: Buffer[] = [];
+    const copy = { role: 'leader', publish: (batch: Buffer) => published.push(batch) };
+    const topic = { checkIndex: (index: number) => index, copy: () => copy } as unknown as OpenTopic;
+    const publisher = new Publisher({
+      find: () => Promise.resolve(topic),
+      leaders: {} as unknown as Leaders,
+      others: undefined,
+      inflatedMaxBytes: MiB,
+    });
+    const slab = Buffer.alloc(64 * 1024, 7);
+    const small = slab.subarray(100, 300);
+    const large = Buffer.alloc(MiB);
+    for (const batch of [small, large])
+      publisher.publish('a', { partition: 0, batch, acks: 1, done: () => undefined });
+    await turns(5);
+    expect(published.map((batch) => batch.buffer)).not.toContain(slab.buffer);
+    expect([published[0]!.equals(small), published[1] === large]).toEqual([true, true]);
   });
 });
