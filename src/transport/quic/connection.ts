@@ -416,7 +416,7 @@ export class QuicConnection implements Connection, TurnTaker {
     if (timeoutMs !== null && timeoutMs <= 0) {
       native.onTimeout();
       this.#sender.suspectLoss();
-      this.#silence.unanswered();
+      this.#silence.unanswered(this.#sender.lastSentMs);
     }
     if (this.#finished) {
       if (timeoutMs === null) this.dispose();

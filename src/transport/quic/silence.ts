@@ -1,8 +1,9 @@
 import type { Clock } from '../../kernel/clock.ts';
 
-/** Nothing was heard for so long of a peer that was asked for a sign of life so often: where the way is long, timers are longer. */
+/** Nothing is heard of the peer for at least so long after a timer for lost packets ran out. */
 const SILENT_MS = 2500;
-const ASKED_TIMES = 3;
+/** And for so many times what that timer took: two more run out meanwhile, each after twice as long as the one before. Where the way is long, they are. */
+const TIMERS = 2 + 4;
 /** Who is waited for is asked for a sign of life after this long without sending. */
 const AWAITED_MS = 1_000;
 /** What waits in the socket is read first: this process may have stood still, and not the peer. */
@@ -11,10 +12,11 @@ const LOOK_AGAIN_MS = 5;
 /**
  * Notices that the peer does not answer any more, long before the connection is idle.
  *
- *     heard ── timer for lost packets ──> unanswered ── the same again and again, SILENT_MS ──> silent ── heard ──> …
+ *     heard ── timer for lost packets ──> unanswered ── SILENT_MS, or TIMERS ──> doubtful ── LOOK_AGAIN_MS ──> told      (any ── heard ──> heard)
  *
- * QUIC repeats what is not acknowledged whenever its timer for lost packets runs out. When that goes on for seconds, the peer, or the way
- * to it, has gone. A connection on which nothing is sent is never silent: so something is sent while somebody waits for the peer.
+ * QUIC repeats what is not acknowledged when its timer for lost packets runs out. When nothing comes for seconds after that, the peer, or the
+ * way to it, has gone. The timers that follow are not counted: whatever is sent meanwhile puts them off. A connection on which nothing is
+ * sent is never silent: so something is sent while somebody waits for the peer, once, because that puts off the first timer as well.
  */
 export class Silence {
   readonly #clock: Clock;
@@ -22,12 +24,11 @@ export class Silence {
   readonly #isAwaited: () => (() => boolean) | undefined;
   /** When it was last asked whether somebody waits, monotonic milliseconds. */
   #askedMs = -Infinity;
+  /** It was asked for a sign, for who waits, since something was heard. */
+  #isAsked = false;
   /** When it is time to look, monotonic milliseconds; Infinity: nothing is unanswered, or the silence was told. */
   #dueMs = Infinity;
-  #state: 'heard' | 'doubtful' | 'told' = 'heard';
-  /** Timers that ran out since something was heard, and when the first one did. */
-  #timers = 0;
-  #sinceMs = 0;
+  #state: 'heard' | 'unanswered' | 'doubtful' | 'told' = 'heard';
 
   /**
    * @param keepAliveMs the peer is asked for a sign of life so long after something was sent, milliseconds; 0: only when it is awaited
@@ -49,7 +50,8 @@ export class Silence {
     const nowMs = this.#clock.monotonicMs();
     if (nowMs >= this.#awaitedDueMs(lastSentMs)) {
       this.#askedMs = nowMs;
-      if (this.#isAwaited()!()) return true;
+      this.#isAsked = this.#isAwaited()!();
+      if (this.#isAsked) return true;
     }
     return nowMs >= lastSentMs + this.#keepAliveMs;
   }
@@ -57,16 +59,16 @@ export class Silence {
   /** Something came from the peer. */
   heard(): void {
     this.#state = 'heard';
-    this.#timers = 0;
+    this.#isAsked = false;
     this.#dueMs = Infinity;
   }
 
-  /** A timer for lost packets ran out. */
-  unanswered(): void {
-    this.#timers += 1;
+  /** A timer for lost packets ran out. @param lastSentMs when something was sent last, monotonic milliseconds */
+  unanswered(lastSentMs: number): void {
+    if (this.#state !== 'heard') return;
+    this.#state = 'unanswered';
     const nowMs = this.#clock.monotonicMs();
-    if (this.#timers === 1) this.#sinceMs = nowMs;
-    if (this.#timers === ASKED_TIMES) this.#dueMs = Math.max(nowMs, this.#sinceMs + SILENT_MS);
+    this.#dueMs = nowMs + Math.max(SILENT_MS, TIMERS * (nowMs - lastSentMs));
   }
 
   /** @returns whether the peer is silent; true once for each silence */
@@ -79,9 +81,9 @@ export class Silence {
     return isSure;
   }
 
-  /** Once after each time that something was sent. */
+  /** Once after each time that something was sent, until somebody waits then. */
   #awaitedDueMs(lastSentMs: number): number {
-    return this.#isAwaited() === undefined || lastSentMs <= this.#askedMs
+    return this.#isAwaited() === undefined || this.#isAsked || lastSentMs <= this.#askedMs
       ? Infinity
       : lastSentMs + AWAITED_MS;
   }

@@ -13,17 +13,20 @@ export class UdpRelay {
   recording = false;
   /** Returns true for packets to lose. */
   drop: (direction: Direction, bytes: Buffer) => boolean = () => false;
+  /** How long each way takes besides, milliseconds. */
+  delayMs = 0;
   readonly #front: Socket;
   readonly #serverPort: number;
   #back!: Socket;
   #clientPort = 0;
+  #closed = false;
 
   private constructor(front: Socket, serverPort: number) {
     this.#front = front;
     this.#serverPort = serverPort;
     front.on('message', (bytes, from) => {
       this.#clientPort = from.port;
-      if (this.#passes('to-server', bytes)) this.#back.send(bytes, serverPort, '127.0.0.1');
+      this.#pass('to-server', bytes, () => this.#back.send(bytes, serverPort, '127.0.0.1'));
     });
   }
 
@@ -48,7 +51,7 @@ export class UdpRelay {
   async rebind(): Promise<void> {
     const back = await bound();
     back.on('message', (bytes) => {
-      if (this.#passes('to-client', bytes)) this.#front.send(bytes, this.#clientPort, '127.0.0.1');
+      this.#pass('to-client', bytes, () => this.#front.send(bytes, this.#clientPort, '127.0.0.1'));
     });
     const before = this.#back as Socket | undefined;
     this.#back = back;
@@ -66,13 +69,16 @@ export class UdpRelay {
   }
 
   close(): void {
+    this.#closed = true;
     this.#front.close();
     this.#back.close();
   }
 
-  #passes(direction: Direction, bytes: Buffer): boolean {
+  #pass(direction: Direction, bytes: Buffer, send: () => void): void {
     if (this.recording) this.packets.push({ direction, bytes: Buffer.from(bytes) });
-    return !this.drop(direction, bytes);
+    if (this.drop(direction, bytes)) return;
+    if (this.delayMs === 0) send();
+    else setTimeout(() => !this.#closed && send(), this.delayMs);
   }
 }
 
