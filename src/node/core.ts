@@ -28,6 +28,7 @@ import { LimitedLog } from './limited-log.ts';
 import type { Self } from './members.ts';
 import { clientNodes } from './members.ts';
 import { nodeUrls } from './node-urls.ts';
+import { HeldReplication } from './held-replication.ts';
 import { Peers } from './peers.ts';
 import { replicaObserver } from './replica-log.ts';
 import { diskObserver, topicObserver } from './storage-log.ts';
@@ -48,6 +49,8 @@ export interface Core extends CorePorts {
   readonly health: ClusterHealth | undefined;
   /** Undefined on a node on its own. */
   readonly peers: Peers | undefined;
+  /** Undefined on a node on its own. */
+  readonly replication: HeldReplication | undefined;
   readonly self: Self;
   readonly broker: Broker;
   readonly gateway: NativeGateway;
@@ -71,6 +74,7 @@ export async function buildCore(
   const { clock, log } = ports;
   const { coordinator, health } = await openCoordination(settings, ports, parts);
   const peers = await openPeers(settings, coordinator, ports, parts);
+  const replication = peers && new HeldReplication(peers.client);
   const certificates = parts.use(await CertificateRotation.open(settings, ports));
   const security = new SecurityLog(log, clock);
   const disk = createDiskShared(nodeFileSystem, diskLimits(settings));
@@ -89,7 +93,7 @@ export async function buildCore(
   const logs = memoryAndDiskReplicaLogs(memoryReplicaLogs(clock, memory), diskLogs);
   const { broker, observers } = await openBroker(
     settings,
-    { ...ports, coordinator, health, peers, logs, security },
+    { ...ports, coordinator, health, peers, replication, logs, security },
     parts,
   );
   const listeners = new Map<string, Listener>();
@@ -105,13 +109,13 @@ export async function buildCore(
     node: { nodeId, clusterId, software: software(), nodes: () => clientNodes(self, cluster) },
   });
   return {
-    ...{ settings, ...ports, coordinator, health, peers, self },
+    ...{ settings, ...ports, coordinator, health, peers, replication, self },
     ...{ broker, gateway, security, certificates, disk, listeners, observers },
     secured: new Set(),
   };
 }
 
-interface BrokerPorts extends CorePorts, Pick<Core, 'coordinator' | 'health' | 'peers'> {
+interface BrokerPorts extends CorePorts, Pick<Core, 'coordinator' | 'health' | 'peers' | 'replication'> {
   readonly logs: ReplicaLogs;
   readonly security: SecurityLog;
 }
@@ -119,7 +123,7 @@ interface BrokerPorts extends CorePorts, Pick<Core, 'coordinator' | 'health' | '
 /** In a cluster with copies of partitions that this node is no replica of, as its subscribers need them. */
 async function openBroker(
   settings: Settings,
-  { clock, random, log, coordinator, health, peers, logs, security }: BrokerPorts,
+  { clock, random, log, coordinator, health, peers, replication, logs, security }: BrokerPorts,
   parts: AsyncDisposableStack,
 ): Promise<Pick<Core, 'broker' | 'observers'>> {
   const counters = newPartitionCounters();
@@ -137,7 +141,7 @@ async function openBroker(
       topics: topicDefaults(settings),
       observer: topicObserver(log),
       replicaObserver: health && replicaObserver(new LimitedLog(log, clock)),
-      client: peers?.client,
+      client: replication,
       others: peers?.client,
       copies: observers,
       control: health && createClusterControl(coordinator.cluster, log),

@@ -13,7 +13,7 @@ import { serveGrpc } from './grpc.ts';
 import { openListeners } from './listeners.ts';
 import { alternativesTo, handOver, tellCluster } from './members.ts';
 import type { ClusterSources } from './metrics/node-metrics.ts';
-import { serveHttp } from './serve-http.ts';
+import { prepareHttp } from './serve-http.ts';
 import { software } from './version.ts';
 
 /** Addresses that were bound; undefined is off. */
@@ -30,8 +30,8 @@ export type NodePorts = Partial<CorePorts>;
 /**
  * A running node: everything built from its settings, in order, and taken apart in reverse.
  *
- *     data directory → coordination → certificates → topics on disk → broker → native gateway → QUIC → HTTP/2 → other nodes →
- *     announced to the cluster → controller → gRPC → HTTP (health, metrics, API)
+ *     data directory → coordination → certificates → topics on disk → broker → native gateway → HTTP prepared → QUIC → HTTP/2 → other nodes →
+ *     announced to the cluster → controller → gRPC → HTTP (health, metrics, API) → replication
  */
 export class Node implements AsyncDisposable {
   readonly addresses: NodeAddresses;
@@ -84,10 +84,12 @@ export class Node implements AsyncDisposable {
         { clock: systemClock, random: systemRandom, ...ports, log },
         parts,
       );
+      const serveHttp = await prepareHttp(core, () => readinessOf(core));
       await openListeners(core, parts);
       const member = await join(core, parts);
       const grpc = await serveGrpc(core, parts);
-      const http = await serveHttp(core, { member, grpc, readiness: () => readinessOf(core) }, parts);
+      const http = await serveHttp?.({ member, grpc }, parts);
+      core.replication?.begin();
       const node: Node = new Node(core, { http, grpc }, parts);
       log.info('node.started', {
         ...node.addresses,

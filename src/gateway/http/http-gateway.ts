@@ -30,10 +30,8 @@ export interface HttpTls {
   readonly requireClientCertificate: boolean;
 }
 
-/** How a gateway listens, and what it serves. */
+/** How a gateway is to be reached, and what it serves. */
 export interface HttpGatewayOptions {
-  /** Port 0 picks a free one. */
-  readonly listen: { readonly host: string; readonly port: number };
   /** Undefined: plain HTTP. */
   readonly tls?: HttpTls | undefined;
   readonly metrics: Metrics;
@@ -50,6 +48,18 @@ export interface HttpGatewayOptions {
   readonly maxConnections?: number | undefined;
   /** Time within which a request has to be there, headers and body. Default 30 s. */
   readonly requestTimeoutMs?: number | undefined;
+}
+
+/** Where a gateway listens; port 0 picks a free one. */
+export interface HttpAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** A gateway that does not listen yet. */
+export interface PreparedHttpGateway {
+  /** @throws ADDRESS_IN_USE, INVALID_CONFIG when the address cannot be bound */
+  listen(address: HttpAddress): Promise<HttpGateway>;
 }
 
 /** A running gateway. */
@@ -93,10 +103,11 @@ const UNREAD_MAX_BYTES = 256 * 1024 * 1024;
  *
  * Every error is JSON: `{ "error": { "code": "…", "message": "…" } }`, with the HTTP status of the code.
  *
- * @throws ADDRESS_IN_USE, INVALID_CONFIG when the address cannot be bound or the certificates cannot be used
+ * Compiling the schemas of the API keeps the process busy for some tenths of a second: it is done once this resolves, and listening costs next to nothing.
+ * @throws INVALID_CONFIG when the certificates cannot be used
  */
-export async function createHttpGateway(options: HttpGatewayOptions): Promise<HttpGateway> {
-  const { log, listen, api, version, counters = new HttpCounters() } = options;
+export async function prepareHttpGateway(options: HttpGatewayOptions): Promise<PreparedHttpGateway> {
+  const { log, api, version, counters = new HttpCounters() } = options;
   const going = new AbortController();
   const server = createServer(options);
   addErrors(server, log, (code) => counters.countError(code));
@@ -119,17 +130,21 @@ export async function createHttpGateway(options: HttpGatewayOptions): Promise<Ht
     const context = { ...api, log, counters, scheduler, desk, inOrder, going: going.signal };
     await addApi(server, context, version.version ?? '');
   }
-  await bind(server, listen);
-  server.server.maxConnections = options.maxConnections ?? Infinity;
-  const address = server.server.address() as AddressInfo;
+  await server.ready();
   return {
-    host: address.address,
-    port: address.port,
-    setIdentity: (identity, clientAuthoritiesPem) => {
-      if (options.tls) setIdentity(server, { ...options.tls, identity, clientAuthoritiesPem });
+    listen: async (wanted) => {
+      await bind(server, wanted);
+      server.server.maxConnections = options.maxConnections ?? Infinity;
+      const { address: host, port } = server.server.address() as AddressInfo;
+      return {
+        ...{ host, port },
+        setIdentity: (identity, clientAuthoritiesPem) => {
+          if (options.tls) setIdentity(server, { ...options.tls, identity, clientAuthoritiesPem });
+        },
+        drain: () => going.abort(),
+        close: () => server.close(),
+      };
     },
-    drain: () => going.abort(),
-    close: () => server.close(),
   };
 }
 
@@ -219,11 +234,11 @@ function addRoutes(
   server.get('/version', () => version);
 }
 
-async function bind(server: FastifyInstance, listen: HttpGatewayOptions['listen']): Promise<void> {
+async function bind(server: FastifyInstance, { host, port }: HttpAddress): Promise<void> {
   try {
-    await server.listen({ host: listen.host, port: listen.port });
+    await server.listen({ host, port });
   } catch (error) {
     await server.close();
-    throw bindError(`${listen.host}:${listen.port}/tcp (http.listen)`, error);
+    throw bindError(`${host}:${port}/tcp (http.listen)`, error);
   }
 }

@@ -6,7 +6,7 @@ import type { Authorizer, Principal } from '../../../src/broker/ports.ts';
 import { EmbeddedCoordinator } from '../../../src/coordination/embedded/embedded.ts';
 import type { ApiBroker, ApiOptions } from '../../../src/gateway/http/api-context.ts';
 import type { HttpGateway, HttpGatewayOptions } from '../../../src/gateway/http/http-gateway.ts';
-import { createHttpGateway } from '../../../src/gateway/http/http-gateway.ts';
+import { prepareHttpGateway } from '../../../src/gateway/http/http-gateway.ts';
 import type { GroupCase, GroupQuestionInit } from '../../../src/groups/api.ts';
 import { SluiceError } from '../../../src/kernel/errors.ts';
 import { systemRandom } from '../../../src/kernel/random.ts';
@@ -100,8 +100,7 @@ export class ApiStage implements AsyncDisposable {
     const parts = this.#parts;
     this.broker = await openBroker(options, parts);
     const delays = [...(options.refusalDelaysMs ?? [])];
-    this.gateway = await createHttpGateway({
-      listen: { host: '127.0.0.1', port: 0 },
+    const prepared = await prepareHttpGateway({
       metrics: createMetrics(),
       readiness: () => ({ ready: true, reasons: [] }),
       log: silentLogger,
@@ -124,6 +123,7 @@ export class ApiStage implements AsyncDisposable {
       },
       ...options.gateway,
     });
+    this.gateway = await prepared.listen({ host: '127.0.0.1', port: 0 });
     parts.defer(() => this.gateway.close());
   }
 

@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { HttpGateway, Readiness } from '../../../src/gateway/http/http-gateway.ts';
-import { createHttpGateway } from '../../../src/gateway/http/http-gateway.ts';
+import { prepareHttpGateway } from '../../../src/gateway/http/http-gateway.ts';
 import { silentLogger } from '../../../src/telemetry/logger.ts';
 import { createMetrics } from '../../../src/telemetry/metrics.ts';
 
@@ -11,14 +11,15 @@ const listen = { host: '127.0.0.1', port: 0 };
 describe('HTTP gateway', () => {
   let gateway: HttpGateway;
   let readiness: Readiness;
-  const start = (address = listen): Promise<HttpGateway> =>
-    createHttpGateway({
-      listen: address,
+  const start = async (address = listen): Promise<HttpGateway> => {
+    const prepared = await prepareHttpGateway({
       metrics: createMetrics(),
       readiness: () => readiness,
       log: silentLogger,
       version: { name: 'sluice', version: '1.2.3' },
     });
+    return prepared.listen(address);
+  };
   const get = (path: string, init?: RequestInit): Promise<Response> =>
     fetch(`http://127.0.0.1:${gateway.port}${path}`, init);
   /** What the gateway answers to bytes that need not be HTTP. */
