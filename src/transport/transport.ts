@@ -110,11 +110,11 @@ export interface Connection {
   onDatagram: ((bytes: Buffer) => void) | undefined;
   /** Called once, after every stream has been told. */
   onClose: ((reason: CloseReason) => void) | undefined;
-  /** Whether somebody waits for the peer: then it is asked for a sign of life when nothing was sent for a second. Only QUIC asks. */
+  /** Whether somebody waits for the peer: then it is asked for a sign of life after a second without one. */
   isAwaited: (() => boolean) | undefined;
   /**
-   * Called when the peer has not answered for some seconds although it was asked again and again; once for each silence. The connection
-   * lives on, until it is idle for too long. Only QUIC knows.
+   * Called when the peer has not answered for some seconds although it was asked; once for each silence. The connection lives on, until it is idle for
+   * too long.
    */
   onSilent: (() => void) | undefined;
   /**

@@ -31,6 +31,12 @@ export interface ClusterOptions {
   readonly envOf?: (nodeId: string) => Readonly<Record<string, string>>;
 }
 
+/** How a client is connected. */
+export interface ClusterConnectOptions extends ConnectOptions {
+  /** Default quic; nodes listen for both on the same ports. */
+  readonly scheme?: 'quic' | 'tls';
+}
+
 /** One node, with what stands between it and the others. */
 export interface StagedNode {
   readonly nodeId: string;
@@ -146,8 +152,12 @@ export class ClusterStage implements AsyncDisposable {
   }
 
   /** A client that knows all nodes, or only those named; the caller closes it, or the stage does. */
-  async connect(nodeIds?: readonly string[], options: ConnectOptions = {}): Promise<Client> {
-    const urls = nodeIds?.map((id) => this.node(id).process.url) ?? this.urls;
+  async connect(
+    nodeIds?: readonly string[],
+    { scheme = 'quic', ...options }: ClusterConnectOptions = {},
+  ): Promise<Client> {
+    const known = nodeIds?.map((id) => this.node(id).process.url) ?? this.urls;
+    const urls = known.map((url) => url.replace(/^quic:/, `${scheme}:`));
     const client = await connect(urls, { ca: this.ca, reconnect: { maxDelayMs: 250 }, ...options });
     return this.#stack.adopt(client, (one) => one.close({ timeoutMs: 1000 }));
   }

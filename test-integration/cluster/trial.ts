@@ -1,13 +1,13 @@
 /** Workloads on a cluster, one for each kind of storage at the same time, so that one failure tries both. */
 import { expect } from 'vitest';
-import type { Client, ConnectOptions, TopicSettingsChange } from '../../src/client/index.ts';
+import type { Client, TopicSettingsChange } from '../../src/client/index.ts';
 import { checkHistory } from '../support/workload/check-history.ts';
 import type { History } from '../support/workload/history.ts';
 import { longestPause } from '../support/workload/history.ts';
 import type { WorkloadOptions } from '../support/workload/workload.ts';
 import { IMPATIENT, Workload } from '../support/workload/workload.ts';
 import { eventually } from '../support/eventually.ts';
-import type { ClusterStage, StagedNode } from './stage.ts';
+import type { ClusterConnectOptions, ClusterStage, StagedNode } from './stage.ts';
 
 /** On a machine that does something else at the same time all that is to happen in time may take so many times as long. */
 export const PATIENCE = Number(process.env['PATIENCE'] ?? 1);
@@ -22,7 +22,7 @@ export interface TrialOptions extends Partial<WorkloadOptions> {
   /** Default: three copies, two of which have to be in sync. */
   readonly settings?: TopicSettingsChange;
   /** What clients are connected with. Default: they give up soon. */
-  readonly clients?: Pick<ConnectOptions, 'limits' | 'attemptTimeoutMs'>;
+  readonly clients?: Pick<ClusterConnectOptions, 'limits' | 'attemptTimeoutMs' | 'scheme'>;
 }
 
 const GIVES_UP_SOON = { limits: IMPATIENT, attemptTimeoutMs: 1000 };
@@ -119,7 +119,7 @@ class Outcome {
 }
 
 /** A client that knows all nodes and begins at the one of that number; every second one has its publishes forwarded. */
-function connectFirst(stage: ClusterStage, index: number, options: ConnectOptions): Promise<Client> {
+function connectFirst(stage: ClusterStage, index: number, options: ClusterConnectOptions): Promise<Client> {
   const ids = stage.nodes.map(({ nodeId }) => nodeId);
   const first = index % ids.length;
   return stage.connect([...ids.slice(first), ...ids.slice(0, first)], {

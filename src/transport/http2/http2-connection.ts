@@ -17,7 +17,7 @@ import type { StreamHost } from './http2-stream.ts';
 import { Http2DuplexStream } from './http2-stream.ts';
 import type { StreamKind } from './http2-wire.ts';
 import { decodeGoaway, encodeGoaway } from './http2-wire.ts';
-import { watchLiveness } from './liveness.ts';
+import { Liveness } from './liveness.ts';
 import { unlessGone } from './unless-gone.ts';
 
 /** How long the peer may take to hang up after it was told; milliseconds. */
@@ -60,7 +60,7 @@ export abstract class Http2Connection implements Connection {
   readonly #slots: Record<StreamKind, StreamSlots<Http2DuplexStream>>;
   readonly #peerStreams: Record<StreamKind, number> = { bidi: 0, uni: 0 };
   readonly #streams = new Map<number, Http2DuplexStream>();
-  readonly #liveness: { readonly rttMs: number | undefined; stop(): void };
+  readonly #liveness: Liveness;
   #linger: Timer | undefined;
   #sentBytes = 0;
   #receivedBytes = 0;
@@ -82,10 +82,15 @@ export abstract class Http2Connection implements Connection {
       broken: () => this.#hangUpLater(),
       forget: (stream) => this.#forget(stream),
     };
-    this.#liveness = watchLiveness(session, socket, clock, limits, () => {
-      const reason = `nothing was heard for ${limits.idleTimeoutMs} ms`;
-      this.#gone({ errorCode: ERRORS.TIMEOUT.wire, reason, by: 'transport' });
-      socket.destroy();
+    this.#liveness = new Liveness({
+      ...{ session, socket, clock, limits },
+      isAwaited: () => this.isAwaited,
+      onSilent: () => this.#call(() => this.onSilent?.()),
+      onDead: () => {
+        const reason = `nothing was heard for ${limits.idleTimeoutMs} ms`;
+        this.#gone({ errorCode: ERRORS.TIMEOUT.wire, reason, by: 'transport' });
+        socket.destroy();
+      },
     });
     this.#socket = socket;
     this.ended = new Promise((resolve) => whenClosed(socket, resolve));

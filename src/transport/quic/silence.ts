@@ -1,13 +1,11 @@
 import type { Clock } from '../../kernel/clock.ts';
+import { AWAITED_MS, LOOK_AGAIN_MS, SILENT_MS } from '../silence-times.ts';
 
-/** Nothing is heard of the peer for at least so long after a timer for lost packets ran out. */
-const SILENT_MS = 2500;
-/** And for so many times what that timer took: two more run out meanwhile, each after twice as long as the one before. Where the way is long, they are. */
+/**
+ * Nothing is heard of the peer for at least so many times what the timer for lost packets took: two more run out meanwhile, each after twice as long as the one
+ * before. Where the way is long, they are.
+ */
 const TIMERS = 2 + 4;
-/** Who is waited for is asked for a sign of life after this long without sending. */
-const AWAITED_MS = 1_000;
-/** What waits in the socket is read first: this process may have stood still, and not the peer. */
-const LOOK_AGAIN_MS = 5;
 
 /**
  * Notices that the peer does not answer any more, long before the connection is idle.
