@@ -97,6 +97,7 @@ describe('a subscriber far behind', () => {
     await publish([topic], warm, valueBytes);
     const before = { usedBytes: await memoryInUse(node), rssBytes: node.rssBytes };
     await publish([topic], more, valueBytes);
+    // What it takes only while it is published to it is not looked at: it cannot be told from garbage.
     const after = { usedBytes: await memoryInUse(node), rssBytes: node.rssBytes };
 
     const gaps: GapEvent[] = [];

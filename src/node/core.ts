@@ -24,11 +24,11 @@ import type { ClusterHealth } from './cluster-health.ts';
 import { openCoordination } from './coordination.ts';
 import { diskLimits, gatewayLimits, memoryLogBytes, topicDefaults } from './derived-limits.ts';
 import { coordinatorObserver } from './coordinator-log.ts';
+import { HeldReplication } from './held-replication.ts';
 import { LimitedLog } from './limited-log.ts';
 import type { Self } from './members.ts';
 import { clientNodes } from './members.ts';
 import { nodeUrls } from './node-urls.ts';
-import { HeldReplication } from './held-replication.ts';
 import { Peers } from './peers.ts';
 import { replicaObserver } from './replica-log.ts';
 import { diskObserver, topicObserver } from './storage-log.ts';
@@ -49,7 +49,7 @@ export interface Core extends CorePorts {
   readonly health: ClusterHealth | undefined;
   /** Undefined on a node on its own. */
   readonly peers: Peers | undefined;
-  /** Undefined on a node on its own. */
+  /** From other nodes, held until this one has started; undefined on a node on its own. */
   readonly replication: HeldReplication | undefined;
   readonly self: Self;
   readonly broker: Broker;

@@ -13,7 +13,7 @@ import { serveGrpc } from './grpc.ts';
 import { openListeners } from './listeners.ts';
 import { alternativesTo, handOver, tellCluster } from './members.ts';
 import type { ClusterSources } from './metrics/node-metrics.ts';
-import { prepareHttp } from './serve-http.ts';
+import { PreparedHttp } from './prepared-http.ts';
 import { software } from './version.ts';
 
 /** Addresses that were bound; undefined is off. */
@@ -84,11 +84,13 @@ export class Node implements AsyncDisposable {
         { clock: systemClock, random: systemRandom, ...ports, log },
         parts,
       );
-      const serveHttp = await prepareHttp(core, () => readinessOf(core));
+      const prepared = await PreparedHttp.open(core, () => readinessOf(core));
+      parts.use(prepared);
       await openListeners(core, parts);
       const member = await join(core, parts);
       const grpc = await serveGrpc(core, parts);
-      const http = await serveHttp?.({ member, grpc }, parts);
+      const http = await prepared?.listen({ member, grpc });
+      if (http) parts.defer(() => http.close());
       core.replication?.begin();
       const node: Node = new Node(core, { http, grpc }, parts);
       log.info('node.started', {
@@ -185,7 +187,7 @@ function announce({ coordinator, settings, self, peers, log }: Core): Promise<vo
   return tellCluster(coordinator.cluster, description, log);
 }
 
-/** HTTP is served last, so a node that can be asked has everything else. */
+/** Of what listens HTTP is the last, and replication begins in the same turn: a node that can be asked has everything. */
 function readinessOf({ broker, health }: Core): Readiness {
   const reasons = [...(health?.faults() ?? [])];
   if (broker.snapshot().draining) reasons.unshift('the node is draining');

@@ -113,8 +113,8 @@ export interface Connection {
   /** Whether somebody waits for the peer: then it is asked for a sign of life after a second without one. */
   isAwaited: (() => boolean) | undefined;
   /**
-   * Called when the peer has not answered for some seconds although it was asked; once for each silence. The connection lives on, until it is idle for
-   * too long.
+   * Called when the peer has not answered for some seconds although it was asked, on QUIC by anything that was sent, on HTTP/2 by a PING; once for each
+   * silence. The connection lives on, until it is idle for too long.
    */
   onSilent: (() => void) | undefined;
   /**

@@ -36,7 +36,7 @@ describe('a cluster under load', () => {
   it.each([
     ['frozen', 'give up soon', undefined],
     ['frozen-patient', 'are as patient as they are by default', {}],
-    ['frozen-tls', 'are that and cannot use UDP', { scheme: 'tls' as const }],
+    ['frozen-tls', 'are patient and cannot use UDP', { scheme: 'tls' as const }],
   ])(
     'keeps its promises when a leader is frozen for longer than its lease (%s), with clients that %s',
     async (name, _, clients) => {

@@ -41,7 +41,8 @@ export const limitsSchema = z.strictObject({
     default: '30s',
   }),
   keepAlive: setting(orOff(duration({ min: 100, max: 3_600_000 })), {
-    description: 'A PING goes out after this long without sending.',
+    description:
+      'A PING goes out after this long without sending; over HTTP/2 always so often. While a producer waits for an acknowledgement one goes out each second, also where this is off.',
     default: '10s',
   }),
   handshakeTimeout: setting(duration({ min: 100, max: 60_000 }), {

@@ -58,8 +58,10 @@ export interface HttpAddress {
 
 /** A gateway that does not listen yet. */
 export interface PreparedHttpGateway {
-  /** @throws ADDRESS_IN_USE, INVALID_CONFIG when the address cannot be bound */
+  /** Begins to serve; once. @throws ADDRESS_IN_USE, INVALID_CONFIG when the address cannot be bound */
   listen(address: HttpAddress): Promise<HttpGateway>;
+  /** As that of the gateway that it has become; needed also where it never listened. Idempotent. */
+  close(): Promise<void>;
 }
 
 /** A running gateway. */
@@ -104,6 +106,7 @@ const UNREAD_MAX_BYTES = 256 * 1024 * 1024;
  * Every error is JSON: `{ "error": { "code": "…", "message": "…" } }`, with the HTTP status of the code.
  *
  * Compiling the schemas of the API keeps the process busy for some tenths of a second: it is done once this resolves, and listening costs next to nothing.
+ *
  * @throws INVALID_CONFIG when the certificates cannot be used
  */
 export async function prepareHttpGateway(options: HttpGatewayOptions): Promise<PreparedHttpGateway> {
@@ -131,7 +134,9 @@ export async function prepareHttpGateway(options: HttpGatewayOptions): Promise<P
     await addApi(server, context, version.version ?? '');
   }
   await server.ready();
+  const close = (): Promise<void> => server.close();
   return {
+    close,
     listen: async (wanted) => {
       await bind(server, wanted);
       server.server.maxConnections = options.maxConnections ?? Infinity;
@@ -142,7 +147,7 @@ export async function prepareHttpGateway(options: HttpGatewayOptions): Promise<P
           if (options.tls) setIdentity(server, { ...options.tls, identity, clientAuthoritiesPem });
         },
         drain: () => going.abort(),
-        close: () => server.close(),
+        close,
       };
     },
   };

@@ -77,7 +77,10 @@ export abstract class Http2Connection implements Connection {
     this.host = {
       clock,
       call: (callback) => this.#call(callback),
-      countSent: (bytes) => (this.#sentBytes += bytes),
+      countSent: (bytes) => {
+        this.#sentBytes += bytes;
+        this.#liveness.sent();
+      },
       countReceived: (bytes) => (this.#receivedBytes += bytes),
       broken: () => this.#hangUpLater(),
       forget: (stream) => this.#forget(stream),

@@ -4,20 +4,20 @@ import type { Clock, Timer } from '../../kernel/clock.ts';
 import { AWAITED_MS, LOOK_AGAIN_MS, SILENT_MS } from '../silence-times.ts';
 import type { TransportLimits } from '../transport.ts';
 
-/** A connection on which somebody waits, now or later, is looked at so often. */
-const LOOK_MS = AWAITED_MS / 2;
-/** Timers may fire a fraction of a millisecond early. */
-const EARLY_MS = 1;
+/** A PING that takes so many times as long as the last one, at least, is not answered. */
+const ROUND_TRIPS = 6;
+/** A way on which no more gets through, bytes in a millisecond, is still one. */
+const SLOW_BYTES_PER_MS = 16;
 
 /** What is watched, and who is told. */
 export interface LivenessOptions {
   readonly session: Pick<Http2Session, 'destroyed' | 'ping'>;
-  readonly socket: Pick<Socket, 'bytesRead'>;
+  readonly socket: Pick<Socket, 'bytesRead' | 'bytesWritten'>;
   readonly clock: Clock;
   readonly limits: Pick<TransportLimits, 'idleTimeoutMs' | 'keepAliveMs'>;
   /** The owner's answer to whether it waits for the peer; undefined: it does not say. */
   readonly isAwaited: () => (() => boolean) | undefined;
-  /** The peer does not answer, though somebody waits for it; once for each silence. */
+  /** The peer does not answer; once for each silence. */
   readonly onSilent: () => void;
   /** Nothing was heard for the idle time; called once, and nothing is watched after that. */
   readonly onDead: () => void;
@@ -26,19 +26,28 @@ export interface LivenessOptions {
 /**
  * Watches whether the peer is still there. Anything that arrives on the socket counts as heard.
  *
- * It sends a PING at least every `keepAliveMs`, and one after a second in which nothing was heard of a peer that somebody waits for.
+ *     heard ── PING: every `keepAliveMs`, and while somebody waits each second ──> asked ── long enough ──> told
+ *       ^                                                                                                    │
+ *       └───────────────────────────── anything comes from the peer, in any state ──────────────────────────┘
+ *
+ * A PING waits behind what was written before it. So a peer has as long as that may take, judging by how fast the last ones were answered.
  */
 export class Liveness {
   readonly #options: LivenessOptions;
   readonly #everyMs: number;
-  #timer: Timer;
-  #rttMs: number | undefined;
+  #state: 'heard' | 'asked' | 'told' = 'heard';
+  /** Until the connection is looked at for its own sake. */
+  #keepTimer: Timer;
+  /** Until the owner is asked whether it waits; undefined: it has not sent anything since. */
+  #ownerTimer: Timer | undefined;
+  #silenceTimer: Timer | undefined;
   #heardBytes: number;
   #heardMs: number;
-  #pingedMs: number;
-  /** When it was asked for who waits, since something was heard. */
-  #askedMs: number | undefined;
-  #isTold = false;
+  #rttMs: number | undefined;
+  /** What had been written when the last PING was that has been answered, and when it was answered. */
+  #taken: { readonly bytes: number; readonly atMs: number };
+  /** How fast the peer took what was written, last. */
+  #bytesPerMs = 0;
 
   constructor(options: LivenessOptions) {
     const { limits, socket, clock } = options;
@@ -46,9 +55,8 @@ export class Liveness {
     this.#everyMs = Math.max(10, Math.min(limits.keepAliveMs || Infinity, limits.idleTimeoutMs / 3));
     this.#heardBytes = socket.bytesRead;
     this.#heardMs = clock.monotonicMs();
-    this.#pingedMs = this.#heardMs;
-    // Whether anybody waits the owner says once the connection is made.
-    this.#timer = this.#lookIn(Math.min(this.#everyMs, LOOK_MS));
+    this.#taken = { bytes: socket.bytesWritten, atMs: this.#heardMs };
+    this.#keepTimer = this.#keepLater();
   }
 
   /** The latest measured round trip. */
@@ -56,63 +64,98 @@ export class Liveness {
     return this.#rttMs;
   }
 
+  /** The owner has sent something: it is asked after a while whether it waits for an answer. */
+  sent(): void {
+    if (this.#ownerTimer === undefined && this.#options.isAwaited()) this.#askOwnerLater();
+  }
+
   stop(): void {
-    this.#timer.cancel();
+    this.#keepTimer.cancel();
+    this.#ownerTimer?.cancel();
+    this.#silenceTimer?.cancel();
   }
 
-  #lookLater(): Timer {
-    return this.#lookIn(this.#options.isAwaited() ? Math.min(this.#everyMs, LOOK_MS) : this.#everyMs);
+  #keepLater(): Timer {
+    return this.#options.clock.setTimer(this.#everyMs, () => this.#keep());
   }
 
-  #lookIn(waitMs: number): Timer {
-    return this.#options.clock.setTimer(waitMs, () => this.#look());
-  }
-
-  #look(): void {
-    const { session, clock, limits, onDead } = this.#options;
+  #keep(): void {
+    const { session, clock, limits } = this.#options;
     if (session.destroyed) return;
-    const nowMs = clock.monotonicMs();
-    this.#listen(nowMs);
-    if (nowMs - this.#heardMs >= limits.idleTimeoutMs) {
-      onDead();
+    if (this.#isIdle()) {
+      this.#keepTimer = clock.setTimer(LOOK_AGAIN_MS, () => this.#endIfIdle());
       return;
     }
-    const isKept = limits.keepAliveMs > 0 && nowMs - this.#pingedMs >= this.#everyMs - EARLY_MS;
-    if (this.#wantsSign(nowMs) || isKept) this.#ping(nowMs);
-    const isLate = this.#askedMs !== undefined && nowMs - this.#askedMs >= SILENT_MS;
-    this.#timer = isLate && !this.#isTold ? this.#lookAgain() : this.#lookLater();
+    if (limits.keepAliveMs > 0) this.#ping();
+    this.#keepTimer = this.#keepLater();
   }
 
-  #listen(nowMs: number): void {
+  #endIfIdle(): void {
+    if (this.#isIdle()) this.#options.onDead();
+    else this.#keep();
+  }
+
+  #isIdle(): boolean {
+    this.#readSigns();
+    return this.#options.clock.monotonicMs() - this.#heardMs >= this.#options.limits.idleTimeoutMs;
+  }
+
+  #askOwnerLater(): void {
+    this.#ownerTimer = this.#options.clock.setTimer(AWAITED_MS, () => {
+      this.#ownerTimer = undefined;
+      if (this.#options.session.destroyed || this.#options.isAwaited()?.() !== true) return;
+      this.#readSigns();
+      if (this.#state === 'heard') this.#ping();
+      this.#askOwnerLater();
+    });
+  }
+
+  #ping(): void {
+    const { session, socket, clock } = this.#options;
+    const { bytesWritten } = socket;
+    if (this.#state === 'heard') {
+      this.#state = 'asked';
+      this.#silenceTimer = clock.setTimer(this.#patienceMs(bytesWritten), () => this.#judge());
+    }
+    session.ping((error, durationMs) => {
+      if (!error) this.#answered(bytesWritten, durationMs);
+    });
+  }
+
+  #patienceMs(bytesWritten: number): number {
+    const underWayMs = (bytesWritten - this.#taken.bytes) / Math.max(SLOW_BYTES_PER_MS, this.#bytesPerMs);
+    return Math.max(SILENT_MS, ROUND_TRIPS * (this.#rttMs ?? 0)) + underWayMs;
+  }
+
+  #answered(bytes: number, rttMs: number): void {
+    const atMs = this.#options.clock.monotonicMs();
+    this.#rttMs = rttMs;
+    this.#bytesPerMs = (bytes - this.#taken.bytes) / Math.max(1, atMs - this.#taken.atMs);
+    this.#taken = { bytes, atMs };
+    this.#heard();
+  }
+
+  #judge(): void {
+    this.#readSigns();
+    if (this.#state !== 'asked') return;
+    this.#silenceTimer = this.#options.clock.setTimer(LOOK_AGAIN_MS, () => {
+      this.#readSigns();
+      if (this.#state !== 'asked') return;
+      this.#state = 'told';
+      this.#options.onSilent();
+    });
+  }
+
+  #readSigns(): void {
     const { bytesRead } = this.#options.socket;
     if (bytesRead === this.#heardBytes) return;
     this.#heardBytes = bytesRead;
-    this.#heardMs = nowMs;
-    this.#askedMs = undefined;
-    this.#isTold = false;
+    this.#heard();
   }
 
-  #wantsSign(nowMs: number): boolean {
-    const isQuiet = this.#askedMs === undefined && nowMs - this.#heardMs >= AWAITED_MS - EARLY_MS;
-    if (!isQuiet || this.#options.isAwaited()?.() !== true) return false;
-    this.#askedMs = nowMs;
-    return true;
-  }
-
-  #ping(nowMs: number): void {
-    this.#pingedMs = nowMs;
-    this.#options.session.ping((error, durationMs) => (this.#rttMs = error ? this.#rttMs : durationMs));
-  }
-
-  #lookAgain(): Timer {
-    const { session, clock, onSilent } = this.#options;
-    return clock.setTimer(LOOK_AGAIN_MS, () => {
-      if (session.destroyed) return;
-      this.#listen(clock.monotonicMs());
-      this.#timer = this.#lookLater();
-      if (this.#askedMs === undefined) return;
-      this.#isTold = true;
-      onSilent();
-    });
+  #heard(): void {
+    this.#state = 'heard';
+    this.#heardMs = this.#options.clock.monotonicMs();
+    this.#silenceTimer?.cancel();
   }
 }

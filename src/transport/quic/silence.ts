@@ -1,16 +1,15 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { AWAITED_MS, LOOK_AGAIN_MS, SILENT_MS } from '../silence-times.ts';
 
-/**
- * Nothing is heard of the peer for at least so many times what the timer for lost packets took: two more run out meanwhile, each after twice as long as the one
- * before. Where the way is long, they are.
- */
-const TIMERS = 2 + 4;
+/** Silence takes at least so many times the first timer for lost packets: the two that would follow take twice and four times as long (RFC 9002 section 6.2.1). */
+const FIRST_TIMERS = 2 + 4;
 
 /**
  * Notices that the peer does not answer any more, long before the connection is idle.
  *
- *     heard ── timer for lost packets ──> unanswered ── SILENT_MS, or TIMERS ──> doubtful ── LOOK_AGAIN_MS ──> told      (any ── heard ──> heard)
+ *     heard ── a timer for lost packets runs out ──> unanswered ── SILENT_MS, or FIRST_TIMERS ──> doubtful ── LOOK_AGAIN_MS ──> told
+ *       ^                                                                                                                       │
+ *       └────────────────────────────────────────── anything comes from the peer, in any state ─────────────────────────────────┘
  *
  * QUIC repeats what is not acknowledged when its timer for lost packets runs out. When nothing comes for seconds after that, the peer, or the
  * way to it, has gone. The timers that follow are not counted: whatever is sent meanwhile puts them off. A connection on which nothing is
@@ -20,10 +19,10 @@ export class Silence {
   readonly #clock: Clock;
   readonly #keepAliveMs: number;
   readonly #isAwaited: () => (() => boolean) | undefined;
-  /** When it was last asked whether somebody waits, monotonic milliseconds. */
-  #askedMs = -Infinity;
-  /** It was asked for a sign, for who waits, since something was heard. */
-  #isAsked = false;
+  /** When the owner was last asked whether it waits, monotonic milliseconds. */
+  #ownerAskedMs = -Infinity;
+  /** The peer was asked for a sign, for an owner who waits, since something was heard. */
+  #isSignAsked = false;
   /** When it is time to look, monotonic milliseconds; Infinity: nothing is unanswered, or the silence was told. */
   #dueMs = Infinity;
   #state: 'heard' | 'unanswered' | 'doubtful' | 'told' = 'heard';
@@ -47,9 +46,9 @@ export class Silence {
   wantsSign(lastSentMs: number): boolean {
     const nowMs = this.#clock.monotonicMs();
     if (nowMs >= this.#awaitedDueMs(lastSentMs)) {
-      this.#askedMs = nowMs;
-      this.#isAsked = this.#isAwaited()!();
-      if (this.#isAsked) return true;
+      this.#ownerAskedMs = nowMs;
+      this.#isSignAsked = this.#isAwaited()!();
+      if (this.#isSignAsked) return true;
     }
     return nowMs >= lastSentMs + this.#keepAliveMs;
   }
@@ -57,16 +56,20 @@ export class Silence {
   /** Something came from the peer. */
   heard(): void {
     this.#state = 'heard';
-    this.#isAsked = false;
+    this.#isSignAsked = false;
     this.#dueMs = Infinity;
   }
 
-  /** A timer for lost packets ran out. @param lastSentMs when something was sent last, monotonic milliseconds */
-  unanswered(lastSentMs: number): void {
-    if (this.#state !== 'heard') return;
+  /**
+   * A timer for lost packets ran out.
+   * @param timerMs what it took
+   * @returns whether the peer is to be asked for a sign of life now: what was lost may have had nothing in it that is sent again
+   */
+  unanswered(timerMs: number): boolean {
+    if (this.#state !== 'heard') return false;
     this.#state = 'unanswered';
-    const nowMs = this.#clock.monotonicMs();
-    this.#dueMs = nowMs + Math.max(SILENT_MS, TIMERS * (nowMs - lastSentMs));
+    this.#dueMs = this.#clock.monotonicMs() + Math.max(SILENT_MS, FIRST_TIMERS * timerMs);
+    return true;
   }
 
   /** @returns whether the peer is silent; true once for each silence */
@@ -79,9 +82,9 @@ export class Silence {
     return isSure;
   }
 
-  /** Once after each time that something was sent, until somebody waits then. */
+  /** When to ask the owner whether it waits: once after each send, and not while the peer owes a sign. */
   #awaitedDueMs(lastSentMs: number): number {
-    return this.#isAwaited() === undefined || this.#isAsked || lastSentMs <= this.#askedMs
+    return this.#isAwaited() === undefined || this.#isSignAsked || lastSentMs <= this.#ownerAskedMs
       ? Infinity
       : lastSentMs + AWAITED_MS;
   }

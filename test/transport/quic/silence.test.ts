@@ -24,9 +24,8 @@ describe('a peer', () => {
 
   /** A timer for lost packets runs out, so long after something was sent. */
   const ask = ({ clock, silence }: ReturnType<typeof setUp>, timerMs = 100): void => {
-    const sentMs = clock.monotonicMs();
     clock.advance(timerMs);
-    silence.unanswered(sentMs);
+    silence.unanswered(timerMs);
   };
 
   it('is silent once when nothing comes after a timer for lost packets has run out', () => {
@@ -43,6 +42,13 @@ describe('a peer', () => {
     expect(foundWithin(20_000, on)).toEqual([]);
     ask(on, 1);
     expect(foundWithin(20_000, on)).toEqual([9999 + 5]);
+  });
+
+  it('is asked for a sign when the first timer runs out: what was lost may be sent again by nobody', () => {
+    const { silence } = setUp();
+    expect([silence.unanswered(100), silence.unanswered(200)]).toEqual([true, false]);
+    silence.heard();
+    expect(silence.unanswered(100)).toBe(true);
   });
 
   it('that has answered meanwhile is not, until it stops again', () => {
@@ -172,5 +178,24 @@ describe('a connection', () => {
     client.isAwaited = () => true;
     stream.send.write(Buffer.from('after'));
     await expect.poll(told, { timeout: 12_000 }).toBe(1);
+  });
+
+  it('does not take its peer for silent after it has lost a packet that nobody sends again', async () => {
+    const listener = await stage.listen(undefined, (server) => {
+      server.onDatagram = () => undefined;
+    });
+    const relay = await relayTo(listener);
+    relay.delayMs = 30;
+    const client = await stage.connect({ port: relay.port });
+    let told = 0;
+    client.onSilent = () => (told += 1);
+    await pause(300);
+    relay.drop = (direction) => direction === 'to-server';
+    expect(client.sendDatagram(Buffer.from('lost'))).toBe(true);
+    await pause(20);
+    relay.drop = () => false;
+    expect(client.sendDatagram(Buffer.from('shows that'))).toBe(true);
+    await pause(4000);
+    expect(told).toBe(0);
   });
 });
