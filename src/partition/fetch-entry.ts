@@ -130,8 +130,9 @@ export class FetchEntry implements PartitionWatcher {
   #begin(position: FetchPosition): void {
     const isOtherEpoch = position.leaderEpoch !== this.#position.leaderEpoch;
     const isElsewhere = isOtherEpoch || position.fetchOffset !== this.#position.fetchOffset;
-    // A follower begins each epoch without knowing anything of its leader, and while it goes back it takes nothing in.
-    if (isOtherEpoch || !isFurther(position, this.#position)) this.#toldHighWatermark = -1;
+    // A follower begins each epoch without knowing anything of its leader, and while it goes back, or forth to where the log begins, it takes nothing in.
+    const hasTakenIn = !isOtherEpoch && !this.#isAstray() && isFurther(position, this.#position);
+    if (!hasTakenIn) this.#toldHighWatermark = -1;
     this.#position = position;
     this.#answeredIn = -1;
     this.#goBack = undefined;

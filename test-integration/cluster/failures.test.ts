@@ -54,6 +54,24 @@ describe('a cluster under load', () => {
     },
   );
 
+  it('has topics in memory that go on, empty, when all nodes were killed at once', async () => {
+    const name = 'forgotten';
+    const settings = { storage: 'memory' as const, replicationFactor: 3, minInsync: 2 };
+    const before = await stage.connect();
+    await before.admin.createTopic({ name, partitions: 6, settings });
+    const producer = before.producer({ acks: 'all' });
+    for (let n = 0; n < 60; n++) await producer.send({ topic: name, value: `${n}` });
+    await before.close();
+    await Promise.all(stage.nodes.map(({ process }) => process.kill('SIGKILL')));
+    await Promise.all(stage.nodes.map(({ process }) => process.restart()));
+    await stage.untilMembers(ALL);
+    await untilInSync(stage);
+    const after = await stage.connect();
+    const { offset } = await after.producer({ acks: 'all' }).send({ topic: name, partition: 0, value: 'more' });
+    expect(offset).toBeGreaterThan(10);
+    await after.admin.deleteTopic(name);
+  });
+
   it('keeps its promises when the controller is killed, and another one takes over', async () => {
     const trial = await Trial.start(stage, 'headless');
     const { controllerId } = await stage.status('n1');

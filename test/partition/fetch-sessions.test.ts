@@ -261,6 +261,14 @@ describe('a follower that cannot go on from where it is', () => {
     expect(await follower.ask([at(0, 2, { lastEpoch: -1 })]).now()).toEqual(['0: [2] hw 3 from 2']);
   });
 
+  it('is told the watermark once it has begun there, where there is nothing yet', async () => {
+    const partition = lead(0, ['a']);
+    for (let n = 0; n < 3; n++) publish(partition);
+    partition.deleteBefore(3);
+    expect(await follower.ask([at(0, 0)]).now()).toEqual(['0: [] hw 3 from 3']);
+    expect(await follower.ask([at(0, 3, { lastEpoch: -1 })]).now()).toEqual(['0: [] hw 3 from 3']);
+  });
+
   it('is told of it while a read of the disk is under way for what is deleted then', async () => {
     const partition = lead(0, ['a']);
     for (let n = 0; n < 3; n++) publish(partition);

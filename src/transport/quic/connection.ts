@@ -113,8 +113,6 @@ export class QuicConnection implements Connection, TurnTaker {
   #maxDatagramBytes = 0;
   #unreachableMs = Infinity;
   #unreachable = '';
-  /** What quiche's timer takes that was set when something was sent last, milliseconds. */
-  #timerMs = 0;
   #lastStats: ConnectionStats = { sentBytes: 0, receivedBytes: 0 };
 
   constructor(context: ConnectionContext, setup: ConnectionSetup) {
@@ -390,7 +388,7 @@ export class QuicConnection implements Connection, TurnTaker {
   #arm(native: NativeConnection): void {
     const timeoutMs = native.timeout();
     this.#sender.settle(timeoutMs);
-    if (this.#sender.turnBytes > 0) this.#timerMs = timeoutMs ?? 0;
+    if (this.#sender.turnBytes > 0 && timeoutMs !== null) this.#silence.sent(timeoutMs);
     const nowMs = this.#context.clock.monotonicMs();
     // quiche cuts the fraction off: wait one millisecond more, or the timer comes too early and again.
     let dueMs = timeoutMs === null ? Infinity : nowMs + timeoutMs + 1;
@@ -419,7 +417,7 @@ export class QuicConnection implements Connection, TurnTaker {
     if (timeoutMs !== null && timeoutMs <= 0) {
       native.onTimeout();
       this.#sender.suspectLoss();
-      if (this.#silence.unanswered(this.#timerMs)) native.sendAckEliciting();
+      if (this.#silence.unanswered()) native.sendAckEliciting();
     }
     if (this.#finished) {
       if (timeoutMs === null) this.dispose();

@@ -1,19 +1,21 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { AWAITED_MS, LOOK_AGAIN_MS, SILENT_MS } from '../silence-times.ts';
 
-/** Silence takes at least so many times the first timer for lost packets: the two that would follow take twice and four times as long (RFC 9002 section 6.2.1). */
-const FIRST_TIMERS = 2 + 4;
+/** Silence takes at least so many times the timer for lost packets: the two that would follow it take twice and four times as long (RFC 9002 section 6.2.1). */
+const TIMERS = 2 + 4;
+/** While something is not acknowledged quiche's next timer is that for lost packets; one of more is taken for that of the idle connection. */
+const LOSS_TIMER_MAX_MS = 1_000;
 
 /**
  * Notices that the peer does not answer any more, long before the connection is idle.
  *
- *     heard ── a timer for lost packets runs out ──> unanswered ── SILENT_MS, or FIRST_TIMERS ──> doubtful ── LOOK_AGAIN_MS ──> told
- *       ^                                                                                                                       │
- *       └────────────────────────────────────────── anything comes from the peer, in any state ─────────────────────────────────┘
+ *     heard ── something is sent, and not acknowledged for a timer and SILENT_MS, or TIMERS ──> doubtful ── LOOK_AGAIN_MS ──> told
+ *       ^                                                                                                                    │
+ *       └───────────────────────────────────────── anything comes from the peer, in any state ───────────────────────────────┘
  *
- * QUIC repeats what is not acknowledged when its timer for lost packets runs out. When nothing comes for seconds after that, the peer, or the
- * way to it, has gone. The timers that follow are not counted: whatever is sent meanwhile puts them off. A connection on which nothing is
- * sent is never silent: so something is sent while somebody waits for the peer, once, because that puts off the first timer as well.
+ * What counts is the first packet that was sent since something was heard and has to be acknowledged. QUIC's timers for lost packets are not counted: whatever
+ * is sent meanwhile puts them off. A connection on which nothing is sent is never silent: so something is sent while somebody waits for the
+ * peer, once, because that puts off the timers with which lost packets are repeated.
  */
 export class Silence {
   readonly #clock: Clock;
@@ -25,6 +27,8 @@ export class Silence {
   #isSignAsked = false;
   /** When it is time to look, monotonic milliseconds; Infinity: nothing is unanswered, or the silence was told. */
   #dueMs = Infinity;
+  /** What quiche's timer takes that was set when something was sent last, milliseconds. */
+  #timerMs = 0;
   #state: 'heard' | 'unanswered' | 'doubtful' | 'told' = 'heard';
 
   /**
@@ -60,15 +64,21 @@ export class Silence {
     this.#dueMs = Infinity;
   }
 
+  /** Something was sent. @param timerMs until quiche's next timer */
+  sent(timerMs: number): void {
+    this.#timerMs = timerMs;
+    if (timerMs <= LOSS_TIMER_MAX_MS && this.#state === 'heard' && this.#dueMs === Infinity)
+      this.#dueMs = this.#clock.monotonicMs() + timerMs + this.#patienceMs;
+  }
+
   /**
    * A timer for lost packets ran out.
-   * @param timerMs what it took
    * @returns whether the peer is to be asked for a sign of life now: what was lost may have had nothing in it that is sent again
    */
-  unanswered(timerMs: number): boolean {
+  unanswered(): boolean {
     if (this.#state !== 'heard') return false;
     this.#state = 'unanswered';
-    this.#dueMs = this.#clock.monotonicMs() + Math.max(SILENT_MS, FIRST_TIMERS * timerMs);
+    this.#dueMs = Math.min(this.#dueMs, this.#clock.monotonicMs() + this.#patienceMs);
     return true;
   }
 
@@ -80,6 +90,10 @@ export class Silence {
     this.#state = isSure ? 'told' : 'doubtful';
     this.#dueMs = isSure ? Infinity : nowMs + LOOK_AGAIN_MS;
     return isSure;
+  }
+
+  get #patienceMs(): number {
+    return Math.max(SILENT_MS, TIMERS * this.#timerMs);
   }
 
   /** When to ask the owner whether it waits: once after each send, and not while the peer owes a sign. */

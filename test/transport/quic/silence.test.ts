@@ -24,8 +24,9 @@ describe('a peer', () => {
 
   /** A timer for lost packets runs out, so long after something was sent. */
   const ask = ({ clock, silence }: ReturnType<typeof setUp>, timerMs = 100): void => {
+    silence.sent(timerMs);
     clock.advance(timerMs);
-    silence.unanswered(timerMs);
+    silence.unanswered();
   };
 
   it('is silent once when nothing comes after a timer for lost packets has run out', () => {
@@ -46,9 +47,25 @@ describe('a peer', () => {
 
   it('is asked for a sign when the first timer runs out: what was lost may be sent again by nobody', () => {
     const { silence } = setUp();
-    expect([silence.unanswered(100), silence.unanswered(200)]).toEqual([true, false]);
+    expect([silence.unanswered(), silence.unanswered()]).toEqual([true, false]);
     silence.heard();
-    expect(silence.unanswered(100)).toBe(true);
+    expect(silence.unanswered()).toBe(true);
+  });
+
+  it('is silent as soon when something is sent again and again, which puts off the timers', () => {
+    const on = setUp();
+    const found: number[] = [];
+    for (let n = 1; n <= 400; n += 1) {
+      on.silence.sent(100);
+      found.push(...foundWithin(10, on).map((ms) => 10 * (n - 1) + ms));
+    }
+    expect(found).toEqual([100 + 2500 + 5]);
+  });
+
+  it('is not, when what was sent needs no answer: the connection has the timer of an idle one then', () => {
+    const on = setUp();
+    on.silence.sent(29_000);
+    expect(foundWithin(20_000, on)).toEqual([]);
   });
 
   it('that has answered meanwhile is not, until it stops again', () => {
