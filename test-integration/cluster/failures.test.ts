@@ -67,7 +67,9 @@ describe('a cluster under load', () => {
     await stage.untilMembers(ALL);
     await untilInSync(stage);
     const after = await stage.connect();
-    const { offset } = await after.producer({ acks: 'all' }).send({ topic: name, partition: 0, value: 'more' });
+    const { offset } = await after
+      .producer({ acks: 'all' })
+      .send({ topic: name, partition: 0, value: 'more' });
     expect(offset).toBeGreaterThan(10);
     await after.admin.deleteTopic(name);
   });

@@ -177,7 +177,8 @@ describe('a connected client', () => {
     client.on('disconnected', (event) => disconnected.push(event));
     broker.clientEnds[0]!.onSilent!();
     await broker.pass(1000);
-    expect(disconnected).toMatchObject([{ url: 'memory://fake:1', error: { code: 'CLOSED' } }]);
+    const message = expect.stringContaining('nothing was heard for seconds') as string;
+    expect(disconnected).toMatchObject([{ url: 'memory://fake:1', error: { code: 'CLOSED', message } }]);
     expect([client.connection?.url, broker.connections.length]).toEqual(['memory://fake:1', 2]);
   });
 

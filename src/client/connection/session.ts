@@ -76,6 +76,7 @@ export class Session implements SessionEvents {
   #users = 0;
   readonly #waiting = new Set<() => boolean>();
   #retired = false;
+  #isClosing = false;
   #gone: SluiceError | undefined;
   #failure: SluiceError | undefined;
 
@@ -187,6 +188,7 @@ export class Session implements SessionEvents {
 
   /** Closes the connection. Idempotent. */
   close(errorCode = 0, reason = 'the client closed'): void {
+    this.#isClosing = true;
     this.#connection.close(errorCode, reason);
   }
 
@@ -224,6 +226,8 @@ export class Session implements SessionEvents {
   }
 
   #controlFailed(error: SluiceError): void {
+    // What is closed here ends its streams, which is no failure of theirs.
+    if (this.#isClosing) return;
     this.#failure ??= error;
     this.#welcomed.reject(error);
     this.#connection.close(ERRORS.CLOSED.wire, 'the control stream is over');
