@@ -2,16 +2,12 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Acks } from '../../src/partition/acknowledgements.ts';
 import { FetchSessions } from '../../src/partition/fetch-sessions.ts';
 import type { Partition } from '../../src/partition/partition.ts';
-import type {
-  FetchPosition,
-  FetchRequest,
-  FetchResponse,
-  FetchedPartition,
-} from '../../src/partition/replication.ts';
-import { batchOf, textOf } from '../support/batch.ts';
+import type { FetchPosition, FetchRequest, FetchResponse } from '../../src/partition/replication.ts';
+import { batchOf } from '../support/batch.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { turns } from '../support/turns.ts';
 import { CasCluster } from './cas-cluster.ts';
+import { describePartition } from './describe-partition.ts';
 import { idlePartition, leadershipOf } from './fixture.ts';
 
 const EPOCH = 5;
@@ -90,14 +86,6 @@ class Asked {
     await turns(2);
     return this.response ? this.response.partitions.map(describePartition) : 'waits';
   }
-}
-
-function describePartition(one: FetchedPartition): string {
-  const { partition, error, diverging, batches, highWatermark, logStart } = one;
-  if (error) return `${partition}: ${error}`;
-  if (diverging) return `${partition}: back to ${diverging.endOffset} in ${diverging.epoch}`;
-  const offsets = textOf(batches).map((text) => text.split(' ')[0]);
-  return `${partition}: [${offsets.join(' ')}] hw ${highWatermark}${logStart > 0 ? ` from ${logStart}` : ''}`;
 }
 
 function publish(partition: Partition, acks: Acks = 1): void {
