@@ -1,8 +1,11 @@
 import type { PartitionState } from '../../src/coordination/cluster.ts';
 import { FakeEtcd } from '../support/fake-etcd.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
+import { ETCD } from './etcd-wire.ts';
 import { EventQueue } from './event-queue.ts';
 import { Machine } from './machine.ts';
+import type { Fault } from './nemesis.ts';
+import { Nemesis } from './nemesis.ts';
 import { Network } from './network.ts';
 import { planFor } from './plan.ts';
 import type { SimNodeCluster } from './sim-node.ts';
@@ -11,7 +14,17 @@ import { settle } from './settle.ts';
 
 const PARTITION_KEY = /\/partitions\/[^/]+\/(\d+)$/;
 
-/** A cluster with one topic in memory, three copies of each partition, that nobody publishes to and nobody looks at too closely. */
+/** What a cluster is made of. */
+export interface QuietClusterOptions {
+  readonly nodes: number;
+  readonly partitions: number;
+  /** Of the topic. Default memory. */
+  readonly storage?: 'memory' | 'disk';
+  /** Default 1. */
+  readonly seed?: number;
+}
+
+/** A cluster with one topic, three copies of each partition, that nobody publishes to and nobody looks at too closely. */
 export class QuietCluster implements SimNodeCluster {
   readonly events = new EventQueue();
   readonly network: Network;
@@ -22,17 +35,21 @@ export class QuietCluster implements SimNodeCluster {
   readonly checker: SimNodeCluster['checker'];
   /** Of the states, so far. */
   changes = 0;
-  readonly #random = new SeededRandom(1);
+  readonly #random: SeededRandom;
+  readonly #etcd: FakeEtcd;
   readonly #partitions: number;
   #failure: unknown;
 
-  constructor(nodes: number, partitions: number) {
+  constructor({ nodes, partitions, storage = 'memory', seed = 1 }: QuietClusterOptions) {
     this.#partitions = partitions;
+    this.#random = new SeededRandom(seed);
     const own = (): SeededRandom => new SeededRandom(this.#random.below(2 ** 32));
     this.network = new Network(this.events, own());
     const etcd = new FakeEtcd(new Machine('etcd', this.events, own()).clock);
-    const plan = planFor({ seed: 1, nodes }, own());
-    const settings = { ...plan.settings, storage: 'memory', replicationFactor: 3, minInsync: 2 } as const;
+    this.#etcd = etcd;
+    const plan = planFor({ seed, nodes }, own());
+    const kept = { storage, retentionRecords: 0, replicationFactor: 3, minInsync: 2 } as const;
+    const settings = { ...plan.settings, ...kept };
     this.servers = plan.nodes.map(
       ({ name, zone, clockRate }) =>
         new SimNode({
@@ -81,6 +98,24 @@ export class QuietCluster implements SimNodeCluster {
     throw new Error(`not within ${withinMs} ms`);
   }
 
+  /** Faults of these kinds happen for so long, and are all undone. */
+  async trouble(faults: readonly Fault[], ms: number): Promise<void> {
+    const nemesis = new Nemesis(
+      {
+        ...{ events: this.events, network: this.network, nodes: this.servers, clients: [] },
+        checker: { leads: () => false, mayDestroy: () => true },
+        setEtcd: (isUp) => this.#setEtcd(isUp),
+        compactEtcd: () => this.#etcd.compact(),
+        trace: () => this.trace(),
+      },
+      this.#random,
+      faults,
+    );
+    nemesis.start(ms);
+    await this.pass(ms);
+    nemesis.heal();
+  }
+
   async pass(ms: number): Promise<void> {
     const endMs = this.events.nowMs + ms;
     while (this.events.step(endMs)) await settle();
@@ -111,5 +146,15 @@ export class QuietCluster implements SimNodeCluster {
       this.states.size === this.#partitions &&
       [...this.states.values()].every(({ leader, isr }) => leader !== null && isr.length === 3)
     );
+  }
+
+  #setEtcd(isUp: boolean): void {
+    if (isUp) {
+      this.network.reopen(ETCD);
+      this.#etcd.resume();
+    } else {
+      this.network.close(ETCD);
+      this.#etcd.suspend();
+    }
   }
 }

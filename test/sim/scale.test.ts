@@ -7,7 +7,7 @@ const NODES = 5;
 
 describe('ten thousand partitions on five nodes', () => {
   it('are placed evenly, and led by others when a node is gone', { timeout: 120_000 }, async () => {
-    const stage = new QuietCluster(NODES, PARTITIONS);
+    const stage = new QuietCluster({ nodes: NODES, partitions: PARTITIONS });
     await Promise.resolve();
     stage.start();
     const placedMs = await stage.until(() => stage.isLed(undefined, new Map()), 120_000);
