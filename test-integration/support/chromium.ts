@@ -5,47 +5,9 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { WebSocket } from 'ws';
+import { Debugger } from './debugger.ts';
 import { eventually } from './eventually.ts';
 import { findTool, requireTools } from './system-tools.ts';
-
-interface Reply {
-  readonly id?: number;
-  readonly result?: Record<string, unknown>;
-  readonly error?: { readonly message: string };
-}
-
-/** A connection to the browser or to one of its pages. */
-class Debugger {
-  readonly #socket: WebSocket;
-  readonly #waiting = new Map<number, (reply: Reply) => void>();
-  #lastId = 0;
-
-  private constructor(socket: WebSocket) {
-    this.#socket = socket;
-    socket.on('message', (data) => {
-      const reply = JSON.parse((data as Buffer).toString()) as Reply;
-      this.#waiting.get(reply.id ?? 0)?.(reply);
-      this.#waiting.delete(reply.id ?? 0);
-    });
-  }
-
-  static async connect(url: string): Promise<Debugger> {
-    const socket = new WebSocket(url);
-    await once(socket, 'open');
-    return new Debugger(socket);
-  }
-
-  async ask(method: string, params: object): Promise<Record<string, unknown>> {
-    const id = (this.#lastId += 1);
-    const reply = await new Promise<Reply>((resolve) => {
-      this.#waiting.set(id, resolve);
-      this.#socket.send(JSON.stringify({ id, method, params }));
-    });
-    if (reply.error) throw new Error(`${method}: ${reply.error.message}`);
-    return reply.result!;
-  }
-}
 
 /** A page that is open. */
 export class Page {
@@ -57,20 +19,12 @@ export class Page {
 
   /** Closes it as somebody does who has seen enough. */
   async close(): Promise<void> {
-    await this.#debugger.ask('Page.close', {});
+    await this.#debugger.ask('Page.close');
   }
 
-  /**
-   * What an expression is in the page; a promise is waited for.
-   * @returns a plain value
-   * @throws Error with what the page threw
-   */
-  async evaluate(expression: string): Promise<unknown> {
-    const { result, exceptionDetails } = (await this.#debugger.ask('Runtime.evaluate', {
-      ...{ expression, awaitPromise: true, returnByValue: true },
-    })) as { result: { value?: unknown }; exceptionDetails?: { exception?: { description?: string } } };
-    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? 'the page threw');
-    return result.value;
+  /** See {@link Debugger.evaluate}. */
+  evaluate(expression: string): Promise<unknown> {
+    return this.#debugger.evaluate(expression);
   }
 }
 
