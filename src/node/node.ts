@@ -90,6 +90,7 @@ export class Node implements AsyncDisposable {
       const member = await join(core, parts);
       const grpc = await serveGrpc(core, parts);
       const http = await prepared?.listen({ member, grpc });
+      // Before what it stands on; what was only prepared is closed with the rest.
       if (http) parts.defer(() => http.close());
       core.replication?.begin();
       const node: Node = new Node(core, { http, grpc }, parts);

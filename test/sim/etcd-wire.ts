@@ -1,3 +1,4 @@
+import type { FakeEtcd } from '../support/fake-etcd.ts';
 import type { EtcdLink } from '../support/fake-etcd-store.ts';
 import type { SeededRandom } from '../support/seeded-random.ts';
 import type { EventQueue } from './event-queue.ts';
@@ -6,6 +7,17 @@ import type { Network } from './network.ts';
 
 /** Name of etcd in the network. */
 export const ETCD = 'etcd';
+
+/** Ends etcd, or begins it again with everything it had. */
+export function setEtcd(etcd: FakeEtcd, network: Network, isUp: boolean): void {
+  if (isUp) {
+    network.reopen(ETCD);
+    etcd.resume();
+  } else {
+    network.close(ETCD);
+    etcd.suspend();
+  }
+}
 
 /** What lies between one process and etcd. */
 export class EtcdWire implements EtcdLink {

@@ -1,7 +1,7 @@
 import type { PartitionState } from '../../src/coordination/cluster.ts';
 import { FakeEtcd } from '../support/fake-etcd.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
-import { ETCD } from './etcd-wire.ts';
+import { setEtcd } from './etcd-wire.ts';
 import { EventQueue } from './event-queue.ts';
 import { Machine } from './machine.ts';
 import type { Fault } from './nemesis.ts';
@@ -90,9 +90,7 @@ export class QuietCluster implements SimNodeCluster {
   /** @returns milliseconds of simulated time that it took */
   async until(isDone: () => boolean, withinMs: number): Promise<number> {
     const startMs = this.events.nowMs;
-    for (let step = 0; this.events.step(startMs + withinMs); step++) {
-      await settle();
-      if (this.#failure !== undefined) throw this.#failure as Error;
+    for (let step = 0; await this.#step(startMs + withinMs); step++) {
       if (step % 500 === 0 && isDone()) return this.events.nowMs - startMs;
     }
     throw new Error(`not within ${withinMs} ms`);
@@ -104,7 +102,7 @@ export class QuietCluster implements SimNodeCluster {
       {
         ...{ events: this.events, network: this.network, nodes: this.servers, clients: [] },
         checker: { leads: () => false, mayDestroy: () => true },
-        setEtcd: (isUp) => this.#setEtcd(isUp),
+        setEtcd: (isUp) => setEtcd(this.#etcd, this.network, isUp),
         compactEtcd: () => this.#etcd.compact(),
         trace: () => this.trace(),
       },
@@ -118,7 +116,7 @@ export class QuietCluster implements SimNodeCluster {
 
   async pass(ms: number): Promise<void> {
     const endMs = this.events.nowMs + ms;
-    while (this.events.step(endMs)) await settle();
+    while (await this.#step(endMs));
   }
 
   ledBy(nodeId: string): number {
@@ -148,13 +146,11 @@ export class QuietCluster implements SimNodeCluster {
     );
   }
 
-  #setEtcd(isUp: boolean): void {
-    if (isUp) {
-      this.network.reopen(ETCD);
-      this.#etcd.resume();
-    } else {
-      this.network.close(ETCD);
-      this.#etcd.suspend();
-    }
+  /** @returns false: nothing happens up to `endMs` */
+  async #step(endMs: number): Promise<boolean> {
+    if (!this.events.step(endMs)) return false;
+    await settle();
+    if (this.#failure !== undefined) throw this.#failure as Error;
+    return true;
   }
 }

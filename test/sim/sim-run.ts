@@ -1,6 +1,6 @@
 import { FakeEtcd } from '../support/fake-etcd.ts';
 import { SeededRandom } from '../support/seeded-random.ts';
-import { ETCD } from './etcd-wire.ts';
+import { ETCD, setEtcd } from './etcd-wire.ts';
 import { EventQueue } from './event-queue.ts';
 import { Immediates } from './immediates.ts';
 import { Machine } from './machine.ts';
@@ -117,12 +117,6 @@ export abstract class SimRun<Plan> {
   }
 
   protected setEtcd(isUp: boolean): void {
-    if (isUp) {
-      this.network.reopen(ETCD);
-      this.etcd.resume();
-    } else {
-      this.network.close(ETCD);
-      this.etcd.suspend();
-    }
+    setEtcd(this.etcd, this.network, isUp);
   }
 }
