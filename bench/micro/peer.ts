@@ -136,7 +136,7 @@ async function replicate(client: PeerClient, seconds: number): Promise<Sample> {
         changed: [
           {
             ...{ topicId: 't', partition: 0, leaderEpoch: 1 },
-            ...{ fetchOffset: 0, durableOffset: 0, lastEpoch: 1, durableStart: 0 },
+            ...{ fetchOffset: 0, durableOffset: 0, lastEpoch: 1, durableStart: 0, unread: false },
           },
         ],
       };

@@ -15,6 +15,8 @@ export interface FetchEntryHost {
   readonly nodeId: string;
   /** There is something to say; called once until {@link FetchEntry.answer} is. */
   entryReady(entry: FetchEntry): void;
+  /** There are only news that nobody waits for: to be said with what is answered next, or a little later. */
+  entryPatient(entry: FetchEntry): void;
   /** The follower is not one of the in-sync replicas (any more). */
   entryOutside(entry: FetchEntry): void;
 }
@@ -35,7 +37,8 @@ export interface AnswerRoom {
  *     named ─ agrees ─> answered with batches as soon as there are some ─┬─> named again
  *       └──── does not agree ─> answered with where to go back to ───────┘
  *
- * Between an answer and the next naming only news of the watermark are told. What waits for the disk is answered once it has been read.
+ * Between an answer and the next naming only news of the watermark are told; alone they wait a little where nobody reads the follower's copy. What waits for
+ * the disk is answered once it has been read.
  */
 export class FetchEntry implements PartitionWatcher {
   readonly target: Partition;
@@ -97,6 +100,12 @@ export class FetchEntry implements PartitionWatcher {
   repeat(): void {
     this.#isInsync = this.target.isInsync(this.#host.nodeId);
     if (!this.#isInsync && !this.#isAstray()) this.#report(this.#position.durableOffset);
+  }
+
+  /** Its news wait no longer. @returns whether there still are any */
+  urge(): boolean {
+    this.#isReady ||= !this.#isClosed && this.#hasSomething();
+    return this.#isReady;
   }
 
   partitionChanged(): void {
@@ -167,13 +176,29 @@ export class FetchEntry implements PartitionWatcher {
 
   #announce(): void {
     if (this.#isReady || this.#isClosed || !this.#hasSomething()) return;
+    if (this.#isPatient()) {
+      this.#host.entryPatient(this);
+      return;
+    }
     this.#isReady = true;
     this.#host.entryReady(this);
   }
 
   #hasSomething(): boolean {
-    if (this.#failure ?? this.target.fetchRefusal(this.#position.leaderEpoch)) return true;
-    if (this.#hasNews()) return true;
+    return this.#isRefused() || this.#hasNews() || this.#hasBatches();
+  }
+
+  /** There is nothing but another watermark, for a copy that nobody reads. */
+  #isPatient(): boolean {
+    const isKnown = this.#toldHighWatermark >= 0 && this.#toldLogStart === this.target.logStart;
+    return this.#position.unread && isKnown && !this.#isRefused() && !this.#isToGo() && !this.#hasBatches();
+  }
+
+  #isRefused(): boolean {
+    return (this.#failure ?? this.target.fetchRefusal(this.#position.leaderEpoch)) !== undefined;
+  }
+
+  #hasBatches(): boolean {
     if (this.#isWaiting() || (this.#readBytes > 0 && this.#found.length === 0)) return false;
     return this.target.log.durableEnd > Math.max(this.#position.fetchOffset, this.#emptyBelow);
   }
@@ -182,6 +207,11 @@ export class FetchEntry implements PartitionWatcher {
   #hasNews(): boolean {
     const { highWatermark, logStart } = this.target;
     if (highWatermark !== this.#toldHighWatermark || logStart !== this.#toldLogStart) return true;
+    return this.#isToGo();
+  }
+
+  /** It is to be told where to go on. */
+  #isToGo(): boolean {
     return !this.#isWaiting() && this.#isAstray();
   }
 

@@ -165,7 +165,8 @@ function isNew({ named, isDue, rewinds, follower }: Entry, position: FetchPositi
   return (
     named.fetchOffset !== position.fetchOffset ||
     named.durableOffset !== position.durableOffset ||
-    named.durableStart !== position.durableStart
+    named.durableStart !== position.durableStart ||
+    (named.unread && !position.unread)
   );
 }
 

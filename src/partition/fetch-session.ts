@@ -16,6 +16,11 @@ const MIN_SHARE_BYTES = 64 * 1024;
 const OVERHEAD_BYTES = 64;
 /** What one session reads ahead from disks, bytes; more waits until some of it is answered. */
 const MAX_READ_BYTES = 4 * 1024 * 1024;
+/**
+ * How long news of watermarks alone wait for batches that go there anyway, where nobody reads them, milliseconds. Each would be an answer and a request more for
+ * every batch with `acks: all`.
+ */
+const NEWS_WAIT_MS = 25;
 
 /** What sessions are made with. */
 export interface FetchSessionParts {
@@ -35,7 +40,8 @@ interface Parked {
  *
  *     partition changes ──> ready: p7 p2 p9 ──> response: p7 p2, until it is full ──> next response: p9 …
  *
- * A partition that has been answered comes back at the end, so each gets its turn. One of which there is nothing new costs nothing.
+ * A partition that has been answered comes back at the end, so each gets its turn. One of which there is nothing new costs nothing. Watermarks that nobody waits
+ * for go with the next response, or a little later.
  */
 export class FetchSession implements FetchEntryHost {
   readonly id: number;
@@ -43,6 +49,9 @@ export class FetchSession implements FetchEntryHost {
   readonly #parts: FetchSessionParts;
   readonly #entries = new Map<string, FetchEntry>();
   readonly #ready = new Set<FetchEntry>();
+  /** Those of which there are news that nobody waits for. */
+  readonly #patient = new Set<FetchEntry>();
+  #news: Timer | undefined;
   /** Those of followers that are not in sync: every request is a sign of life for them. */
   readonly #outside = new Set<FetchEntry>();
   /** Those for which the disk is or was read and that have not been answered since. */
@@ -91,6 +100,8 @@ export class FetchSession implements FetchEntryHost {
     for (const entry of this.#entries.values()) entry.close();
     this.#entries.clear();
     this.#ready.clear();
+    this.#patient.clear();
+    this.#news?.cancel();
     this.#outside.clear();
     this.#reads.clear();
     const parked = this.#unpark();
@@ -104,6 +115,14 @@ export class FetchSession implements FetchEntryHost {
     this.#isWaking = true;
     queueMicrotask(() => {
       this.#isWaking = false;
+      this.#answer();
+    });
+  }
+
+  entryPatient(entry: FetchEntry): void {
+    this.#patient.add(entry);
+    this.#news ??= this.#parts.clock.setTimer(NEWS_WAIT_MS, () => {
+      this.#urge();
       this.#answer();
     });
   }
@@ -131,8 +150,17 @@ export class FetchSession implements FetchEntryHost {
     entry.close();
     this.#entries.delete(key);
     this.#ready.delete(entry);
+    this.#patient.delete(entry);
     this.#outside.delete(entry);
     this.#reads.delete(entry);
+  }
+
+  /** What has waited goes with the next response. */
+  #urge(): void {
+    this.#news?.cancel();
+    this.#news = undefined;
+    for (const entry of this.#patient) if (entry.urge()) this.#ready.add(entry);
+    this.#patient.clear();
   }
 
   #repeat(): void {
@@ -168,6 +196,7 @@ export class FetchSession implements FetchEntryHost {
   }
 
   #compose({ sequence, maxBytes }: FetchRequest): FetchedPartition[] {
+    this.#urge();
     const partitions = this.#refusals;
     this.#refusals = [];
     let leftBytes = maxBytes;

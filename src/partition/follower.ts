@@ -28,6 +28,10 @@ export interface FollowingReplica {
   truncateTo(offset: number): void | Promise<void>;
   /** @throws STORAGE_FULL, STORAGE_FAILED */
   resetTo(offset: number): void | Promise<void>;
+  /** Somebody reads this copy, or did a moment ago. */
+  readonly isRead: boolean;
+  /** Called when somebody begins to. */
+  onRead: (() => void) | undefined;
 }
 
 /** Told what following does to a log; must not throw. */
@@ -93,6 +97,7 @@ export class Follower {
   /** Where the log began when this last asked for that to be durable, and where it was found to begin for good. */
   #awaitedStart = -1;
   #durableStart = 0;
+  readonly #onRead = (): void => this.#changed();
 
   constructor(options: FollowerOptions) {
     this.topicId = options.topicId;
@@ -100,6 +105,7 @@ export class Follower {
     this.#options = options;
     this.#backoff = new Backoff(RETRY, options.random);
     this.#end = options.replica.log.logEnd;
+    options.replica.onRead = this.#onRead;
     // What it has appended in another role may not be durable yet.
     this.#await(0);
   }
@@ -139,6 +145,7 @@ export class Follower {
       durableOffset: Math.min(durableEnd, logEnd),
       lastEpoch: this.#lastEpoch(logEnd),
       durableStart: Math.min(this.#durableStart, logStart),
+      unread: !this.#options.replica.isRead,
     };
   }
 
@@ -158,6 +165,9 @@ export class Follower {
    */
   async close(): Promise<void> {
     this.#isClosed = true;
+    const { replica } = this.#options;
+    // Who follows in the next epoch may have taken it over already.
+    if (replica.onRead === this.#onRead) replica.onRead = undefined;
     this.#wait?.cancel();
     await this.#rewinding;
   }

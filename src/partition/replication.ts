@@ -28,6 +28,8 @@ export interface FetchPosition extends PartitionRef {
   readonly lastEpoch: number;
   /** Nothing below it comes back there, whatever becomes of the node; at most the log start. @see KIP-107 */
   readonly durableStart: number;
+  /** Nobody reads this copy: news of the watermark alone may wait a moment for batches. */
+  readonly unread: boolean;
 }
 
 /**

@@ -88,6 +88,7 @@ export class CopyReads implements LocalCopies {
       if (gone.aborted) throw new SluiceError('CANCELLED', 'who asked is gone');
       const partition = this.#copyFor(request);
       const waitMs = untilMs - this.#clock.monotonicMs();
+      partition.noteRead();
       const known = withoutReading(partition, request);
       if (known) return known;
       if (partition.highWatermark > emptyBelow) {

@@ -44,6 +44,7 @@ export const fetchRequestCodec: MessageCodec<FetchRequest> = {
           durableOffset,
           lastEpoch,
           durableStart,
+          unread,
         }): FetchPosition => ({
           topicId,
           partition,
@@ -52,6 +53,7 @@ export const fetchRequestCodec: MessageCodec<FetchRequest> = {
           durableOffset: toNumber(durableOffset),
           lastEpoch,
           durableStart: toNumber(durableStart),
+          unread,
         }),
       ),
       forgotten: message.forgotten.map(({ topicId, partition }) => ({ topicId, partition })),

@@ -2,22 +2,21 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { Acks } from '../../src/partition/acknowledgements.ts';
 import { FetchSessions } from '../../src/partition/fetch-sessions.ts';
 import type { Partition } from '../../src/partition/partition.ts';
-import type { FetchPosition, FetchRequest, FetchResponse } from '../../src/partition/replication.ts';
 import { batchOf } from '../support/batch.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { turns } from '../support/turns.ts';
 import { CasCluster } from './cas-cluster.ts';
-import { describePartition } from './describe-partition.ts';
+import { EPOCH, FetchingNode, at } from './fetching-node.ts';
+import type { Asked } from './fetching-node.ts';
 import { idlePartition, leadershipOf } from './fixture.ts';
 
-const EPOCH = 5;
 const KiB = 1024;
 
 let clock: FakeClock;
 let partitions: Map<number, Partition>;
 let clusters: CasCluster[];
 let sessions: FetchSessions;
-let follower: Follower;
+let follower: FetchingNode;
 
 /** Node `a` leads partition `index`; `b` and `c` are the other replicas. */
 function lead(index: number, isr: readonly string[] = ['a', 'b'], epoch = EPOCH): Partition {
@@ -29,63 +28,6 @@ function lead(index: number, isr: readonly string[] = ['a', 'b'], epoch = EPOCH)
   partition.lead(leadershipOf(epoch, { replicas, isr, cluster }));
   partitions.set(index, partition);
   return partition;
-}
-
-function at(partition: number, fetchOffset: number, more: Partial<FetchPosition> = {}): FetchPosition {
-  const lastEpoch = fetchOffset > 0 ? EPOCH : -1;
-  return {
-    ...{ topicId: 't1', partition, leaderEpoch: EPOCH, fetchOffset, durableOffset: fetchOffset, lastEpoch },
-    durableStart: 0,
-    ...more,
-  };
-}
-
-/** A node that fetches; it knows the responses that it was given, unless it says otherwise. */
-class Follower {
-  readonly nodeId: string;
-  sessionId = 0;
-  sequence = 0;
-  received = -1;
-
-  constructor(nodeId: string) {
-    this.nodeId = nodeId;
-  }
-
-  /** @returns the response; it has no `sequence` before it has come */
-  ask(changed: readonly FetchPosition[] = [], more: Partial<FetchRequest> = {}): Asked {
-    const { sessionId, received } = this;
-    const sequence = this.sequence++;
-    const request = {
-      sessionId,
-      sequence,
-      received,
-      changed,
-      forgotten: [],
-      maxBytes: 1024 * KiB,
-      maxWaitMs: 500,
-    };
-    return new Asked(sessions.fetch(this.nodeId, { ...request, ...more }), (response) => {
-      this.sessionId = response.sessionId;
-      this.received = Math.max(this.received, response.sequence);
-    });
-  }
-}
-
-class Asked {
-  response: FetchResponse | undefined;
-
-  constructor(response: Promise<FetchResponse>, took: (response: FetchResponse) => void) {
-    void response.then((one) => {
-      this.response = one;
-      took(one);
-    });
-  }
-
-  /** What has been answered by now, as `partition: what`. */
-  async now(): Promise<string[] | 'waits'> {
-    await turns(2);
-    return this.response ? this.response.partitions.map(describePartition) : 'waits';
-  }
 }
 
 function publish(partition: Partition, acks: Acks = 1): void {
@@ -110,11 +52,11 @@ beforeEach(() => {
   clock = new FakeClock();
   partitions = new Map();
   clusters = [];
-  follower = new Follower('b');
   sessions = new FetchSessions({
     clock,
     find: (topicId, partition) => (topicId === 't1' ? partitions.get(partition) : undefined),
   });
+  follower = new FetchingNode('b', sessions);
 });
 
 describe('a request', () => {
@@ -565,7 +507,7 @@ describe('a session', () => {
 
   it('of one node knows nothing of another’s', async () => {
     publish(lead(0, ['a', 'b', 'c']));
-    const other = new Follower('c');
+    const other = new FetchingNode('c', sessions);
     await follower.ask([at(0, 0)]).now();
     await follower.ask([at(0, 1)], { maxWaitMs: 0 }).now();
     await other.ask([at(0, 0)]).now();

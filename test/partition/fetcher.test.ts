@@ -89,6 +89,23 @@ describe('Fetcher', () => {
     expect(named()).toEqual([]);
   });
 
+  it('names a partition again when somebody begins to read it, but not when nobody does any more', async () => {
+    const replica = new ScriptedReplica();
+    follow(0, replica);
+    await turns();
+    leader.last.answer();
+    await turns();
+    replica.isRead = true;
+    replica.onRead?.();
+    await turns();
+    expect(leader.last.changed).toMatchObject([{ fetchOffset: 0, unread: false }]);
+    const { sequence } = leader.last;
+    replica.isRead = false;
+    replica.onRead?.();
+    await turns();
+    expect(leader.last.sequence).toBe(sequence);
+  });
+
   it('has a second request when something becomes durable, one for all that does in a turn, and no third', async () => {
     const replicas = [0, 1, 2].map(() => new ScriptedReplica());
     replicas.forEach((replica, partition) => {

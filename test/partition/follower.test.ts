@@ -78,7 +78,21 @@ describe('Follower', () => {
       durableOffset: 2,
       lastEpoch: 3,
       durableStart: 0,
+      unread: true,
     });
+  });
+
+  it('says whether its copy is read, at once when somebody begins to, until it is closed', async () => {
+    hold(stampedBatch(0, 2, EPOCH));
+    changes = 0;
+    replica.isRead = true;
+    replica.onRead?.();
+    expect([changes, follower.position()?.unread]).toEqual([1, false]);
+    const next = follow();
+    await follower.close();
+    expect(replica.onRead).toBeDefined();
+    await next.close();
+    expect(replica.onRead).toBeUndefined();
   });
 
   it('says where its log begins once that is durable, and again when it has gone back', async () => {

@@ -21,6 +21,8 @@ export class ScriptedReplica implements FollowingReplica {
   gate: Promise<void> | undefined;
   /** Set: where the log begins is durable once it resolves. */
   startGate: Promise<void> | undefined;
+  isRead = false;
+  onRead: (() => void) | undefined;
   readonly calls: string[] = [];
   #waiting: Waiting[] = [];
 

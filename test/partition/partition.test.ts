@@ -222,3 +222,25 @@ describe('closing', () => {
     expect(() => partition.append(batchOf(1))).toThrow(coded('TOPIC_NOT_FOUND'));
   });
 });
+
+describe('whether anybody reads a copy', () => {
+  it('is told once when somebody begins to, and is so for a while after the last has gone', () => {
+    const clock = new FakeClock();
+    const partition = openPartition({ clock });
+    let told = 0;
+    partition.onRead = () => told++;
+    expect(partition.isRead).toBe(false);
+    const [one, two] = [readerAt(partition), readerAt(partition)];
+    expect([partition.isRead, told]).toEqual([true, 1]);
+    clock.advance(20_000);
+    one.close();
+    expect(partition.isRead).toBe(true);
+    two.close();
+    expect(partition.isRead).toBe(false);
+    partition.noteRead();
+    clock.advance(14_999);
+    expect([partition.isRead, told]).toEqual([true, 2]);
+    clock.advance(1);
+    expect(partition.isRead).toBe(false);
+  });
+});

@@ -98,6 +98,12 @@ describe('a read from a copy', () => {
     expect(await read({ offset: 2 }).now()).toBe('[2 3] of 0 4 4');
   });
 
+  it('makes the copy one that is read', () => {
+    expect(partition!.isRead).toBe(false);
+    read();
+    expect(partition!.isRead).toBe(true);
+  });
+
   it('says in which epoch the copy is', async () => {
     store(1);
     const request = { topicId: 't1', partition: 0, offset: 0, maxBytes: 1, maxWaitMs: 0 };

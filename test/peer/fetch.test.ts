@@ -17,6 +17,7 @@ const REQUEST: FetchRequest = {
       durableOffset: 9,
       lastEpoch: -1,
       durableStart: 7,
+      unread: true,
     },
   ],
   forgotten: [{ topicId: 't2', partition: 0 }],

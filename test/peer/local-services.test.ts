@@ -37,7 +37,7 @@ describe('a node with replicas', () => {
     forward(stage.client, publishOf({ topicId: 't1', leaderEpoch: EPOCH, acks, batch }));
   const position = (offset: number) => ({
     ...{ topicId: 't1', partition: 0, leaderEpoch: EPOCH, fetchOffset: offset, durableOffset: offset },
-    ...{ lastEpoch: offset > 0 ? EPOCH : -1, durableStart: 0 },
+    ...{ lastEpoch: offset > 0 ? EPOCH : -1, durableStart: 0, unread: false },
   });
   const readOf = (offset: number) => ({
     topicId: 't1',
