@@ -76,51 +76,62 @@ function ratiosOf(
   ];
 }
 
+/** Records that are published to three copies and to one: as much of either size is in flight. */
+const REPLICATED = [
+  { bytes: 1024, size: '1 KiB', inFlight: 1000 },
+  { bytes: 128, size: '128 B', inFlight: 8000 },
+] as const;
+
 /** Three copies that are all waited for, against one on a node on its own. */
 async function replicated({ runs, quick }: ClusterBenchOptions): Promise<Row[]> {
-  const load = { bytes: 1024, batchBytes: 256 * 1024, inFlight: 1000, seconds: quick ? 1 : 5, partitions: 1 };
   const rows: Row[] = [];
   for (const storage of ['memory', 'disk'] as const) {
-    const rounds = await repeat(runs, async () => ({
-      single: await runClusterPublish({ ...load, nodes: 1, copies: 1, storage, at: 'leader' }),
-      three: await runClusterPublish({ ...load, nodes: 3, copies: 3, storage, at: 'leader' }),
-    }));
-    const name = `cluster publish 1 KiB to ${storage}`;
-    const ratios = rounds.map(({ single, three }) => three.recordsPerSecond / single.recordsPerSecond);
-    for (const [kind, label] of [
-      ['single', 'a node on its own'],
-      ['three', '3 copies, acks all'],
-    ] as const) {
-      rows.push(
-        ...rowsOf(
-          `${name}, ${label}`,
-          rounds.map((round) => round[kind]),
-          PUBLISH_UNITS,
-        ),
-      );
+    for (const { size, ...shape } of REPLICATED) {
+      const load = { ...shape, batchBytes: 256 * 1024, seconds: quick ? 1 : 5, partitions: 1, storage };
+      const rounds = await repeat(runs, async () => ({
+        single: await runClusterPublish({ ...load, nodes: 1, copies: 1, at: 'leader' }),
+        three: await runClusterPublish({ ...load, nodes: 3, copies: 3, at: 'leader' }),
+      }));
+      const name = `cluster publish ${size} to ${storage}`;
+      const ratios = rounds.map(({ single, three }) => three.recordsPerSecond / single.recordsPerSecond);
+      for (const [kind, label] of [
+        ['single', 'a node on its own'],
+        ['three', '3 copies, acks all'],
+      ] as const) {
+        const samples = rounds.map((round) => round[kind]);
+        rows.push(...rowsOf(`${name}, ${label}`, samples, PUBLISH_UNITS));
+      }
+      rows.push(row(`${name}, 3 copies / a node on its own`, '×', ratios));
     }
-    rows.push(row(`${name}, 3 copies / a node on its own`, '×', ratios));
   }
   return rows;
 }
 
 /** Subscribers at the node that leads the only copy, and at one that has none. */
 async function fanOut({ runs, quick }: ClusterBenchOptions): Promise<Row[]> {
-  const load = { subscribers: 10, bytes: 1024, deliveries: quick ? 80_000 : 2_000_000 };
-  const rounds = await repeat(runs, async () => ({
-    owner: await runClusterFanOut({ ...load, at: 'leader' }),
-    other: await runClusterFanOut({ ...load, at: 'other' }),
-  }));
-  const units = { deliveredPerSecond: 'records/s', cpuMicrosPerDelivery: 'µs of all nodes' };
-  const ratios = rounds.map(({ owner, other }) => other.deliveredPerSecond / owner.deliveredPerSecond);
-  const kinds = (['owner', 'other'] as const).flatMap((kind) =>
-    rowsOf(
-      `cluster fan-out 1→10 1 KiB at ${kind === 'owner' ? 'the owner' : 'a node without a copy'}`,
-      rounds.map((round) => round[kind]),
-      units,
-    ),
-  );
-  return [...kinds, row('cluster fan-out 1→10 1 KiB, without a copy / owner', '×', ratios)];
+  const rows: Row[] = [];
+  for (const subscribers of [10, 100]) {
+    const load = {
+      subscribers,
+      bytes: 1024,
+      deliveries: (quick ? 8_000 : 200_000) * Math.max(10, subscribers / 2),
+    };
+    const rounds = await repeat(runs, async () => ({
+      owner: await runClusterFanOut({ ...load, at: 'leader' }),
+      other: await runClusterFanOut({ ...load, at: 'other' }),
+    }));
+    const name = `cluster fan-out 1→${subscribers} 1 KiB`;
+    const units = { deliveredPerSecond: 'records/s', cpuMicrosPerDelivery: 'µs of all nodes' };
+    for (const kind of ['owner', 'other'] as const) {
+      const samples = rounds.map((round) => round[kind]);
+      rows.push(
+        ...rowsOf(`${name} at ${kind === 'owner' ? 'the owner' : 'a node without a copy'}`, samples, units),
+      );
+    }
+    const ratios = rounds.map(({ owner, other }) => other.deliveredPerSecond / owner.deliveredPerSecond);
+    rows.push(row(`${name}, without a copy / owner`, '×', ratios));
+  }
+  return rows;
 }
 
 /** The node that leads a third of all partitions is killed. */
