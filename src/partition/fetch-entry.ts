@@ -59,6 +59,8 @@ export class FetchEntry implements PartitionWatcher {
   /** There was nothing below it although the log goes on to it: a hole at the end. */
   #emptyBelow = -1;
   #failure: ErrorCode | undefined;
+  /** Why the present position was compared with nothing. That stays so until it is named again, whatever the partition becomes meanwhile. */
+  #refused: ErrorCode | undefined;
   #isOnDisk: boolean | undefined;
   #isClosed = false;
 
@@ -120,7 +122,7 @@ export class FetchEntry implements PartitionWatcher {
    * @returns undefined: nothing, at least not now; `later`: more than there is room for
    */
   answer(room: AnswerRoom): FetchedPartition | 'later' | undefined {
-    const error = this.#failure ?? this.target.fetchRefusal(this.#position.leaderEpoch);
+    const error = this.#failure ?? this.#refusal;
     if (error) return refusal(this.#position, error);
     const batches = this.#isWaiting() || this.#isAstray() ? [] : this.#read(room.maxBytes);
     if (bytesOf(batches) > room.leftBytes) return 'later';
@@ -148,7 +150,8 @@ export class FetchEntry implements PartitionWatcher {
     // What is being read for it is still wanted when it has only become more durable.
     if (isElsewhere) this.#dropRead();
     const { log } = this.target;
-    if (this.target.fetchRefusal(position.leaderEpoch) === undefined) {
+    this.#refused = this.target.fetchRefusal(position.leaderEpoch);
+    if (this.#refused === undefined) {
       if (position.fetchOffset >= log.logStart) this.#goBack = divergence(log, position);
       this.#report(this.#isAstray() ? -1 : position.durableOffset);
     }
@@ -156,12 +159,15 @@ export class FetchEntry implements PartitionWatcher {
   }
 
   #report(durableOffset: number): void {
-    const { leaderEpoch, durableStart } = this.#position;
-    if (this.target.fetchRefusal(leaderEpoch) !== undefined) return;
+    if (this.#refusal !== undefined) return;
     const { nodeId } = this.#host;
-    this.target.reportFollower(nodeId, durableOffset, durableStart);
+    this.target.reportFollower(nodeId, durableOffset, this.#position.durableStart);
     this.#isInsync = this.target.isInsync(nodeId);
     if (!this.#isInsync) this.#host.entryOutside(this);
+  }
+
+  get #refusal(): ErrorCode | undefined {
+    return this.#refused ?? this.target.fetchRefusal(this.#position.leaderEpoch);
   }
 
   /** It cannot go on from where it is. */
@@ -195,7 +201,7 @@ export class FetchEntry implements PartitionWatcher {
   }
 
   #isRefused(): boolean {
-    return (this.#failure ?? this.target.fetchRefusal(this.#position.leaderEpoch)) !== undefined;
+    return (this.#failure ?? this.#refusal) !== undefined;
   }
 
   #hasBatches(): boolean {

@@ -26,6 +26,8 @@ export interface GatewayLimits {
   readonly maxStrangerBytes: number;
   /** The same for all connections of the node together; beyond it the connection that holds the most is ended. */
   readonly maxPartialBytesTotal: number;
+  /** Streams, in all, of a client that must authenticate and has not; one more ends the connection with OVERLOADED. */
+  readonly maxStrangerStreams: number;
   /** A stream whose unread answers take more than this is not read until the client has read some. */
   readonly maxAnswerBytes: number;
   /** Requests or publishes of one stream that wait for their outcome or answer; beyond it the stream is not read. */
@@ -50,6 +52,7 @@ export const DEFAULT_GATEWAY_LIMITS: GatewayLimits = {
   maxPartialBytes: 64 * MiB,
   maxStrangerBytes: 64 * KiB,
   maxPartialBytesTotal: 1024 * MiB,
+  maxStrangerStreams: 256,
   maxAnswerBytes: 256 * KiB,
   maxInFlight: 1024,
   authenticationTimeoutMs: 10_000,

@@ -73,6 +73,8 @@ export class Session implements ClientSession, CredentialHolder {
   #principal: Principal | undefined;
   #phase: Phase = 'greeting';
   #timer: Timer | undefined;
+  /** Opened before it was known who the client is. */
+  #strangerStreams = 0;
   /** How long somebody who guesses waits for its refusal, milliseconds. */
   #answerAfterMs = 0;
   #drain: Drain | undefined;
@@ -264,6 +266,12 @@ export class Session implements ClientSession, CredentialHolder {
     if (this.#isOver) {
       stream.receive?.stop(0);
       stream.send?.reset(0);
+      return;
+    }
+    if (!this.authenticated && ++this.#strangerStreams > this.context.limits.maxStrangerStreams) {
+      this.fail(
+        new SluiceError('OVERLOADED', 'more streams than a client may open before it has said who it is'),
+      );
       return;
     }
     this.context.counters.streamsOpened += 1;

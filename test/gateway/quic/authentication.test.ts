@@ -100,6 +100,26 @@ describe('authentication', () => {
     expect([stage.gateway.gauges().connections, stage.clock.pendingTimers]).toEqual([0, pendingTimers]);
   });
 
+  it('has to come before more streams than a stranger may open', async () => {
+    await stage[Symbol.asyncDispose]();
+    stage = await GatewayStage.open({ tokens: { alice: 'slt_a' }, limits: { maxStrangerStreams: 3 } });
+    const open = (client: NativeClient, streams: number): void => {
+      for (let opened = 0; opened < streams; opened += 1) client.bidi().write(Buffer.alloc(1));
+    };
+    const [known, stranger] = [await stage.connect(), await stage.connect()];
+    await known.hello({ token: 'slt_a' });
+    open(known, 10);
+    open(stranger, 3); // the first is its control stream
+    await settle();
+    expect(stage.gateway.gauges()).toMatchObject({ connections: 2, publishStreams: 12 });
+    open(stranger, 1);
+    await settle();
+    stage.clock.advance(GOODBYE_MS);
+    await settle();
+    expect(stage.gateway.gauges()).toMatchObject({ connections: 1, publishStreams: 10 });
+    expect(errorCodeFromWire((await stranger.closed).errorCode)).toBe('OVERLOADED');
+  });
+
   it('is counted when it fails, and when its refusal waits', async () => {
     await guessTimes(BURST + 3);
     const { failed, slowed } = stage.gateway.failedAuthentications;
