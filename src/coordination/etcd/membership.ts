@@ -145,7 +145,7 @@ export class Membership implements AsyncDisposable {
     if (leaseId !== undefined) await this.#options.store.revoke(leaseId).catch(() => undefined);
   }
 
-  /** @returns undefined when another has the name */
+  /** @returns undefined when another has the name, or what was written is no longer what this node says of itself */
   async #tryJoin(): Promise<number | undefined> {
     const { store, key, ttlSeconds } = this.#options;
     if (this.#former !== undefined) await this.#revokeFormer(this.#former);
@@ -154,6 +154,7 @@ export class Membership implements AsyncDisposable {
     const askedMs = store.clock.monotonicMs();
     const id = await store.grant(ttlSeconds);
     this.#former = id;
+    const description = this.#description;
     const { succeeded, found, revision } = await store.transact(
       [unchanged(key, 0)],
       [this.#put(id)],
@@ -161,6 +162,8 @@ export class Membership implements AsyncDisposable {
     );
     if (!succeeded && found[0]?.[0]?.lease !== id) return undefined;
     if (this.#isClosed) return revision;
+    // Announced while it was on its way, which only who holds a lease can write: so it is written with the next one.
+    if (this.#description !== description) return undefined;
     this.#session = id;
     this.#extend(askedMs);
     this.#armRenewal(id);
