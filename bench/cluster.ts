@@ -107,15 +107,16 @@ async function replicated({ runs, quick }: ClusterBenchOptions): Promise<Row[]> 
   return rows;
 }
 
+const FANNED_OUT = [
+  { subscribers: 10, deliveries: 2_000_000 },
+  { subscribers: 100, deliveries: 10_000_000 },
+] as const;
+
 /** Subscribers at the node that leads the only copy, and at one that has none. */
 async function fanOut({ runs, quick }: ClusterBenchOptions): Promise<Row[]> {
   const rows: Row[] = [];
-  for (const subscribers of [10, 100]) {
-    const load = {
-      subscribers,
-      bytes: 1024,
-      deliveries: (quick ? 8_000 : 200_000) * Math.max(10, subscribers / 2),
-    };
+  for (const { subscribers, deliveries } of FANNED_OUT) {
+    const load = { subscribers, bytes: 1024, deliveries: quick ? deliveries / 25 : deliveries };
     const rounds = await repeat(runs, async () => ({
       owner: await runClusterFanOut({ ...load, at: 'leader' }),
       other: await runClusterFanOut({ ...load, at: 'other' }),

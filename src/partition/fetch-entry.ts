@@ -106,7 +106,7 @@ export class FetchEntry implements PartitionWatcher {
 
   /** Its news wait no longer. @returns whether there still are any */
   urge(): boolean {
-    this.#isReady ||= !this.#isClosed && this.#hasSomething();
+    this.#isReady ||= !this.#isClosed && (this.#isUrgent() || this.#hasNews());
     return this.#isReady;
   }
 
@@ -122,7 +122,7 @@ export class FetchEntry implements PartitionWatcher {
    * @returns undefined: nothing, at least not now; `later`: more than there is room for
    */
   answer(room: AnswerRoom): FetchedPartition | 'later' | undefined {
-    const error = this.#failure ?? this.#refusal;
+    const error = this.#error;
     if (error) return refusal(this.#position, error);
     const batches = this.#isWaiting() || this.#isAstray() ? [] : this.#read(room.maxBytes);
     if (bytesOf(batches) > room.leftBytes) return 'later';
@@ -170,6 +170,10 @@ export class FetchEntry implements PartitionWatcher {
     return this.#refused ?? this.target.fetchRefusal(this.#position.leaderEpoch);
   }
 
+  get #error(): ErrorCode | undefined {
+    return this.#failure ?? this.#refusal;
+  }
+
   /** It cannot go on from where it is. */
   #isAstray(): boolean {
     return this.#goBack !== undefined || this.#position.fetchOffset < this.target.log.logStart;
@@ -181,27 +185,18 @@ export class FetchEntry implements PartitionWatcher {
   }
 
   #announce(): void {
-    if (this.#isReady || this.#isClosed || !this.#hasSomething()) return;
-    if (this.#isPatient()) {
-      this.#host.entryPatient(this);
-      return;
-    }
-    this.#isReady = true;
-    this.#host.entryReady(this);
+    if (this.#isReady || this.#isClosed) return;
+    if (this.#isUrgent() || (this.#hasNews() && !this.#position.unread)) {
+      this.#isReady = true;
+      this.#host.entryReady(this);
+    } else if (this.#hasNews()) this.#host.entryPatient(this);
   }
 
-  #hasSomething(): boolean {
-    return this.#isRefused() || this.#hasNews() || this.#hasBatches();
-  }
-
-  /** There is nothing but another watermark, for a copy that nobody reads. */
-  #isPatient(): boolean {
-    const isKnown = this.#toldHighWatermark >= 0 && this.#toldLogStart === this.target.logStart;
-    return this.#position.unread && isKnown && !this.#isRefused() && !this.#isToGo() && !this.#hasBatches();
-  }
-
-  #isRefused(): boolean {
-    return (this.#failure ?? this.#refusal) !== undefined;
+  /** There is more to say than that a watermark has moved which the follower knows. */
+  #isUrgent(): boolean {
+    if (this.#error || this.#toldHighWatermark < 0 || this.#toldLogStart !== this.target.logStart)
+      return true;
+    return this.#isToGo() || this.#hasBatches();
   }
 
   #hasBatches(): boolean {

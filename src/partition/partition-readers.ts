@@ -7,14 +7,20 @@ import { LogReader } from './log-reader.ts';
 import type { Start } from './reader.ts';
 import type { KeyPredicate, ReaderSource, Waiter } from './reader-source.ts';
 
+/** A copy counts as read for so long after a read, milliseconds: longer than a node that reads it for its own readers waits for an answer. */
+const READ_LINGER_MS = 15_000;
+
 /** The cursors of one partition, and which of them wait. */
 export class PartitionReaders {
+  /** Called when somebody begins to read. */
+  onRead: (() => void) | undefined;
   readonly #source: ReaderSource;
   readonly #scanBudget: ByteBudget;
   readonly #open = new Set<Waiter>();
   /** Readers that have said idle; swapped against the spare set on a wake-up, so that nothing is allocated for it. */
   #waiting = new Set<Waiter>();
   #spare: Set<Waiter> | undefined = new Set<Waiter>();
+  #readUntilMs = -Infinity;
 
   /** @param scanBudget bounds what all last-per-key scans keep in memory together */
   constructor(source: ReaderSource, scanBudget: ByteBudget) {
@@ -24,6 +30,18 @@ export class PartitionReaders {
 
   get size(): number {
     return this.#open.size;
+  }
+
+  /** Somebody reads this copy, here or at another node, or has in the last {@link READ_LINGER_MS}. */
+  get isRead(): boolean {
+    return this.size > 0 || this.#source.clock.monotonicMs() < this.#readUntilMs;
+  }
+
+  /** Somebody reads this copy: how far readers may see matters at once. */
+  note(): void {
+    const { isRead } = this;
+    this.#readUntilMs = this.#source.clock.monotonicMs() + READ_LINGER_MS;
+    if (!isRead) this.onRead?.();
   }
 
   /** @throws OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT; TOPIC_NOT_FOUND when the partition has closed meanwhile */
@@ -42,6 +60,7 @@ export class PartitionReaders {
   /** Takes over a reader from another copy. @throws TOPIC_NOT_FOUND after close */
   adopt(reader: LogReader): void {
     this.#checkOpen();
+    this.note();
     if (reader.moveTo(this.#source)) this.#open.add(reader);
   }
 
@@ -93,6 +112,7 @@ export class PartitionReaders {
   #openAt(offset: number, start: Start, keep: KeyPredicate | undefined): LogReader {
     const source = this.#source;
     this.#checkOpen();
+    this.note();
     const scan =
       start.at === 'last-per-key'
         ? new KeyScan(offset, source.highWatermark, keep, this.#scanBudget)

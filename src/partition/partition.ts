@@ -23,9 +23,6 @@ import type { Start } from './reader.ts';
 import type { KeyPredicate, PartitionCounters, ReaderSource, Waiter } from './reader-source.ts';
 import { Replica } from './replica.ts';
 
-/** A copy counts as read for so long after a read, milliseconds: longer than a node that reads it for its own readers waits for an answer. */
-const READ_LINGER_MS = 15_000;
-
 export type { AppendOutcome, PartitionParts, PublishTaker } from './partition-parts.ts';
 
 /**
@@ -45,15 +42,12 @@ export class Partition implements ReaderSource {
   readonly log: PartitionLog;
   readonly counters: PartitionCounters;
   deletedTo = 0;
-  /** Called when somebody begins to read this copy; set by who follows the leader for it. */
-  onRead: (() => void) | undefined;
   readonly #intake: BatchIntake;
   readonly #readers: PartitionReaders;
   readonly #publishes: Acknowledgements;
   readonly #replica: Replica;
   readonly #watchers = new Set<PartitionWatcher>();
   #reserve: OffsetReserve | undefined;
-  #readUntilMs = -Infinity;
   #closed = false;
   #closing: void | Promise<void> = undefined;
 
@@ -141,9 +135,18 @@ export class Partition implements ReaderSource {
     return this.#readers.size;
   }
 
-  /** Somebody reads this copy, here or at another node, or has in the last {@link READ_LINGER_MS}. */
+  /** See `PartitionReaders.isRead`. */
   get isRead(): boolean {
-    return this.#readers.size > 0 || this.clock.monotonicMs() < this.#readUntilMs;
+    return this.#readers.isRead;
+  }
+
+  /** Called when somebody begins to read this copy; set by who follows the leader for it. */
+  get onRead(): (() => void) | undefined {
+    return this.#readers.onRead;
+  }
+
+  set onRead(callback: (() => void) | undefined) {
+    this.#readers.onRead = callback;
   }
 
   get closed(): boolean {
@@ -315,7 +318,6 @@ export class Partition implements ReaderSource {
    * @throws OFFSET_OUT_OF_RANGE when the start is above the log end; INVALID_ARGUMENT; TOPIC_NOT_FOUND after close
    */
   openReader(start: Start, keep?: KeyPredicate): LogReader | Promise<LogReader> {
-    this.noteRead();
     return this.#readers.open(start, keep);
   }
 
@@ -324,21 +326,17 @@ export class Partition implements ReaderSource {
    * @throws TOPIC_NOT_FOUND after close
    */
   openReaderAt(offset: number, keep?: KeyPredicate): LogReader {
-    this.noteRead();
     return this.#readers.openAt(offset, keep);
   }
 
   /** Takes over a cursor from another copy of the partition: it goes on at its offset, and its owner notices nothing. @throws TOPIC_NOT_FOUND after close */
   adopt(reader: LogReader): void {
-    this.noteRead();
     this.#readers.adopt(reader);
   }
 
-  /** Somebody reads this copy: how far readers may see matters at once. */
+  /** Another node reads this copy. */
   noteRead(): void {
-    const { isRead } = this;
-    this.#readUntilMs = this.clock.monotonicMs() + READ_LINGER_MS;
-    if (!isRead) this.onRead?.();
+    this.#readers.note();
   }
 
   /**

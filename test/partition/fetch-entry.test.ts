@@ -32,6 +32,17 @@ function publish(partition: Partition, count: number): void {
 /** Two records further than the leader was, in an epoch that it never heard of. */
 const ASTRAY: FetchPosition = at(0, 3, { lastEpoch: EPOCH - 2 });
 
+/** Named while its leader did not know the epoch that it leads in by now. */
+function namedTooEarly(): FetchEntry {
+  const partition = idlePartition();
+  lead(partition, EPOCH - 1);
+  publish(partition, 1);
+  const entry = new FetchEntry(host, partition, ASTRAY);
+  lead(partition, EPOCH);
+  publish(partition, 4);
+  return entry;
+}
+
 function answerOf(entry: FetchEntry): string | undefined {
   const answer = entry.answer(ROOM);
   return typeof answer === 'object' ? describePartition(answer) : answer;
@@ -39,13 +50,7 @@ function answerOf(entry: FetchEntry): string | undefined {
 
 describe('a position that is refused when it is named', () => {
   it('because its epoch is not known yet gets nothing either when that has begun before the answer', () => {
-    const partition = idlePartition();
-    lead(partition, EPOCH - 1);
-    publish(partition, 1);
-    const entry = new FetchEntry(host, partition, ASTRAY);
-    lead(partition, EPOCH);
-    publish(partition, 4);
-    expect(answerOf(entry)).toBe('0: UNAVAILABLE');
+    expect(answerOf(namedTooEarly())).toBe('0: UNAVAILABLE');
   });
 
   it('because there is no lease gets nothing either when there is one again before the answer', () => {
@@ -70,12 +75,7 @@ describe('a position that is refused when it is named', () => {
   });
 
   it('is looked at anew when it is named again', () => {
-    const partition = idlePartition();
-    lead(partition, EPOCH - 1);
-    publish(partition, 1);
-    const entry = new FetchEntry(host, partition, ASTRAY);
-    lead(partition, EPOCH);
-    publish(partition, 4);
+    const entry = namedTooEarly();
     entry.take(ASTRAY, -1);
     expect(answerOf(entry)).toBe('0: back to 0 in -1');
   });
