@@ -1,5 +1,6 @@
 import { Backoff } from '../kernel/backoff.ts';
 import type { Clock } from '../kernel/clock.ts';
+import type { ErrorCode } from '../kernel/errors.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
 import { checkNodeIdentity } from '../security/node-identity.ts';
@@ -35,6 +36,7 @@ export class PeerLink {
   #connection: PeerConnection | undefined;
   #retryAtMs = -Infinity;
   #lastError: SluiceError | undefined;
+  #lastReason: ErrorCode | undefined;
 
   constructor(nodeId: string, context: PeerLinkContext) {
     this.nodeId = nodeId;
@@ -75,20 +77,26 @@ export class PeerLink {
       },
       onReady: () => {
         ready = true;
-        log.info('peer.connected', { peer: nodeId, address });
+        if (this.#lastReason !== 'VERSION_MISMATCH') log.info('peer.connected', { peer: nodeId, address });
       },
       onEnd: (error) => this.#ended(error, ready),
     });
   }
 
-  /** Told once for each code, because a node that is gone for long is dialled again and again. */
+  /**
+   * Told once for each reason, because a node that is gone for long is dialled again and again. So is one of another version,
+   * where calls may do and streams do not: that there was a connection for calls says nothing then.
+   */
   #ended(error: SluiceError, wasReady: boolean): void {
     const { clock, log } = this.#context;
-    if (wasReady) this.#backoff.reset();
-    if (wasReady || this.#lastError?.code !== error.code) {
-      log.warn(wasReady ? 'peer.disconnected' : 'peer.connect_failed', { peer: this.nodeId, error });
+    const { code: reason } = error.cause instanceof SluiceError ? error.cause : error;
+    const didWork = wasReady && reason !== 'VERSION_MISMATCH';
+    if (didWork) this.#backoff.reset();
+    if (didWork || this.#lastReason !== reason) {
+      log.warn(didWork ? 'peer.disconnected' : 'peer.connect_failed', { peer: this.nodeId, error });
     }
     this.#lastError = error;
+    this.#lastReason = reason;
     this.#connection = undefined;
     this.#retryAtMs = clock.monotonicMs() + this.#backoff.nextMs();
   }

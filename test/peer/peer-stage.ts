@@ -72,9 +72,10 @@ export function openClient(
   { settings, clock }: Pick<PeerStage, 'settings' | 'clock'>,
   tls: GrpcTls,
   address: string,
+  log = silentLogger,
 ): PeerClient {
   return new PeerClient({
-    ...{ cluster: 'main', tls, settings, clock, random: systemRandom, log: silentLogger },
+    ...{ cluster: 'main', tls, settings, clock, random: systemRandom, log },
     addressOf: (nodeId) => (nodeId === 'b' ? address : undefined),
   });
 }

@@ -13,11 +13,14 @@ import { callingBulkStream } from './bulk-stream.ts';
 
 /** Read at once, bytes; TLS gives at most a record, 16 KiB. */
 const READ_BYTES = 32 * 1024;
+/** How Node's codes end for the alert of who knows none of the protocols that it is offered. @see RFC 7301 section 3.2 */
+const REFUSED_PROTOCOL = '_ALERT_NO_APPLICATION_PROTOCOL';
 
 /**
  * Opens a stream on a connection of its own; what is written before it is there waits for it.
  *
- * The stream ends with UNAVAILABLE when the connection cannot be made or is lost, with CERTIFICATE_REJECTED when the other node is not the one that is meant.
+ * The stream ends with UNAVAILABLE when the connection cannot be made or is lost, with CERTIFICATE_REJECTED when the other node is not the one that is meant,
+ * with VERSION_MISMATCH when it does not speak {@link BULK_PROTOCOL}: it is older, or so much newer that it has left that behind.
  * @throws INVALID_CONFIG when the certificates cannot be used
  */
 export function dialBulkStream<In, Out>(
@@ -42,11 +45,21 @@ export function dialBulkStream<In, Out>(
   };
   const socket = connect(options);
   socket.setNoDelay(true);
+  // Where something waits to be written Node reports an alert of the other end as EPROTO: which one it was is in the text only.
+  socket.cork();
   socket.once('secureConnect', () => {
-    if (socket.alpnProtocol !== BULK_PROTOCOL) {
-      bulk.cut(new SluiceError('UNSUPPORTED', `the other node does not know ${BULK_PROTOCOL}`));
-    }
+    if (socket.alpnProtocol === BULK_PROTOCOL) socket.uncork();
+    else bulk.cut(otherVersion());
+  });
+  socket.once('error', (error: NodeJS.ErrnoException) => {
+    if (error.code?.endsWith(REFUSED_PROTOCOL)) bulk.cut(otherVersion(error));
   });
   const bulk = new BulkSocket(socket, { settings, clock });
   return callingBulkStream(bulk, method);
+}
+
+/** @param cause undefined: the other end has chosen no protocol instead of refusing */
+function otherVersion(cause?: Error): SluiceError {
+  const text = `it does not speak ${BULK_PROTOCOL}, which carries streams between nodes: run the same version of Sluice on all nodes of the cluster`;
+  return new SluiceError('VERSION_MISMATCH', text, { cause });
 }

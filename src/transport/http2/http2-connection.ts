@@ -13,6 +13,7 @@ import type {
   Stream,
   TransportLimits,
 } from '../transport.ts';
+import { BrokenWatch, isBroken } from './broken-watch.ts';
 import type { StreamHost } from './http2-stream.ts';
 import { Http2DuplexStream } from './http2-stream.ts';
 import type { StreamKind } from './http2-wire.ts';
@@ -61,6 +62,7 @@ export abstract class Http2Connection implements Connection {
   readonly #peerStreams: Record<StreamKind, number> = { bidi: 0, uni: 0 };
   readonly #streams = new Map<number, Http2DuplexStream>();
   readonly #liveness: Liveness;
+  readonly #brokenWatch: BrokenWatch;
   #linger: Timer | undefined;
   #sentBytes = 0;
   #receivedBytes = 0;
@@ -94,6 +96,10 @@ export abstract class Http2Connection implements Connection {
         this.#gone({ errorCode: ERRORS.TIMEOUT.wire, reason, by: 'transport' });
         socket.destroy();
       },
+    });
+    this.#brokenWatch = new BrokenWatch({
+      ...{ socket, clock, isBroken: () => isBroken(socket) },
+      onBroken: () => socket.destroy(),
     });
     this.#socket = socket;
     this.ended = new Promise((resolve) => whenClosed(socket, resolve));
@@ -130,7 +136,7 @@ export abstract class Http2Connection implements Connection {
   close(errorCode: number, reason: string): void {
     if (this.closed) return;
     this.closed = true;
-    this.#liveness.stop();
+    this.#stopWatching();
     unlessGone(() => this.session.goaway(constants.NGHTTP2_NO_ERROR, 0, encodeGoaway(errorCode, reason)));
     this.#hangUpLater(); // the peer hangs up when it has read that; the timer is for one that does not
     queueMicrotask(() => this.#tell({ errorCode, reason, by: 'local' }));
@@ -221,8 +227,13 @@ export abstract class Http2Connection implements Connection {
   #gone(reason: CloseReason): void {
     if (this.closed) return;
     this.closed = true;
-    this.#liveness.stop();
+    this.#stopWatching();
     this.#tell(reason);
+  }
+
+  #stopWatching(): void {
+    this.#liveness.stop();
+    this.#brokenWatch.stop();
   }
 
   #tell(reason: CloseReason): void {
