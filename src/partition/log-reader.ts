@@ -89,7 +89,9 @@ export class LogReader implements PartitionReader, Waiter, Asker {
         this.#isOvertaken = false;
         return found.then(
           (batches) => this.#takeLate(from, batches, upTo) ?? this.read(maxBytes),
-          (error: unknown) => (this.#isOvertaken ? this.read(maxBytes) : this.#fail(error)),
+          // Where the files are gone with their topic, that is no fault of the disk.
+          (error: unknown) =>
+            this.#isOvertaken || this.#source.closed ? this.read(maxBytes) : this.#fail(error),
         );
       }
       const result = this.#take(found, upTo, startedMs);

@@ -150,6 +150,19 @@ describe('a read of the disk for a subscriber leaves the queue', () => {
   });
 });
 
+describe('a read of the disk for a subscriber that is still in the queue', () => {
+  it('ends without a fault when the topic is deleted with its files', async () => {
+    const result = reader().read(1000);
+    expect((await reads()).waiting).toBe(1);
+    const closing = partition.close();
+    await turns(50);
+    await disk.removeDirectory('/topics/orders/0');
+    release();
+    expect(await result).toEqual({ kind: 'ended', code: undefined });
+    await closing;
+  });
+});
+
 describe('a read of the disk for another node leaves the queue', () => {
   it('when nobody waits for its answer', async () => {
     const copies = new CopyReads({ clock, find: () => partition });
