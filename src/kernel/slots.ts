@@ -1,7 +1,16 @@
+import { SluiceError } from './errors.ts';
+
+/** Who waits for something to be done. */
+export interface Asker {
+  /** Aborts when it does not wait any more. Looked at only where there is no room at once, so it may be made as late as that. */
+  readonly gone: AbortSignal;
+}
+
 /** Lets a bounded number of things happen at once; the rest wait in order. */
 export class Slots {
   #free: number;
-  readonly #waiting: (() => void)[] = [];
+  /** In order; a set, because any of them may leave before its turn. */
+  readonly #waiting = new Set<() => void>();
 
   /** @param count how many at once */
   constructor(count: number) {
@@ -10,7 +19,7 @@ export class Slots {
 
   /** Things that wait. */
   get waitingCount(): number {
-    return this.#waiting.length;
+    return this.#waiting.size;
   }
 
   /** Does `work` when there is room for it now. @returns undefined when there is none */
@@ -18,19 +27,40 @@ export class Slots {
     return this.#free > 0 ? this.run(work) : undefined;
   }
 
-  /** Does `work` when it is its turn. @throws what it throws */
-  async run<T>(work: () => T | Promise<T>): Promise<T> {
+  /**
+   * Does `work` when it is its turn.
+   * @param asker who it is for; left out: it is done whoever goes
+   * @throws CANCELLED when the asker has gone before it was begun; what `work` throws
+   */
+  async run<T>(work: () => T | Promise<T>, asker?: Asker): Promise<T> {
     if (this.#free > 0) this.#free--;
-    else
-      await new Promise<void>((resolve) => {
-        this.#waiting.push(resolve);
-      });
+    else await this.#turn(asker?.gone);
     try {
       return await work();
     } finally {
-      const next = this.#waiting.shift();
+      const [next] = this.#waiting;
       if (next) next();
       else this.#free++;
     }
+  }
+
+  #turn(gone: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const end = (): void => {
+        this.#waiting.delete(go);
+        gone?.removeEventListener('abort', leave);
+      };
+      const go = (): void => {
+        end();
+        resolve();
+      };
+      const leave = (): void => {
+        end();
+        reject(new SluiceError('CANCELLED', 'nobody waits for it any more'));
+      };
+      this.#waiting.add(go);
+      gone?.addEventListener('abort', leave);
+      if (gone?.aborted) leave();
+    });
   }
 }

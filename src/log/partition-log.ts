@@ -1,4 +1,5 @@
 import type { SluiceError } from '../kernel/errors.ts';
+import type { Asker } from '../kernel/slots.ts';
 
 /** First offset that a leader of this epoch wrote. */
 export interface LeaderEpoch {
@@ -76,9 +77,15 @@ export interface PartitionLog {
    * @param offset at or above `logStart`, else nothing is promised about the first batch
    * @param upTo exclusive; batches that begin at or above it are left out
    * @param maxBytes sum of batch sizes; the first batch comes even when it alone is larger
+   * @param asker who waits where it takes a promise: what is not begun when it goes is not, and rejects with CANCELLED
    * @returns batches, empty when there is none
    */
-  read(offset: number, upTo: number, maxBytes: number): readonly Buffer[] | Promise<readonly Buffer[]>;
+  read(
+    offset: number,
+    upTo: number,
+    maxBytes: number,
+    asker?: Asker,
+  ): readonly Buffer[] | Promise<readonly Buffer[]>;
   /**
    * The first retained batch below `upTo` whose largest record timestamp is `timestampMs` or later.
    * @returns undefined when there is none

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../kernel/errors.ts';
 import { asSluiceError } from '../kernel/errors.ts';
+import type { Asker } from '../kernel/slots.ts';
 import type { EpochEnd } from './epoch-history.ts';
 import { divergence } from './epoch-history.ts';
 import type { Partition } from './partition.ts';
@@ -40,7 +41,7 @@ export interface AnswerRoom {
  * Between an answer and the next naming only news of the watermark are told; alone they wait a little where nobody reads the follower's copy. What waits for
  * the disk is answered once it has been read.
  */
-export class FetchEntry implements PartitionWatcher {
+export class FetchEntry implements PartitionWatcher, Asker {
   readonly target: Partition;
   readonly #host: FetchEntryHost;
   #position: FetchPosition;
@@ -54,6 +55,8 @@ export class FetchEntry implements PartitionWatcher {
   /** Distinguishes reads: what is read for a position that is not asked for any more is dropped. */
   #reading = 0;
   #readBytes = 0;
+  /** Of the present read, where that has had to wait for others. */
+  #going: AbortController | undefined;
   /** Read and not answered yet. */
   #found: readonly Buffer[] = [];
   /** There was nothing below it although the log goes on to it: a hole at the end. */
@@ -76,6 +79,12 @@ export class FetchEntry implements PartitionWatcher {
   /** Whether what was read last came from the disk; undefined: nothing was read yet. */
   get isOnDisk(): boolean | undefined {
     return this.#isOnDisk;
+  }
+
+  /** The read that is under way is not wanted any more: the disk is left to others. */
+  get gone(): AbortSignal {
+    this.#going ??= new AbortController();
+    return this.#going.signal;
   }
 
   /** Bytes that are being read from the disk, or have been and wait for a response. */
@@ -240,7 +249,7 @@ export class FetchEntry implements PartitionWatcher {
     }
     const upTo = log.durableEnd;
     const bytes = this.#isOnDisk === undefined ? Math.min(maxBytes, FIRST_READ_BYTES) : maxBytes;
-    const found = log.read(this.#position.fetchOffset, upTo, bytes);
+    const found = log.read(this.#position.fetchOffset, upTo, bytes, this);
     this.#isOnDisk = found instanceof Promise;
     if (!(found instanceof Promise)) {
       this.#foundBelow(found, upTo);
@@ -275,6 +284,8 @@ export class FetchEntry implements PartitionWatcher {
 
   #dropRead(): void {
     this.#reading++;
+    this.#going?.abort();
+    this.#going = undefined;
     this.#readBytes = 0;
     this.#found = [];
     this.#emptyBelow = -1;

@@ -1,6 +1,7 @@
 import type { Timer } from '../kernel/clock.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
 import { asSluiceError } from '../kernel/errors.ts';
+import type { Asker } from '../kernel/slots.ts';
 import { batchBaseOffset, batchNextOffset, batchRecordCount } from '../wire/record-batch.ts';
 import { filterBatch } from '../wire/record-batch-filter.ts';
 import type { KeyScan } from './key-scan.ts';
@@ -23,7 +24,7 @@ const DELETED = 2;
 const IDLE: ReadResult = { kind: 'idle' };
 
 /** The cursor behind {@link PartitionReader}: two numbers, a filter, and where that is asked for a last-per-key scan. */
-export class LogReader implements PartitionReader, Waiter {
+export class LogReader implements PartitionReader, Waiter, Asker {
   onReadable: (() => void) | undefined = undefined;
   gapRecords = 0;
   #source: ReaderSource;
@@ -36,6 +37,8 @@ export class LogReader implements PartitionReader, Waiter {
   #isOvertaken = false;
   /** Its copy is going, and there is no other yet. */
   #isSuspended = false;
+  /** Of the present read and those before it, since one of them has had to wait for others. */
+  #going: AbortController | undefined;
   #scanTimer: Timer | undefined;
   #ended: ReadResult | undefined;
 
@@ -67,6 +70,12 @@ export class LogReader implements PartitionReader, Waiter {
     return this.#nextOffset;
   }
 
+  /** What is being read is not wanted any more: the disk is left to others. */
+  get gone(): AbortSignal {
+    this.#going ??= new AbortController();
+    return this.#going.signal;
+  }
+
   read(maxBytes: number): ReadResult | Promise<ReadResult> {
     const startedMs = this.#keep || this.#scan ? this.#source.clock.monotonicMs() : 0;
     for (;;) {
@@ -75,12 +84,14 @@ export class LogReader implements PartitionReader, Waiter {
       const scanning = this.#scan?.done === false;
       const upTo = scanning ? this.#scan!.end : this.#source.highWatermark;
       const from = this.#readFrom();
-      const found = this.#source.log.read(from, upTo, this.#readBytes(maxBytes));
+      const found = this.#source.log.read(from, upTo, this.#readBytes(maxBytes), this);
       if (found instanceof Promise) {
         this.#isOvertaken = false;
         return found.then(
           (batches) => this.#takeLate(from, batches, upTo) ?? this.read(maxBytes),
-          (error: unknown) => (this.#isOvertaken ? this.read(maxBytes) : this.#fail(error)),
+          // Where the files are gone with their topic, that is no fault of the disk.
+          (error: unknown) =>
+            this.#isOvertaken || this.#source.closed ? this.read(maxBytes) : this.#fail(error),
         );
       }
       const result = this.#take(found, upTo, startedMs);
@@ -127,6 +138,7 @@ export class LogReader implements PartitionReader, Waiter {
     this.#source.forget(this);
     this.#isOvertaken = true;
     this.#isSuspended = true;
+    this.#dropRead();
   }
 
   /**
@@ -272,9 +284,15 @@ export class LogReader implements PartitionReader, Waiter {
     if (this.#ended) return this.#ended;
     this.#ended = { kind: 'ended', code };
     this.#isSuspended = false;
+    this.#dropRead();
     this.#scanTimer?.cancel();
     this.#scan?.close();
     this.#source.forget(this);
     return this.#ended;
+  }
+
+  #dropRead(): void {
+    this.#going?.abort();
+    this.#going = undefined;
   }
 }

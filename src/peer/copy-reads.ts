@@ -1,5 +1,6 @@
 import type { Clock } from '../kernel/clock.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
+import type { Asker } from '../kernel/slots.ts';
 import { Slots } from '../kernel/slots.ts';
 import { divergence } from '../partition/epoch-history.ts';
 import type { FetchSessionParts } from '../partition/fetch-session.ts';
@@ -97,7 +98,7 @@ export class CopyReads implements LocalCopies {
           await later;
           continue;
         }
-        const found = await this.#readBelow(partition, partition.highWatermark, request);
+        const found = await this.#readBelow(partition, partition.highWatermark, request, { gone });
         if (!found) continue;
         if (found.batches.length > 0 || upTo <= found.highWatermark) return found;
         emptyBelow = found.highWatermark;
@@ -139,15 +140,16 @@ export class CopyReads implements LocalCopies {
     partition: Partition,
     highWatermark: number,
     { offset, upTo = Infinity, maxBytes, observed }: ReadRequest,
+    asker: Asker,
   ): Promise<ReadAnswer | undefined> {
     const isOvertaken = (): boolean =>
       partition.closed || partition.logStart > offset || partition.highWatermark < highWatermark;
     try {
       const bytes = Math.min(maxBytes, ANSWER_MAX_BYTES);
       const end = Math.min(highWatermark, upTo);
-      const read = () => partition.log.read(offset, end, bytes);
+      const read = () => partition.log.read(offset, end, bytes, asker);
       // The memory of a copy for readers is read now: a moment later it may have less.
-      const batches = await (observed ? read() : this.#slots.run(async () => read()));
+      const batches = await (observed ? read() : this.#slots.run(async () => read(), asker));
       // What was read is told with the watermark that it was read for: above it there may be more by now.
       return isOvertaken() ? undefined : { ...answerOf(partition, batches), highWatermark };
     } catch (error) {

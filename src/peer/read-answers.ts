@@ -47,15 +47,20 @@ export class ReadAnswers {
       this.#answers.readIfRoom();
     };
     stream.onEnd = (error) => {
-      for (const gone of this.#unanswered) gone.abort();
-      for (const { go } of this.#waiting.splice(0)) go();
+      this.#drop();
       parts.onEnd(error);
     };
   }
 
-  /** Ends the stream, because the other node has opened another. */
+  /** Ends the stream, because the other node has opened another. Nothing more is read for it, though the end of a broken one may be noticed late. */
   replace(): void {
     this.#stream.end();
+    this.#drop();
+  }
+
+  #drop(): void {
+    for (const gone of this.#unanswered) gone.abort();
+    for (const { go } of this.#waiting.splice(0)) go();
   }
 
   async #answer({ correlation, request }: ReadQuestion): Promise<void> {

@@ -78,6 +78,10 @@ export class DiskLogs implements ReplicaLogs, AsyncDisposable {
     return new DiskLogs(options, folders);
   }
 
+  get topics(): readonly TopicDefinition[] {
+    return this.#options.topics;
+  }
+
   has(topic: TopicDefinition, partition: number): Promise<boolean> {
     return this.#folders.hasLog(topic.id, partition);
   }

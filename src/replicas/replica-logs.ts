@@ -33,6 +33,8 @@ export interface OpenedLog {
 
 /** Where replicas get their logs. */
 export interface ReplicaLogs {
+  /** The topics that there were when it was looked what is there from before, which was not taken for left behind then; left out where nothing ever is. */
+  readonly topics?: readonly TopicDefinition[];
   /** Left out where there are logs of each kind. @throws UNSUPPORTED when there are none of that kind */
   checkStorage?(storage: TopicSettings['storage']): void;
   /** Whether there is one from before; in memory there never is. @throws STORAGE_FAILED */
@@ -78,6 +80,7 @@ export function memoryReplicaLogs(clock: Clock, budget: MemoryBudget): ReplicaLo
 export function memoryAndDiskReplicaLogs(memory: ReplicaLogs, disk: ReplicaLogs): ReplicaLogs {
   const of = ({ settings }: TopicDefinition): ReplicaLogs => (settings.storage === 'disk' ? disk : memory);
   return {
+    ...(disk.topics && { topics: disk.topics }),
     has: (topic, partition) => of(topic).has(topic, partition),
     stored: async (topic) => (await of(topic).stored?.(topic)) ?? [],
     open: (request) => of(request.topic).open(request),

@@ -13,6 +13,7 @@ import type { ReplicaLogs } from './replica-logs.ts';
 import type { ReplicaListener, ReplicaObserver } from './replica-observer.ts';
 import type { HeldParts } from './held-partition.ts';
 import { HeldPartition } from './held-partition.ts';
+import { TopicRemovals } from './topic-removals.ts';
 
 const MAX_LAG_MS = 10_000;
 
@@ -52,8 +53,7 @@ export class Replicas {
   readonly #fetchers: Fetchers;
   readonly #parts: HeldParts;
   readonly #topics = new Map<string, Topic>();
-  /** By id: what deleted topics leave behind that is not put away yet. */
-  readonly #removing = new Map<string, Promise<void>>();
+  readonly #removals: TopicRemovals;
   readonly #unwatch: readonly Unwatch[];
   #isClosed = false;
 
@@ -63,6 +63,7 @@ export class Replicas {
     this.#coordinator = coordinator;
     this.#logs = logs;
     this.#observer = observer;
+    this.#removals = new TopicRemovals({ clock, random, logs, observer });
     this.#fetchers = new Fetchers({ clock, random, client, catchUpBytesPerSecond, observer });
     const builder = new PartitionBuilder({ clock, logs, counters, inflatedMaxBytes });
     const fetchers = this.#fetchers;
@@ -81,6 +82,7 @@ export class Replicas {
     const replicas = new Replicas(options);
     const { coordinator } = options;
     for (const topic of coordinator.topics()) replicas.#add(topic);
+    replicas.#deleteGone();
     for (const entry of coordinator.cluster.partitionStates()) replicas.#update(entry, false);
     await replicas.#takeStale();
     await replicas.#settleAll();
@@ -124,9 +126,9 @@ export class Replicas {
     await this.settled(topicId);
   }
 
-  /** Resolves when what a deleted topic leaves behind is marked as deleted, or the observer was told why it is not. */
-  async removed(topicId: string): Promise<void> {
-    await this.#removing.get(topicId);
+  /** Resolves when what a deleted topic leaves behind is marked as deleted, or the observer was told why it is not yet. */
+  removed(topicId: string): Promise<void> {
+    return this.#removals.settled(topicId);
   }
 
   /** Closes all; those in memory that this node led leave their log end behind, so that offsets go on there. */
@@ -137,7 +139,7 @@ export class Replicas {
     const replicas = [...this.#topics.keys()].flatMap((topicId) => this.#replicasOf(topicId));
     await Promise.allSettled(replicas.map((replica) => replica.stop(true)));
     this.#fetchers.close();
-    await Promise.allSettled(this.#removing.values());
+    await this.#removals.close();
   }
 
   #replicasOf(topicId: string): HeldPartition[] {
@@ -155,7 +157,15 @@ export class Replicas {
   #add(definition: TopicDefinition): Topic {
     const topic: Topic = { definition, replicas: new Map() };
     this.#topics.set(definition.id, topic);
+    this.#removals.drop(definition.id);
     return topic;
+  }
+
+  /** Topics that were deleted after it was looked what is there of them, when nobody watched yet. */
+  #deleteGone(): void {
+    for (const definition of this.#logs.topics ?? []) {
+      if (!this.#topics.has(definition.id)) this.#removals.begin(definition, []);
+    }
   }
 
   #applyTopic({ kind, topic: definition }: TopicChange): void {
@@ -235,18 +245,6 @@ export class Replicas {
   #delete(topic: Topic): void {
     this.#topics.delete(topic.definition.id);
     const stopping = [...topic.replicas.values()].map((replica) => replica.stop(false));
-    const { id } = topic.definition;
-    const removing = this.#remove(topic.definition, stopping).finally(() => this.#removing.delete(id));
-    this.#removing.set(id, removing);
-  }
-
-  /** Removes what a topic leaves behind once nothing uses it any more. */
-  async #remove(topic: TopicDefinition, stopping: readonly Promise<void>[]): Promise<void> {
-    await Promise.allSettled(stopping);
-    try {
-      await this.#logs.removeTopic(topic);
-    } catch (error) {
-      this.#observer.onRemoveFailed?.(topic, undefined, asSluiceError(error));
-    }
+    this.#removals.begin(topic.definition, stopping);
   }
 }

@@ -36,7 +36,7 @@ export interface TopicFoldersOptions {
   readonly onUnknown: (folder: string) => void;
   /** Told of each folder that was put aside, by where it is again: its topic is known again. */
   readonly onPutBack: (folder: string) => void;
-  /** Told when a folder could not be removed or moved; it is tried again at the next start. */
+  /** Told when a folder that has been taken away could not be removed, or one could not be moved at a start; it is tried again at the next. */
   readonly onRemoveFailed: (error: SluiceError) => void;
 }
 

@@ -30,4 +30,29 @@ describe('slots', () => {
       'fulfilled',
     ]);
   });
+
+  it('leave out what nobody waits for any more before its turn, also where it is asked for too late', async () => {
+    const slots = new Slots(1);
+    const started: string[] = [];
+    const first = Promise.withResolvers<undefined>();
+    const run = (name: string, gone?: AbortSignal): Promise<string> =>
+      slots
+        .run(() => {
+          started.push(name);
+          return name === 'first' ? first.promise : undefined;
+        }, gone && { gone })
+        .then(
+          () => name,
+          (error: unknown) => (error as { code: string }).code,
+        );
+    const going = new AbortController();
+    const asked = [run('first', going.signal), run('gone', going.signal), run('last')];
+    going.abort();
+    asked.push(run('late', going.signal));
+    expect(slots.waitingCount).toBe(1);
+    first.resolve(undefined);
+    expect(await Promise.all(asked)).toEqual(['first', 'CANCELLED', 'last', 'CANCELLED']);
+    expect(started).toEqual(['first', 'last']);
+    expect(await run('after')).toBe('after');
+  });
 });

@@ -49,9 +49,9 @@ describe('a node that is read from', () => {
   /** A node whose copies ask for room before they read. */
   function start(read: LocalCopies['read']) {
     const stream = new FakeStream<ReadOutcome, ReadQuestion>();
-    new ReadAnswers('a', stream, { copies: { read }, told: tellable, onEnd: nothing });
+    const answers = new ReadAnswers('a', stream, { copies: { read }, told: tellable, onEnd: nothing });
     return {
-      stream,
+      ...{ stream, answers },
       ask: (count: number) => {
         for (let correlation = 0; correlation < count; correlation++)
           stream.onMessage({ correlation, request: question });
@@ -92,6 +92,24 @@ describe('a node that is read from', () => {
     stream.end();
     await turns();
     expect([reads, over]).toEqual([4, 100]);
+  });
+
+  it('does not read for a stream of it that was replaced, also before it is known that it is over', async () => {
+    let [reads, over] = [0, 0];
+    const { stream, answers, ask } = start(async (_, __, gone, room) => {
+      await room?.();
+      reads += gone.aborted ? 0 : 1;
+      await new Promise((resolve) => gone.addEventListener('abort', resolve));
+      over++;
+      throw new SluiceError('CANCELLED', 'gone');
+    });
+    stream.end = nothing;
+    ask(4);
+    await turns();
+    expect([reads, over]).toEqual([4, 0]);
+    answers.replace();
+    await turns();
+    expect(over).toBe(4);
   });
 
   it('takes a bounded number of requests that wait', async () => {

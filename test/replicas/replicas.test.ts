@@ -3,7 +3,9 @@ import type { TopicDefinition } from '../../src/coordination/coordinator.ts';
 import { OFFSET_BLOCK } from '../../src/coordination/coordinator.ts';
 import type { Partition } from '../../src/partition/partition.ts';
 import { put, remove } from '../../src/coordination/etcd/store.ts';
+import { SluiceError } from '../../src/kernel/errors.ts';
 import { batchOf } from '../support/batch.ts';
+import { turns } from '../support/turns.ts';
 import { ClusterStage, newTopic } from './cluster-stage.ts';
 import { ScriptedLogs } from './scripted-logs.ts';
 
@@ -539,6 +541,22 @@ describe('Replicas', () => {
       await stage.assign(topic, { replicas: ALL, leader: 'b', isr: ALL });
       expect(at('b')).toMatchObject({ role: 'leader', logEnd: 3 });
     });
+
+    it.each([0, 40])(
+      'keeps that of a topic that is there again before it could be removed, after %d turns',
+      async (count) => {
+        const key = '/sluice/c/topics/orders';
+        const known = Buffer.from(JSON.stringify(stage.etcd.json(key)));
+        if (count > 0) disks.get('a')!.removeError = new SluiceError('STORAGE_FAILED', 'busy');
+        stage.etcd.transact([], [remove(key)], []);
+        await turns(count);
+        stage.etcd.transact([], [put(key, known)], []);
+        await stage.settle();
+        disks.get('a')!.removeError = undefined;
+        await stage.pass(60_000);
+        expect([calls('a'), at('a').logEnd]).toEqual([['begin orders/0', 'open orders/0'], 3]);
+      },
+    );
 
     it('goes on when the coordinator was set back to an older state', async () => {
       const key = `/sluice/c/partitions/${topic.id}/0`;

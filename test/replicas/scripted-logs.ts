@@ -22,6 +22,8 @@ export class ScriptedLogs implements ReplicaLogs {
   readonly gaps = new Map<string, number>();
   /** Opening of these waits. */
   readonly gates = new Map<string, Promise<void>>();
+  /** Removing a topic fails with it. */
+  removeError: SluiceError | undefined;
   /** Opening of any fails with it. */
   error: SluiceError | undefined;
   readonly calls: string[] = [];
@@ -67,6 +69,7 @@ export class ScriptedLogs implements ReplicaLogs {
   }
 
   removeTopic(topic: TopicDefinition): void {
+    if (this.removeError) throw this.removeError;
     this.calls.push(`remove ${topic.name}`);
   }
 }

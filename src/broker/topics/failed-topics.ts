@@ -8,7 +8,7 @@ export interface TopicObserver {
   onOpenFailed(topic: TopicDefinition, error: SluiceError): void;
   /** All its copies here can be used after all. */
   onRecovered(topic: TopicDefinition): void;
-  /** A deleted topic, or a partition that is not kept here any more, has left something behind; it is removed at the next start. */
+  /** A deleted topic, or a partition that is not kept here any more, has left something behind; a topic's is tried again, a partition's removed at the next start. */
   onRemoveFailed(topic: TopicDefinition, error: SluiceError): void;
 }
 

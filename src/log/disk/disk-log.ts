@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import { SluiceError } from '../../kernel/errors.ts';
+import type { Asker } from '../../kernel/slots.ts';
 import { storageError } from '../../kernel/storage-error.ts';
 import {
   batchBaseOffset,
@@ -199,10 +200,15 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
     else this.#waiters.add(offset, callback);
   }
 
-  read(offset: number, upTo: number, maxBytes: number): readonly Buffer[] | Promise<readonly Buffer[]> {
+  read(
+    offset: number,
+    upTo: number,
+    maxBytes: number,
+    asker?: Asker,
+  ): readonly Buffer[] | Promise<readonly Buffer[]> {
     if (offset >= upTo || offset >= this.#logEnd) return [];
     if (offset >= this.#tail.start) return this.#tail.read(offset, upTo, maxBytes);
-    return this.#store.read(offset, Math.min(upTo, this.#durableEnd), maxBytes).catch(rethrow);
+    return this.#store.read(offset, Math.min(upTo, this.#durableEnd), maxBytes, asker).catch(rethrow);
   }
 
   findTimestamp(timestampMs: number, upTo: number): Promise<Buffer | undefined> {

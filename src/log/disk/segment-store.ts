@@ -1,4 +1,5 @@
 import { SluiceError } from '../../kernel/errors.ts';
+import type { Asker } from '../../kernel/slots.ts';
 import { BATCH_HEADER_BYTES, batchBaseOffset } from '../../wire/record-batch.ts';
 import type { DiskShared } from './disk-shared.ts';
 import { gatherBatches } from './gather-batches.ts';
@@ -67,12 +68,13 @@ export class SegmentStore {
   /**
    * Whole batches from the one that holds `offset`, or the next one that is there, on, out of one segment; their CRC is checked.
    *
+   * @param asker when it goes, what has not been begun is not
    * @returns views of memory that nothing else uses; empty only when there is nothing from `offset` to `upTo`
-   * @throws CORRUPT_LOG where what was stored is not there any more; STORAGE_FAILED
+   * @throws CORRUPT_LOG where what was stored is not there any more; STORAGE_FAILED; CANCELLED
    */
-  async read(offset: number, upTo: number, maxBytes: number): Promise<Buffer[]> {
+  async read(offset: number, upTo: number, maxBytes: number, asker?: Asker): Promise<Buffer[]> {
     for (;;) {
-      const found = await this.#readOnce({ offset, upTo, maxBytes });
+      const found = await this.#readOnce({ offset, upTo, maxBytes }, asker);
       if (found !== AGAIN) return found;
     }
   }
@@ -136,7 +138,7 @@ export class SegmentStore {
     return firstAppendMs + (lastAppendMs - firstAppendMs) * shareBefore(segment, offset);
   }
 
-  async #readOnce(wanted: Wanted): Promise<Buffer[] | Again> {
+  async #readOnce(wanted: Wanted, asker: Asker | undefined): Promise<Buffer[] | Again> {
     const changes = this.#changes;
     let from = wanted.offset;
     for (let at = Math.max(0, segmentAt(this.segments, from)); from < wanted.upTo; at++) {
@@ -144,9 +146,8 @@ export class SegmentStore {
       if (!segment) return [];
       // The file of an empty one may not be there yet.
       if (from < segment.nextOffset && segment.bytes > 0) {
-        const found = await this.#settle(segment, changes, () =>
-          this.#readSegment(segment, { ...wanted, offset: from }),
-        );
+        const work = (): Promise<Buffer[]> => this.#readSegment(segment, { ...wanted, offset: from });
+        const found = await this.#settle(segment, changes, work, asker);
         if (found === AGAIN || found.length > 0) return found;
       }
       // A hole of compaction, or something that was there and is not.
@@ -174,14 +175,20 @@ export class SegmentStore {
   /**
    * Lets `work` read a segment when it is its turn. What it found, or failed at, counts only when the log is still what it was: else
    * it may have read another file than it meant.
-   * @throws CORRUPT_LOG; what else `work` throws
+   * @throws CORRUPT_LOG; CANCELLED when it was not begun before `asker` went; what else `work` throws
    */
-  async #settle<T>(segment: Segment, changes: number, work: () => Promise<T>): Promise<T | Again> {
+  async #settle<T>(
+    segment: Segment,
+    changes: number,
+    work: () => Promise<T>,
+    asker?: Asker,
+  ): Promise<T | Again> {
     const isChanged = (): boolean => changes !== this.#changes || segment.replaced !== undefined;
     try {
-      const found = await this.#shared.reads.run(work);
+      const found = await this.#shared.reads.run(work, asker);
       if (!isChanged()) return found;
     } catch (error) {
+      if (error instanceof SluiceError && error.code === 'CANCELLED') throw error;
       if (!isChanged()) throw error instanceof Damage ? this.#corrupt(segment, error) : error;
     }
     await segment.replaced;
