@@ -77,6 +77,7 @@ export interface Settings {
     readonly replicationFactor: number;
     readonly minInsync: number;
     readonly maxQueuePartitions: number;
+    readonly maxQueueStateBytes: number;
   };
   readonly storage: {
     /** Null: what the machine allows. */

@@ -148,6 +148,7 @@ async function openBroker(
       groups: {
         storage: settings.groups,
         maxQueuePartitions: settings.groups.maxQueuePartitions,
+        maxQueueStateBytes: settings.groups.maxQueueStateBytes,
         observer: coordinatorObserver(new LimitedLog(log, clock)),
       },
     }),

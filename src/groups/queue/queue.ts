@@ -167,12 +167,11 @@ export class Queue {
   /** Settles leases, one after the other; what is wrong with one changes nothing for the others. @throws NOT_LEADER; UNAVAILABLE: they may be settled */
   async settle({ settlements }: GroupQuestion<'settle'>): Promise<GroupAnswerInit<'settle'>> {
     const now = momentOf(this.#context.clock);
-    const { counters } = this.#context;
     const looked = new SettleWork();
     const results = settlements.map((settlement) => {
       const work = this.#works.get(settlement.partition);
       if (!work) return expired(`nothing of partition ${settlement.partition} is leased`);
-      const unsettled = settle(work.runner.state, settlement, this.#settings, now, counters, looked);
+      const unsettled = settle(work.runner.state, settlement, this.#settings, now, this.#context, looked);
       work.runner.changed();
       return unsettled ?? {};
     });
