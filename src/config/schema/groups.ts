@@ -17,10 +17,10 @@ export const groupsSchema = z.strictObject({
       'Partitions that the queues which a node coordinates may hold together, about 10 KiB each; a new queue beyond it is refused with OVERLOADED. The queues of one topic have at most half of it, but for the first.',
     default: 20_000,
   }),
-  maxQueueStateBytes: setting(size({ min: MiB, max: TiB }), {
+  maxQueueStateBytes: setting(orWord(size({ min: MiB, max: TiB }), 'auto', null), {
     description:
-      'Memory for what the queues which a node coordinates have to remember of records that are leased, delayed or wait behind a key, about 240 bytes for each that is alone in its fate. When it is used up a partition that holds 16 KiB gets nothing new before some of what it holds is done.',
-    default: '512MiB',
+      'Memory for what the queues which a node coordinates have to remember of records that are leased, delayed or wait behind a key, about 240 bytes for each that is alone in its fate. When it is used up a partition that holds 16 KiB gets nothing new before some of what it holds is done. `auto`: a quarter of the heap that the process may have, 512 MiB at most.',
+    default: 'auto',
   }),
   replicationFactor: setting(orWord(integer({ min: 1, max: 16 }), 'auto', null), {
     description: 'Nodes that keep a copy of it. `auto`: 3 in a cluster, 1 on a node on its own.',
