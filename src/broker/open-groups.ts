@@ -21,6 +21,7 @@ import { UntoldLeases } from './untold-leases.ts';
 const ALONE: GroupStorage = { partitions: 16, replicationFactor: 1, minInsync: 1 };
 
 const MAX_QUEUE_PARTITIONS = 20_000;
+const MAX_QUEUE_STATE_BYTES = 512 * 1024 * 1024;
 
 /** How consumer groups and queues are kept and watched. */
 export interface BrokerGroupOptions {
@@ -28,6 +29,8 @@ export interface BrokerGroupOptions {
   readonly storage?: GroupStorage;
   /** Partitions that the queues of a node may hold before no new queue is made. Default 20,000. */
   readonly maxQueuePartitions?: number;
+  /** What the states of the queues of a node may take in memory. Default 512 MiB. */
+  readonly maxQueueStateBytes?: number;
   /** Default: those there are. */
   readonly makeParts?: MakeGroupParts;
   readonly observer?: Partial<CoordinatorObserver> | undefined;
@@ -50,7 +53,7 @@ export interface GroupsOfBroker extends Omit<GroupTopicsParts, 'coordinator' | '
 export function openGroups({ options, access, listeners, ...parts }: GroupsOfBroker): Groups {
   const { coordinator, clock, random, others, groups = {} } = options;
   const { storage = ALONE, makeParts = makeGroupParts, observer } = groups;
-  const { maxQueuePartitions = MAX_QUEUE_PARTITIONS } = groups;
+  const { maxQueuePartitions = MAX_QUEUE_PARTITIONS, maxQueueStateBytes = MAX_QUEUE_STATE_BYTES } = groups;
   const { directory } = parts;
   const topics = new GroupTopics({ ...parts, coordinator, clock });
   const untold = new UntoldLeases({
@@ -59,7 +62,8 @@ export function openGroups({ options, access, listeners, ...parts }: GroupsOfBro
   });
   const coordinators = new Coordinators({
     releaseUntold: (partition, release) => untold.release(partition, release),
-    ...{ topics, clock, random, makeParts, observer, maxQueuePartitions, nodeId: coordinator.nodeId },
+    ...{ topics, clock, random, makeParts, observer, maxQueuePartitions, maxQueueStateBytes },
+    nodeId: coordinator.nodeId,
   });
   const hosts = new GroupHosts({ directory, coordinators, clock, storage });
   listeners.add(hosts);

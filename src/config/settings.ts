@@ -77,6 +77,8 @@ export interface Settings {
     readonly replicationFactor: number;
     readonly minInsync: number;
     readonly maxQueuePartitions: number;
+    /** Null: what the heap allows. */
+    readonly maxQueueStateBytes: number | null;
   };
   readonly storage: {
     /** Null: what the machine allows. */

@@ -9,6 +9,7 @@ import { CountedParts } from './counted.ts';
 import type { LedState } from './led-state.ts';
 import { notCoordinator } from './not-coordinator.ts';
 import { PartitionBudget } from './queue/partition-budget.ts';
+import { StateBudget } from './queue/state-budget.ts';
 import { termOf } from './term.ts';
 import type { Trouble } from './trouble.ts';
 import { WORKS } from './trouble.ts';
@@ -28,10 +29,12 @@ export interface CoordinatorObserver {
 /** What coordinators of a node are made of. */
 export interface CoordinatorsOptions extends Omit<
   CoordinatorOptions,
-  'state' | 'budget' | 'term' | 'onLoaded' | 'onFailed' | 'onTrouble'
+  'state' | 'budget' | 'stateBudget' | 'term' | 'onLoaded' | 'onFailed' | 'onTrouble'
 > {
   /** Partitions that the queues of all of them may hold before no new queue is made. */
   readonly maxQueuePartitions: number;
+  /** What the states of all queues may take in memory before they only shrink, but for a little each; bytes. */
+  readonly maxQueueStateBytes: number;
   readonly observer?: Partial<CoordinatorObserver> | undefined;
 }
 
@@ -65,10 +68,12 @@ export class Coordinators {
   readonly #options: CoordinatorsOptions;
   readonly #held = new Map<number, Held>();
   readonly #budget: PartitionBudget;
+  readonly #stateBudget: StateBudget;
   readonly #groups = new CountedParts(['groups', 'members', 'offsets', 'unassigned_partitions']);
   readonly #queues = new CountedParts([
     'queues',
     'partitions',
+    'heldBytes',
     'waiting',
     'ready',
     'delayed',
@@ -82,6 +87,7 @@ export class Coordinators {
   constructor(options: CoordinatorsOptions) {
     this.#options = options;
     this.#budget = new PartitionBudget(options.maxQueuePartitions);
+    this.#stateBudget = new StateBudget(options.maxQueueStateBytes);
   }
 
   /** The epoch in which a partition is coordinated here; undefined: it is not. */
@@ -145,7 +151,7 @@ export class Coordinators {
     const { observer, clock, ...options } = this.#options;
     const { partition, leaderEpoch } = held.state;
     held.coordinator = new GroupCoordinator({
-      ...{ ...options, clock, state: held.state, budget: this.#budget },
+      ...{ ...options, clock, state: held.state, budget: this.#budget, stateBudget: this.#stateBudget },
       term: termOf(leaderEpoch, held.loads++),
       onTrouble: (trouble) => {
         this.#troubles[trouble.work]! += 1;

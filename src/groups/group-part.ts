@@ -1,6 +1,7 @@
 import type { GroupAnswerInit, GroupCase, GroupQuestion, GroupQuestionInit } from './api.ts';
 import type { StateLog, Topics } from './ports.ts';
 import type { PartitionBudget } from './queue/partition-budget.ts';
+import type { StateBudget } from './queue/state-budget.ts';
 import type { Trouble } from './trouble.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Random } from '../kernel/random.ts';
@@ -14,6 +15,8 @@ export interface GroupPartOptions {
   readonly random: Random;
   /** What the queues of all coordinators of the node hold. */
   readonly budget: PartitionBudget;
+  /** What their states take in memory. */
+  readonly stateBudget: StateBudget;
   /** See `termOf`. */
   readonly term: number;
   /** This node, as `coordinator_node_id` of answers. */

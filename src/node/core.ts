@@ -22,7 +22,13 @@ import { CertificateRotation } from './certificate-rotation.ts';
 import { createClusterControl } from './cluster-control.ts';
 import type { ClusterHealth } from './cluster-health.ts';
 import { openCoordination } from './coordination.ts';
-import { diskLimits, gatewayLimits, memoryLogBytes, topicDefaults } from './derived-limits.ts';
+import {
+  diskLimits,
+  gatewayLimits,
+  memoryLogBytes,
+  queueStateBytes,
+  topicDefaults,
+} from './derived-limits.ts';
 import { coordinatorObserver } from './coordinator-log.ts';
 import { HeldReplication } from './held-replication.ts';
 import { LimitedLog } from './limited-log.ts';
@@ -148,6 +154,7 @@ async function openBroker(
       groups: {
         storage: settings.groups,
         maxQueuePartitions: settings.groups.maxQueuePartitions,
+        maxQueueStateBytes: queueStateBytes(settings),
         observer: coordinatorObserver(new LimitedLog(log, clock)),
       },
     }),

@@ -1,4 +1,5 @@
 import { totalmem } from 'node:os';
+import { getHeapStatistics } from 'node:v8';
 import type { TopicDefaults } from '../broker/views.ts';
 import { BATCH_MAX_BYTES_LIMIT } from '../catalog/topic-settings.ts';
 import type { Settings } from '../config/settings.ts';
@@ -110,4 +111,13 @@ export function memoryLogBytes({ storage }: Settings): number {
   const constrained = process.constrainedMemory();
   const available = constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
   return Math.max(64 * MiB, Math.floor(available / 2));
+}
+
+/** More would be of use to few, and a coordinator that takes over what another held needs room as well. */
+const QUEUE_STATE_MAX_BYTES = 512 * MiB;
+
+/** What the states of all queues may take together; unless configured a quarter of the heap, where they lie: it ends with the process when it is full. */
+export function queueStateBytes({ groups }: Settings): number {
+  const quarter = Math.floor(getHeapStatistics().heap_size_limit / 4);
+  return groups.maxQueueStateBytes ?? Math.min(QUEUE_STATE_MAX_BYTES, quarter);
 }

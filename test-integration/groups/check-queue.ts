@@ -20,7 +20,8 @@ interface RecordHistory {
   readonly value: string;
   readonly leases: Lease[];
   readonly acknowledged: number[];
-  effects: number;
+  /** Attempts in which it was worked on. */
+  readonly effects: number[];
   letters: number;
 }
 
@@ -54,7 +55,7 @@ function gather({ published, lines, letters }: QueueHistory): ReadonlyMap<string
   for (const value of published) at(value);
   for (const line of lines) {
     if (line.event === 'leased') at(line.value).leases.push(line);
-    else if (line.event === 'effect') at(line.value).effects += 1;
+    else if (line.event === 'effect') at(line.value).effects.push(line.attempt!);
     else if (line.event === 'settled' && line.how === 'ack' && line.code === undefined)
       at(line.value).acknowledged.push(line.attempt!);
   }
@@ -63,17 +64,19 @@ function gather({ published, lines, letters }: QueueHistory): ReadonlyMap<string
 }
 
 function newRecord(value: string): RecordHistory {
-  return { value, leases: [], acknowledged: [], effects: 0, letters: 0 };
+  return { value, leases: [], acknowledged: [], effects: [], letters: 0 };
 }
 
 /** It is done or dead, and not both, and that but once. */
-function outcomeFaults({ value, acknowledged, effects, letters }: RecordHistory): string[] {
+function outcomeFaults({ value, leases, acknowledged, effects, letters }: RecordHistory): string[] {
   const faults: string[] = [];
   if (letters > 1) faults.push(`${value}: ${letters} dead letters`);
   if (letters > 0 && acknowledged.length > 0) faults.push(`${value}: acknowledged, and dead`);
   if (acknowledged.length > 1) faults.push(`${value}: acknowledged ${acknowledged.length} times`);
   if (value.startsWith(POISON) && letters === 0) faults.push(`${value}: no dead letter`);
-  if (effects + letters === 0) faults.push(`${value}: lost`);
+  // Where no acknowledgement was answered the last one may have been stored: it was asked for once the work was done.
+  const mayBeDone = effects.includes(Math.max(0, ...leases.map(attemptOf)));
+  if (letters + acknowledged.length === 0 && !mayBeDone) faults.push(`${value}: lost`);
   return faults;
 }
 

@@ -11,7 +11,9 @@ describe('the check of a queue', () => {
   const leased = (worker: string, attempt: number, atMs: number): JournalLine => ({
     ...{ ...of, event: 'leased', worker, attempt, atMs, askedMs: atMs, leaseMs: LEASE_MS },
   });
-  const effect = (worker: string): JournalLine => ({ ...of, event: 'effect', worker, atMs: 0 });
+  const effect = (worker: string, attempt: number): JournalLine => ({
+    ...{ ...of, event: 'effect', worker, attempt, atMs: 0 },
+  });
   const acknowledged = (worker: string, attempt: number, code?: string): JournalLine => ({
     ...{ ...of, event: 'settled', how: 'ack', worker, attempt, atMs: 0 },
     ...(code === undefined ? {} : { code }),
@@ -20,10 +22,10 @@ describe('the check of a queue', () => {
     checkQueue({ published, lines, letters: [], leaseMs: LEASE_MS, maxAttempts: 3, maxUnseen });
 
   it('has nothing to say when a lease was over before the next, and was refused', () => {
-    const first = [leased('a', 1, 0), effect('a')];
+    const first = [leased('a', 1, 0), effect('a', 1)];
     const second = [
       leased('b', 2, LEASE_MS),
-      effect('b'),
+      effect('b', 2),
       acknowledged('b', 2),
       acknowledged('a', 1, 'LEASE_EXPIRED'),
     ];
@@ -32,18 +34,20 @@ describe('the check of a queue', () => {
 
   it('finds what is lost, leased to two, leased after it was done, and done twice', () => {
     expect(check([leased('a', 1, 0)])).toEqual(['good-0: lost']);
+    const unfinished = [leased('a', 1, 0), effect('a', 1), leased('b', 2, LEASE_MS)];
+    expect(check(unfinished)).toEqual(['good-0: lost']);
     expect(check([], 0, ['poison-1'])).toEqual(['poison-1: no dead letter', 'poison-1: lost']);
-    const tooSoon = check([leased('a', 1, 0), leased('b', 2, LEASE_MS - 1), effect('b')]);
+    const tooSoon = check([leased('a', 1, 0), leased('b', 2, LEASE_MS - 1), effect('b', 2)]);
     expect(tooSoon).toEqual(['good-0: leased to b while it was leased to a']);
-    const twice = check([leased('a', 1, 0), leased('b', 1, LEASE_MS), effect('b')], 9);
+    const twice = check([leased('a', 1, 0), leased('b', 1, LEASE_MS), effect('b', 1)], 9);
     expect(twice).toEqual(['good-0: attempt 1 was given to a and to b']);
-    const done = [leased('a', 1, 0), effect('a'), acknowledged('a', 1), leased('b', 2, LEASE_MS)];
+    const done = [leased('a', 1, 0), effect('a', 1), acknowledged('a', 1), leased('b', 2, LEASE_MS)];
     expect(check(done)).toEqual(['good-0: leased to b after it was acknowledged']);
     expect(check([...done, acknowledged('b', 2)])).toContain('good-0: acknowledged 2 times');
   });
 
   it('finds attempts that nobody can have had', () => {
-    const lines = [leased('a', 3, 0), effect('a'), acknowledged('a', 3)];
+    const lines = [leased('a', 3, 0), effect('a', 3), acknowledged('a', 3)];
     expect(check(lines, 2)).toEqual([]);
     expect(check(lines, 1)).toEqual(['2 attempts were counted that nobody saw, not 1']);
   });

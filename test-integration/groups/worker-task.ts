@@ -15,6 +15,10 @@ export interface WorkerTask {
   readonly max?: number;
   /** Between the effect of a record and its acknowledgement, milliseconds. Default 0. */
   readonly workMs?: number;
+  /** Of a queue: whether what one request took is worked on at the same time. Default: one after the other. */
+  readonly atOnce?: boolean;
+  /** Default: that of clients. */
+  readonly requestTimeoutMs?: number;
   readonly sessionTimeoutMs?: number;
   /** Members of a group: `each` record by itself (default), or by themselves. */
   readonly commit?: 'each' | 'auto';

@@ -23,6 +23,7 @@ process.stdin.once('end', () => process.kill(process.pid, 'SIGKILL')).resume();
 const client = await connect(task.urls, {
   ...{ ca: task.ca, clientId: task.name, timeoutMs: 60_000, attemptTimeoutMs: 1000, limits: IMPATIENT },
   reconnect: { maxDelayMs: 250 },
+  ...(task.requestTimeoutMs === undefined ? {} : { requestTimeoutMs: task.requestTimeoutMs }),
 });
 if (task.kind === 'queue') await consumeQueue(client);
 else await consumeGroup(client);
@@ -39,7 +40,8 @@ async function consumeQueue(at: Client): Promise<void> {
     const askedMs = nowMs();
     const jobs = await receive();
     for (const job of jobs) note({ event: 'leased', askedMs, leaseMs: job.leaseMs, ...takenAs(job) });
-    for (const job of jobs) await work(job);
+    if (task.atOnce === true) await Promise.all(jobs.map((job) => work(job)));
+    else for (const job of jobs) await work(job);
   }
 
   async function receive(): Promise<Job[]> {

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest';
 import { GroupCoordinator } from '../../src/groups/coordinator.ts';
 import type { LedState } from '../../src/groups/led-state.ts';
 import { PartitionBudget } from '../../src/groups/queue/partition-budget.ts';
+import { StateBudget } from '../../src/groups/queue/state-budget.ts';
 import type { Topics } from '../../src/groups/ports.ts';
 import type { PartitionReader } from '../../src/partition/reader.ts';
 import {
@@ -37,6 +38,7 @@ it('answers nothing without the lease to lead, also what it would not have to st
     term: 0,
     releaseUntold: () => undefined,
     budget: new PartitionBudget(1),
+    stateBudget: new StateBudget(1),
   });
   const ask = (): Promise<unknown> =>
     coordinator.ask('describeGroup', create(DescribeGroupRequestSchema, { group: 'g' }));

@@ -5,6 +5,7 @@ import type { AskGroup } from '../group-requests.ts';
 import type { Job } from './job.ts';
 import type { Jobs } from './jobs.ts';
 import type { Lease } from './lease.ts';
+import { leasesBegan } from './lease.ts';
 import { LeasedRecords } from './leased-records.ts';
 import type { QueuePlan } from './options.ts';
 import { RECEIVE_MAX_RECORDS } from './options.ts';
@@ -157,15 +158,17 @@ export class JobSource {
     this.#requested += maxRecords;
     this.#receiving += 1;
     try {
-      const response = await ask('receive', question, { waitMs: RECEIVE_WAIT_MS, signal });
+      let askedMs = clock.monotonicMs();
+      const onAgain = (): void => void (askedMs = clock.monotonicMs());
+      const response = await ask('receive', question, { waitMs: RECEIVE_WAIT_MS, signal, onAgain });
       this.#answered(maxRecords, signal);
       jobs.tellGaps(response);
-      const nowMs = clock.monotonicMs();
+      const beganMs = leasesBegan(askedMs, response.waitedMs, clock.monotonicMs());
       let lease: Lease | undefined;
       for (const batch of response.batches) {
-        const records = new LeasedRecords(topic, batch, nowMs, this.#host.inflatedMaxBytes(), lease);
+        const records = new LeasedRecords(topic, batch, beganMs, this.#host.inflatedMaxBytes(), lease);
         lease = records.lease;
-        this.#push(records, nowMs, signal);
+        this.#push(records, beganMs, signal);
       }
     } catch (error) {
       this.#answered(maxRecords, signal);
@@ -185,12 +188,12 @@ export class JobSource {
     if (error.code !== 'TIMEOUT') this.#host.failed(error);
   }
 
-  #push(records: LeasedRecords, nowMs: number, signal: AbortSignal): void {
+  #push(records: LeasedRecords, beganMs: number, signal: AbortSignal): void {
     if (signal.aborted) {
       this.#host.jobs.giveBack(records);
       return;
     }
-    this.#ready.push({ records, staleMs: nowMs + records.lease.leaseMs * PATIENCE });
+    this.#ready.push({ records, staleMs: beganMs + records.lease.leaseMs * PATIENCE });
     this.#bufferedRecords += records.left;
     this.#bufferedBytes += records.sizeBytes;
     this.#armStale();

@@ -105,6 +105,7 @@ export class Jobs implements JobOwner {
   extend(job: Job, lease: Lease, leaseMs: number | undefined): Promise<void> {
     const { offset } = job.record;
     const settling = { kind: SettlementKind.EXTEND, delayMs: leaseMs, reason: '' };
+    if (leaseMs !== undefined) lease.deadlineMs = Math.min(lease.deadlineMs, this.nowMs() + leaseMs);
     return this.#settlements.add(lease, offset, offset + 1, settling);
   }
 

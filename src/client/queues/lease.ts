@@ -23,8 +23,20 @@ export interface Lease {
   readonly grant: bigint;
   /** How long it is, milliseconds. */
   readonly leaseMs: number;
-  /** Monotonic time until which the records are certainly this consumer's, milliseconds; extending does not change it. */
-  readonly deadlineMs: number;
+  /** Monotonic time until which the records are certainly this consumer's, milliseconds; extending may make it earlier, not later. */
+  deadlineMs: number;
   /** The range of it that gathers now: what follows on it joins it. */
   gathering: PendingRange | undefined;
+}
+
+/**
+ * When the leases of an answer began at the earliest, by the monotonic clock of who has asked; milliseconds. The answer may have been on its way for
+ * long, or have waited here while something else was done: meanwhile they have run.
+ *
+ * @param askedMs when it was asked
+ * @param waitedMs how long the question waited at the coordinator, as that says
+ * @param nowMs when the answer was looked at
+ */
+export function leasesBegan(askedMs: number, waitedMs: number, nowMs: number): number {
+  return Math.min(nowMs, askedMs + waitedMs);
 }

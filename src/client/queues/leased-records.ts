@@ -39,14 +39,14 @@ export class LeasedRecords {
   attempt = 0;
 
   /**
-   * @param nowMs monotonic time at which the answer came
+   * @param beganMs monotonic time at which the leases began, at the earliest
    * @param before of the batch before this one in the answer: where they were leased together it is one lease
    * @throws OFFSET_OUT_OF_RANGE
    */
   constructor(
     topic: string,
     leased: Pick<LeasedBatch, 'partition' | 'grant' | 'leaseMs' | 'batch' | 'leases'>,
-    nowMs: number,
+    beganMs: number,
     inflatedMaxBytes: number,
     before?: Lease,
   ) {
@@ -55,7 +55,7 @@ export class LeasedRecords {
     this.lease =
       before?.partition === partition && before.grant === grant
         ? before
-        : { partition, grant, leaseMs, deadlineMs: nowMs + leaseMs, gathering: undefined };
+        : { partition, grant, leaseMs, deadlineMs: beganMs + leaseMs, gathering: undefined };
     this.#bytes = Buffer.from(batch.buffer, batch.byteOffset, batch.byteLength);
     this.sizeBytes = batch.byteLength;
     this.#inflatedMaxBytes = inflatedMaxBytes;

@@ -126,7 +126,7 @@ class ConsumeCall {
     } catch (error) {
       // Nobody is there any more to hear why.
       if (this.#signal.aborted)
-        return { $typeName: 'sluice.client.v1.ReceiveResponse', batches: [], gaps: [] };
+        return { $typeName: 'sluice.client.v1.ReceiveResponse', batches: [], gaps: [], waitedMs: 0 };
       throw error;
     }
   }

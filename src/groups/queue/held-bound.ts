@@ -2,7 +2,7 @@ import { SluiceError } from '../../kernel/errors.ts';
 import type { Lot } from './lot.ts';
 
 /**
- * What the state of one partition may take in memory before it only shrinks: nothing new is offered, and no settlement cuts a run of records in two.
+ * What the state of one partition may take in memory before it only shrinks (less when the node is full, see `StateBudget`): nothing new is offered, and no settlement cuts a run of records in two.
  * What is leased or delayed has to be done first.
  */
 export const HELD_MAX_BYTES = 64 * 1024 * 1024;
@@ -26,7 +26,8 @@ export function makesMore(lots: readonly Lot[], first: number, end: number, isDo
 }
 
 /** Why nothing is done that needs more memory. */
-export const FULL_TEXT = 'too many records of this partition are leased, delayed or done apart from others';
+export const FULL_TEXT =
+  'too many records of this partition, or of all queues of the node, are leased, delayed or done apart from others';
 
 /** @throws OVERLOADED */
 export function tooMuchHeld(): never {

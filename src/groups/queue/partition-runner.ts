@@ -6,7 +6,6 @@ import { batchBaseOffset, batchNextOffset } from '../../wire/record-batch.ts';
 import type { Topics } from '../ports.ts';
 import { holesOf, inspectBatch } from './batch-inspection.ts';
 import type { BatchCache } from './batch-cache.ts';
-import { CUT_MAX_BYTES, HELD_MAX_BYTES } from './held-bound.ts';
 import { Intake } from './intake.ts';
 import { batchToSend, recordsIn } from './leased-batch.ts';
 import { OldBatches } from './old-batches.ts';
@@ -15,6 +14,7 @@ import type { Moment, OffsetRun } from './queue-event.ts';
 import type { QueueJournal } from './queue-journal.ts';
 import type { QueuePartition } from './queue-partition.ts';
 import type { DeliveredRun } from './queue-runs.ts';
+import type { StateBudget } from './state-budget.ts';
 import type { StateWriter } from '../state-writer.ts';
 
 /** Bytes of new batches, inflated, that one call looks through; the rest waits for the next turn. */
@@ -71,6 +71,7 @@ export interface PartitionRunnerOptions {
   readonly random: Random;
   readonly cache: BatchCache;
   readonly writer: StateWriter;
+  readonly stateBudget: StateBudget;
   readonly counters: QueueCounters;
   /** Its state has changed, or there may be something to take, or it has become known that there is nothing. Only schedules. */
   readonly onChange: (runner: PartitionRunner) => void;
@@ -95,6 +96,8 @@ export class PartitionRunner {
   #loaded: Buffer | undefined;
   #isLoading = false;
   #retry: Timer | undefined;
+  /** What the node's budget knows of. */
+  #countedBytes = 0;
   #isClosed = false;
 
   constructor(options: PartitionRunnerOptions) {
@@ -127,7 +130,7 @@ export class PartitionRunner {
     let { records, bytes } = wanted;
     let offeredBytes = 0;
     while (records > 0 && bytes > 0 && this.#parked.length < PARKED_MAX) {
-      const runs = this.state.take(records, now, CUT_MAX_BYTES);
+      const runs = this.state.take(records, now, this.cutMaxBytes);
       if (runs.length === 0) {
         if (offeredBytes >= OFFERED_MAX_BYTES) {
           this.#options.clock.setTimer(0, () => this.#options.onChange(this));
@@ -149,9 +152,20 @@ export class PartitionRunner {
     return taken;
   }
 
+  /** What the state may hold, as much as the node has room for, before nothing new is offered. */
+  get offerMaxBytes(): number {
+    return this.#options.stateBudget.offerMaxBytes;
+  }
+
+  /** What it may hold before runs are leased whole, and leave it whole. */
+  get cutMaxBytes(): number {
+    return this.#options.stateBudget.cutMaxBytes;
+  }
+
   /** What the state has noted is stored soon, and what follows from it happens. */
   changed(): void {
     if (this.#isClosed) return;
+    this.#count(this.state.heldBytes);
     this.#options.writer.note(this.journal);
     this.#options.onChange(this);
   }
@@ -198,6 +212,8 @@ export class PartitionRunner {
   /** Idempotent. */
   close(): void {
     this.#isClosed = true;
+    this.#count(0);
+    this.#options.stateBudget.forget(this.#wake);
     this.#retry?.cancel();
     this.#intake.close();
     this.#old.close();
@@ -251,17 +267,20 @@ export class PartitionRunner {
 
   /** Else nobody gets what is new, however much of it there is, before something else was done. */
   get #mayOffer(): boolean {
-    return this.state.heldBytes < HELD_MAX_BYTES && this.#parked.length < PARKED_MAX;
+    return this.state.heldBytes < this.offerMaxBytes && this.#parked.length < PARKED_MAX;
   }
 
   /** Else runs are leased whole, or not at all. */
   get #mayCut(): boolean {
-    return this.state.heldBytes < CUT_MAX_BYTES;
+    return this.state.heldBytes < this.cutMaxBytes;
   }
 
   /** @returns bytes of what was offered; undefined: nothing */
   #offerNext(): number | undefined {
-    if (!this.#mayOffer) return undefined;
+    if (!this.#mayOffer) {
+      this.#options.stateBudget.whenRoom(this.#wake);
+      return undefined;
+    }
     const next = this.#intake.next(this.state.cursor);
     if (!next) return undefined;
     if (next.kind === 'gap') {
@@ -271,6 +290,14 @@ export class PartitionRunner {
     const bytes = this.offer(next.batch);
     this.#old.keep(next.batch);
     return bytes;
+  }
+
+  readonly #wake = (): void => this.#options.onChange(this);
+
+  #count(heldBytes: number): void {
+    const more = heldBytes - this.#countedBytes;
+    this.#countedBytes = heldBytes;
+    if (more !== 0) this.#options.stateBudget.change(more);
   }
 
   #loadParked(): void {

@@ -5,6 +5,7 @@ import type { Topics } from '../ports.ts';
 import type { BatchCache } from './batch-cache.ts';
 import type { PartitionBudget } from './partition-budget.ts';
 import type { RecordBatchEncoder } from '../../wire/record-batch-encoder.ts';
+import type { StateBudget } from './state-budget.ts';
 import type { StateWriter } from '../state-writer.ts';
 
 /** What the queues of a coordinator have done since it began, for metrics. */
@@ -38,6 +39,7 @@ export interface QueueContext {
   readonly clock: Clock;
   readonly random: Random;
   readonly budget: PartitionBudget;
+  readonly stateBudget: StateBudget;
   readonly nodeId: string;
   readonly term: number;
   readonly counters: QueueCounters;

@@ -3,7 +3,7 @@ import { Slots } from '../../kernel/slots.ts';
 import { offsetFromWire } from '../../wire/offset.ts';
 import type { GroupAnswerInit, GroupQuestion } from '../api.ts';
 import { Browse } from './browse.ts';
-import { CUT_MAX_BYTES, tooMuchHeld } from './held-bound.ts';
+import { tooMuchHeld } from './held-bound.ts';
 import { momentOf } from './moment.ts';
 import type { PartitionRunner } from './partition-runner.ts';
 import type { PartitionWork } from './partition-work.ts';
@@ -99,7 +99,7 @@ export async function discardRecords(
     for (const { first, end } of runs) {
       // With the batch that the first one is in it becomes known whether there is such a record.
       if (ranges.length > 0 && first >= state.cursor) await offerUpTo(context, runner, first + 1, signal);
-      if (state.heldBytes >= CUT_MAX_BYTES && state.discardGrows(first, end)) tooMuchHeld();
+      if (state.heldBytes >= runner.cutMaxBytes && state.discardGrows(first, end)) tooMuchHeld();
       discarded += state.skip(first, end);
     }
     runner.changed();

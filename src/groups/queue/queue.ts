@@ -149,30 +149,30 @@ export class Queue {
     question: GroupQuestion<'receive'>,
     signal: AbortSignal | undefined,
   ): Promise<GroupAnswerInit<'receive'>> {
+    const askedMs = this.#context.clock.monotonicMs();
     const taken = await this.#line.take(question, this.#settings.leaseMs, signal);
     try {
       await this.#context.writer.stored();
     } catch (error) {
       // They may be stored, and nobody is told of them.
-      releaseUntold(this.#context, this, answerOf(taken, 0));
+      releaseUntold(this.#context, this, answerOf(taken, 0, 0));
       throw error;
     }
     if (signal?.aborted) {
       this.#release(taken);
       throw goneError();
     }
-    return this.#answer(taken, question.leaseMs || this.#settings.leaseMs);
+    return this.#answer(taken, question.leaseMs || this.#settings.leaseMs, askedMs);
   }
 
   /** Settles leases, one after the other; what is wrong with one changes nothing for the others. @throws NOT_LEADER; UNAVAILABLE: they may be settled */
   async settle({ settlements }: GroupQuestion<'settle'>): Promise<GroupAnswerInit<'settle'>> {
     const now = momentOf(this.#context.clock);
-    const { counters } = this.#context;
     const looked = new SettleWork();
     const results = settlements.map((settlement) => {
       const work = this.#works.get(settlement.partition);
       if (!work) return expired(`nothing of partition ${settlement.partition} is leased`);
-      const unsettled = settle(work.runner.state, settlement, this.#settings, now, counters, looked);
+      const unsettled = settle(work.runner.state, settlement, this.#settings, now, this.#context, looked);
       work.runner.changed();
       return unsettled ?? {};
     });
@@ -283,7 +283,7 @@ export class Queue {
       this.#works.get(partition)?.runner.gaps.push({ first, end });
   }
 
-  #answer(taken: Taken, leaseMs: number): GroupAnswerInit<'receive'> {
+  #answer(taken: Taken, leaseMs: number, askedMs: number): GroupAnswerInit<'receive'> {
     const now = momentOf(this.#context.clock);
     const { counters } = this.#context;
     for (const { runner, grant, leases } of taken.batches) {
@@ -291,12 +291,14 @@ export class Queue {
       this.#rearm(runner);
       for (const { first, end } of leases) counters.delivered += end - first;
     }
-    return answerOf(taken, leaseMs);
+    // Rounded down: who asks has to know of no lease that it lasts longer than it does.
+    return answerOf(taken, leaseMs, Math.floor(now.steadyMs - askedMs));
   }
 }
 
-function answerOf({ batches, gaps }: Taken, leaseMs: number): GroupAnswerInit<'receive'> {
+function answerOf({ batches, gaps }: Taken, leaseMs: number, waitedMs: number): GroupAnswerInit<'receive'> {
   return {
+    waitedMs,
     batches: batches.map(({ runner: { partition }, grant, batch, leases }) => ({
       ...{ partition, batch, grant: BigInt(grant), leaseMs },
       leases: leases.map(runToWire),

@@ -94,6 +94,7 @@ export class Queues implements GroupPart {
     let waiting = 0;
     let refused = 0;
     let partitions = 0;
+    let heldBytes = 0;
     const now = momentOf(this.#context.clock);
     const records = { ready: 0, delayed: 0, leased: 0, moving: 0 };
     for (const queue of this.#table.all()) {
@@ -101,6 +102,7 @@ export class Queues implements GroupPart {
       for (const work of queue.works()) {
         const counts = work.counts(now);
         partitions += 1;
+        heldBytes += work.runner.state.heldBytes;
         records.ready += counts.ready;
         records.delayed += counts.delayed;
         records.leased += counts.leased;
@@ -111,6 +113,7 @@ export class Queues implements GroupPart {
     return {
       queues: this.#table.all().length,
       partitions,
+      heldBytes,
       waiting,
       ...records,
       refusedDeadLetters: refused,

@@ -6,7 +6,7 @@ import type { TopicFacts, Topics } from '../ports.ts';
 import { byPartition, isTooLarge } from './dead-letters.ts';
 import type { PastRecord } from './find-records.ts';
 import { findRecords } from './find-records.ts';
-import { CUT_MAX_BYTES, tooMuchHeld } from './held-bound.ts';
+import { tooMuchHeld } from './held-bound.ts';
 import { originOf } from './moved-record.ts';
 import type { MoveLane, Mover } from './mover.ts';
 import { MOVE_MAX_BYTES, MOVE_MAX_RECORDS } from './mover.ts';
@@ -69,8 +69,8 @@ export class Replay {
 
   /** Those that stay where others go make runs shorter, and more. */
   #checkRoom({ first, end }: OffsetRun): void {
-    const { state } = this.#options.runner;
-    if (state.heldBytes < CUT_MAX_BYTES) return;
+    const { state, cutMaxBytes } = this.#options.runner;
+    if (state.heldBytes < cutMaxBytes) return;
     if (this.homeless > 0 || state.discardGrows(first, end)) tooMuchHeld();
   }
 

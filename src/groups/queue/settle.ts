@@ -2,8 +2,8 @@ import type { Settlement } from '../../gen/sluice/client/v1/groups_pb.ts';
 import { SettlementKind } from '../../gen/sluice/client/v1/groups_pb.ts';
 import type { ErrorCode } from '../../kernel/errors.ts';
 import { ERRORS } from '../../kernel/errors.ts';
-import { CUT_MAX_BYTES, FULL_TEXT, HELD_MAX_BYTES } from './held-bound.ts';
-import type { QueueCounters } from './queue-context.ts';
+import { FULL_TEXT } from './held-bound.ts';
+import type { QueueContext, QueueCounters } from './queue-context.ts';
 import type { Moment } from './queue-event.ts';
 import type { QueuePartition } from './queue-partition.ts';
 import type { QueueSettings } from './queue-settings.ts';
@@ -50,14 +50,14 @@ export interface Unsettled {
  * Settles some leases.
  * @param work of the request
  * @returns undefined: all of them; LEASE_EXPIRED when one of the range was not held: the others are settled; INVALID_ARGUMENT; OVERLOADED:
- *   none, because the request has named too many that it does not hold, or because the state is as large as it may be and would become larger
+ *   none, because the request has named too many that it does not hold, or because the state is as large as it, or all of the node, may be and would become larger
  */
 export function settle(
   state: QueuePartition,
   settlement: Settlement,
   { leaseMs }: QueueSettings,
   now: Moment,
-  counters: QueueCounters,
+  { counters, stateBudget }: Pick<QueueContext, 'counters' | 'stateBudget'>,
   work: SettleWork,
 ): Unsettled | undefined {
   const grant = Number(settlement.grant);
@@ -74,7 +74,7 @@ export function settle(
     if (work.isTooMuch)
       return unsettled('OVERLOADED', 'too many offsets in one request: settle what is leased');
     const isDone = settlement.kind === SettlementKind.ACK;
-    const isFull = state.heldBytes >= (isDone ? CUT_MAX_BYTES : HELD_MAX_BYTES);
+    const isFull = state.heldBytes >= (isDone ? stateBudget.cutMaxBytes : stateBudget.heldMaxBytes);
     if (isFull && state.settlingGrows(grant, from, to, isDone)) {
       work.add(to - from, 0);
       return unsettled('OVERLOADED', FULL_TEXT);

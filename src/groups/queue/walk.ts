@@ -1,7 +1,7 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { SluiceError } from '../../kernel/errors.ts';
 import { batchNextOffset } from '../../wire/record-batch.ts';
-import { HELD_MAX_BYTES, tooMuchHeld } from './held-bound.ts';
+import { tooMuchHeld } from './held-bound.ts';
 import { momentOf } from './moment.ts';
 import type { PartitionRunner } from './partition-runner.ts';
 
@@ -46,7 +46,7 @@ export async function* walkOpen({
       at = open;
       continue;
     }
-    if (offers) checkRoom(state, at);
+    if (offers) checkRoom(runner, at);
     const found = await batches.load(at);
     if (found.kind === 'gone') {
       if (offers) runner.skip(at, found.to);
@@ -61,8 +61,8 @@ export async function* walkOpen({
 }
 
 /** @throws OVERLOADED when what is at an offset would be offered, and nothing may */
-function checkRoom({ cursor, heldBytes }: PartitionRunner['state'], at: number): void {
-  if (at >= cursor && heldBytes >= HELD_MAX_BYTES) tooMuchHeld();
+function checkRoom({ state, offerMaxBytes }: PartitionRunner, at: number): void {
+  if (at >= state.cursor && state.heldBytes >= offerMaxBytes) tooMuchHeld();
 }
 
 /** The first offset from `at` on that is not done. */

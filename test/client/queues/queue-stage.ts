@@ -42,6 +42,8 @@ export class QueueStage implements AsyncDisposable {
   refuseRequest: ErrorCode | undefined;
   /** Settlements are answered when the test says so. */
   hold = false;
+  /** How long questions for records say that they waited. */
+  waitedMs = 0;
   #held: (() => void)[] = [];
 
   private constructor(broker: FakeBroker) {
@@ -62,7 +64,7 @@ export class QueueStage implements AsyncDisposable {
   /** Answers the oldest request that waits. */
   async lease(...batches: Leased[]): Promise<void> {
     await turns(4);
-    this.receives.shift()!.answer(received(batches));
+    this.receives.shift()!.answer(received(batches, this.waitedMs));
     await turns(4);
   }
 
@@ -119,7 +121,7 @@ export class QueueStage implements AsyncDisposable {
 }
 
 /** An answer that leases these. */
-function received(batches: readonly Leased[]): NonNullable<Answer> {
+function received(batches: readonly Leased[], waitedMs: number): NonNullable<Answer> {
   const leased = batches.map(
     ({ partition = 0, grant = 1, base = 0, values, leases, leaseMs = 30_000, bytes }) => ({
       partition,
@@ -133,7 +135,7 @@ function received(batches: readonly Leased[]): NonNullable<Answer> {
       leaseMs,
     }),
   );
-  return { case: 'group', value: { body: { case: 'receive', value: { batches: leased } } } };
+  return { case: 'group', value: { body: { case: 'receive', value: { batches: leased, waitedMs } } } };
 }
 
 /** Texts `from`, `from + 1`, …, `count` of them. */

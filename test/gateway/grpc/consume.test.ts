@@ -225,7 +225,7 @@ describe('consume', () => {
     const large = 'x'.repeat(190_000);
     const parts = [0, 1, 2, 3].map((at) => received([`${at}${large}`], { firstOffset: at }).batches[0]!);
     takes = 1;
-    queue({ $typeName: 'sluice.client.v1.ReceiveResponse', batches: parts, gaps: [] });
+    queue({ $typeName: 'sluice.client.v1.ReceiveResponse', batches: parts, gaps: [], waitedMs: 0 });
     await begin({});
     expect(bodies().map((body) => body.slice(0, 2))).toEqual(['0x']);
     expect(broker.settled.map(({ first, kind }) => [first, kind])).toEqual(

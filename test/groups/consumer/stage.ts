@@ -2,6 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import type { GroupAnswerInit } from '../../../src/groups/api.ts';
 import { PartitionBudget } from '../../../src/groups/queue/partition-budget.ts';
+import { StateBudget } from '../../../src/groups/queue/state-budget.ts';
 import { ConsumerGroups } from '../../../src/groups/consumer/consumer-groups.ts';
 import {
   CommitOffsetsRequestSchema,
@@ -51,6 +52,7 @@ export class Stage {
     this.groups = new ConsumerGroups({
       ...{ log, topics: this.topics, clock: this.clock, random: new SeededRandom(1), nodeId: 'node-1' },
       budget: new PartitionBudget(1),
+      stateBudget: new StateBudget(1),
       onFailure: (error) => {
         this.failures.push(error);
       },

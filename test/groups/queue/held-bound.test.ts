@@ -10,10 +10,12 @@ import { CUT_MAX_BYTES, HELD_MAX_BYTES } from '../../../src/groups/queue/held-bo
 import { queueCounters } from '../../../src/groups/queue/queue-context.ts';
 import { QueuePartition } from '../../../src/groups/queue/queue-partition.ts';
 import { settingsOf } from '../../../src/groups/queue/queue-settings.ts';
+import { StateBudget } from '../../../src/groups/queue/state-budget.ts';
 import { settle as settleOne, SettleWork } from '../../../src/groups/queue/settle.ts';
 import { errorCodeFromWire } from '../../../src/kernel/errors.ts';
 
 const SETTINGS = settingsOf('jobs', create(QueueSettingsSchema));
+const CONTEXT = { counters: queueCounters(), stateBudget: new StateBudget(Infinity) };
 const LEASE_MS = 60_000;
 const now = { wallMs: 1_700_000_000_000, steadyMs: 0 };
 /** Cut one by one they take more than they may. */
@@ -41,7 +43,7 @@ function settle(
     ...{ grant: BigInt(grant), first: BigInt(first), end: BigInt(end), kind: SettlementKind[kind] },
     ...(delayMs === undefined ? {} : { delayMs }),
   });
-  const refused = settleOne(partition, settlement, SETTINGS, now, queueCounters(), new SettleWork());
+  const refused = settleOne(partition, settlement, SETTINGS, now, CONTEXT, new SettleWork());
   return refused && errorCodeFromWire(refused.errorCode);
 }
 

@@ -6,6 +6,7 @@ import type {
   GroupQuestionInit,
 } from '../../../src/groups/api.ts';
 import { PartitionBudget } from '../../../src/groups/queue/partition-budget.ts';
+import { StateBudget } from '../../../src/groups/queue/state-budget.ts';
 import { Queues } from '../../../src/groups/queue/queues.ts';
 import {
   BrowseQueueRequestSchema,
@@ -47,6 +48,7 @@ export class QueueStage {
   readonly topics: FakeTopics;
   readonly log: FakeStateLog;
   readonly budget: PartitionBudget;
+  readonly stateBudget: StateBudget;
   readonly failures: unknown[] = [];
   /** What it would have another coordinator release. */
   readonly untold: GroupQuestionInit<'settle'>[] = [];
@@ -59,8 +61,10 @@ export class QueueStage {
     log = new FakeStateLog(),
     clock = new FakeClock(),
     budget = new PartitionBudget(1000),
+    stateBudget = new StateBudget(Infinity),
   ) {
     this.budget = budget;
+    this.stateBudget = stateBudget;
     this.topics = topics;
     this.log = log;
     this.clock = clock;
@@ -70,6 +74,7 @@ export class QueueStage {
       clock,
       random: new SeededRandom(1),
       budget: this.budget,
+      stateBudget,
       term: log.leaderEpoch,
       releaseUntold: (release) => this.untold.push(release),
       nodeId: 'n1',
@@ -88,7 +93,7 @@ export class QueueStage {
   /** This node is no leader any more, or has crashed: another one goes on with what is stored. */
   succeed(): QueueStage {
     this.queues.close();
-    return new QueueStage(this.topics, this.log.next(), this.clock, this.budget);
+    return new QueueStage(this.topics, this.log.next(), this.clock, this.budget, this.stateBudget);
   }
 
   ask<C extends GroupCase>(
