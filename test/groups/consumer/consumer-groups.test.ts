@@ -296,6 +296,28 @@ describe('committed offsets', () => {
     expect(await stage.committed()).toEqual({ 't/1': 17 });
   });
 
+  it('stay where they are set while a member comes for whose predecessor a beginning was looked for', async () => {
+    stage.topics.unreachable = 1;
+    stage.log.isHeld = true;
+    void codeOf(stage.join('a'));
+    await stage.pass();
+    const left = stage.leave('a');
+    stage.topics.unreachable = undefined;
+    await stage.pass(200);
+    const commit = stage.commit('', 0, 't/1', 17);
+    void stage.join('b');
+    await stage.pass();
+    stage.log.release(1);
+    await stage.pass();
+    stage.log.resume();
+    await left;
+    expect(await commit).toBe(0);
+    await stage.pass(200);
+    expect(await stage.committed()).toMatchObject({ 't/1': 17 });
+    stage.lead();
+    expect(await stage.committed()).toMatchObject({ 't/1': 17 });
+  });
+
   it('takes no more groups than fit', async () => {
     await stage.log.append(Array.from({ length: 10_000 }, (_, at) => groupRecord(`g${at}`, 1, new Map())));
     stage.lead();
