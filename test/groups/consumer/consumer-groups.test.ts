@@ -318,6 +318,19 @@ describe('committed offsets', () => {
     expect(await stage.committed()).toMatchObject({ 't/1': 17 });
   });
 
+  it('that come to nothing leave the group alone that was made meanwhile', async () => {
+    stage.log.isHeld = true;
+    const commit = stage.commit('', 0, 't/1', 17);
+    await stage.pass();
+    const deleted = stage.delete();
+    await stage.pass();
+    const joining = stage.join('a');
+    await stage.pass();
+    stage.log.resume();
+    await Promise.all([commit, deleted]);
+    expect(places(await next('a', await joining))).toHaveLength(4);
+  });
+
   it('takes no more groups than fit', async () => {
     await stage.log.append(Array.from({ length: 10_000 }, (_, at) => groupRecord(`g${at}`, 1, new Map())));
     stage.lead();
