@@ -421,9 +421,26 @@ describe('a topic that is deleted', () => {
     stage.topics.make('t', 1, 0);
     await stage.pass();
     expect(await stage.commit('a', a.generation, 't/0', 60)).toBe(ERRORS.STALE_GENERATION.wire);
-    const other = await next('a', a);
+    const none = await next('a', a);
+    const other = await next('a', none);
     expect([...other.assigned]).toEqual([['t/0', 0]]);
     expect(await stage.commit('a', other.generation, 't/0', 1)).toBe(0);
+  });
+
+  it('and made again while its readers do not ask is theirs only when they have stopped reading the one before', async () => {
+    const a = await joined('a');
+    stage.topics.delete('t');
+    stage.topics.make('t', 1, 0);
+    await stage.pass(1000);
+    const none = await next('a', a);
+    expect(places(none)).toEqual([]);
+    await stage.pass(1000);
+    expect(places(await next('a', none, { owned: [placeOf('t/0')] }))).toEqual([]);
+    stage.lead();
+    await stage.pass(1000);
+    expect(places(await next('a', none, { owned: [placeOf('t/0')] }))).toEqual([]);
+    expect((await stage.describe()).offsets).toEqual([]);
+    expect([...(await next('a', none)).assigned]).toEqual([['t/0', 0]]);
   });
 
   it('does not come back through a commit that is being stored', async () => {
