@@ -126,6 +126,13 @@ it('a group shows the topics that one may read; one that has no other is FORBIDD
   expect(groups).toMatchObject([{ group: 'g', topics: ['open'] }]);
 });
 
+it.each(['describeGroup', 'deleteGroup'] as const)('%s does not tell what one may not read', async (name) => {
+  await commit('secret', ALICE);
+  const refused = await ask(name, { group: 'g' }).catch((error: unknown) => error as SluiceError);
+  expect(refused).toMatchObject({ code: 'FORBIDDEN' });
+  expect((refused as SluiceError).message).not.toContain('secret');
+});
+
 it('a group is deleted by who may read all that it has read', async () => {
   await commit('open');
   expect(await code(ask('deleteGroup', { group: 'g' }))).toBe('fine');
