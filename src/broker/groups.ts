@@ -53,7 +53,7 @@ export class Groups {
   ): Promise<GroupAnswer<C>> {
     if (!this.#takes(name)) throw draining();
     const gone = new AbortController();
-    const abort = (): void => gone.abort();
+    const abort = (): void => gone.abort(signal?.reason);
     if (signal?.aborted) abort();
     signal?.addEventListener('abort', abort, { once: true });
     this.#asked.set(gone, name);
