@@ -12,25 +12,25 @@ export function visibleAssignment(
 }
 
 /**
- * Takes out of an answer the topics that the principal may not read.
- * @throws FORBIDDEN when that is all the group has
+ * Takes out of an answer the topics, and the wildcards, that the principal may not read.
+ * @throws FORBIDDEN when that is all the group has; that says nothing about what it is
  */
 export function visibleGroup(
   rights: GroupRights,
   principal: Principal,
   answer: GroupAnswer<'describeGroup'>,
 ): void {
-  const isVisible = ({ topic }: { readonly topic: string }): boolean => rights.mayRead(principal, topic);
-  const places = [...answer.offsets, ...answer.members.flatMap(({ assigned }) => assigned)];
-  const hidden = places.find((place) => !isVisible(place));
-  if (!hidden) return;
-  if (!places.some(isVisible)) rights.checkRead(principal, hidden.topic);
-  answer.offsets = answer.offsets.filter(isVisible);
-  for (const member of answer.members) {
+  const mayRead = (name: string): boolean => rights.mayRead(principal, name);
+  const isVisible = ({ topic }: { readonly topic: string }): boolean => mayRead(topic);
+  const { offsets, members } = answer;
+  const places = [...offsets, ...members.flatMap(({ assigned, revoking }) => [...assigned, ...revoking])];
+  const names = [...places.map(({ topic }) => topic), ...members.flatMap(({ filters }) => filters)];
+  if (names.length > 0 && !names.some(mayRead)) rights.access.refuse(principal, 'subscribe', '*');
+  answer.offsets = offsets.filter(isVisible);
+  for (const member of members) {
     member.assigned = member.assigned.filter(isVisible);
     member.revoking = member.revoking.filter(isVisible);
-    // They may name topics.
-    member.filters = [];
+    member.filters = member.filters.filter(mayRead);
   }
 }
 

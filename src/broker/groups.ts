@@ -53,7 +53,7 @@ export class Groups {
   ): Promise<GroupAnswer<C>> {
     if (!this.#takes(name)) throw draining();
     const gone = new AbortController();
-    const abort = (): void => gone.abort();
+    const abort = (): void => gone.abort(signal?.reason);
     if (signal?.aborted) abort();
     signal?.addEventListener('abort', abort, { once: true });
     this.#asked.set(gone, name);
@@ -132,9 +132,10 @@ export class Groups {
   ): Promise<void> {
     const answer = await this.#router.askWhere(request, groupRequest('listGroups', {}), signal);
     const { groups } = answerIn<'listGroups'>(answer);
-    for (const topic of groups.find(({ group }) => group === name)?.topics ?? []) {
-      this.#rights.checkRead(principal, topic);
-    }
+    const { topics = [] } = groups.find(({ group }) => group === name) ?? {};
+    if (topics.every((topic) => this.#rights.mayRead(principal, topic))) return;
+    // Which they are is not told.
+    this.#rights.access.refuse(principal, 'subscribe', '*');
   }
 }
 

@@ -52,8 +52,8 @@ export interface PartitionLog {
    */
   onLoss: ((end: number) => void) | undefined;
   /**
-   * Exclusive offset up to which retention may take records: what is above may not be on enough replicas yet. Undefined: any. Not asked in
-   * memory, which is bounded whatever becomes of the records.
+   * Exclusive offset up to which retention may take records, and compaction look at them: what is above may not be on enough replicas yet.
+   * Undefined: any. Not asked in memory, which is bounded whatever becomes of the records.
    */
   retainedFrom?: (() => number) | undefined;
 

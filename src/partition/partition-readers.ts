@@ -144,22 +144,32 @@ export class PartitionReaders {
   #offsetOfTimestamp(timestampMs: number): number | Promise<number> {
     const { log, inflatedMaxBytes, highWatermark: upTo } = this.#source;
     const toOffset = (batch: Buffer | undefined) =>
-      batch ? firstRecordAt(batch, timestampMs, inflatedMaxBytes) : upTo;
+      batch ? firstRecordAt(batch, timestampMs, log.logStart, inflatedMaxBytes) : upTo;
     const found = log.findTimestamp(timestampMs, upTo);
     return found instanceof Promise ? found.then(toOffset) : toOffset(found);
   }
 }
 
-/** Offset of the first record with that time or later; that of the batch when its records cannot be read. */
-function firstRecordAt(bytes: Buffer, timestampMs: number, inflatedMaxBytes: number): number {
+/**
+ * Offset of the first record that is left with that time or later; what is left of the batch when its records cannot be read, and its end when only deleted
+ * ones have the time.
+ */
+function firstRecordAt(
+  bytes: Buffer,
+  timestampMs: number,
+  logStart: number,
+  inflatedMaxBytes: number,
+): number {
+  const first = Math.max(logStart, batchBaseOffset(bytes));
   try {
     const batch = new RecordBatch(bytes, { inflatedMaxBytes, verifyCrc: false });
-    if (!batch.header.appendTime) {
-      const cursor = batch.cursor();
-      while (cursor.next()) if (cursor.timestampMs >= timestampMs) return cursor.offset;
-    }
+    if (batch.header.appendTime) return first;
+    const cursor = batch.cursor();
+    while (cursor.next())
+      if (cursor.offset >= first && cursor.timestampMs >= timestampMs) return cursor.offset;
+    return Math.max(logStart, batch.nextOffset);
   } catch {
     // Whoever reads it will be told; the batch is where the time is, as far as its header says.
+    return first;
   }
-  return batchBaseOffset(bytes);
 }

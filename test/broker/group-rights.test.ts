@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import type { GroupCase, GroupQuestionInit } from '../../src/groups/api.ts';
-import type { SluiceError } from '../../src/kernel/errors.ts';
+import { SluiceError } from '../../src/kernel/errors.ts';
 import { FakeParts } from '../groups/fake-part.ts';
 import { batchOf } from '../support/batch.ts';
 import { turns } from '../support/turns.ts';
@@ -126,6 +126,13 @@ it('a group shows the topics that one may read; one that has no other is FORBIDD
   expect(groups).toMatchObject([{ group: 'g', topics: ['open'] }]);
 });
 
+it.each(['describeGroup', 'deleteGroup'] as const)('%s does not tell what one may not read', async (name) => {
+  await commit('secret', ALICE);
+  const refused = await ask(name, { group: 'g' }).catch((error: unknown) => error as SluiceError);
+  expect(refused).toMatchObject({ code: 'FORBIDDEN' });
+  expect((refused as SluiceError).message).not.toContain('secret');
+});
+
 it('a group is deleted by who may read all that it has read', async () => {
   await commit('open');
   expect(await code(ask('deleteGroup', { group: 'g' }))).toBe('fine');
@@ -160,6 +167,14 @@ it('who lists queues sees those of topics that it may read', async () => {
   await commit('open');
   expect((await ask('listQueues', {})).queues).toEqual([]);
   expect((await ask('listQueues', {}, ALICE)).queues).toHaveLength(1);
+});
+
+it('a question that is given up for a reason is refused with it', async () => {
+  const gone = new AbortController();
+  const asking = code(test.broker.groups.ask(BOB, 'receive', { topic: 'open' }, { signal: gone.signal }));
+  await turns(10);
+  gone.abort(new SluiceError('UNAUTHENTICATED', 'its token was revoked'));
+  expect(await asking).toBe('UNAUTHENTICATED');
 });
 
 it('a node that stops answers what waits', async () => {

@@ -56,6 +56,24 @@ describe('where a reader begins', () => {
     expect(() => filled().openReader({ at: 'offset', offset })).toThrow(coded(code));
   });
 
+  it.each([
+    [100, 1],
+    [150, 1],
+    [200, 2],
+  ])('finds time %i among what is left of a batch', (timestampMs, offset) => {
+    const partition = filled();
+    partition.deleteBefore(1);
+    expect(open(partition, { at: 'timestamp', timestampMs }).nextOffset).toBe(offset);
+  });
+
+  it('goes on behind what is left of a batch where only deleted records had the time', () => {
+    const partition = openPartition();
+    partition.append(batchOf([{ timestampMs: 300 }, { timestampMs: 100 }]));
+    partition.append(batchOf([{ timestampMs: 300 }]));
+    partition.deleteBefore(1);
+    expect(open(partition, { at: 'timestamp', timestampMs: 200 }).nextOffset).toBe(2);
+  });
+
   it('finds a time in records that cannot be read no closer than their batch', () => {
     const partition = filled();
     partition.append(garbage());

@@ -1,4 +1,4 @@
-import type { SluiceError } from '../../kernel/errors.ts';
+import { SluiceError } from '../../kernel/errors.ts';
 import type { AskGroup } from '../group-requests.ts';
 import { resultError } from '../group-requests.ts';
 import type { Position } from '../subscription/subscribe-options.ts';
@@ -41,6 +41,17 @@ export class OffsetCommits {
       const error = errors.get(keyOf(position));
       if (error !== undefined) throw error;
     }
+  }
+
+  /**
+   * The member has lost its partitions: what was not sent is refused with UNKNOWN_MEMBER. Sent later, when a partition is the member's again, it
+   * would count as said then, though somebody else may have come further.
+   */
+  lose(): void {
+    this.#gathering?.done.reject(
+      new SluiceError('UNKNOWN_MEMBER', 'the partitions were lost before this could be committed'),
+    );
+    this.#gathering = undefined;
   }
 
   /** Resolves when nothing is on its way. */

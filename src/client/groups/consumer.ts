@@ -77,7 +77,10 @@ export class GroupConsumer implements AsyncIterable<ReceivedRecord>, AsyncDispos
         this.#buffer.wake(); // what was held back because nothing was heard may go on
         return this.#partitions.assign(assigned);
       },
-      lost: () => this.#partitions.lose(),
+      lost: () => {
+        this.#commits.lose();
+        this.#partitions.lose();
+      },
       failed: (error) => this.#fail(error),
     });
     this.#commits = new OffsetCommits(requests.ask, {

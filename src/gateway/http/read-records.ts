@@ -67,7 +67,8 @@ class Found implements ReadRecords {
   isFull = false;
   readonly #bounds: ReadBounds;
   readonly #take: TakeRecord;
-  readonly #from: number;
+  /** Records below it are not wanted, or gone: batches come whole. */
+  #from: number;
   #records = 0;
   #bytes = 0;
 
@@ -92,6 +93,7 @@ class Found implements ReadRecords {
   skip({ from, to }: ReadGap): void {
     this.gaps.push({ from, to });
     this.nextOffset = Math.max(this.nextOffset, to);
+    this.#from = Math.max(this.#from, to);
   }
 
   *#takeOne(batch: Buffer): Work<void> {

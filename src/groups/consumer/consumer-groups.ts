@@ -164,7 +164,8 @@ export class ConsumerGroups implements GroupPart {
     }
     const made = this.#makeNew(name);
     const results = await made.commit(question);
-    if (made.isNothing) this.#groups.delete(name);
+    // It may have been deleted meanwhile, and made again.
+    if (made.isNothing && this.#groups.get(name) === made) this.#groups.delete(name);
     return results;
   }
 

@@ -16,7 +16,7 @@ export async function describeGroup(
   const { state } = group;
   const members = toldMembers(state);
   const holders = new Map(members.flatMap((member) => placesOf(member).map((place) => [place, member.id])));
-  const places = [...new Set([...state.offsets.places(), ...holders.keys()])].sort(inOrder);
+  const places = [...state.offsets.places()].sort(inOrder);
   const answer = {
     ...{ group: state.name, state: stateOf(state), generation: group.generation, coordinatorNodeId: nodeId },
     members: members.map((member) => ({

@@ -29,8 +29,9 @@ export class GroupOffsets {
     return this.#byPlace.get(place);
   }
 
+  /** Whether something is stored, or will be before all that is appended from now on. */
   has(place: Place): boolean {
-    return this.#byPlace.has(place);
+    return this.#byPlace.has(place) || this.#expected.has(place);
   }
 
   places(): Iterable<Place> {

@@ -7,7 +7,9 @@ import type { Place } from './place.ts';
  *     nobody ── grant ──> held ── retarget to another ──> revoking ── giveUp ──> nobody
  *                          ^─────── retarget back ───────────┘
  *
- * A partition has one owner at most. Members of which something was changed are noted in `changed` until the owner of this takes them.
+ * A partition has one owner at most. One of a topic that is gone keeps its owner until that has given it up, like any that is taken away: members know
+ * partitions by the names of their topics, and would take one of a topic that was made again for the one that they are reading. Members of which
+ * something was changed are noted in `changed` until the owner of this takes them.
  */
 export class Ownership {
   /** Who shall have what. */
@@ -56,9 +58,13 @@ export class Ownership {
     }
   }
 
-  /** What shall have an owner, and has none. */
+  /** What shall have an owner, and has none; without what has the name of something that nobody shall have, and that its owner has not given up. */
   *ungranted(): Generator<readonly [Place, Member]> {
-    for (const entry of this.#target) if (!this.#owners.has(entry[0])) yield entry;
+    const left = new Set<string>();
+    for (const place of this.#owners.keys()) if (!this.#target.has(place)) left.add(nameOf(place));
+    for (const entry of this.#target) {
+      if (!this.#owners.has(entry[0]) && !(left.size > 0 && left.has(nameOf(entry[0])))) yield entry;
+    }
   }
 
   /** Whether partitions are on their way. */
@@ -94,15 +100,12 @@ export class Ownership {
     this.#target = new Map([...this.#target].map(([place, who]) => [place, who === from ? to : who]));
   }
 
-  /** A topic is gone, and nobody has anything of it. */
+  /** A topic is gone, and nobody shall have anything of it: call {@link retarget}. */
   dropTopic(topicId: string): void {
-    for (const [place, owner] of this.#owners) {
-      if (place.topicId !== topicId) continue;
-      this.#owners.delete(place);
-      owner.held.delete(place);
-      owner.revoking.delete(place);
-      this.changed.add(owner);
-    }
     this.#target = new Map([...this.#target].filter(([place]) => place.topicId !== topicId));
   }
+}
+
+function nameOf({ topic, partition }: Place): string {
+  return `${topic}/${partition}`;
 }

@@ -22,6 +22,8 @@ export interface CleanerHost {
   readonly directory: string;
   readonly clock: Clock;
   readonly settings: DiskLogSettings;
+  /** See `PartitionLog.retainedFrom`. */
+  readonly retainedFrom: (() => number) | undefined;
   /** Milliseconds since 1970, never falling. */
   wallMs(): number;
 }
@@ -40,7 +42,8 @@ export interface CleanerParts {
  * Has a log compacted when it is time, one log of a node after the other, beside everything else that goes on.
  *
  * Only segments that lie before the newest snapshot's are touched, and snapshots that lie in them are removed first: a snapshot names a
- * position in a file, and must never be found beside that file in another form.
+ * position in a file, and must never be found beside that file in another form. And only what will not be cut off any more: nothing may go for the
+ * sake of a record that does not stay.
  */
 export class LogCleaner {
   readonly #host: CleanerHost;
@@ -113,21 +116,27 @@ export class LogCleaner {
     const wallMs = this.#host.wallMs();
     if (settings.cleanup === 'delete' || wallMs < this.#notBeforeMs) return false;
     const { state } = this.#parts;
+    const candidates = this.#candidates();
+    const end = candidates.at(-1)?.nextOffset ?? 0;
+    // After a start it takes a while until it is known again what is there to stay.
+    if (end === 0 || end < state.facts.compactedBelow) return false;
     let total = 0;
     let uncompacted = 0;
-    for (const { bytes, nextOffset } of this.#candidates()) {
+    for (const { bytes, nextOffset } of candidates) {
       total += bytes;
       if (nextOffset > state.facts.compactedBelow) uncompacted += bytes;
     }
-    if (total === 0) return false;
     if (uncompacted > 0 && uncompacted >= total * DUE_SHARE) return true;
     return state.tombstonesDueMs(settings.tombstoneMs) <= wallMs;
   }
 
-  /** Sealed segments before that of the newest snapshot, oldest first. */
+  /** Sealed segments before that of the newest snapshot, and of which all is there to stay; oldest first. */
   #candidates(): Segment[] {
     const { store, snapshots } = this.#parts;
-    return store.segments.slice(0, -1).filter(({ nextOffset }) => nextOffset < snapshots.newest);
+    const upTo = this.#host.retainedFrom?.() ?? Infinity;
+    return store.segments
+      .slice(0, -1)
+      .filter(({ nextOffset }) => nextOffset < snapshots.newest && nextOffset <= upTo);
   }
 
   async #run(signal: AbortSignal): Promise<void> {

@@ -356,6 +356,25 @@ describe('committing', () => {
     expect(stage.committed).toEqual(['0@3 1@7', '0@4 1@8']);
   });
 
+  it('does not wait until a partition is its own again that was lost meanwhile: somebody else has come further', async () => {
+    const member = await stage.member({ commit: 'manual' });
+    await stage.assign({ 0: 0 });
+    stage.holdCommits = true;
+    const at = (offset: number): Promise<void> => member.commit([{ topic: 't', partition: 0, offset }]);
+    const first = at(1);
+    await turns(5);
+    const waiting = at(2).catch((error: unknown) => error);
+    stage.refuseJoin = 'UNKNOWN_MEMBER';
+    await stage.assign({ 0: 0 });
+    await stage.assign({ 0: 8 });
+    await stage.broker.pass(6000);
+    expect(member.assignment()).toMatchObject([{ offset: 8 }]);
+    stage.releaseCommits();
+    await first;
+    expect(await waiting).toMatchObject({ code: 'UNKNOWN_MEMBER' });
+    expect(stage.committed).toEqual(['0@1']);
+  });
+
   it('is refused with the code of its own partition', async () => {
     const member = await stage.member({ commit: 'manual' });
     await stage.assign({ 0: 0 });

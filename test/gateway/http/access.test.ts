@@ -3,6 +3,7 @@ import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, it } from 'vitest';
+import { FakeClock } from '../../support/fake-clock.ts';
 import type { ApiStageOptions } from './api-stage.ts';
 import { ApiStage } from './api-stage.ts';
 
@@ -32,6 +33,31 @@ describe('access to the HTTP API', () => {
       { error: { code: 'UNAUTHENTICATED' } },
       'Bearer',
     ]);
+  });
+
+  it('lets nobody wait longer than about a second whose token is good no more', async () => {
+    const clock = new FakeClock();
+    let isGood = true;
+    const { promise: whenAsked, resolve: noteAsked } = Promise.withResolvers<undefined>();
+    await open({
+      ...{ tokens, isStillValid: () => isGood, api: { clock } },
+      groups: (name, _, signal) =>
+        new Promise((_resolve, reject) => {
+          if (name === 'receive') noteAsked(undefined);
+          signal?.addEventListener('abort', () => reject(signal.reason as Error));
+        }),
+    });
+    await stage.post('/v1/topics', { name: 'orders' }, alice);
+    const waiting = [
+      stage.get('/v1/topics/orders/partitions/0/messages?wait=30000', alice),
+      stage.post('/v1/groups/g/members/m', { topics: ['orders'], generation: 1, waitMs: 30_000 }, alice),
+      stage.post('/v1/queues/orders/receive', { waitMs: 30_000 }, alice),
+    ];
+    await Promise.all([whenAsked, stage.get('/v1/topics/orders', alice)]);
+    clock.advance(1000);
+    isGood = false;
+    clock.advance(1000);
+    expect((await Promise.all(waiting)).map(({ status }) => status)).toEqual([401, 401, 401]);
   });
 
   it('lets in who shows a token', async () => {

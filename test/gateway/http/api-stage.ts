@@ -32,6 +32,8 @@ export interface ApiStageOptions {
   /** Tokens that are let in, and the names of who shows them; without it everybody is, with none. */
   readonly tokens?: Readonly<Record<string, string>>;
   readonly allows?: Authorizer['allows'];
+  /** Whether tokens are still good that were; without it all are. */
+  readonly isStillValid?: () => boolean;
   readonly api?: Partial<ApiOptions>;
   readonly gateway?: Partial<HttpGatewayOptions>;
   /** Default: no group is there. */
@@ -160,7 +162,7 @@ async function openBroker(options: ApiStageOptions, parts: AsyncDisposableStack)
       authorizer: { allows: options.allows ?? (() => true) },
       authenticator: {
         authenticate: ({ token }) => principalOf(options.tokens, token),
-        isStillValid: () => true,
+        isStillValid: options.isStillValid ?? (() => true),
       },
       logs: memoryReplicaLogs(systemClock, new MemoryBudget(512 * MiB)),
       topics: {

@@ -209,6 +209,17 @@ describe('messages over HTTP', () => {
     });
   });
 
+  it('shows no record that was deleted, also where the rest of its batch is there', async () => {
+    const messages = ['a', 'b', 'c'].map((value) => ({ value }));
+    await stage.post('/v1/topics/orders/messages/batch', { messages });
+    await stage.call('DELETE', '/v1/topics/orders/messages?before=2');
+    expect((await stage.get('/v1/topics/orders/partitions/0/messages?offset=1&limit=1')).body).toMatchObject({
+      messages: [{ value: 'c', offset: 2 }],
+      gaps: [{ from: 1, to: 2 }],
+      nextOffset: 3,
+    });
+  });
+
   it('refuses an offset beyond the end', async () => {
     await stage.post('/v1/topics', { name: 'orders' });
     const answer = await stage.get('/v1/topics/orders/partitions/0/messages?offset=7');

@@ -296,6 +296,41 @@ describe('committed offsets', () => {
     expect(await stage.committed()).toEqual({ 't/1': 17 });
   });
 
+  it('stay where they are set while a member comes for whose predecessor a beginning was looked for', async () => {
+    stage.topics.unreachable = 1;
+    stage.log.isHeld = true;
+    void codeOf(stage.join('a'));
+    await stage.pass();
+    const left = stage.leave('a');
+    stage.topics.unreachable = undefined;
+    await stage.pass(200);
+    const commit = stage.commit('', 0, 't/1', 17);
+    void stage.join('b');
+    await stage.pass();
+    stage.log.release(1);
+    await stage.pass();
+    stage.log.resume();
+    await left;
+    expect(await commit).toBe(0);
+    await stage.pass(200);
+    expect(await stage.committed()).toMatchObject({ 't/1': 17 });
+    stage.lead();
+    expect(await stage.committed()).toMatchObject({ 't/1': 17 });
+  });
+
+  it('that come to nothing leave the group alone that was made meanwhile', async () => {
+    stage.log.isHeld = true;
+    const commit = stage.commit('', 0, 't/1', 17);
+    await stage.pass();
+    const deleted = stage.delete();
+    await stage.pass();
+    const joining = stage.join('a');
+    await stage.pass();
+    stage.log.resume();
+    await Promise.all([commit, deleted]);
+    expect(places(await next('a', await joining))).toHaveLength(4);
+  });
+
   it('takes no more groups than fit', async () => {
     await stage.log.append(Array.from({ length: 10_000 }, (_, at) => groupRecord(`g${at}`, 1, new Map())));
     stage.lead();
@@ -386,9 +421,26 @@ describe('a topic that is deleted', () => {
     stage.topics.make('t', 1, 0);
     await stage.pass();
     expect(await stage.commit('a', a.generation, 't/0', 60)).toBe(ERRORS.STALE_GENERATION.wire);
-    const other = await next('a', a);
+    const none = await next('a', a);
+    const other = await next('a', none);
     expect([...other.assigned]).toEqual([['t/0', 0]]);
     expect(await stage.commit('a', other.generation, 't/0', 1)).toBe(0);
+  });
+
+  it('and made again while its readers do not ask is theirs only when they have stopped reading the one before', async () => {
+    const a = await joined('a');
+    stage.topics.delete('t');
+    stage.topics.make('t', 1, 0);
+    await stage.pass(1000);
+    const none = await next('a', a);
+    expect(places(none)).toEqual([]);
+    await stage.pass(1000);
+    expect(places(await next('a', none, { owned: [placeOf('t/0')] }))).toEqual([]);
+    stage.lead();
+    await stage.pass(1000);
+    expect(places(await next('a', none, { owned: [placeOf('t/0')] }))).toEqual([]);
+    expect((await stage.describe()).offsets).toEqual([]);
+    expect([...(await next('a', none)).assigned]).toEqual([['t/0', 0]]);
   });
 
   it('does not come back through a commit that is being stored', async () => {

@@ -55,9 +55,9 @@ export class FakeStateLog implements StateLog {
     this.release();
   }
 
-  /** Stores what waits, in order. */
-  release(): void {
-    for (const { records, resolve, reject } of this.#waiting.splice(0)) {
+  /** Stores what waits, in order. @param appends so many of them, default all */
+  release(appends = Infinity): void {
+    for (const { records, resolve, reject } of this.#waiting.splice(0, appends)) {
       if (this.#partition.isLed(this.leaderEpoch)) {
         this.#partition.stored.push(...records);
         resolve();

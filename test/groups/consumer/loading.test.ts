@@ -113,8 +113,9 @@ describe('a topic that was deleted while nobody coordinated', () => {
     stage.topics.make('t', 1, 7);
     stage.lead();
     await stage.pass();
-    expect(await stage.committed()).toEqual({ 't/0': 0 });
+    expect(await stage.committed()).toEqual({});
     expect(await stage.commit('a', a.generation, 't/0', 60)).toBe(ERRORS.STALE_GENERATION.wire);
+    expect([...(await ask('a', a)).assigned]).toEqual([['t/0', 0]]);
   });
 
   it('is forgotten after a minute, in which it may only not have been heard of', async () => {

@@ -172,6 +172,31 @@ describe('compaction of a log', () => {
     expect(await stage.texts()).toHaveLength(4);
   });
 
+  it('lets no record go for a later one that may yet be cut off', async () => {
+    const stage = await Stage.open();
+    await stage.append('a=1 b=1 a=2 a=3 a=4');
+    await stage.restart();
+    stage.log.retainedFrom = () => 2;
+    await stage.sweep();
+    await stage.log.truncate(2);
+    expect(await stage.texts()).toEqual(['0 a=1', '1 b=1']);
+  });
+
+  it('waits after a start until it is known again that all that it has compacted is there to stay', async () => {
+    const stage = await Stage.open();
+    await stage.append('a=1 a= b=1 c=1 d=1 e=1');
+    await stage.compact();
+    await stage.restart();
+    let confirmed = 3;
+    stage.log.retainedFrom = () => confirmed;
+    await stage.sweep();
+    await stage.sweep();
+    expect(await stage.texts()).toEqual(['1 a=', '2 b=1', '3 c=1', '4 d=1', '5 e=1']);
+    confirmed = 5;
+    await stage.sweep();
+    expect(await stage.texts()).toEqual(['2 b=1', '3 c=1', '4 d=1', '5 e=1']);
+  });
+
   it('removes the snapshots of segments that it rewrites', async () => {
     const stage = await Stage.open();
     await stage.append('a=1');

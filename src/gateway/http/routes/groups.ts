@@ -1,4 +1,5 @@
 import type { FastifyInstance } from 'fastify';
+import type { GroupQuestionInit } from '../../../groups/api.ts';
 import type { ApiContext } from '../api-context.ts';
 import { signalOf } from '../going.ts';
 import { placeToWire } from '../place-wire.ts';
@@ -104,8 +105,8 @@ const LEAVE_GROUP_ROUTE = {
 };
 
 /** Consumer groups: members, committed offsets, and what they look like. */
-export function addGroupRoutes(scope: FastifyInstance, { broker, going }: ApiContext): void {
-  const { groups } = broker;
+export function addGroupRoutes(scope: FastifyInstance, context: ApiContext): void {
+  const { groups } = context.broker;
   scope.get('/v1/groups', LIST_GROUPS_ROUTE, async ({ principal }) =>
     plain(await groups.ask(principal, 'listGroups', {})),
   );
@@ -146,13 +147,9 @@ export function addGroupRoutes(scope: FastifyInstance, { broker, going }: ApiCon
   scope.post<{ Params: MemberParams; Body: JoinBody }>(
     '/v1/groups/:group/members/:member',
     JOIN_GROUP_ROUTE,
-    async ({ principal, params, body }, reply) => {
-      const { topics, generation = 0, owned = [], from, waitMs = 0, ...rest } = body;
-      const question = {
-        ...{ ...rest, generation, group: params.group, memberId: params.member, filters: [...topics] },
-        ...{ owned: [...owned], maxWaitMs: waitMs, ...(from !== undefined && { start: placeToWire(from) }) },
-      };
-      return plain(await groups.ask(principal, 'joinGroup', question, { signal: signalOf(reply, going) }));
+    async (request, reply) => {
+      const signal = signalOf(request, reply, context);
+      return plain(await groups.ask(request.principal, 'joinGroup', joinOf(request), { signal }));
     },
   );
   scope.delete<{ Params: MemberParams; Querystring: { returning?: boolean } }>(
@@ -163,4 +160,17 @@ export function addGroupRoutes(scope: FastifyInstance, { broker, going }: ApiCon
       return reply.code(204).send();
     },
   );
+}
+
+function joinOf({
+  params: { group, member: memberId },
+  body: { topics, generation = 0, owned = [], from, waitMs = 0, ...rest },
+}: {
+  readonly params: MemberParams;
+  readonly body: JoinBody;
+}): GroupQuestionInit<'joinGroup'> {
+  return {
+    ...{ ...rest, group, memberId, generation, filters: [...topics], owned: [...owned], maxWaitMs: waitMs },
+    ...(from !== undefined && { start: placeToWire(from) }),
+  };
 }

@@ -158,17 +158,19 @@ export function addMessageRoutes(scope: FastifyInstance, context: ApiContext): v
 
 /** An answer with records of a partition, after waiting for the first as long as the client wants. */
 async function fetchRecords(
-  { desk, clock, limits: { inflatedMaxBytes }, going }: ApiContext,
+  context: ApiContext,
   reader: PartitionReader,
   form: RecordEncoding,
   request: FastifyRequest<FetchRequest>,
   reply: FastifyReply,
 ): Promise<MadeAnswer> {
+  const { desk, clock, limits, going } = context;
+  const { inflatedMaxBytes } = limits;
   const { topic, partition } = request.params;
   const { limit: maxRecords, maxBytes, wait } = request.query;
   const bounds = { maxRecords, maxBytes, inflatedMaxBytes };
   const wake = new Wake(reader);
-  const signal = wait === 0 ? going : signalOf(reply, going);
+  const signal = wait === 0 ? going : signalOf(request, reply, context);
   const deadlineMs = clock.monotonicMs() + wait;
   const place = { topic, partition };
   for (;;) {
@@ -179,7 +181,9 @@ async function fetchRecords(
       return found && fetchedJson(place, messages, found);
     });
     if (answer) return answer;
-    if (!(await wake.wait(clock, deadlineMs - clock.monotonicMs(), signal))) break;
+    const isWoken = await wake.wait(clock, deadlineMs - clock.monotonicMs(), signal);
+    if (signal.reason instanceof SluiceError) throw signal.reason;
+    if (!isWoken) break;
   }
   const nothing = fetchedJson(place, new MessageList(), { nextOffset: reader.nextOffset, gaps: [] });
   const answer = await desk.make(request, nothing.length, () => Promise.resolve(nothing));

@@ -224,7 +224,7 @@ class QueueRequests {
     const queue = queueOf(request.params);
     const { inflatedMaxBytes } = this.#context.limits;
     const form = { topic: queue.topic, encoding: parseEncoding(request.query.encoding), inflatedMaxBytes };
-    const signal = signalOf(reply, this.#context.going);
+    const signal = signalOf(request, reply, this.#context);
     const question = {
       ...{ ...queue, consumerId: consumer, maxRecords: max, maxBytes },
       ...{ maxWaitMs: waitMs, leaseMs },
