@@ -6,6 +6,22 @@ export interface Asker {
   readonly gone: AbortSignal;
 }
 
+/** An {@link Asker} that asks again and again: what it drops is over, and what it asks for after that is another matter. */
+export class Asking implements Asker {
+  #controller: AbortController | undefined;
+
+  get gone(): AbortSignal {
+    this.#controller ??= new AbortController();
+    return this.#controller.signal;
+  }
+
+  /** It does not wait any more for what it has asked for so far. */
+  drop(): void {
+    this.#controller?.abort();
+    this.#controller = undefined;
+  }
+}
+
 /** Lets a bounded number of things happen at once; the rest wait in order. */
 export class Slots {
   #free: number;

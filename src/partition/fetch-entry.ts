@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../kernel/errors.ts';
 import { asSluiceError } from '../kernel/errors.ts';
-import type { Asker } from '../kernel/slots.ts';
+import { Asking } from '../kernel/slots.ts';
 import type { EpochEnd } from './epoch-history.ts';
 import { divergence } from './epoch-history.ts';
 import type { Partition } from './partition.ts';
@@ -41,7 +41,7 @@ export interface AnswerRoom {
  * Between an answer and the next naming only news of the watermark are told; alone they wait a little where nobody reads the follower's copy. What waits for
  * the disk is answered once it has been read.
  */
-export class FetchEntry implements PartitionWatcher, Asker {
+export class FetchEntry implements PartitionWatcher {
   readonly target: Partition;
   readonly #host: FetchEntryHost;
   #position: FetchPosition;
@@ -55,8 +55,8 @@ export class FetchEntry implements PartitionWatcher, Asker {
   /** Distinguishes reads: what is read for a position that is not asked for any more is dropped. */
   #reading = 0;
   #readBytes = 0;
-  /** Of the present read, where that has had to wait for others. */
-  #going: AbortController | undefined;
+  /** For the present read: one that is not wanted any more leaves the disk to others. */
+  readonly #asking = new Asking();
   /** Read and not answered yet. */
   #found: readonly Buffer[] = [];
   /** There was nothing below it although the log goes on to it: a hole at the end. */
@@ -79,12 +79,6 @@ export class FetchEntry implements PartitionWatcher, Asker {
   /** Whether what was read last came from the disk; undefined: nothing was read yet. */
   get isOnDisk(): boolean | undefined {
     return this.#isOnDisk;
-  }
-
-  /** The read that is under way is not wanted any more: the disk is left to others. */
-  get gone(): AbortSignal {
-    this.#going ??= new AbortController();
-    return this.#going.signal;
   }
 
   /** Bytes that are being read from the disk, or have been and wait for a response. */
@@ -249,7 +243,7 @@ export class FetchEntry implements PartitionWatcher, Asker {
     }
     const upTo = log.durableEnd;
     const bytes = this.#isOnDisk === undefined ? Math.min(maxBytes, FIRST_READ_BYTES) : maxBytes;
-    const found = log.read(this.#position.fetchOffset, upTo, bytes, this);
+    const found = log.read(this.#position.fetchOffset, upTo, bytes, this.#asking);
     this.#isOnDisk = found instanceof Promise;
     if (!(found instanceof Promise)) {
       this.#foundBelow(found, upTo);
@@ -284,8 +278,7 @@ export class FetchEntry implements PartitionWatcher, Asker {
 
   #dropRead(): void {
     this.#reading++;
-    this.#going?.abort();
-    this.#going = undefined;
+    this.#asking.drop();
     this.#readBytes = 0;
     this.#found = [];
     this.#emptyBelow = -1;

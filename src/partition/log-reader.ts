@@ -1,7 +1,7 @@
 import type { Timer } from '../kernel/clock.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
 import { asSluiceError } from '../kernel/errors.ts';
-import type { Asker } from '../kernel/slots.ts';
+import { Asking } from '../kernel/slots.ts';
 import { batchBaseOffset, batchNextOffset, batchRecordCount } from '../wire/record-batch.ts';
 import { filterBatch } from '../wire/record-batch-filter.ts';
 import type { KeyScan } from './key-scan.ts';
@@ -24,7 +24,7 @@ const DELETED = 2;
 const IDLE: ReadResult = { kind: 'idle' };
 
 /** The cursor behind {@link PartitionReader}: two numbers, a filter, and where that is asked for a last-per-key scan. */
-export class LogReader implements PartitionReader, Waiter, Asker {
+export class LogReader implements PartitionReader, Waiter {
   onReadable: (() => void) | undefined = undefined;
   gapRecords = 0;
   #source: ReaderSource;
@@ -37,8 +37,8 @@ export class LogReader implements PartitionReader, Waiter, Asker {
   #isOvertaken = false;
   /** Its copy is going, and there is no other yet. */
   #isSuspended = false;
-  /** Of the present read and those before it, since one of them has had to wait for others. */
-  #going: AbortController | undefined;
+  /** For what is being read: what is not wanted any more leaves the disk to others. */
+  readonly #asking = new Asking();
   #scanTimer: Timer | undefined;
   #ended: ReadResult | undefined;
 
@@ -70,12 +70,6 @@ export class LogReader implements PartitionReader, Waiter, Asker {
     return this.#nextOffset;
   }
 
-  /** What is being read is not wanted any more: the disk is left to others. */
-  get gone(): AbortSignal {
-    this.#going ??= new AbortController();
-    return this.#going.signal;
-  }
-
   read(maxBytes: number): ReadResult | Promise<ReadResult> {
     const startedMs = this.#keep || this.#scan ? this.#source.clock.monotonicMs() : 0;
     for (;;) {
@@ -84,7 +78,7 @@ export class LogReader implements PartitionReader, Waiter, Asker {
       const scanning = this.#scan?.done === false;
       const upTo = scanning ? this.#scan!.end : this.#source.highWatermark;
       const from = this.#readFrom();
-      const found = this.#source.log.read(from, upTo, this.#readBytes(maxBytes), this);
+      const found = this.#source.log.read(from, upTo, this.#readBytes(maxBytes), this.#asking);
       if (found instanceof Promise) {
         this.#isOvertaken = false;
         return found.then(
@@ -138,7 +132,7 @@ export class LogReader implements PartitionReader, Waiter, Asker {
     this.#source.forget(this);
     this.#isOvertaken = true;
     this.#isSuspended = true;
-    this.#dropRead();
+    this.#asking.drop();
   }
 
   /**
@@ -284,15 +278,10 @@ export class LogReader implements PartitionReader, Waiter, Asker {
     if (this.#ended) return this.#ended;
     this.#ended = { kind: 'ended', code };
     this.#isSuspended = false;
-    this.#dropRead();
+    this.#asking.drop();
     this.#scanTimer?.cancel();
     this.#scan?.close();
     this.#source.forget(this);
     return this.#ended;
-  }
-
-  #dropRead(): void {
-    this.#going?.abort();
-    this.#going = undefined;
   }
 }

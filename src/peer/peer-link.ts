@@ -36,7 +36,6 @@ export class PeerLink {
   #connection: PeerConnection | undefined;
   #retryAtMs = -Infinity;
   #lastError: SluiceError | undefined;
-  #lastReason: ErrorCode | undefined;
 
   constructor(nodeId: string, context: PeerLinkContext) {
     this.nodeId = nodeId;
@@ -77,7 +76,8 @@ export class PeerLink {
       },
       onReady: () => {
         ready = true;
-        if (this.#lastReason !== 'VERSION_MISMATCH') log.info('peer.connected', { peer: nodeId, address });
+        if (reasonOf(this.#lastError) !== 'VERSION_MISMATCH')
+          log.info('peer.connected', { peer: nodeId, address });
       },
       onEnd: (error) => this.#ended(error, ready),
     });
@@ -89,15 +89,19 @@ export class PeerLink {
    */
   #ended(error: SluiceError, wasReady: boolean): void {
     const { clock, log } = this.#context;
-    const { code: reason } = error.cause instanceof SluiceError ? error.cause : error;
+    const reason = reasonOf(error);
     const didWork = wasReady && reason !== 'VERSION_MISMATCH';
     if (didWork) this.#backoff.reset();
-    if (didWork || this.#lastReason !== reason) {
+    if (didWork || reasonOf(this.#lastError) !== reason) {
       log.warn(didWork ? 'peer.disconnected' : 'peer.connect_failed', { peer: this.nodeId, error });
     }
     this.#lastError = error;
-    this.#lastReason = reason;
     this.#connection = undefined;
     this.#retryAtMs = clock.monotonicMs() + this.#backoff.nextMs();
   }
+}
+
+/** Why, where an error says that only in its cause. */
+function reasonOf(error: SluiceError | undefined): ErrorCode | undefined {
+  return error?.cause instanceof SluiceError ? error.cause.code : error?.code;
 }

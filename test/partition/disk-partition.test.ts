@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { DiskLog } from '../../src/log/disk/disk-log.ts';
 import type { DiskLogSettings } from '../../src/log/disk/disk-log.ts';
 import { DEFAULT_DISK_LIMITS, createDiskShared } from '../../src/log/disk/disk-shared.ts';
 import type { Partition } from '../../src/partition/partition.ts';
@@ -9,24 +8,10 @@ import { batchOf } from '../support/batch.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { FakeDisk } from '../support/fake-disk.ts';
 import { turns } from '../support/turns.ts';
+import { DISK_LOG_SETTINGS, openDiskLog } from './disk-log-fixture.ts';
 import { leadershipOf, openPartition, readNow } from './fixture.ts';
 
-const SETTINGS: DiskLogSettings = {
-  retentionBytes: 0,
-  retentionMs: 0,
-  retentionRecords: 0,
-  flush: 'always',
-  flushIntervalMs: 1000,
-  cleanup: 'delete',
-  tombstoneMs: 86_400_000,
-  segmentBytes: 4096,
-};
-const OBSERVER = {
-  onRecovered: () => undefined,
-  onCorrupt: () => undefined,
-  onFault: () => undefined,
-  onHealed: () => undefined,
-};
+const SETTINGS: DiskLogSettings = { ...DISK_LOG_SETTINGS, segmentBytes: 4096 };
 const coded = (code: string): Error => expect.objectContaining({ code }) as Error;
 
 let clock: FakeClock;
@@ -38,15 +23,8 @@ async function open(
   onLoss?: (end: number) => void,
 ): Promise<void> {
   const producers = new ProducerWindow(clock, 100, { producers: 0, maxProducers: 100 });
-  const log = await DiskLog.open({
-    directory: '/topics/orders/0',
-    clock,
-    firstOffset: 0,
-    settings: { ...SETTINGS, flush },
-    state: producers,
-    shared: createDiskShared(disk, { ...DEFAULT_DISK_LIMITS, tailBytes: 0 }),
-    observer: OBSERVER,
-  });
+  const shared = createDiskShared(disk, { ...DEFAULT_DISK_LIMITS, tailBytes: 0 });
+  const log = await openDiskLog({ clock, shared, producers, settings: { ...SETTINGS, flush } });
   partition = openPartition({ clock, log, producers, onLoss });
 }
 

@@ -1,5 +1,4 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { DiskLog } from '../../src/log/disk/disk-log.ts';
 import type { DiskShared } from '../../src/log/disk/disk-shared.ts';
 import { DEFAULT_DISK_LIMITS, createDiskShared } from '../../src/log/disk/disk-shared.ts';
 import { FetchSessions } from '../../src/partition/fetch-sessions.ts';
@@ -12,17 +11,12 @@ import { FakeClock } from '../support/fake-clock.ts';
 import { FakeDisk } from '../support/fake-disk.ts';
 import { turns } from '../support/turns.ts';
 import { CasCluster } from './cas-cluster.ts';
+import { openDiskLog } from './disk-log-fixture.ts';
 import { EPOCH, FetchingNode, at } from './fetching-node.ts';
 import { idlePartition, leadershipOf } from './fixture.ts';
 
 /** Reads that a disk is asked for at once. */
 const AT_ONCE = 8;
-const OBSERVER = {
-  onRecovered: () => undefined,
-  onCorrupt: () => undefined,
-  onFault: () => undefined,
-  onHealed: () => undefined,
-};
 
 let clock: FakeClock;
 let disk: FakeDisk;
@@ -35,18 +29,7 @@ let release: () => void;
 /** Node `a` leads it with `b` and `c`; what is old is on the disk only. */
 async function lead(): Promise<Partition> {
   const producers = new ProducerWindow(clock, 100, { producers: 0, maxProducers: 100 });
-  const log = await DiskLog.open({
-    directory: '/topics/orders/0',
-    clock,
-    firstOffset: 0,
-    settings: {
-      ...{ retentionBytes: 0, retentionMs: 0, retentionRecords: 0, cleanup: 'delete' },
-      ...{ flush: 'always', flushIntervalMs: 1000, tombstoneMs: 86_400_000 },
-    },
-    state: producers,
-    shared,
-    observer: OBSERVER,
-  });
+  const log = await openDiskLog({ clock, shared, producers });
   const led = idlePartition({ clock, log, producers });
   const replicas = ['a', 'b', 'c'];
   const cluster = new CasCluster({ replicas, leader: 'a', leaderEpoch: EPOCH, isr: ['a'] });

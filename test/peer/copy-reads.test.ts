@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { DiskLog } from '../../src/log/disk/disk-log.ts';
 import { DEFAULT_DISK_LIMITS, createDiskShared } from '../../src/log/disk/disk-shared.ts';
 import type { Partition } from '../../src/partition/partition.ts';
 import { ProducerWindow } from '../../src/partition/producer-window.ts';
 import { CopyReads } from '../../src/peer/copy-reads.ts';
 import type { ReadAnswer, ReadRequest } from '../../src/peer/ports.ts';
+import { openDiskLog } from '../partition/disk-log-fixture.ts';
 import { idlePartition, leadershipOf, openPartition } from '../partition/fixture.ts';
 import { batchOf, stampedBatch, textOf } from '../support/batch.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -72,23 +72,8 @@ function following(records: number, highWatermark: number): Partition {
 
 async function onDisk(): Promise<Partition> {
   const producers = new ProducerWindow(clock, 100, { producers: 0, maxProducers: 100 });
-  const log = await DiskLog.open({
-    directory: '/topics/orders/0',
-    clock,
-    firstOffset: 0,
-    settings: {
-      ...{ retentionBytes: 0, retentionMs: 0, retentionRecords: 0, segmentBytes: 4096 },
-      ...{ flush: 'always', flushIntervalMs: 1000, cleanup: 'delete', tombstoneMs: 86_400_000 },
-    },
-    state: producers,
-    shared: createDiskShared(new FakeDisk(), { ...DEFAULT_DISK_LIMITS, tailBytes: 0 }),
-    observer: {
-      onRecovered: () => undefined,
-      onCorrupt: () => undefined,
-      onFault: () => undefined,
-      onHealed: () => undefined,
-    },
-  });
+  const shared = createDiskShared(new FakeDisk(), { ...DEFAULT_DISK_LIMITS, tailBytes: 0 });
+  const log = await openDiskLog({ clock, shared, producers, settings: { segmentBytes: 4096 } });
   return openPartition({ clock, log, producers });
 }
 

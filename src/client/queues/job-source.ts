@@ -1,18 +1,15 @@
 import type { Clock, Timer } from '../../kernel/clock.ts';
 import type { SluiceError } from '../../kernel/errors.ts';
 import { asSluiceError } from '../../kernel/errors.ts';
-import type { AskGroup } from '../group-requests.ts';
 import type { Job } from './job.ts';
 import type { Jobs } from './jobs.ts';
 import type { Lease } from './lease.ts';
-import { leasesBegan } from './lease.ts';
 import { LeasedRecords } from './leased-records.ts';
 import type { QueuePlan } from './options.ts';
 import { RECEIVE_MAX_RECORDS } from './options.ts';
 
 /** What the source needs of its queue. */
 export interface SourceHost {
-  readonly ask: AskGroup;
   readonly clock: Clock;
   readonly plan: QueuePlan;
   readonly jobs: Jobs;
@@ -152,20 +149,16 @@ export class JobSource {
   }
 
   async #receive(maxRecords: number, signal: AbortSignal): Promise<void> {
-    const { ask, clock, plan, jobs } = this.#host;
+    const { plan, jobs } = this.#host;
     const { topic, group, consumerId, leaseMs } = plan;
     const question = { topic, group, consumerId, leaseMs, maxRecords, maxWaitMs: RECEIVE_WAIT_MS };
     this.#requested += maxRecords;
     this.#receiving += 1;
     try {
-      let askedMs = clock.monotonicMs();
-      const onAgain = (): void => void (askedMs = clock.monotonicMs());
-      const response = await ask('receive', question, { waitMs: RECEIVE_WAIT_MS, signal, onAgain });
+      const { batches, beganMs } = await jobs.receive(question, { waitMs: RECEIVE_WAIT_MS, signal });
       this.#answered(maxRecords, signal);
-      jobs.tellGaps(response);
-      const beganMs = leasesBegan(askedMs, response.waitedMs, clock.monotonicMs());
       let lease: Lease | undefined;
-      for (const batch of response.batches) {
+      for (const batch of batches) {
         const records = new LeasedRecords(topic, batch, beganMs, this.#host.inflatedMaxBytes(), lease);
         lease = records.lease;
         this.#push(records, beganMs, signal);

@@ -4,7 +4,7 @@ import type { Clock } from '../../kernel/clock.ts';
 import { asSluiceError } from '../../kernel/errors.ts';
 import { offsetFromWire } from '../../wire/offset.ts';
 import type { Events } from '../events.ts';
-import type { AskGroup } from '../group-requests.ts';
+import type { AskGroup, AskOptions, GroupQuestion } from '../group-requests.ts';
 import type { ReceivedRecord } from '../record.ts';
 import type { QueueEvents } from './events.ts';
 import type { JobOwner } from './job.ts';
@@ -14,8 +14,18 @@ import type { LeasedRecords } from './leased-records.ts';
 import type { QueuePlan } from './options.ts';
 import { Settlements } from './settlements.ts';
 
+/** What was leased. */
+export interface Received extends Pick<ReceiveResponse, 'batches'> {
+  /**
+   * When the leases began at the earliest, by the monotonic clock, milliseconds. The answer may have been on its way for long, or have waited here
+   * while something else was done: meanwhile they have run.
+   */
+  readonly beganMs: number;
+}
+
 /** The records that a consumer has leased and handed out, and how they are settled. */
 export class Jobs implements JobOwner {
+  readonly #ask: AskGroup;
   readonly #clock: Clock;
   readonly #plan: QueuePlan;
   readonly #events: Events<QueueEvents>;
@@ -25,6 +35,7 @@ export class Jobs implements JobOwner {
 
   /** @param onRoom called when a job was settled, and when that was answered: there may be room for another */
   constructor(ask: AskGroup, clock: Clock, plan: QueuePlan, events: Events<QueueEvents>, onRoom: () => void) {
+    this.#ask = ask;
     this.#clock = clock;
     this.#plan = plan;
     this.#events = events;
@@ -54,12 +65,16 @@ export class Jobs implements JobOwner {
     return this.#clock.monotonicMs();
   }
 
-  /** Tells of the gaps of an answer. */
-  tellGaps({ gaps }: ReceiveResponse): void {
-    for (const { partition, from, to } of gaps) {
-      const span = { from: offsetFromWire(from), to: offsetFromWire(to) };
-      this.#events.emit('gap', { topic: this.#plan.topic, partition, ...span, reason: 'retention' });
-    }
+  /** Asks for records, and tells of gaps in the answer. */
+  async receive(
+    question: GroupQuestion<'receive'>,
+    options: Pick<AskOptions, 'waitMs' | 'signal'>,
+  ): Promise<Received> {
+    let askedMs = this.nowMs();
+    const onAgain = (): void => void (askedMs = this.nowMs());
+    const { batches, gaps, waitedMs } = await this.#ask('receive', question, { ...options, onAgain });
+    this.#tellGaps(gaps);
+    return { batches, beganMs: Math.min(this.nowMs(), askedMs + waitedMs) };
   }
 
   /** The next record. Those of a batch that cannot be read are rejected: they would never be done. */
@@ -122,6 +137,13 @@ export class Jobs implements JobOwner {
   /** Resolves when everything is answered. */
   idle(): Promise<void> {
     return this.#settlements.idle();
+  }
+
+  #tellGaps(gaps: ReceiveResponse['gaps']): void {
+    for (const { partition, from, to } of gaps) {
+      const span = { from: offsetFromWire(from), to: offsetFromWire(to) };
+      this.#events.emit('gap', { topic: this.#plan.topic, partition, ...span, reason: 'retention' });
+    }
   }
 }
 

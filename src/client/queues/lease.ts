@@ -28,15 +28,3 @@ export interface Lease {
   /** The range of it that gathers now: what follows on it joins it. */
   gathering: PendingRange | undefined;
 }
-
-/**
- * When the leases of an answer began at the earliest, by the monotonic clock of who has asked; milliseconds. The answer may have been on its way for
- * long, or have waited here while something else was done: meanwhile they have run.
- *
- * @param askedMs when it was asked
- * @param waitedMs how long the question waited at the coordinator, as that says
- * @param nowMs when the answer was looked at
- */
-export function leasesBegan(askedMs: number, waitedMs: number, nowMs: number): number {
-  return Math.min(nowMs, askedMs + waitedMs);
-}

@@ -12,7 +12,6 @@ import type { Job } from './job.ts';
 import { JobSource } from './job-source.ts';
 import { Jobs } from './jobs.ts';
 import type { Lease } from './lease.ts';
-import { leasesBegan } from './lease.ts';
 import { LeaseKeeper } from './lease-keeper.ts';
 import { LeasedRecords } from './leased-records.ts';
 import type { QueuePlan } from './options.ts';
@@ -85,7 +84,6 @@ export class Queue implements AsyncIterable<Job>, AsyncDisposable {
     const jobs = new Jobs(ask, clock, plan, this.#events, () => this.#source.fillSoon());
     this.#jobs = jobs;
     this.#source = new JobSource({
-      ask,
       clock,
       plan,
       jobs,
@@ -114,17 +112,11 @@ export class Queue implements AsyncIterable<Job>, AsyncDisposable {
     const maxWaitMs = Math.min(wholeMs('waitMs', waitMs), MAX_WAIT_MS);
     const lease = leaseMs || this.#plan.leaseMs;
     const question = { topic, group, consumerId, maxRecords: max, maxWaitMs, leaseMs: lease };
-    let askedMs = this.#jobs.nowMs();
-    const response = await this.#context.requests.ask('receive', question, {
-      waitMs: maxWaitMs,
-      signal: this.#stop.signal,
-      onAgain: () => void (askedMs = this.#jobs.nowMs()),
-    });
-    this.#jobs.tellGaps(response);
-    const beganMs = leasesBegan(askedMs, response.waitedMs, this.#jobs.nowMs());
+    const options = { waitMs: maxWaitMs, signal: this.#stop.signal };
+    const { batches, beganMs } = await this.#jobs.receive(question, options);
     const taken: Job[] = [];
     let leased: Lease | undefined;
-    for (const batch of response.batches) {
+    for (const batch of batches) {
       const records = new LeasedRecords(topic, batch, beganMs, this.#inflatedMaxBytes, leased);
       leased = records.lease;
       for (let job = this.#jobs.jobOf(records); job !== undefined; job = this.#jobs.jobOf(records)) {

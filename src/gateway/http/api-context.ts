@@ -4,6 +4,7 @@ import type { Clock } from '../../kernel/clock.ts';
 import type { Random } from '../../kernel/random.ts';
 import type { FailedAuthentications } from '../../security/failed-authentications.ts';
 import type { Logger } from '../../telemetry/logger.ts';
+import type { CredentialWatch } from '../quic/credential-watch.ts';
 import type { PumpScheduler } from '../quic/pump-scheduler.ts';
 import type { SecurityLog } from '../quic/security-log.ts';
 import type { AnswerDesk } from './answers/answer-desk.ts';
@@ -71,6 +72,8 @@ export interface ApiContext extends ApiOptions {
   readonly log: Logger;
   /** Aborts when the gateway lets its clients go: what waits for records answers with what there is. */
   readonly going: AbortSignal;
+  /** Looks after the credentials of who waits. */
+  readonly credentials: CredentialWatch;
   /** Gives streams and large answers their turns. */
   readonly scheduler: PumpScheduler;
   /** Where large answers are made. */

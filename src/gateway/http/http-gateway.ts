@@ -7,6 +7,7 @@ import type { Logger } from '../../telemetry/logger.ts';
 import type { Metrics } from '../../telemetry/metrics.ts';
 import { bindError } from '../../transport/bind.ts';
 import type { TlsIdentity } from '../../transport/transport.ts';
+import { CredentialWatch } from '../quic/credential-watch.ts';
 import { PumpScheduler } from '../quic/pump-scheduler.ts';
 import { AnswerDesk } from './answers/answer-desk.ts';
 import { ConnectionLines } from './answers/connection-lines.ts';
@@ -130,8 +131,9 @@ export async function prepareHttpGateway(options: HttpGatewayOptions): Promise<P
   if (api) {
     const scheduler = new PumpScheduler(api.clock);
     const desk = new AnswerDesk(scheduler, new ByteBudget(UNREAD_MAX_BYTES));
-    const context = { ...api, log, counters, scheduler, desk, inOrder, going: going.signal };
-    await addApi(server, context, version.version ?? '');
+    const credentials = new CredentialWatch(api.clock);
+    const shared = { log, counters, credentials, scheduler, desk, inOrder, going: going.signal };
+    await addApi(server, { ...api, ...shared }, version.version ?? '');
   }
   await server.ready();
   const close = (): Promise<void> => server.close();

@@ -26,20 +26,10 @@ async function late(queue: Queue, waitedMs: number): Promise<Job> {
 }
 
 /** The answer of an acknowledgement is lost, and asked again it finds no lease. @returns the code that it fails with */
-async function repeatedAck(job: Job): Promise<unknown> {
+async function repeatedAck(job: Job): Promise<string | undefined> {
   // The client that was late has next to nothing left.
   await stage.broker.pass(LEASE_MS - LATE_MS - 10);
-  stage.hold = true;
-  const done = job.ack().then(
-    () => undefined,
-    (error: unknown) => (error as { code: string }).code,
-  );
-  await turns(4);
-  stage.broker.last.cut();
-  stage.hold = false;
-  stage.refuse = 'LEASE_EXPIRED';
-  await stage.broker.pass(1500);
-  return done;
+  return stage.repeatedAck(job, 1500);
 }
 
 describe('a lease', () => {

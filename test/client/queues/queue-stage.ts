@@ -1,3 +1,4 @@
+import type { Job } from '../../../src/client/queues/job.ts';
 import type { Queue } from '../../../src/client/queues/queue.ts';
 import type { QueueOptions } from '../../../src/client/queues/options.ts';
 import type { ReceiveRequest, SettleRequest } from '../../../src/gen/sluice/client/v1/groups_pb.ts';
@@ -85,6 +86,24 @@ export class QueueStage implements AsyncDisposable {
         })
         .join('; '),
     );
+  }
+
+  /**
+   * Acknowledges; the answer is lost, and asked again, which takes part of `passMs`, there is no such lease.
+   * @returns the code that it fails with; undefined: it succeeds
+   */
+  async repeatedAck(job: Job, passMs: number): Promise<string | undefined> {
+    this.hold = true;
+    const done = job.ack().then(
+      () => undefined,
+      (error: unknown) => (error as { code: string }).code,
+    );
+    await turns(4);
+    this.broker.last.cut();
+    this.hold = false;
+    this.refuse = 'LEASE_EXPIRED';
+    await this.broker.pass(passMs);
+    return done;
   }
 
   release(): void {

@@ -307,17 +307,7 @@ describe('acknowledgements', () => {
   ])('%s', async (_what, leaseMs, code) => {
     const queue = await stage.queue();
     const [job] = await received(queue, { values: ['a'], leaseMs });
-    stage.hold = true;
-    const done = job!.ack().then(
-      () => undefined,
-      (error: unknown) => (error as { code: string }).code,
-    );
-    await turns(4);
-    stage.broker.last.cut();
-    stage.hold = false;
-    stage.refuse = 'LEASE_EXPIRED';
-    await stage.broker.pass(1000);
-    expect(await done).toBe(code);
+    expect(await stage.repeatedAck(job!, 1000)).toBe(code);
   });
 
   it('are tried again while there is no coordinator, and fail after a while', async () => {

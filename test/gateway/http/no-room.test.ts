@@ -10,6 +10,7 @@ import { addMessageRoutes } from '../../../src/gateway/http/routes/messages.ts';
 import { addQueueRoutes } from '../../../src/gateway/http/routes/queues.ts';
 import { SHARED_SCHEMAS } from '../../../src/gateway/http/schemas/shared.ts';
 import { SettlementKind } from '../../../src/gen/sluice/client/v1/groups_pb.ts';
+import { CredentialWatch } from '../../../src/gateway/quic/credential-watch.ts';
 import { PumpScheduler } from '../../../src/gateway/quic/pump-scheduler.ts';
 import { ByteBudget } from '../../../src/log/byte-budget.ts';
 import { ANONYMOUS } from '../../../src/security/principal.ts';
@@ -56,7 +57,8 @@ describe('a large answer that there is no room for', () => {
           return Promise.resolve([]);
         },
       },
-      ...{ clock, going: new AbortController().signal, limits: { inflatedMaxBytes: MiB } },
+      ...{ clock, credentials: new CredentialWatch(clock), going: new AbortController().signal },
+      limits: { inflatedMaxBytes: MiB },
       desk: new AnswerDesk(new PumpScheduler(clock), unread, unread.limitBytes),
       inOrder: new ConnectionLines().enter,
     } as unknown as ApiContext;

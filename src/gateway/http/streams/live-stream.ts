@@ -1,6 +1,7 @@
 import type { Principal } from '../../../broker/ports.ts';
 import { asSluiceError, SluiceError } from '../../../kernel/errors.ts';
 import { TurnAccount } from '../../quic/turn-account.ts';
+import { credentialOver } from '../going.ts';
 import type { Feed, FeedHost, Outlet, StreamContext } from './feed.ts';
 import { GroupFeed } from './group-feed.ts';
 import { PlainFeed } from './plain-feed.ts';
@@ -86,7 +87,7 @@ export class LiveStream implements FeedHost {
   /** A second has passed. */
   tick(): void {
     if (!this.context.broker.isStillValid(this.principal)) {
-      this.end(new SluiceError('UNAUTHENTICATED', 'the credential has expired or was revoked'));
+      this.end(credentialOver());
     } else if (!this.outlet.tick(() => this.feed.position())) {
       this.end(new SluiceError('TIMEOUT', 'nothing was heard of the client'));
     } else this.feed.tick();
