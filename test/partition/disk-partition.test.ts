@@ -4,14 +4,13 @@ import { DEFAULT_DISK_LIMITS, createDiskShared } from '../../src/log/disk/disk-s
 import type { Partition } from '../../src/partition/partition.ts';
 import { ProducerWindow } from '../../src/partition/producer-window.ts';
 import type { PartitionReader } from '../../src/partition/reader.ts';
+import { KEEP_ALL, openDiskLog } from '../log/disk/open-disk-log.ts';
 import { batchOf } from '../support/batch.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { FakeDisk } from '../support/fake-disk.ts';
 import { turns } from '../support/turns.ts';
-import { DISK_LOG_SETTINGS, openDiskLog } from './disk-log-fixture.ts';
 import { leadershipOf, openPartition, readNow } from './fixture.ts';
 
-const SETTINGS: DiskLogSettings = { ...DISK_LOG_SETTINGS, segmentBytes: 4096 };
 const coded = (code: string): Error => expect.objectContaining({ code }) as Error;
 
 let clock: FakeClock;
@@ -24,7 +23,10 @@ async function open(
 ): Promise<void> {
   const producers = new ProducerWindow(clock, 100, { producers: 0, maxProducers: 100 });
   const shared = createDiskShared(disk, { ...DEFAULT_DISK_LIMITS, tailBytes: 0 });
-  const log = await openDiskLog({ clock, shared, producers, settings: { ...SETTINGS, flush } });
+  const log = await openDiskLog({
+    ...{ disk, shared, directory: '/topics/orders/0', clock, state: producers },
+    ...{ firstOffset: 0, settings: { ...KEEP_ALL, flush } },
+  });
   partition = openPartition({ clock, log, producers, onLoss });
 }
 
@@ -228,7 +230,7 @@ describe('retention', () => {
   /** Replicates to one that says nothing, and stores much more than is kept. */
   beforeEach(async () => {
     partition.lead(leadershipOf(8, { isr: ['a', 'b'] }));
-    partition.log.configure({ ...SETTINGS, retentionRecords: 10 });
+    partition.log.configure({ ...KEEP_ALL, retentionRecords: 10 });
     for (let count = 0; count < 10; count++) await store(batchOf(50));
     partition.sweep();
   });
@@ -238,7 +240,7 @@ describe('retention', () => {
   });
 
   it('takes what is too old as a whole only once the high watermark is behind it', async () => {
-    partition.log.configure({ ...SETTINGS, retentionMs: 1000 });
+    partition.log.configure({ ...KEEP_ALL, retentionMs: 1000 });
     clock.advance(5000);
     partition.sweep();
     expect(partition.logStart).toBe(0);

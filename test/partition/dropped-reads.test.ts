@@ -6,12 +6,12 @@ import type { LogReader } from '../../src/partition/log-reader.ts';
 import type { Partition } from '../../src/partition/partition.ts';
 import { ProducerWindow } from '../../src/partition/producer-window.ts';
 import { CopyReads } from '../../src/peer/copy-reads.ts';
+import { KEEP_ALL, openDiskLog } from '../log/disk/open-disk-log.ts';
 import { batchOf } from '../support/batch.ts';
 import { FakeClock } from '../support/fake-clock.ts';
 import { FakeDisk } from '../support/fake-disk.ts';
 import { turns } from '../support/turns.ts';
 import { CasCluster } from './cas-cluster.ts';
-import { openDiskLog } from './disk-log-fixture.ts';
 import { EPOCH, FetchingNode, at } from './fetching-node.ts';
 import { idlePartition, leadershipOf } from './fixture.ts';
 
@@ -29,7 +29,10 @@ let release: () => void;
 /** Node `a` leads it with `b` and `c`; what is old is on the disk only. */
 async function lead(): Promise<Partition> {
   const producers = new ProducerWindow(clock, 100, { producers: 0, maxProducers: 100 });
-  const log = await openDiskLog({ clock, shared, producers });
+  const log = await openDiskLog({
+    ...{ disk, shared, directory: '/topics/orders/0', clock, state: producers },
+    ...{ firstOffset: 0, settings: KEEP_ALL },
+  });
   const led = idlePartition({ clock, log, producers });
   const replicas = ['a', 'b', 'c'];
   const cluster = new CasCluster({ replicas, leader: 'a', leaderEpoch: EPOCH, isr: ['a'] });

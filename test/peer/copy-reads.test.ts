@@ -4,7 +4,7 @@ import type { Partition } from '../../src/partition/partition.ts';
 import { ProducerWindow } from '../../src/partition/producer-window.ts';
 import { CopyReads } from '../../src/peer/copy-reads.ts';
 import type { ReadAnswer, ReadRequest } from '../../src/peer/ports.ts';
-import { openDiskLog } from '../partition/disk-log-fixture.ts';
+import { KEEP_ALL, openDiskLog } from '../log/disk/open-disk-log.ts';
 import { idlePartition, leadershipOf, openPartition } from '../partition/fixture.ts';
 import { batchOf, stampedBatch, textOf } from '../support/batch.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -72,8 +72,12 @@ function following(records: number, highWatermark: number): Partition {
 
 async function onDisk(): Promise<Partition> {
   const producers = new ProducerWindow(clock, 100, { producers: 0, maxProducers: 100 });
-  const shared = createDiskShared(new FakeDisk(), { ...DEFAULT_DISK_LIMITS, tailBytes: 0 });
-  const log = await openDiskLog({ clock, shared, producers, settings: { segmentBytes: 4096 } });
+  const disk = new FakeDisk();
+  const shared = createDiskShared(disk, { ...DEFAULT_DISK_LIMITS, tailBytes: 0 });
+  const log = await openDiskLog({
+    ...{ disk, shared, directory: '/topics/orders/0', clock, state: producers },
+    ...{ firstOffset: 0, settings: KEEP_ALL },
+  });
   return openPartition({ clock, log, producers });
 }
 

@@ -1,6 +1,7 @@
 import type { Clock } from '../../../src/kernel/clock.ts';
 import type { DiskLogObserver, DiskLogSettings } from '../../../src/log/disk/disk-log-options.ts';
 import { DiskLog } from '../../../src/log/disk/disk-log.ts';
+import type { DiskShared } from '../../../src/log/disk/disk-shared.ts';
 import { createDiskShared } from '../../../src/log/disk/disk-shared.ts';
 import type { LogState } from '../../../src/log/log-state.ts';
 import type { FakeDisk } from '../../support/fake-disk.ts';
@@ -31,6 +32,10 @@ export const NO_OBSERVER: DiskLogObserver = {
 /** What {@link openDiskLog} needs. */
 export interface DiskLogStage {
   readonly disk: FakeDisk;
+  /** Default: the log alone has the disk, and little memory. */
+  readonly shared?: DiskShared;
+  /** Default {@link LOG_DIRECTORY}. */
+  readonly directory?: string;
   readonly clock: Clock;
   readonly state: LogState;
   readonly settings: DiskLogSettings;
@@ -39,14 +44,17 @@ export interface DiskLogStage {
   readonly observer?: DiskLogObserver;
 }
 
-/** Opens the log in a process of its own, with little memory. */
+/** Opens the log as a process that has just begun does. */
 export function openDiskLog(stage: DiskLogStage): Promise<DiskLog> {
-  const { disk, observer = NO_OBSERVER, ...rest } = stage;
-  const shared = createDiskShared(disk, {
+  const { disk, observer = NO_OBSERVER, shared = littleOf(disk), ...rest } = stage;
+  return DiskLog.open({ directory: LOG_DIRECTORY, shared, observer, ...rest });
+}
+
+function littleOf(disk: FakeDisk): DiskShared {
+  return createDiskShared(disk, {
     tailBytes: 16 * 1024,
     unwrittenBytes: 1024 * 1024,
     indexCacheBytes: 2048,
     openFiles: 3,
   });
-  return DiskLog.open({ directory: LOG_DIRECTORY, shared, observer, ...rest });
 }
