@@ -1,6 +1,6 @@
 import type { Authenticator, Authorizer } from '../broker/ports.ts';
 import type { Settings } from '../config/settings.ts';
-import type { SecurityLog } from '../gateway/quic/security-log.ts';
+import type { SecurityLog } from '../gateway/security-log.ts';
 import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import { isAllowed } from '../security/acl.ts';

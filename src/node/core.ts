@@ -3,7 +3,7 @@ import { Broker } from '../broker/broker.ts';
 import type { Settings } from '../config/settings.ts';
 import type { Coordinator } from '../coordination/coordinator.ts';
 import { NativeGateway } from '../gateway/quic/gateway.ts';
-import { SecurityLog } from '../gateway/quic/security-log.ts';
+import { SecurityLog } from '../gateway/security-log.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { Random } from '../kernel/random.ts';
 import type { DiskShared } from '../log/disk/disk-shared.ts';

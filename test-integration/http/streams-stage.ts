@@ -16,7 +16,7 @@ import { addErrors } from '../../src/gateway/http/errors.ts';
 import type { Asking, Streams } from '../../src/gateway/http/streams/register-streams.ts';
 import { registerStreams } from '../../src/gateway/http/streams/register-streams.ts';
 import type { StreamLimits } from '../../src/gateway/http/streams/stream-limits.ts';
-import { PumpScheduler } from '../../src/gateway/quic/pump-scheduler.ts';
+import { PumpScheduler } from '../../src/gateway/pump-scheduler.ts';
 import { SluiceError } from '../../src/kernel/errors.ts';
 import { systemRandom } from '../../src/kernel/random.ts';
 import { systemClock } from '../../src/kernel/system-clock.ts';

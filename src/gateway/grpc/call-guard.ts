@@ -10,7 +10,7 @@ import type { Clock } from '../../kernel/clock.ts';
 import { SluiceError, asSluiceError } from '../../kernel/errors.ts';
 import type { FailedAuthentications } from '../../security/failed-authentications.ts';
 import { errorToStatus } from '../../transport/grpc/grpc-error.ts';
-import type { SecurityLog } from '../quic/security-log.ts';
+import type { SecurityLog } from '../security-log.ts';
 import type { GrpcCounters } from './counters.ts';
 import { HeldBytes } from './held-bytes.ts';
 import { OpenCall } from './open-call.ts';

@@ -8,8 +8,8 @@ import type { FailedAuthentications } from '../../security/failed-authentication
 import type { GrpcSettings } from '../../transport/grpc/grpc-settings.ts';
 import { channelOptions } from '../../transport/grpc/grpc-settings.ts';
 import type { TlsIdentity } from '../../transport/transport.ts';
-import { CredentialWatch } from '../quic/credential-watch.ts';
-import type { SecurityLog } from '../quic/security-log.ts';
+import { CredentialWatch } from '../credential-watch.ts';
+import type { SecurityLog } from '../security-log.ts';
 import { CallGuard } from './call-guard.ts';
 import { GrpcCounters } from './counters.ts';
 import type { GrpcListenOptions } from './grpc-listener.ts';

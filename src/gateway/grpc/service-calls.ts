@@ -19,7 +19,7 @@ import type { Clock } from '../../kernel/clock.ts';
 import { SluiceError, asSluiceError } from '../../kernel/errors.ts';
 import { errorToStatus } from '../../transport/grpc/grpc-error.ts';
 import { decodeMessage, encodeMessage } from '../../transport/grpc/rpc-method.ts';
-import type { CredentialWatch } from '../quic/credential-watch.ts';
+import type { CredentialWatch } from '../credential-watch.ts';
 import type { GrpcCounters } from './counters.ts';
 import { IncomingStream } from './incoming-stream.ts';
 import type { OpenCall } from './open-call.ts';

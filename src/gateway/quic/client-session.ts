@@ -4,7 +4,7 @@ import type { Connection } from '../../transport/transport.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import type { StreamInputOwner } from './stream-input.ts';
 import type { SubscriptionTable } from './subscription-table.ts';
-import type { TurnAccount } from './turn-account.ts';
+import type { TurnAccount } from '../turn-account.ts';
 
 /** What the streams and subscriptions of a connection see of its session. */
 export interface ClientSession {

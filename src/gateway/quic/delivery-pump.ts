@@ -5,8 +5,8 @@ import type { DeliveryOwner, DeliverySink, SinkPump } from './delivery.ts';
 import { BEHIND_BYTES, BEHIND_MS, EMPTY_READ_COST_BYTES, TURN_BYTES } from './limits.ts';
 import { BATCH_HEADER_BYTES } from '../../wire/record-batch.ts';
 import { FRAME_HEADER_BYTES } from '../../wire/frame.ts';
-import type { PumpScheduler } from './pump-scheduler.ts';
-import type { Pump, TurnAccount } from './turn-account.ts';
+import type { PumpScheduler } from '../pump-scheduler.ts';
+import type { Pump, TurnAccount } from '../turn-account.ts';
 
 /** What a batch without records takes on a stream. */
 const EMPTY_BATCH_BYTES = FRAME_HEADER_BYTES + BATCH_HEADER_BYTES;

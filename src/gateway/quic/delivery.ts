@@ -3,7 +3,7 @@ import type { PartitionReader } from '../../partition/reader.ts';
 import type { GapReason } from '../../wire/delivery.ts';
 import type { ClientSession } from './client-session.ts';
 import type { StreamCredit } from './stream-credit.ts';
-import type { TurnAccount } from './turn-account.ts';
+import type { TurnAccount } from '../turn-account.ts';
 
 /** Where what was read goes: one of the delivery modes. */
 export interface DeliverySink {

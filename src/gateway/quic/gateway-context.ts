@@ -5,10 +5,10 @@ import type { FailedAuthentications } from '../../security/failed-authentication
 import type { Logger } from '../../telemetry/logger.ts';
 import type { RecordBatchEncoder } from '../../wire/record-batch-encoder.ts';
 import type { GatewayCounters } from './counters.ts';
-import type { CredentialWatch } from './credential-watch.ts';
+import type { CredentialWatch } from '../credential-watch.ts';
 import type { GatewayLimits } from './limits.ts';
-import type { PumpScheduler } from './pump-scheduler.ts';
-import type { SecurityLog } from './security-log.ts';
+import type { PumpScheduler } from '../pump-scheduler.ts';
+import type { SecurityLog } from '../security-log.ts';
 import type { PartialBytes } from './partial-bytes.ts';
 
 /** A node as clients are told of it. */

@@ -7,14 +7,14 @@ import type { Connection } from '../../transport/transport.ts';
 import { RecordBatchEncoder } from '../../wire/record-batch-encoder.ts';
 import type { GatewayGauges, TopicLag } from './counters.ts';
 import { GatewayCounters } from './counters.ts';
-import { CredentialWatch } from './credential-watch.ts';
+import { CredentialWatch } from '../credential-watch.ts';
 import type { GatewayContext, NodeFacts } from './gateway-context.ts';
 import type { GatewayLimits } from './limits.ts';
 import { DEFAULT_GATEWAY_LIMITS } from './limits.ts';
 import type { PartialBytes } from './partial-bytes.ts';
-import { PumpScheduler } from './pump-scheduler.ts';
+import { PumpScheduler } from '../pump-scheduler.ts';
 import type { SessionOwner } from './session.ts';
-import { SecurityLog } from './security-log.ts';
+import { SecurityLog } from '../security-log.ts';
 import { Session } from './session.ts';
 
 /** What a gateway is made of. */

@@ -1,4 +1,4 @@
-import type { TurnAccount } from './turn-account.ts';
+import type { TurnAccount } from '../turn-account.ts';
 
 /** What the streams of one connection share. */
 export interface PartialBytes {

@@ -8,7 +8,7 @@ import { RecordBatch } from '../../wire/record-batch-decoder.ts';
 import type { RecordCursor } from '../../wire/record-cursor.ts';
 import type { DeliverySink, SinkHost, SinkPump } from './delivery.ts';
 import { deliveryUrgency } from './limits.ts';
-import type { PumpScheduler } from './pump-scheduler.ts';
+import type { PumpScheduler } from '../pump-scheduler.ts';
 
 /** Read from the log at once; less than for batches, because a compressed batch grows when it is taken apart. */
 const READ_BYTES = 64 * 1024;

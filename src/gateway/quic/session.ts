@@ -6,10 +6,10 @@ import type { BidiStream, CloseReason, Connection, Stream } from '../../transpor
 import type { ClientSession, Settling } from './client-session.ts';
 import { ClientStream } from './client-stream.ts';
 import { ControlStream } from './control-stream.ts';
-import type { CredentialHolder } from './credential-watch.ts';
+import type { CredentialHolder } from '../credential-watch.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import { SubscriptionTable } from './subscription-table.ts';
-import { TurnAccount } from './turn-account.ts';
+import { TurnAccount } from '../turn-account.ts';
 
 /** How long a connection that is over stays, so that the last frames (ERROR, END, PRODUCED) reach the client before the close. */
 const GOODBYE_MS = 50;

@@ -3,7 +3,7 @@ import type { ReceiveStream } from '../../transport/transport.ts';
 import { FrameReader } from '../../wire/frame-reader.ts';
 import type { GatewayContext } from './gateway-context.ts';
 import type { PartialBytes } from './partial-bytes.ts';
-import type { Pump, TurnAccount } from './turn-account.ts';
+import type { Pump, TurnAccount } from '../turn-account.ts';
 
 /** What the owner of a stream does with it. */
 export interface StreamInputOwner {

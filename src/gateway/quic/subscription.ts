@@ -14,7 +14,7 @@ import { DatagramDelivery } from './datagram-delivery.ts';
 import { RawSubscription } from './raw-subscription.ts';
 import { StreamCredit } from './stream-credit.ts';
 import type { TableEntry } from './subscription-table.ts';
-import type { TurnAccount } from './turn-account.ts';
+import type { TurnAccount } from '../turn-account.ts';
 import { UnorderedDelivery } from './unordered-delivery.ts';
 
 /** What a client asked for. */

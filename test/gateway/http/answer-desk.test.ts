@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { DoWork, MadeAnswer, Work } from '../../../src/gateway/http/answers/answer-desk.ts';
 import { AnswerDesk } from '../../../src/gateway/http/answers/answer-desk.ts';
-import { PumpScheduler } from '../../../src/gateway/quic/pump-scheduler.ts';
+import { PumpScheduler } from '../../../src/gateway/pump-scheduler.ts';
 import { ByteBudget } from '../../../src/log/byte-budget.ts';
 import { ANONYMOUS } from '../../../src/security/principal.ts';
 import { FakeClock } from '../../support/fake-clock.ts';

@@ -4,9 +4,9 @@ import { Slots } from '../../../kernel/slots.ts';
 import type { ByteBudget } from '../../../log/byte-budget.ts';
 import { clientHost } from '../../../security/client-host.ts';
 import { principalKey } from '../../principal-key.ts';
-import type { PumpScheduler } from '../../quic/pump-scheduler.ts';
-import type { Pump } from '../../quic/turn-account.ts';
-import { TurnAccount } from '../../quic/turn-account.ts';
+import type { PumpScheduler } from '../../pump-scheduler.ts';
+import type { Pump } from '../../turn-account.ts';
+import { TurnAccount } from '../../turn-account.ts';
 import { AnswerRoom, UnreadShare } from './answer-room.ts';
 import { isGone } from './when-taken.ts';
 

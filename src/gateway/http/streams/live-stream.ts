@@ -1,6 +1,6 @@
 import type { Principal } from '../../../broker/ports.ts';
 import { asSluiceError, SluiceError } from '../../../kernel/errors.ts';
-import { TurnAccount } from '../../quic/turn-account.ts';
+import { TurnAccount } from '../../turn-account.ts';
 import { credentialOver } from '../going.ts';
 import type { Feed, FeedHost, Outlet, StreamContext } from './feed.ts';
 import { GroupFeed } from './group-feed.ts';

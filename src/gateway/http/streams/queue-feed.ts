@@ -3,7 +3,7 @@ import type { LeasedBatch } from '../../../gen/sluice/client/v1/groups_pb.ts';
 import type { GroupAnswer } from '../../../groups/api.ts';
 import { Backoff } from '../../../kernel/backoff.ts';
 import { asSluiceError } from '../../../kernel/errors.ts';
-import type { Pump, TurnAccount } from '../../quic/turn-account.ts';
+import type { Pump, TurnAccount } from '../../turn-account.ts';
 import { recordJson } from '../../../wire/record-json.ts';
 import type { ClientMessage } from './client-message.ts';
 import type { Feed, FeedHost, Refused } from './feed.ts';

@@ -2,7 +2,7 @@ import type { Position } from '../../../broker/views.ts';
 import { asSluiceError, SluiceError } from '../../../kernel/errors.ts';
 import type { Place } from '../../../partition/place-table.ts';
 import type { PartitionReader, ReadResult } from '../../../partition/reader.ts';
-import type { Pump, TurnAccount } from '../../quic/turn-account.ts';
+import type { Pump, TurnAccount } from '../../turn-account.ts';
 import type { RecordEncoding } from '../../../wire/record-json.ts';
 import { recordJson } from '../../../wire/record-json.ts';
 import type { FeedHost } from './feed.ts';

@@ -8,7 +8,7 @@ import type { Clock } from '../../../kernel/clock.ts';
 import { asSluiceError, SluiceError } from '../../../kernel/errors.ts';
 import type { Random } from '../../../kernel/random.ts';
 import { ByteBudget } from '../../../log/byte-budget.ts';
-import type { PumpScheduler } from '../../quic/pump-scheduler.ts';
+import type { PumpScheduler } from '../../pump-scheduler.ts';
 import { EventOutlet } from './event-stream.ts';
 import type { StreamBroker, StreamContext } from './feed.ts';
 import type { StreamClient } from './live-stream.ts';

@@ -1,4 +1,4 @@
-import type { Clock } from '../../kernel/clock.ts';
+import type { Clock } from '../kernel/clock.ts';
 
 /** A credential that is no longer good keeps its connection at most this long. */
 const CHECK_MS = 1000;

@@ -1,10 +1,10 @@
-import type { Clock } from '../../kernel/clock.ts';
-import { RateLimit } from '../../kernel/rate-limit.ts';
-import type { SecurityEvent } from '../../security/audit.ts';
-import { auditRecord } from '../../security/audit.ts';
-import { clientHost } from '../../security/client-host.ts';
-import { LeftOut } from '../../telemetry/left-out.ts';
-import type { Logger } from '../../telemetry/logger.ts';
+import type { Clock } from '../kernel/clock.ts';
+import { RateLimit } from '../kernel/rate-limit.ts';
+import type { SecurityEvent } from '../security/audit.ts';
+import { auditRecord } from '../security/audit.ts';
+import { clientHost } from '../security/client-host.ts';
+import { LeftOut } from '../telemetry/left-out.ts';
+import type { Logger } from '../telemetry/logger.ts';
 
 /** Kinds that anybody can cause as often as they like, and their bounds. What an administrator does is always written. */
 const BOUNDED: ReadonlySet<SecurityEvent['kind']> = new Set([

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { PumpScheduler } from '../../../src/gateway/quic/pump-scheduler.ts';
-import type { Pump } from '../../../src/gateway/quic/turn-account.ts';
-import { TurnAccount } from '../../../src/gateway/quic/turn-account.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { PumpScheduler } from '../../src/gateway/pump-scheduler.ts';
+import type { Pump } from '../../src/gateway/turn-account.ts';
+import { TurnAccount } from '../../src/gateway/turn-account.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 
 const turnOfTheLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
-import { SecurityLog } from '../../../src/gateway/quic/security-log.ts';
-import type { SecurityEvent } from '../../../src/security/audit.ts';
-import { ANONYMOUS } from '../../../src/security/principal.ts';
-import type { LogFields } from '../../../src/telemetry/logger.ts';
-import { silentLogger } from '../../../src/telemetry/logger.ts';
-import { FakeClock } from '../../support/fake-clock.ts';
+import { SecurityLog } from '../../src/gateway/security-log.ts';
+import type { SecurityEvent } from '../../src/security/audit.ts';
+import { ANONYMOUS } from '../../src/security/principal.ts';
+import type { LogFields } from '../../src/telemetry/logger.ts';
+import { silentLogger } from '../../src/telemetry/logger.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 
 describe('security log', () => {
   let clock: FakeClock;

@@ -1,4 +1,4 @@
-import type { Clock } from '../../kernel/clock.ts';
+import type { Clock } from '../kernel/clock.ts';
 import type { Pump, TurnAccount } from './turn-account.ts';
 
 /** Turns after which other work of the process gets its chance, so that 10,000 woken streams do not hold up a publisher. */
