@@ -1,5 +1,5 @@
 import type { GroupRequest, GroupResponse } from '../gen/sluice/client/v1/groups_pb.ts';
-import type { GroupCase } from '../groups/api.ts';
+import type { Asking, GroupCase } from '../groups/api.ts';
 import type { CoordinatorCounts, Coordinators } from '../groups/coordinators.ts';
 import { groupResponse } from '../groups/messages.ts';
 import { coordinationKey } from '../groups/question-kinds.ts';
@@ -43,29 +43,29 @@ export class GroupRouter {
    *
    * @throws NOT_LEADER when nobody does; UNAVAILABLE, TIMEOUT: it may have been done; CANCELLED; what is answered
    */
-  async ask(request: GroupRequest, signal: AbortSignal): Promise<GroupResponse> {
-    return this.#askAt(await this.#partitionOf(request), request, signal);
+  async ask(request: GroupRequest, asking: Asking): Promise<GroupResponse> {
+    return this.#askAt(await this.#partitionOf(request), request, asking);
   }
 
   /** Asks whoever coordinates what another question is about. */
-  async askWhere(about: GroupRequest, request: GroupRequest, signal: AbortSignal): Promise<GroupResponse> {
-    return this.#askAt(await this.#partitionOf(about), request, signal);
+  async askWhere(about: GroupRequest, request: GroupRequest, asking: Asking): Promise<GroupResponse> {
+    return this.#askAt(await this.#partitionOf(about), request, asking);
   }
 
   /** Asks all coordinators. */
-  async askAll(request: GroupRequest, signal: AbortSignal): Promise<GroupResponse[]> {
+  async askAll(request: GroupRequest, asking: Asking): Promise<GroupResponse[]> {
     const { partitions } = this.#parts.hosts;
     return Promise.all(
-      Array.from({ length: partitions }, (_, partition) => this.#askAt(partition, request, signal)),
+      Array.from({ length: partitions }, (_, partition) => this.#askAt(partition, request, asking)),
     );
   }
 
   /** Asks the coordinator that this node is. @throws NOT_LEADER when it is none; what is answered */
-  async askHere(partition: number, { body }: GroupRequest, signal: AbortSignal): Promise<GroupResponse> {
+  async askHere(partition: number, { body }: GroupRequest, asking: Asking): Promise<GroupResponse> {
     if (body.case === undefined)
       throw new SluiceError('UNSUPPORTED', 'this broker does not know the question');
     const { coordinators } = this.#parts;
-    const answer = await coordinators.ask<GroupCase>(partition, body.case, body.value, { signal });
+    const answer = await coordinators.ask<GroupCase>(partition, body.case, body.value, asking);
     return groupResponse<GroupCase>(body.case, answer);
   }
 
@@ -73,18 +73,14 @@ export class GroupRouter {
    * Asks whoever coordinates a partition now, once.
    * @throws NOT_LEADER, and nothing has been done; else as {@link ask}
    */
-  async askCoordinator(
-    partition: number,
-    request: GroupRequest,
-    signal: AbortSignal,
-  ): Promise<GroupResponse> {
+  async askCoordinator(partition: number, request: GroupRequest, asking: Asking): Promise<GroupResponse> {
     const { hosts, others } = this.#parts;
     const host = hosts.hostOf(partition);
-    if (host === 'here') return this.askHere(partition, request, signal);
+    if (host === 'here') return this.askHere(partition, request, asking);
     if (host === undefined || !others) {
       throw new SluiceError('NOT_LEADER', 'nobody coordinates it at the moment');
     }
-    const response = await others.coordinate(host.nodeId, partition, request, waitMsOf(request), signal);
+    const response = await others.coordinate(host.nodeId, partition, request, waitMsOf(request), asking);
     if (response.body.case === request.body.case) return response;
     throw new SluiceError('PROTOCOL_ERROR', `node ${host.nodeId} has answered something else`);
   }
@@ -99,11 +95,11 @@ export class GroupRouter {
     return partitionOfKey(Buffer.from(key ?? ''), await this.#parts.hosts.ensure());
   }
 
-  async #askAt(partition: number, request: GroupRequest, signal: AbortSignal): Promise<GroupResponse> {
+  async #askAt(partition: number, request: GroupRequest, asking: Asking): Promise<GroupResponse> {
     for (let waitedMs = 0; ; waitedMs += LOOK_AGAIN_MS) {
-      if (signal.aborted) throw new SluiceError('CANCELLED', 'the asker has gone');
+      if (asking.signal.aborted) throw new SluiceError('CANCELLED', 'the asker has gone');
       try {
-        return await this.askCoordinator(partition, request, signal);
+        return await this.askCoordinator(partition, request, asking);
       } catch (error) {
         const isElsewhere = error instanceof SluiceError && error.code === 'NOT_LEADER';
         if (!isElsewhere || waitedMs >= WAIT_MS) throw error;

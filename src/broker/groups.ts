@@ -1,5 +1,5 @@
 import type { GroupRequest, GroupResponse } from '../gen/sluice/client/v1/groups_pb.ts';
-import type { AskOptions, GroupAnswer, GroupCase, GroupQuestionInit } from '../groups/api.ts';
+import type { AskOptions, Asking, GroupAnswer, GroupCase, GroupQuestionInit } from '../groups/api.ts';
 import type { CoordinatorCounts } from '../groups/coordinators.ts';
 import { answerIn, groupRequest, groupResponse } from '../groups/messages.ts';
 import { SluiceError } from '../kernel/errors.ts';
@@ -59,7 +59,7 @@ export class Groups {
     this.#asked.set(gone, name);
     try {
       const request = await this.#rights.admit(principal, groupRequest(name, question));
-      return answerIn<C>(await this.#ask(principal, request, gone.signal));
+      return answerIn<C>(await this.#ask(principal, request, this.#asking(principal, gone.signal)));
     } catch (error) {
       throw gone.signal.reason instanceof SluiceError ? gone.signal.reason : error;
     } finally {
@@ -73,8 +73,8 @@ export class Groups {
    * @param partition of `__groups`
    * @throws NOT_LEADER when it is none; what it answers
    */
-  coordinate(partition: number, request: GroupRequest, signal: AbortSignal): Promise<GroupResponse> {
-    return this.#router.askHere(partition, request, signal);
+  coordinate(partition: number, request: GroupRequest, asking: Asking): Promise<GroupResponse> {
+    return this.#router.askHere(partition, request, asking);
   }
 
   /** Questions that wait are given up, and none are taken any more, but those with which a client goes: DRAINING. Idempotent. */
@@ -97,17 +97,22 @@ export class Groups {
     return this.#state === 'open' || (this.#state === 'draining' && FAREWELLS.has(name));
   }
 
-  async #ask(principal: Principal, request: GroupRequest, signal: AbortSignal): Promise<GroupResponse> {
+  async #ask(principal: Principal, request: GroupRequest, asking: Asking): Promise<GroupResponse> {
     const { body } = request;
     if (body.case === 'listGroups' || body.case === 'listQueues') {
-      return this.#list(principal, body.case, await this.#router.askAll(request, signal));
+      return this.#list(principal, body.case, await this.#router.askAll(request, asking));
     }
-    if (body.case === 'deleteGroup') await this.#checkDeletion(principal, request, body.value.group, signal);
-    const response = await this.#router.ask(request, signal);
+    if (body.case === 'deleteGroup') await this.#checkDeletion(principal, request, body.value.group, asking);
+    const response = await this.#router.ask(request, asking);
     const answer = response.body;
     if (answer.case === 'joinGroup') visibleAssignment(this.#rights, principal, answer.value);
     if (answer.case === 'describeGroup') visibleGroup(this.#rights, principal, answer.value);
     return response;
+  }
+
+  #asking(principal: Principal, signal: AbortSignal): Asking {
+    const administers = this.#rights.access.allows(principal, 'admin', undefined);
+    return { asker: { principal: principal.name, administers }, signal };
   }
 
   #list(
@@ -128,9 +133,9 @@ export class Groups {
     principal: Principal,
     request: GroupRequest,
     name: string,
-    signal: AbortSignal,
+    asking: Asking,
   ): Promise<void> {
-    const answer = await this.#router.askWhere(request, groupRequest('listGroups', {}), signal);
+    const answer = await this.#router.askWhere(request, groupRequest('listGroups', {}), asking);
     const { groups } = answerIn<'listGroups'>(answer);
     const { topics = [] } = groups.find(({ group }) => group === name) ?? {};
     if (topics.every((topic) => this.#rights.mayRead(principal, topic))) return;

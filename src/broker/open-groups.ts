@@ -1,4 +1,5 @@
 import type { Coordinator } from '../coordination/coordinator.ts';
+import { NO_ASKER } from '../groups/api.ts';
 import type { MakeGroupParts } from '../groups/coordinator.ts';
 import type { CoordinatorObserver } from '../groups/coordinators.ts';
 import { Coordinators } from '../groups/coordinators.ts';
@@ -58,7 +59,8 @@ export function openGroups({ options, access, listeners, ...parts }: GroupsOfBro
   const topics = new GroupTopics({ ...parts, coordinator, clock });
   const untold = new UntoldLeases({
     ...{ clock, random },
-    ask: (partition, request, signal) => router.askCoordinator(partition, request, signal),
+    ask: (partition, request, signal) =>
+      router.askCoordinator(partition, request, { asker: NO_ASKER, signal }),
   });
   const coordinators = new Coordinators({
     releaseUntold: (partition, release) => untold.release(partition, release),

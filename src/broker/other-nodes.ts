@@ -1,4 +1,5 @@
 import type { GroupRequest, GroupResponse } from '../gen/sluice/client/v1/groups_pb.ts';
+import type { Asking } from '../groups/api.ts';
 import type { SluiceError } from '../kernel/errors.ts';
 import type { Acks } from '../partition/acknowledgements.ts';
 import type { Start } from '../partition/reader.ts';
@@ -69,7 +70,7 @@ export interface OtherNodes {
    * Asks the coordinator of groups and queues that the other node is.
    * @param statePartition of `__groups`
    * @param waitMs how long it may let the question wait
-   * @param signal nobody waits for the answer any more: it learns of it
+   * @param asking who asks; when nobody waits for the answer any more it learns of it
    * @throws NOT_LEADER when it is none; what it answers; CANCELLED
    */
   coordinate(
@@ -77,6 +78,6 @@ export interface OtherNodes {
     statePartition: number,
     request: GroupRequest,
     waitMs: number,
-    signal: AbortSignal,
+    asking: Asking,
   ): Promise<GroupResponse>;
 }

@@ -32,6 +32,24 @@ export interface AskOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Who asks, as far as coordinators care. */
+export interface Asker {
+  /** Name of the principal, which is one to whatever credential it has shown; empty: the broker itself, which is a member of nothing. */
+  readonly principal: string;
+  /** Whether it may administer the node. */
+  readonly administers: boolean;
+}
+
+/** The broker itself. */
+export const NO_ASKER: Asker = Object.freeze({ principal: '', administers: false });
+
+/** What goes with a question on its way to its coordinator. */
+export interface Asking {
+  readonly asker: Asker;
+  /** As in {@link AskOptions}. */
+  readonly signal: AbortSignal;
+}
+
 /** Group of a queue that is not named. */
 export const DEFAULT_QUEUE_GROUP = 'default';
 

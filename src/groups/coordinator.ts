@@ -1,5 +1,5 @@
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
-import type { AskOptions, GroupAnswerInit, GroupCase, GroupQuestion, GroupQuestionInit } from './api.ts';
+import type { Asking, GroupAnswerInit, GroupCase, GroupQuestion, GroupQuestionInit } from './api.ts';
 import type { GroupPart, GroupPartCounts, GroupPartOptions } from './group-part.ts';
 import type { ClosableStateLog, LedState } from './led-state.ts';
 import { notCoordinator } from './not-coordinator.ts';
@@ -74,14 +74,14 @@ export class GroupCoordinator {
   async ask<C extends GroupCase>(
     name: C,
     question: GroupQuestion<C>,
-    { signal }: AskOptions = {},
+    { asker, signal }: Partial<Asking> = {},
   ): Promise<GroupAnswerInit<C>> {
     if (!this.#isOpen) {
       if (!(await this.#loaded)) throw notCoordinator();
       if (signal?.aborted) throw new SluiceError('CANCELLED', 'the asker has gone');
     }
     const part = this.#parts[partOf(name)];
-    const answer = await part.ask(name, question, signal);
+    const answer = await part.ask(name, question, signal, asker);
     // What rests on nothing new was not stored for this answer: a node that was frozen past its lease learns only here that it knows nothing any more.
     if (!this.#options.state.isLed()) {
       part.undelivered(name, question, answer);

@@ -1,4 +1,4 @@
-import type { GroupAnswerInit, GroupCase, GroupQuestion, GroupQuestionInit } from './api.ts';
+import type { Asker, GroupAnswerInit, GroupCase, GroupQuestion, GroupQuestionInit } from './api.ts';
 import type { StateLog, Topics } from './ports.ts';
 import type { PartitionBudget } from './queue/partition-budget.ts';
 import type { StateBudget } from './queue/state-budget.ts';
@@ -54,12 +54,14 @@ export interface GroupPart {
   /**
    * A question of this part.
    * @param signal the asker has gone: what waits is given up, and nothing is leased any more
+   * @param asker who it is
    * @throws SluiceError what the asker is told; NOT_LEADER once closed
    */
   ask<C extends GroupCase>(
     name: C,
     question: GroupQuestion<C>,
     signal?: AbortSignal,
+    asker?: Asker,
   ): Promise<GroupAnswerInit<C>>;
   /** Nobody gets an answer of {@link ask}: what it has given to the asker is taken back, by whoever coordinates it now. */
   undelivered<C extends GroupCase>(name: C, question: GroupQuestion<C>, answer: GroupAnswerInit<C>): void;

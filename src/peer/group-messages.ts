@@ -1,5 +1,6 @@
 import type { GroupRequest, GroupResponse } from '../gen/sluice/client/v1/groups_pb.ts';
 import { CoordinateRequestSchema, CoordinateResponseSchema } from '../gen/sluice/peer/v1/peer_pb.ts';
+import type { Asker } from '../groups/api.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { MessageCodec } from '../transport/grpc/rpc-method.ts';
 import { decodeMessage, encodeMessage } from '../transport/grpc/rpc-method.ts';
@@ -8,15 +9,16 @@ import { decodeMessage, encodeMessage } from '../transport/grpc/rpc-method.ts';
 export interface CoordinateQuestion {
   readonly statePartition: number;
   readonly request: GroupRequest;
+  readonly asker: Asker;
 }
 
 /** A question to a coordinator, as a message. */
 export const coordinateRequestCodec: MessageCodec<CoordinateQuestion> = {
-  encode: (question) => encodeMessage(CoordinateRequestSchema, question),
+  encode: ({ asker, ...question }) => encodeMessage(CoordinateRequestSchema, { ...question, ...asker }),
   decode: (bytes) => {
-    const { statePartition, request } = decodeMessage(CoordinateRequestSchema, bytes);
+    const { statePartition, request, principal, administers } = decodeMessage(CoordinateRequestSchema, bytes);
     if (!request) throw new SluiceError('PROTOCOL_ERROR', 'a question to a coordinator without the question');
-    return { statePartition, request };
+    return { statePartition, request, asker: { principal, administers } };
   },
 };
 

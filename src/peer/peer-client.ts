@@ -1,5 +1,6 @@
 import type { Clock } from '../kernel/clock.ts';
 import type { GroupRequest, GroupResponse } from '../gen/sluice/client/v1/groups_pb.ts';
+import type { Asking } from '../groups/api.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Start } from '../partition/reader.ts';
@@ -121,9 +122,9 @@ export class PeerClient implements ReplicationClient {
     statePartition: number,
     request: GroupRequest,
     waitMs: number,
-    signal: AbortSignal,
+    { asker, signal }: Asking,
   ): Promise<GroupResponse> {
-    return this.#call(nodeId, PEER.coordinate, { statePartition, request }, waitMs, signal);
+    return this.#call(nodeId, PEER.coordinate, { statePartition, request, asker }, waitMs, signal);
   }
 
   /** New certificates for connections to come; those that are open go on. @throws INVALID_CONFIG, and nothing has changed then */

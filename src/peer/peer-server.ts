@@ -109,8 +109,8 @@ function routesOf(
     calls(PEER.describePartitions, (_, refs) => partitions.describe(refs)),
     calls(PEER.listOffsets, (_, request) => partitions.listOffsets(request.partitions, request.start)),
     calls(PEER.deleteRecords, (_, request) => partitions.deleteRecords(request.partitions, request.start)),
-    calls(PEER.coordinate, (_, { statePartition, request }, gone) =>
-      groups.coordinate(statePartition, request, gone),
+    calls(PEER.coordinate, (_, { statePartition, request, asker }, gone) =>
+      groups.coordinate(statePartition, request, { asker, signal: gone }),
     ),
   ];
 }

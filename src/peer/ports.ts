@@ -1,5 +1,6 @@
 import type { ForwardCallback, ForwardedPublish, PartitionFacts } from '../broker/other-nodes.ts';
 import type { GroupRequest, GroupResponse } from '../gen/sluice/client/v1/groups_pb.ts';
+import type { Asking } from '../groups/api.ts';
 import type { SluiceError } from '../kernel/errors.ts';
 import type { EpochEnd } from '../partition/epoch-history.ts';
 import type { Start } from '../partition/reader.ts';
@@ -75,7 +76,7 @@ export interface LocalCopies {
   /**
    * Waits only while there is nothing at or above the offset and it is not below the log start.
    * @param nodeId who asks
-   * @param gone aborted when nobody waits for the answer any more
+   * @param asking who asks; its signal is aborted when nobody waits for the answer any more
    * @param room asked before something is read: resolves when what is read can be sent, undefined when it can now; left out: it always can
    * @throws PARTITION_NOT_FOUND when there is no such copy; OFFSET_OUT_OF_RANGE when the offset is above the end of this copy, or that copy is
    *   one for readers and keeps nothing so old; why a log cannot be read
@@ -92,10 +93,10 @@ export interface LocalCopies {
 export interface GroupCoordination {
   /**
    * @param partition of `__groups`
-   * @param gone aborted when nobody waits for the answer any more
+   * @param asking who asks; its signal is aborted when nobody waits for the answer any more
    * @throws NOT_LEADER when this node does not coordinate it; what is answered
    */
-  coordinate(partition: number, request: GroupRequest, gone: AbortSignal): Promise<GroupResponse>;
+  coordinate(partition: number, request: GroupRequest, asking: Asking): Promise<GroupResponse>;
 }
 
 /** What a node does for the others. */

@@ -266,9 +266,9 @@ export class BrokerCluster implements AsyncDisposable {
       },
       deleteRecords: async (nodeId, refs, before) =>
         this.#reach(nodeId, 'deleteRecords').services.partitions.deleteRecords(refs, before),
-      coordinate: async (nodeId, partition, request, _waitMs, signal) => {
+      coordinate: async (nodeId, partition, request, _waitMs, asking) => {
         await turns(TURNS_ON_THE_WAY);
-        return this.#reach(nodeId, 'coordinate').services.groups.coordinate(partition, request, signal);
+        return this.#reach(nodeId, 'coordinate').services.groups.coordinate(partition, request, asking);
       },
     };
   }

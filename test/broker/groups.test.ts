@@ -56,6 +56,14 @@ describe('groups of a cluster', () => {
     expect(parts.get('b')!.groups).toEqual([]);
   });
 
+  it('the coordinator is told who asks, also at another node', async () => {
+    for (const id of ['b', 'a']) {
+      await commit(id, 7);
+      const asked = parts.get('a')!.groups.map(({ asker }) => asker);
+      expect(asked).toContainEqual({ principal: 'alice', administers: true });
+    }
+  });
+
   it('whoever leads next has what was answered, and what it replaced is told so', async () => {
     await commit('a', 7);
     for (const partition of [0, 1]) await cluster.assign(topic, { leader: 'b' }, partition);

@@ -1,4 +1,4 @@
-import type { GroupAnswerInit, GroupCase, GroupQuestion } from '../../src/groups/api.ts';
+import type { Asker, GroupAnswerInit, GroupCase, GroupQuestion } from '../../src/groups/api.ts';
 import type { GroupParts, MakeGroupParts } from '../../src/groups/coordinator.ts';
 import type { GroupPart, GroupPartCounts, GroupPartOptions } from '../../src/groups/group-part.ts';
 import { SluiceError } from '../../src/kernel/errors.ts';
@@ -14,6 +14,8 @@ export class FakePart implements GroupPart {
   /** Names of questions, in order. */
   readonly asked: GroupCase[] = [];
   readonly questions: unknown[] = [];
+  /** Who asked the last one. */
+  asker: Asker | undefined;
   /** Name, question and answer, each time that an answer has reached nobody. */
   readonly undeliveredAnswers: (readonly unknown[])[] = [];
   /** What happened to it. */
@@ -38,7 +40,9 @@ export class FakePart implements GroupPart {
     name: C,
     question: GroupQuestion<C>,
     signal?: AbortSignal,
+    asker?: Asker,
   ): Promise<GroupAnswerInit<C>> {
+    this.asker = asker;
     this.asked.push(name);
     this.questions.push(question);
     const answer: unknown = await this.#answer(name, question, signal);

@@ -6,6 +6,7 @@ import type { PeerStage } from './peer-stage.ts';
 import { startPeers } from './peer-stage.ts';
 
 const QUESTION = groupRequest('receive', { topic: 'jobs', maxRecords: 10, leaseMs: 500 });
+const ASKER = { principal: 'alice', administers: true };
 const WAIT_MS = 30_000;
 
 describe('questions to a coordinator', () => {
@@ -15,20 +16,20 @@ describe('questions to a coordinator', () => {
     stage = await startPeers({ services: { groups: { coordinate } } });
   }
   const ask = (signal = new AbortController().signal) =>
-    stage.client.coordinate('b', 3, QUESTION, WAIT_MS, signal);
+    stage.client.coordinate('b', 3, QUESTION, WAIT_MS, { asker: ASKER, signal });
 
   it('arrive as they are, and so does an answer with the largest batch there can be', async () => {
     const batch = Buffer.alloc(16 * 1024 * 1024, 'x');
     const seen: unknown[] = [];
-    await start((partition, request) => {
-      seen.push(partition, request);
+    await start((partition, request, { asker }) => {
+      seen.push(partition, request, asker);
       const leases = [{ first: 2n ** 52n, end: 2n ** 53n - 1n, attempt: 2 }];
       return Promise.resolve(
         groupResponse('receive', { batches: [{ partition: 7, batch, grant: 9n, leases }] }),
       );
     });
     const { batches } = answerIn<'receive'>(await ask());
-    expect(seen).toEqual([3, QUESTION]);
+    expect(seen).toEqual([3, QUESTION, ASKER]);
     expect(batches).toMatchObject([
       { partition: 7, grant: 9n, leases: [{ first: 2n ** 52n, end: 2n ** 53n - 1n, attempt: 2 }] },
     ]);
@@ -42,8 +43,8 @@ describe('questions to a coordinator', () => {
 
   it('who asks no more is CANCELLED, and the coordinator learns of it', async () => {
     const { promise: asked, resolve } = Promise.withResolvers<AbortSignal>();
-    await start((_partition, _request, gone) => {
-      resolve(gone);
+    await start((_partition, _request, { signal }) => {
+      resolve(signal);
       return new Promise(() => undefined);
     });
     const asker = new AbortController();

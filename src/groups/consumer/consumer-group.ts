@@ -1,7 +1,7 @@
 import type { Timer } from '../../kernel/clock.ts';
 import { SluiceError } from '../../kernel/errors.ts';
 import { offsetToWire } from '../../wire/offset.ts';
-import type { GroupAnswerInit, GroupQuestion } from '../api.ts';
+import type { Asker, GroupAnswerInit, GroupQuestion } from '../api.ts';
 import { notCoordinator } from '../not-coordinator.ts';
 import type { TopicFacts } from '../ports.ts';
 import { compareFilters } from './compare-filters.ts';
@@ -11,6 +11,7 @@ import { GroupState } from './group-state.ts';
 import type { GroupSurroundings } from './group-surroundings.ts';
 import type { JoinFacts } from './join-question.ts';
 import { Member } from './member.ts';
+import { checkOwner } from './member-owner.ts';
 import { MemberPoll } from './member-poll.ts';
 import type { Place } from './place.ts';
 import { SessionTimer } from './session-timer.ts';
@@ -74,11 +75,11 @@ export class ConsumerGroup {
 
   /**
    * @param facts with a member id that no other client uses at the same time
-   * @throws UNKNOWN_MEMBER, OVERLOADED; CANCELLED when the asker has gone, or asks again; NOT_LEADER
+   * @throws UNKNOWN_MEMBER, OVERLOADED; FORBIDDEN for a member, or a static one's place, of somebody else; CANCELLED when the asker has gone, or asks again; NOT_LEADER
    */
   join(facts: JoinFacts, signal: AbortSignal | undefined): Promise<GroupAnswerInit<'joinGroup'>> {
     const { clock } = this.#with;
-    const member = facts.generation === 0 ? this.#admit(facts) : this.#member(facts.memberId);
+    const member = facts.generation === 0 ? this.#admit(facts) : this.#member(facts.memberId, facts);
     // Of a group of that name that was deleted.
     if (facts.generation > this.#storedGeneration) throw unknownMember(facts.memberId);
     member.heardMs = clock.monotonicMs();
@@ -97,9 +98,14 @@ export class ConsumerGroup {
     return poll.answer;
   }
 
-  /** Who is no member, has left. @throws NOT_LEADER */
-  async leave({ memberId, returning }: GroupQuestion<'leaveGroup'>): Promise<void> {
+  /**
+   * Who is no member, has left.
+   * @param asker whose member it is, or who administers the node
+   * @throws FORBIDDEN, NOT_LEADER
+   */
+  async leave({ memberId, returning }: GroupQuestion<'leaveGroup'>, asker: Asker): Promise<void> {
     const member = this.state.members.get(memberId);
+    if (member && !asker.administers) checkOwner(member, asker);
     if (member && returning && member.instanceId !== '') {
       member.heardMs = this.#with.clock.monotonicMs();
       member.poll?.fail(new SluiceError('CANCELLED', 'the member leaves'));
@@ -111,18 +117,17 @@ export class ConsumerGroup {
 
   /**
    * @returns how each of the offsets ended
-   * @throws UNKNOWN_MEMBER, GROUP_NOT_EMPTY; NOT_LEADER
+   * @throws UNKNOWN_MEMBER, GROUP_NOT_EMPTY; FORBIDDEN for a member of somebody else; NOT_LEADER
    */
-  commit({
-    memberId,
-    generation,
-    offsets,
-  }: GroupQuestion<'commitOffsets'>): ReturnType<GroupCommits['commit']> {
+  commit(
+    { memberId, generation, offsets }: GroupQuestion<'commitOffsets'>,
+    asker: Asker,
+  ): ReturnType<GroupCommits['commit']> {
     if (memberId === '') {
       this.checkEmpty();
       return this.#commits.commit(offsets);
     }
-    const member = this.#member(memberId);
+    const member = this.#member(memberId, asker);
     member.heardMs = this.#with.clock.monotonicMs();
     // Of a group of that name that was deleted.
     const isKnown = generation <= this.#storedGeneration;
@@ -294,9 +299,11 @@ export class ConsumerGroup {
     poll.end({ generation: this.#storedGeneration, assigned, sessionTimeoutMs });
   }
 
-  #member(id: string): Member {
+  /** @param of who says it is that member */
+  #member(id: string, of: Pick<Asker, 'principal'>): Member {
     const member = this.state.members.get(id);
     if (!member) throw unknownMember(id);
+    checkOwner(member, of);
     return member;
   }
 
@@ -304,9 +311,11 @@ export class ConsumerGroup {
   #admit(facts: JoinFacts): Member {
     const { state } = this;
     const before = state.members.get(facts.memberId);
+    if (before) checkOwner(before, facts);
     if (before?.instanceId === facts.instanceId) return before;
-    if (before) this.#expel(before);
     const old = state.instance(facts.instanceId);
+    if (old) checkOwner(old, facts);
+    if (before) this.#expel(before);
     if (!old && state.members.size >= MAX_MEMBERS) {
       throw new SluiceError(
         'OVERLOADED',

@@ -1,6 +1,7 @@
 import { SluiceError } from '../../kernel/errors.ts';
 import { Turns } from '../../kernel/turns.ts';
-import type { GroupAnswerInit, GroupCase, GroupQuestion } from '../api.ts';
+import type { Asker, GroupAnswerInit, GroupCase, GroupQuestion } from '../api.ts';
+import { NO_ASKER } from '../api.ts';
 import type { GroupPart, GroupPartCounts, GroupPartOptions } from '../group-part.ts';
 import { notCoordinator } from '../not-coordinator.ts';
 import { StateWriter } from '../state-writer.ts';
@@ -31,11 +32,12 @@ type ConsumerCase =
 type Answers = {
   readonly [C in ConsumerCase]: (
     question: GroupQuestion<C>,
+    asker: Asker,
     signal?: AbortSignal,
   ) => Promise<GroupAnswerInit<C>> | GroupAnswerInit<C>;
 };
 
-type Answer = (question: GroupQuestion, signal?: AbortSignal) => Promise<GroupAnswerInit>;
+type Answer = (question: GroupQuestion, asker: Asker, signal?: AbortSignal) => Promise<GroupAnswerInit>;
 
 /** The consumer groups that one coordinator looks after. @see docs/groups.md */
 export class ConsumerGroups implements GroupPart {
@@ -45,12 +47,12 @@ export class ConsumerGroups implements GroupPart {
   #reader = new StateReader();
   readonly #groups = new Map<string, ConsumerGroup>();
   readonly #answers: Answers = {
-    joinGroup: (question, signal) => this.#join(question, signal),
-    leaveGroup: async (question) => {
-      await this.#groups.get(checkGroupName(question.group))?.leave(question);
+    joinGroup: (question, asker, signal) => this.#join(question, asker, signal),
+    leaveGroup: async (question, asker) => {
+      await this.#groups.get(checkGroupName(question.group))?.leave(question, asker);
       return {};
     },
-    commitOffsets: async (question) => ({ results: await this.#commit(question) }),
+    commitOffsets: async (question, asker) => ({ results: await this.#commit(question, asker) }),
     describeGroup: ({ group }) => {
       const { topics, clock, nodeId } = this.#options;
       return describeGroup(this.#group(group), topics, clock.monotonicMs(), nodeId);
@@ -99,11 +101,12 @@ export class ConsumerGroups implements GroupPart {
     name: C,
     question: GroupQuestion<C>,
     signal?: AbortSignal,
+    asker = NO_ASKER,
   ): Promise<GroupAnswerInit<C>> {
     if (this.#isClosed) throw notCoordinator();
     const answer = (this.#answers as Partial<Record<GroupCase, unknown>>)[name] as Answer | undefined;
     if (!answer) throw new SluiceError('UNSUPPORTED', `${name} is not a question to consumer groups`);
-    return (await answer(question, signal)) as GroupAnswerInit<C>;
+    return (await answer(question, asker, signal)) as GroupAnswerInit<C>;
   }
 
   /** Members that were not answered ask again, or are put out. */
@@ -139,10 +142,11 @@ export class ConsumerGroups implements GroupPart {
 
   async #join(
     question: GroupQuestion<'joinGroup'>,
+    asker: Asker,
     signal?: AbortSignal,
   ): Promise<GroupAnswerInit<'joinGroup'>> {
     const name = checkGroupName(question.group);
-    const facts = checkJoin(question, this.#with.numbers);
+    const facts = checkJoin(question, asker, this.#with.numbers);
     if (facts.generation === 0) {
       await this.#makeTopics(facts.filters);
       // What it takes may be new to the coordinator, which may have ended meanwhile.
@@ -155,15 +159,15 @@ export class ConsumerGroups implements GroupPart {
   }
 
   /** Offsets may be committed before anybody joins, so that it goes on there. */
-  async #commit(question: GroupQuestion<'commitOffsets'>): ReturnType<ConsumerGroup['commit']> {
+  async #commit(question: GroupQuestion<'commitOffsets'>, asker: Asker): ReturnType<ConsumerGroup['commit']> {
     const name = checkGroupName(question.group);
     const group = this.#groups.get(name);
-    if (group) return group.commit(question);
+    if (group) return group.commit(question, asker);
     if (question.memberId !== '') {
       throw new SluiceError('UNKNOWN_MEMBER', `there is no group ${name}: join it again`);
     }
     const made = this.#makeNew(name);
-    const results = await made.commit(question);
+    const results = await made.commit(question, asker);
     // It may have been deleted meanwhile, and made again.
     if (made.isNothing && this.#groups.get(name) === made) this.#groups.delete(name);
     return results;

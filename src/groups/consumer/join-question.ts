@@ -1,6 +1,6 @@
 import { TOPIC_NAME_MAX, quoted } from '../../catalog/topic-name.ts';
 import { SluiceError } from '../../kernel/errors.ts';
-import type { GroupQuestion } from '../api.ts';
+import type { Asker, GroupQuestion } from '../api.ts';
 import type { MemberFacts } from './member.ts';
 import { MemberFilters } from './member-filters.ts';
 import { offsetStartFromWire } from './start.ts';
@@ -24,7 +24,11 @@ export interface JoinFacts extends MemberFacts {
 }
 
 /** @throws INVALID_ARGUMENT, INVALID_FILTER, OFFSET_OUT_OF_RANGE */
-export function checkJoin(question: GroupQuestion<'joinGroup'>, numbers: TopicNumbers): JoinFacts {
+export function checkJoin(
+  question: GroupQuestion<'joinGroup'>,
+  { principal }: Asker,
+  numbers: TopicNumbers,
+): JoinFacts {
   const { memberId, instanceId, clientId } = question;
   checkId('member_id', memberId, 1, ID_MAX_BYTES);
   checkId('instance_id', instanceId, 0, ID_MAX_BYTES);
@@ -37,7 +41,7 @@ export function checkJoin(question: GroupQuestion<'joinGroup'>, numbers: TopicNu
     );
   }
   return {
-    ...{ memberId, instanceId, clientId, sessionTimeoutMs },
+    ...{ memberId, instanceId, clientId, sessionTimeoutMs, principal },
     generation: question.generation,
     filters: new MemberFilters(question.filters, numbers),
     start: offsetStartFromWire(question.start),

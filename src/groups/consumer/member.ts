@@ -12,6 +12,8 @@ export interface MemberFacts {
   readonly sessionTimeoutMs: number;
   /** Where a partition begins for which nothing is committed. */
   readonly start: OffsetStart;
+  /** Whose it is; empty: not known. See `Asker.principal`. */
+  readonly principal: string;
 }
 
 /** What a member may be told: it is stored. */
@@ -29,6 +31,7 @@ export class Member implements MemberFacts {
   filters: MemberFilters;
   sessionTimeoutMs: number;
   start: OffsetStart;
+  principal: string;
   /** What it may read, and the generation in which it got it. May be ahead of what is stored. */
   readonly held = new Map<Place, number>();
   /** What was taken from it, and what it has not given up yet; nobody else has it so long. */
@@ -49,6 +52,7 @@ export class Member implements MemberFacts {
     this.filters = facts.filters;
     this.sessionTimeoutMs = facts.sessionTimeoutMs;
     this.start = facts.start;
+    this.principal = facts.principal;
     this.heardMs = nowMs;
   }
 
@@ -72,7 +76,7 @@ export class Member implements MemberFacts {
   }
 
   /** Takes what a new request says. @returns whether there is something to store, and whether it takes other topics now */
-  update({ clientId, filters, sessionTimeoutMs, start }: MemberFacts): {
+  update({ clientId, filters, sessionTimeoutMs, start, principal }: MemberFacts): {
     readonly isChanged: boolean;
     readonly takesOthers: boolean;
   } {
@@ -80,12 +84,14 @@ export class Member implements MemberFacts {
     const isChanged =
       takesOthers ||
       clientId !== this.clientId ||
+      principal !== this.principal ||
       sessionTimeoutMs !== this.sessionTimeoutMs ||
       JSON.stringify(start) !== JSON.stringify(this.start);
     if (takesOthers) this.filters = filters;
     this.clientId = clientId;
     this.sessionTimeoutMs = sessionTimeoutMs;
     this.start = start;
+    this.principal = principal;
     return { isChanged, takesOthers };
   }
 }

@@ -104,6 +104,7 @@ export function memberRecord(group: string, member: Member): StateRecord {
     start: startToWire(member.start),
     changedGeneration: member.changedGeneration,
     held: heldTopics(member),
+    principal: member.principal,
   });
   return { key: memberKey(group, member.id), value: Buffer.from(toBinary(StoredMemberSchema, stored)) };
 }

@@ -1,6 +1,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import type { GroupAnswerInit } from '../../../src/groups/api.ts';
+import { NO_ASKER } from '../../../src/groups/api.ts';
 import { PartitionBudget } from '../../../src/groups/queue/partition-budget.ts';
 import { StateBudget } from '../../../src/groups/queue/state-budget.ts';
 import { ConsumerGroups } from '../../../src/groups/consumer/consumer-groups.ts';
@@ -37,6 +38,8 @@ export class Stage {
   readonly topics = new FakeTopics();
   readonly state = new FakeStatePartition();
   readonly failures: unknown[] = [];
+  /** Who joins, leaves and commits from now on. */
+  asker = NO_ASKER;
   log!: FakeStateLog;
   groups!: ConsumerGroups;
 
@@ -68,7 +71,12 @@ export class Stage {
   /** Joins, or says that the member is alive. Waits for nothing unless it says so. */
   async join(memberId: string, question: Question = {}, signal?: AbortSignal): Promise<Joined> {
     const init = { group: 'g', memberId, filters: ['t'], start: START.earliest, ...question };
-    const answer = await this.groups.ask('joinGroup', create(JoinGroupRequestSchema, init), signal);
+    const answer = await this.groups.ask(
+      'joinGroup',
+      create(JoinGroupRequestSchema, init),
+      signal,
+      this.asker,
+    );
     const assigned = (answer.assigned ?? []).map(
       ({ topic, partition, offset }) => [`${topic}/${partition}`, Number(offset)] as const,
     );
@@ -81,7 +89,8 @@ export class Stage {
   }
 
   async leave(memberId: string, returning = false): Promise<void> {
-    await this.groups.ask('leaveGroup', create(LeaveGroupRequestSchema, { group: 'g', memberId, returning }));
+    const question = create(LeaveGroupRequestSchema, { group: 'g', memberId, returning });
+    await this.groups.ask('leaveGroup', question, undefined, this.asker);
   }
 
   /** Commits one offset of `topic/partition`. @returns the code it was refused with, 0: it was not */
@@ -89,7 +98,7 @@ export class Stage {
     const { topic, partition } = placeOf(place);
     const offsets = [{ topic, partition, offset: BigInt(offset), metadata: 'mine' }];
     const question = create(CommitOffsetsRequestSchema, { group: 'g', memberId, generation, offsets });
-    const answer = await this.groups.ask('commitOffsets', question);
+    const answer = await this.groups.ask('commitOffsets', question, undefined, this.asker);
     return answer.results?.[0]?.errorCode ?? 0;
   }
 

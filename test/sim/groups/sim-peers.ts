@@ -83,7 +83,7 @@ export class SimPeers implements OtherNodes, CopyReader {
   }
 
   coordinate(
-    ...[nodeId, statePartition, request, waitMs, signal]: Parameters<OtherNodes['coordinate']>
+    ...[nodeId, statePartition, request, waitMs, { asker, signal }]: Parameters<OtherNodes['coordinate']>
   ): ReturnType<OtherNodes['coordinate']> {
     const gone = new AbortController();
     return new Promise((resolve, reject) => {
@@ -97,7 +97,11 @@ export class SimPeers implements OtherNodes, CopyReader {
         return;
       }
       signal.addEventListener('abort', leave, { once: true });
-      this.#call(nodeId, ({ groups }) => groups.coordinate(statePartition, request, gone.signal), waitMs)
+      this.#call(
+        nodeId,
+        ({ groups }) => groups.coordinate(statePartition, request, { asker, signal: gone.signal }),
+        waitMs,
+      )
         .then(resolve, fail)
         .finally(() => signal.removeEventListener('abort', leave));
     });

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file sluice/groups/v1/consumer_state.proto.
  */
 export const file_sluice_groups_v1_consumer_state: GenFile = /*@__PURE__*/
-  fileDesc("CiVzbHVpY2UvZ3JvdXBzL3YxL2NvbnN1bWVyX3N0YXRlLnByb3RvEhBzbHVpY2UuZ3JvdXBzLnYxIk4KC1N0b3JlZEdyb3VwEhIKCmdlbmVyYXRpb24YASABKA0SKwoFa25vd24YAiADKAsyHC5zbHVpY2UuZ3JvdXBzLnYxLktub3duVG9waWMiMgoKS25vd25Ub3BpYxIQCgh0b3BpY19pZBgBIAEoCRISCgpwYXJ0aXRpb25zGAIgASgNIuUBCgxTdG9yZWRNZW1iZXISEQoJbWVtYmVyX2lkGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEhEKCWNsaWVudF9pZBgDIAEoCRIPCgdmaWx0ZXJzGAQgAygJEhoKEnNlc3Npb25fdGltZW91dF9tcxgFIAEoDRImCgVzdGFydBgGIAEoCzIXLnNsdWljZS5jbGllbnQudjEuU3RhcnQSGgoSY2hhbmdlZF9nZW5lcmF0aW9uGAcgASgNEikKBGhlbGQYCCADKAsyGy5zbHVpY2UuZ3JvdXBzLnYxLkhlbGRUb3BpYyJhCglIZWxkVG9waWMSDQoFdG9waWMYASABKAkSEAoIdG9waWNfaWQYAiABKAkSEgoKcGFydGl0aW9ucxgDIAMoDRINCgVzaW5jZRgEIAMoDRIQCghyZXZva2luZxgFIAMoDSJYCgxTdG9yZWRPZmZzZXQSEAoIdG9waWNfaWQYASABKAkSDgoGb2Zmc2V0GAIgASgEEhAKCG1ldGFkYXRhGAMgASgJEhQKDGNvbW1pdHRlZF9tcxgEIAEoBGIGcHJvdG8z", [file_sluice_client_v1_subscription]);
+  fileDesc("CiVzbHVpY2UvZ3JvdXBzL3YxL2NvbnN1bWVyX3N0YXRlLnByb3RvEhBzbHVpY2UuZ3JvdXBzLnYxImMKC1N0b3JlZEdyb3VwEhIKCmdlbmVyYXRpb24YASABKA0SKwoFa25vd24YAiADKAsyHC5zbHVpY2UuZ3JvdXBzLnYxLktub3duVG9waWMSEwoLa25vd3NfdGFrZW4YAyABKAgiMgoKS25vd25Ub3BpYxIQCgh0b3BpY19pZBgBIAEoCRISCgpwYXJ0aXRpb25zGAIgASgNIvgBCgxTdG9yZWRNZW1iZXISEQoJbWVtYmVyX2lkGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEhEKCWNsaWVudF9pZBgDIAEoCRIPCgdmaWx0ZXJzGAQgAygJEhoKEnNlc3Npb25fdGltZW91dF9tcxgFIAEoDRImCgVzdGFydBgGIAEoCzIXLnNsdWljZS5jbGllbnQudjEuU3RhcnQSGgoSY2hhbmdlZF9nZW5lcmF0aW9uGAcgASgNEikKBGhlbGQYCCADKAsyGy5zbHVpY2UuZ3JvdXBzLnYxLkhlbGRUb3BpYxIRCglwcmluY2lwYWwYCSABKAkiYQoJSGVsZFRvcGljEg0KBXRvcGljGAEgASgJEhAKCHRvcGljX2lkGAIgASgJEhIKCnBhcnRpdGlvbnMYAyADKA0SDQoFc2luY2UYBCADKA0SEAoIcmV2b2tpbmcYBSADKA0iWAoMU3RvcmVkT2Zmc2V0EhAKCHRvcGljX2lkGAEgASgJEg4KBm9mZnNldBgCIAEoBBIQCghtZXRhZGF0YRgDIAEoCRIUCgxjb21taXR0ZWRfbXMYBCABKARiBnByb3RvMw", [file_sluice_client_v1_subscription]);
 
 /**
  * Key `g/<group>`.
@@ -31,6 +31,13 @@ export type StoredGroup = Message<"sluice.groups.v1.StoredGroup"> & {
    * @generated from field: repeated sluice.groups.v1.KnownTopic known = 2;
    */
   known: KnownTopic[];
+
+  /**
+   * `known` has each topic that members took, from then on: one that they take and that is not among them was made later.
+   *
+   * @generated from field: bool knows_taken = 3;
+   */
+  knowsTaken: boolean;
 };
 
 /**
@@ -113,6 +120,13 @@ export type StoredMember = Message<"sluice.groups.v1.StoredMember"> & {
    * @generated from field: repeated sluice.groups.v1.HeldTopic held = 8;
    */
   held: HeldTopic[];
+
+  /**
+   * Name of the principal whose member it is. Empty: not known; it is the next one's that asks in its name.
+   *
+   * @generated from field: string principal = 9;
+   */
+  principal: string;
 };
 
 /**
