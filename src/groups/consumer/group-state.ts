@@ -1,3 +1,4 @@
+import type { StoredGroup } from '../../gen/sluice/groups/v1/consumer_state_pb.ts';
 import type { StateRecord, TopicFacts, Topics } from '../ports.ts';
 import type { TopicPlaces } from './assignor.ts';
 import { assign } from './assignor.ts';
@@ -44,8 +45,10 @@ export class GroupState {
   /** Of this, nothing has been planned yet. */
   isDirty = false;
   readonly #byInstance = new Map<string, Member>();
-  /** Partitions by id of topics that the group has begun to read. Those beyond are new, and nothing of them is left out. */
+  /** Partitions by id of topics that members have taken. Those beyond are new, and nothing of them is left out. */
   readonly #known = new Map<string, number>();
+  /** What members took when all was stored, until it was looked whether there are more such topics now. */
+  #filtersBefore: readonly MemberFilters[] = [];
   readonly #unstored = new Set<Member>();
   readonly #removed = new Set<string>();
   #mustStoreGroup = true;
@@ -70,8 +73,6 @@ export class GroupState {
     { places, numbers }: { readonly places: Places; readonly numbers: TopicNumbers },
     nowMs: number,
   ): void {
-    this.#generation = loaded.group?.generation ?? FIRST_GENERATION;
-    for (const { topicId, partitions } of loaded.group?.known ?? []) this.#known.set(topicId, partitions);
     for (const { topic, topicId, partition, ...committed } of loaded.offsets.values()) {
       const place = places.of(topicId, topic, partition);
       this.offsets.expect(place);
@@ -97,7 +98,7 @@ export class GroupState {
     }
     this.ownership.settle();
     this.#unstored.clear();
-    this.#mustStoreGroup = !loaded.group;
+    if (loaded.group) this.#restoreGroup(loaded.group);
   }
 
   /** Who is static with that name. */
@@ -155,8 +156,8 @@ export class GroupState {
   /** A topic was made while members wait for it: it is read from its beginning. */
   topicMade({ id, name }: TopicFacts): void {
     if (!this.filterSets().some((filters) => filters.takes(name))) return;
-    this.#known.set(id, 0);
-    this.#mustStoreGroup = true;
+    // One that is known has only not been heard of for a while.
+    if (!this.#known.has(id)) this.#know(id, 0);
     this.topicsChanged();
   }
 
@@ -175,9 +176,12 @@ export class GroupState {
     return [...this.#forget(() => true), { key: groupKey(this.name), value: null }];
   }
 
-  /** The filters of all members. Equal ones are one object from now on, so that what is found out about a topic counts for all. */
+  /**
+   * The filters of all members, and those that were stored until they were looked at. Equal ones are one object from now on, so that what is found out
+   * about a topic counts for all.
+   */
   filterSets(): MemberFilters[] {
-    const sets = new Map<string, MemberFilters>();
+    const sets = new Map(this.#filtersBefore.map((filters) => [filters.text, filters]));
     for (const member of this.members.values()) {
       const filters = sets.get(member.filterText);
       if (filters) member.filters = filters;
@@ -212,7 +216,7 @@ export class GroupState {
       this.found.delete(place);
       ownership.grant(place, member, next);
     }
-    this.#noteKnown(unknown);
+    this.#noteKnown();
     const changed = [...ownership.changed].filter(({ id }) => this.members.has(id));
     ownership.changed.clear();
     if (changed.length > 0) {
@@ -224,6 +228,13 @@ export class GroupState {
       this.#unstored.add(member);
     }
     return { ...this.#takeUnstored(begun), generation: this.#generation, begun, unknown };
+  }
+
+  #restoreGroup({ generation, known, knowsTaken }: StoredGroup): void {
+    this.#generation = generation;
+    for (const { topicId, partitions } of known) this.#known.set(topicId, partitions);
+    if (knowsTaken) this.#filtersBefore = this.filterSets();
+    this.#mustStoreGroup = !knowsTaken;
   }
 
   #add(member: Member): void {
@@ -240,6 +251,8 @@ export class GroupState {
   #assign(topics: Topics, places: Places): void {
     this.#mustAssign = false;
     const members = [...this.members.values()];
+    const before = this.#filtersBefore;
+    this.#filtersBefore = [];
     const taken = takenTopics(topics, this.filterSets(), this.ownership.target);
     const shared: TopicPlaces[] = [];
     let count = 0;
@@ -249,6 +262,9 @@ export class GroupState {
       shared.push({ topic: facts.name, places: places.all(facts).slice(0, room) });
       count += room;
       this.unassigned += facts.partitions - room;
+      if (this.#known.has(facts.id)) continue;
+      // Made while nobody coordinated, when it was taken before.
+      this.#know(facts.id, before.some((filters) => filters.takes(facts.name)) ? 0 : room);
     }
     this.ownership.retarget(assign(members, shared, this.ownership.target));
   }
@@ -258,22 +274,28 @@ export class GroupState {
     return isNew && start.at === 'latest' ? { at: 'earliest' } : start;
   }
 
-  /** A topic is known once it is known where each of its partitions begins. */
-  #noteKnown(unknown: readonly (readonly [Place, OffsetStart])[]): void {
-    const waiting = new Set(unknown.map(([{ topicId }]) => topicId));
+  /** New partitions are new until it is known where each of their topic begins. */
+  #noteKnown(): void {
     const counts = new Map<string, number>();
-    for (const { topicId, partition } of this.ownership.target.keys()) {
-      if (!waiting.has(topicId)) counts.set(topicId, Math.max(counts.get(topicId) ?? 0, partition + 1));
+    const waiting = new Set<string>();
+    for (const place of this.ownership.target.keys()) {
+      const { topicId, partition } = place;
+      if (!this.offsets.has(place)) waiting.add(topicId);
+      counts.set(topicId, Math.max(counts.get(topicId) ?? 0, partition + 1));
     }
     for (const [topicId, count] of counts) {
-      if (count <= (this.#known.get(topicId) ?? 0)) continue;
-      this.#known.set(topicId, count);
-      this.#mustStoreGroup = true;
+      if (!waiting.has(topicId) && count > (this.#known.get(topicId) ?? 0)) this.#know(topicId, count);
     }
   }
 
+  #know(topicId: string, partitions: number): void {
+    this.#known.set(topicId, partitions);
+    this.#mustStoreGroup = true;
+  }
+
   #takeUnstored(begun: readonly (readonly [Place, Committed])[]): Pick<Step, 'records' | 'told'> {
-    const records: StateRecord[] = [];
+    // After a crash there may be only the first of them: no partition is known of which it is not known where it begins, no member whose topics are not.
+    const records = begun.map(([place, committed]) => offsetRecord(this.name, place, committed));
     if (this.#mustStoreGroup) records.push(groupRecord(this.name, this.#generation, this.#known));
     for (const id of this.#removed) {
       if (!this.members.has(id)) records.push({ key: memberKey(this.name, id), value: null });
@@ -283,7 +305,6 @@ export class GroupState {
       records.push(memberRecord(this.name, member));
       told.set(member, { generation: member.changedGeneration, places: [...member.held.keys()] });
     }
-    for (const [place, committed] of begun) records.push(offsetRecord(this.name, place, committed));
     this.#mustStoreGroup = false;
     this.#removed.clear();
     this.#unstored.clear();

@@ -77,14 +77,14 @@ export class StateReader {
   }
 }
 
-/** The fact that there is a group. @param known topics that it has begun to read: partitions by topic id */
+/** The fact that there is a group. @param known topics that its members have taken: partitions by topic id */
 export function groupRecord(
   group: string,
   generation: number,
   known: ReadonlyMap<string, number>,
 ): StateRecord {
   const topics = Array.from(known, ([topicId, partitions]) => ({ topicId, partitions }));
-  const stored = create(StoredGroupSchema, { generation, known: topics });
+  const stored = create(StoredGroupSchema, { generation, known: topics, knowsTaken: true });
   return { key: groupKey(group), value: Buffer.from(toBinary(StoredGroupSchema, stored)) };
 }
 

@@ -396,6 +396,16 @@ describe('a start that is the end', () => {
     expect((await next('a', a)).assigned.get('old/0')).toBe(10);
   });
 
+  it('is the beginning of a topic that is made again, once its readers have given up the one before', async () => {
+    const a = await joined('a', { start: START.latest });
+    stage.topics.delete('t');
+    stage.topics.make('t', 1, 10);
+    await stage.pass();
+    const none = await next('a', a, { start: START.latest });
+    expect(places(none)).toEqual([]);
+    expect([...(await next('a', none, { start: START.latest })).assigned]).toEqual([['t/0', 0]]);
+  });
+
   it('is taken where an offset is beyond the end', async () => {
     const a = await joined('a', { start: { at: { case: 'offset', value: 101n } } });
     expect(a.assigned.size).toBe(0);

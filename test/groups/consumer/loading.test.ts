@@ -1,4 +1,6 @@
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { StoredGroupSchema } from '../../../src/gen/sluice/groups/v1/consumer_state_pb.ts';
 import { StateReader } from '../../../src/groups/consumer/stored-state.ts';
 import { ERRORS } from '../../../src/kernel/errors.ts';
 import type { Joined, Question } from './stage.ts';
@@ -151,6 +153,86 @@ describe('a topic that was deleted while nobody coordinated', () => {
     await stage.pass(61_000);
     stage.lead();
     expect(await stage.committed()).toEqual({ 't/0': 3 });
+  });
+});
+
+describe('a start that is the end, for another coordinator,', () => {
+  const LATEST = { start: START.latest };
+
+  /** Another coordinator leads, after what happened while there was none. */
+  async function after(happens: () => void): Promise<void> {
+    stage.groups.close();
+    happens();
+    stage.lead();
+    await stage.pass();
+  }
+  const madeAgain = (): void => {
+    stage.topics.delete('t');
+    stage.topics.make('t', 2, 7);
+  };
+
+  it('is the beginning of a topic that was made again meanwhile', async () => {
+    const a = await ask('a', undefined, LATEST);
+    await after(madeAgain);
+    expect([...(await ask('a', a, LATEST)).assigned]).toEqual([
+      ['t/0', 0],
+      ['t/1', 0],
+    ]);
+  });
+
+  it('is the beginning of it also when there are more coordinators before its readers have given up the one before', async () => {
+    const a = await ask('a', undefined, LATEST);
+    await after(madeAgain);
+    await after(() => undefined);
+    await ask('a', a, LATEST);
+    await after(() => undefined);
+    expect((await ask('a', a, LATEST)).assigned.get('t/1')).toBe(0);
+  });
+
+  it('is the beginning of a topic that a wildcard takes and that was made meanwhile', async () => {
+    const question = { ...LATEST, filters: ['*'] };
+    const a = await ask('a', undefined, question);
+    await after(() => stage.topics.make('u', 1, 7));
+    const { assigned } = await ask('a', a, question);
+    expect([assigned.get('t/0'), assigned.get('u/0')]).toEqual([100, 0]);
+  });
+
+  it('is the end of a topic that was there, and of which it was not known yet where it begins', async () => {
+    stage.topics.unreachable = 1;
+    const a = await ask('a', undefined, LATEST);
+    expect(places(a)).not.toContain('t/1');
+    await after(() => {
+      stage.topics.unreachable = undefined;
+    });
+    expect((await ask('a', a, LATEST)).assigned.get('t/1')).toBe(100);
+  });
+
+  it('is the end of a topic that somebody takes for the first time as soon as there is one', async () => {
+    stage.topics.make('u', 1, 7);
+    const a = await ask('a', undefined, LATEST);
+    stage.lead();
+    const question = { ...LATEST, filters: ['t', 'u'] };
+    const joining = stage.join('a', { ...question, generation: a.generation });
+    await stage.pass(1);
+    expect((await ask('a', await joining, question)).assigned.get('u/0')).toBe(7);
+  });
+
+  it('is the end, where it was stored before topics were that members take', async () => {
+    const a = await ask('a', undefined, LATEST);
+    for (const [at, { key, value }] of stage.state.stored.entries()) {
+      if (key !== 'g/g' || value === null) continue;
+      const stored = { ...fromBinary(StoredGroupSchema, value), knowsTaken: false };
+      const old = toBinary(StoredGroupSchema, create(StoredGroupSchema, stored));
+      stage.state.stored[at] = { key, value: Buffer.from(old) };
+    }
+    await after(madeAgain);
+    await ask('a', a, LATEST);
+    expect((await ask('a', a, LATEST)).assigned.get('t/1')).toBe(7);
+    // From now on it is stored.
+    const b = await ask('a', undefined, LATEST);
+    await after(madeAgain);
+    await ask('a', b, LATEST);
+    expect((await ask('a', b, LATEST)).assigned.get('t/1')).toBe(0);
   });
 });
 
