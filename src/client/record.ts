@@ -28,11 +28,19 @@ export class ReceivedRecord {
   readonly topic: string;
   readonly partition: number;
   readonly #wire: WireRecord;
+  readonly #origin: object | undefined;
 
-  constructor(topic: string, partition: number, wire: WireRecord) {
+  /** @param origin stands for the reading of the partition that it came with: see {@link originOf} */
+  constructor(topic: string, partition: number, wire: WireRecord, origin?: object) {
     this.topic = topic;
     this.partition = partition;
     this.#wire = wire;
+    this.#origin = origin;
+  }
+
+  /** What tells apart where records came from that have one topic, partition and offset. @internal */
+  static originOf(record: ReceivedRecord): object | undefined {
+    return record.#origin;
   }
 
   get offset(): number {

@@ -133,13 +133,12 @@ export class GroupConsumer implements AsyncIterable<ReceivedRecord>, AsyncDispos
    * Commits that a record, or a batch, and all before it in its partition are done; or places to go on at; or, without an argument,
    * everything that was handed out. Resolves when it is stored. Commits of one moment go together, one request at a time.
    *
-   * @throws STALE_GENERATION, UNKNOWN_MEMBER when the partition is no longer this member's, or has been another's since the record was
-   *   handed out: another one processes the record again; TIMEOUT
+   * @throws STALE_GENERATION, UNKNOWN_MEMBER when the partition is no longer this member's, or has not been all the time since the record
+   *   was handed out, or its topic was made anew: another one processes the record again, if it is still there; TIMEOUT
    */
   async commit(what?: ReceivedRecord | ReceivedBatch | readonly Position[]): Promise<void> {
     const positions = what === undefined ? this.#partitions.positions() : positionsOf(what);
-    if (what instanceof ReceivedRecord || what instanceof ReceivedBatch)
-      this.#partitions.checkHandedOut(positions);
+    if (!this.#ended) this.#checkHandedOut(what);
     await this.#commit(positions);
   }
 
@@ -184,6 +183,11 @@ export class GroupConsumer implements AsyncIterable<ReceivedRecord>, AsyncDispos
       finish: () => this.#finish(),
       close: () => this.close(),
     });
+  }
+
+  #checkHandedOut(what: ReceivedRecord | ReceivedBatch | readonly Position[] | undefined): void {
+    if (what instanceof ReceivedRecord) this.#partitions.checkHandedOut(what, ReceivedRecord.originOf(what));
+    if (what instanceof ReceivedBatch) this.#partitions.checkHandedOut(what, ReceivedBatch.originOf(what));
   }
 
   async #commit(positions: readonly Position[]): Promise<void> {

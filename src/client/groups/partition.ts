@@ -34,18 +34,17 @@ export class GroupPartition {
   committed: number;
   /** It goes to another member: nothing more of it is handed out. */
   revoking = false;
-  /** The first offset that may have been handed out since it was assigned. */
-  earliest: number;
   readonly #context: PartitionContext;
   #start: number;
   #feed: SubscriptionFeed;
   #again: Timer | undefined;
+  /** Readings of the log that is read now, from other places than the present one. */
+  #readBefore = new WeakSet<object>();
 
   constructor(context: PartitionContext, { topic, partition, offset }: Position) {
     this.topic = topic;
     this.partition = partition;
     this.committed = offset;
-    this.earliest = offset;
     this.#context = context;
     this.#start = offset;
     this.#feed = this.#open([{ topic, partition, offset }]);
@@ -62,12 +61,17 @@ export class GroupPartition {
     return this.#feed.partitions[0];
   }
 
+  /** Whether what came with that reading was handed out since the partition was assigned, and is of the log that is read now. */
+  hasHandedOut(origin: object | undefined): boolean {
+    return origin !== undefined && (origin === this.progress || this.#readBefore.has(origin));
+  }
+
   /** Goes on at `offset`; what waits is thrown away. */
   seek(offset: number): void {
     this.close();
-    const { topic, partition } = this;
+    const { topic, partition, progress } = this;
+    if (progress !== undefined) this.#readBefore.add(progress);
     this.#start = offset;
-    this.earliest = Math.min(this.earliest, offset);
     this.#feed = this.#open([{ topic, partition, offset }]);
   }
 
@@ -99,7 +103,9 @@ export class GroupPartition {
     };
     const feed = new SubscriptionFeed(supervisor, ports, subscription, false, buffer, {
       counters: zeroCounters(),
-      status: () => undefined,
+      status: ({ kind }) => {
+        if (kind === 'restarted') this.#forgetReadings();
+      },
       ended: (error) => this.#ended(feed, error),
     });
     feed.open().catch(() => undefined); // it is told by `ended`
@@ -116,7 +122,7 @@ export class GroupPartition {
     if (error.code === 'OFFSET_OUT_OF_RANGE') {
       // Its log ends before what was committed: it was made again. It is read from its beginning.
       this.#start = 0;
-      this.earliest = 0;
+      this.#forgetReadings();
       this.committed = 0;
       this.#feed = this.#open([]);
       return;
@@ -124,8 +130,14 @@ export class GroupPartition {
     this.#context.failed(error);
   }
 
+  /** It has another log now. */
+  #forgetReadings(): void {
+    this.#readBefore = new WeakSet();
+  }
+
   #openLater(): void {
     this.#again = this.#context.ports.clock.setTimer(UNHEARD_MS, () => {
+      this.#forgetReadings();
       this.#feed = this.#open([this.position]);
     });
   }

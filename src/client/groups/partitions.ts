@@ -62,18 +62,16 @@ export class GroupPartitions {
   }
 
   /**
-   * Refuses what is behind the place at which a partition was assigned: it was handed out before, and somebody else has come further.
-   * Partitions that are not here are left to the broker.
+   * Refuses what was handed out before its partition was assigned, or of a log that the partition has no more: somebody else may have come further, or
+   * its topic may be another one by now.
    *
+   * @param origin see `ReceivedRecord.originOf`
    * @throws STALE_GENERATION
    */
-  checkHandedOut(positions: readonly Position[]): void {
-    for (const position of positions) {
-      const found = this.#partitions.get(keyOf(position));
-      if (found === undefined || position.offset > found.earliest) continue;
-      const text = `${keyOf(position)} has been another member's since offset ${position.offset - 1} was read`;
-      throw new SluiceError('STALE_GENERATION', text);
-    }
+  checkHandedOut(place: { readonly topic: string; readonly partition: number }, origin?: object): void {
+    if (this.#partitions.get(keyOf(place))?.hasHandedOut(origin)) return;
+    const text = `${keyOf(place)} is not this member's, or has not been all the time since this was handed out`;
+    throw new SluiceError('STALE_GENERATION', text);
   }
 
   /** Begins what is new and gives up what is not there any more. Those in both go on untouched. */

@@ -184,7 +184,8 @@ export class DeliveryIntake {
     fromOffset: number,
     { subscriptionId }: IntakeSource,
   ): void {
-    const received = new ReceivedBatch(progress.topic, progress.partition, batch, fromOffset, bytes, seen);
+    const { topic, partition } = progress;
+    const received = new ReceivedBatch(topic, partition, batch, fromOffset, bytes, seen, progress);
     this.#buffer.push({ kind: 'batch', progress, batch: received, from, to, subscriptionId });
   }
 

@@ -17,10 +17,12 @@ export class ReceivedBatch {
   readonly #batch: RecordBatch;
   readonly #bytes: number;
   readonly #seen: OffsetRanges | undefined;
+  readonly #origin: object | undefined;
 
   /**
    * @param bytes size as it came
    * @param seen offsets handed out before, of a batch that overlaps with some; undefined: none
+   * @param origin stands for the reading of the partition that it came with: see `ReceivedRecord.originOf`
    */
   constructor(
     topic: string,
@@ -29,6 +31,7 @@ export class ReceivedBatch {
     fromOffset: number,
     bytes: number,
     seen: OffsetRanges | undefined,
+    origin?: object,
   ) {
     this.topic = topic;
     this.partition = partition;
@@ -36,6 +39,12 @@ export class ReceivedBatch {
     this.#batch = batch;
     this.#bytes = bytes;
     this.#seen = seen;
+    this.#origin = origin;
+  }
+
+  /** As `ReceivedRecord.originOf`. @internal */
+  static originOf(batch: ReceivedBatch): object | undefined {
+    return batch.#origin;
   }
 
   /** First offset of the batch as stored; records may begin later. */
@@ -101,7 +110,7 @@ export class ReceivedBatch {
     try {
       while (cursor.next()) {
         if (this.#wanted(cursor.offset))
-          return new ReceivedRecord(this.topic, this.partition, cursor.record());
+          return new ReceivedRecord(this.topic, this.partition, cursor.record(), this.#origin);
       }
       return undefined;
     } catch (error) {

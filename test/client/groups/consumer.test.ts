@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { GroupConsumer } from '../../../src/client/groups/consumer.ts';
+import type { ReceivedRecord } from '../../../src/client/record.ts';
+import type { ReceivedBatch } from '../../../src/client/subscription/received-batch.ts';
 import { turns } from '../../support/turns.ts';
 import { GroupStage, Reading } from './group-stage.ts';
 
@@ -192,6 +194,69 @@ describe('a member of a consumer group', () => {
     expect(stage.committed).toEqual([]);
     await member.commit([{ topic: 't', partition: 0, offset: 4 }]);
     expect(stage.committed).toEqual(['0@4']);
+  });
+
+  describe('of what was handed out before', () => {
+    /** What the member is handed out of its partition 0, which begins at 0. */
+    async function handedOut(member: GroupConsumer): Promise<ReceivedRecord> {
+      await stage.assign({ 0: 0 });
+      stage.deliver(0, 0).batch(0, ['a', 'b']);
+      const { value: record } = await member[Symbol.asyncIterator]().next();
+      return record!;
+    }
+    const isStale = (committing: Promise<void>): Promise<void> =>
+      expect(committing).rejects.toMatchObject({ code: 'STALE_GENERATION' });
+
+    it('commits nothing where the topic was made again meanwhile', async () => {
+      const member = await stage.member({ commit: 'manual', revokeTimeoutMs: 1 });
+      const record = await handedOut(member);
+      await stage.assign({});
+      await stage.broker.pass(10);
+      expect(member.assignment()).toEqual([]);
+      await isStale(member.commit(record));
+      await stage.assign({ 0: 0 });
+      await isStale(member.commit(record));
+      expect(stage.committed).toEqual([]);
+    });
+
+    it('commits no batch either', async () => {
+      const member = await stage.member({ commit: 'manual', revokeTimeoutMs: 1 });
+      await stage.assign({ 0: 0 });
+      stage.deliver(0, 0).batch(0, ['a', 'b']);
+      const handed = await member.batches()[Symbol.asyncIterator]().next();
+      const batch = handed.value as ReceivedBatch;
+      const [record] = [...batch];
+      await member.commit(record);
+      await member.commit(batch);
+      await stage.assign({});
+      await stage.broker.pass(10);
+      await stage.assign({ 0: 0 });
+      await isStale(member.commit(batch));
+      await isStale(member.commit(record));
+      expect(stage.committed).toEqual(['0@1', '0@2']);
+    });
+
+    it('commits where the application has gone on elsewhere by itself', async () => {
+      const member = await stage.member({ commit: 'manual' });
+      const record = await handedOut(member);
+      await member.seek('t', 0, 7);
+      await turns(5);
+      await member.commit(record);
+      expect(stage.committed).toEqual(['0@1']);
+    });
+
+    it('commits nothing of a log that was lost', async () => {
+      const member = await stage.member({ commit: 'manual' });
+      const record = await handedOut(member);
+      const { onRequest } = stage.broker;
+      stage.broker.onRequest = (request, connection, later) =>
+        request.case === 'subscribe' && request.value.resume.some(({ offset }) => offset > 0n)
+          ? { error: 'OFFSET_OUT_OF_RANGE' }
+          : onRequest(request, connection, later);
+      await member.seek('t', 0, 9);
+      await turns(5);
+      await isStale(member.commit(record));
+    });
   });
 
   it('ends when another one with its instance id has taken its place', async () => {
