@@ -96,7 +96,11 @@ export class GroupMember {
     this.#options = options;
     this.#memberId = parts.random.uuid();
     this.#sessionTimeoutMs = options.sessionTimeoutMs ?? SESSION_TIMEOUT_MS;
-    this.#commits = new MemberCommits({ ...parts, store: (offsets) => this.#store(offsets) });
+    this.#commits = new MemberCommits({
+      ...parts,
+      generation: () => this.#generation,
+      store: (offsets, generation) => this.#store(offsets, generation),
+    });
     const { broker, principal, clock, random, listener } = parts;
     this.#partitionHost = {
       ...{ clock, random },
@@ -268,12 +272,12 @@ export class GroupMember {
     owned.close();
   }
 
-  #store(offsets: readonly GroupPosition[]): Promise<GroupAnswer<'commitOffsets'>> {
+  #store(offsets: readonly GroupPosition[], generation: number): Promise<GroupAnswer<'commitOffsets'>> {
     const { broker, principal } = this.#parts;
     return broker.groups.ask(principal, 'commitOffsets', {
       group: this.#options.group,
       memberId: this.#memberId,
-      generation: this.#generation,
+      generation,
       offsets: offsets.map(({ topic, partition, offset }) => ({ topic, partition, offset: BigInt(offset) })),
     });
   }

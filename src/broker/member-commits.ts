@@ -16,12 +16,19 @@ export interface GroupPosition extends Place {
 export interface CommitParts {
   readonly clock: Clock;
   readonly random: Random;
-  /** Asks the coordinator to store offsets, as the member that one is now. */
-  store(offsets: readonly GroupPosition[]): Promise<GroupAnswer<'commitOffsets'>>;
+  /** The generation that the member has seen. */
+  generation(): number;
+  /** Asks the coordinator to store offsets that were committed in that generation. */
+  store(offsets: readonly GroupPosition[], generation: number): Promise<GroupAnswer<'commitOffsets'>>;
 }
 
 /** Offsets that wait to be sent together, and those who wait for them. */
 interface Round {
+  /**
+   * In which they were committed. However late they are sent, they do not count for a partition that has gone since and is the member's again: somebody
+   * else has come further, or its topic is another one.
+   */
+  readonly generation: number;
   readonly offsets: Map<string, GroupPosition>;
   readonly done: PromiseWithResolvers<undefined>;
 }
@@ -29,13 +36,14 @@ interface Round {
 const RETRY = { minMs: 50, maxMs: 2_000 };
 
 /**
- * Commits of one member: one request at a time, and what is committed meanwhile goes with the next one, the newest of each partition.
+ * Commits of one member: one request at a time, and what is committed meanwhile, in one generation, goes with the next one, the newest of each partition.
  * So whoever commits every record keeps one number for each partition waiting, and no more.
  */
 export class MemberCommits {
   readonly #parts: CommitParts;
   readonly #backoff: Backoff;
-  #next: Round | undefined;
+  /** In order. */
+  #waiting: Round[] = [];
   #running: Promise<void> | undefined;
   #under: Round | undefined;
   #failure: SluiceError | undefined;
@@ -51,7 +59,9 @@ export class MemberCommits {
    */
   commit(offsets: Iterable<GroupPosition>): Promise<void> {
     if (this.#failure) return Promise.reject(this.#failure);
-    const round = (this.#next ??= newRound());
+    const generation = this.#parts.generation();
+    let round = this.#waiting.at(-1);
+    if (round?.generation !== generation) this.#waiting.push((round = newRound(generation)));
     for (const position of offsets) round.offsets.set(`${position.topic}/${position.partition}`, position);
     this.#running ??= this.#run();
     return round.done.promise;
@@ -64,8 +74,7 @@ export class MemberCommits {
 
   /** The member is none any more: what waits is refused. With `forever` also what comes. */
   discard(error: SluiceError, forever: boolean): void {
-    this.#next?.done.reject(error);
-    this.#next = undefined;
+    for (const { done } of this.#waiting.splice(0)) done.reject(error);
     this.#under?.done.reject(error);
     this.#under = undefined;
     if (forever) this.#failure = error;
@@ -74,9 +83,7 @@ export class MemberCommits {
   async #run(): Promise<void> {
     // What one turn commits goes together.
     await Promise.resolve();
-    while (this.#next) {
-      const round = this.#next;
-      this.#next = undefined;
+    for (let round = this.#waiting.shift(); round; round = this.#waiting.shift()) {
       this.#under = round;
       await this.#send(round);
     }
@@ -87,7 +94,7 @@ export class MemberCommits {
   async #send(round: Round): Promise<void> {
     while (this.#under === round) {
       try {
-        const { results } = await this.#parts.store([...round.offsets.values()]);
+        const { results } = await this.#parts.store([...round.offsets.values()], round.generation);
         this.#backoff.reset();
         const refused = results.find(({ errorCode }) => errorCode !== 0);
         if (refused)
@@ -106,9 +113,9 @@ export class MemberCommits {
   }
 }
 
-function newRound(): Round {
+function newRound(generation: number): Round {
   const done = Promise.withResolvers<undefined>();
   // Not everybody who commits waits for it.
   done.promise.catch(() => undefined);
-  return { offsets: new Map(), done };
+  return { generation, offsets: new Map(), done };
 }

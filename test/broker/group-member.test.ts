@@ -360,6 +360,31 @@ describe('member of a group', () => {
     await done;
   });
 
+  it('commits late in the generation in which it was said, not in one in which the partition is its own again', async () => {
+    join();
+    (await broker.next('joinGroup')).answer(assigned(1, [0, 0]));
+    const heartbeat = await broker.next('joinGroup');
+    const done = member.commit([{ topic: 'orders', partition: 0, offset: 1 }]);
+    done.catch(() => undefined);
+    await turns();
+    broker.waiting.pop()!.refuse('UNAVAILABLE');
+    heartbeat.answer(assigned(2));
+    await turns();
+    const late = member.commit([{ topic: 'orders', partition: 0, offset: 2 }]);
+    late.catch(() => undefined);
+    // Giving up does not wait longer for it.
+    clock.advance(3_400);
+    await turns();
+    const names = broker.waiting.map(({ name, question }) => [name, question['generation']]);
+    expect(names).toContainEqual(['commitOffsets', 1]);
+    broker.waiting.splice(0).forEach(({ name, answer }) => {
+      answer(name === 'joinGroup' ? assigned(3, [0, 9]) : DONE);
+    });
+    await turns();
+    const last = broker.waiting.find(({ name }) => name === 'commitOffsets');
+    expect(last?.question).toMatchObject({ generation: 2, offsets: [{ offset: 2n }] });
+  });
+
   it('leaves when it is closed, after its commits', async () => {
     join('desk-1');
     (await broker.next('joinGroup')).answer(assigned(1, [0, 0]));
