@@ -41,7 +41,7 @@ const MEANINGS: Readonly<Record<ErrorCode, string>> = {
   NODE_NOT_FOUND: 'No member of the cluster has this name now.',
   ONLY_COPY: 'No other node has a copy of the partition, so none can take it over.',
   UNAUTHENTICATED: 'The token or certificate is missing, unknown or expired.',
-  FORBIDDEN: 'The principal may not do this; grant it, or use another token.',
+  FORBIDDEN: 'The principal may not do this, or names what is another’s; grant it, or use another token.',
   PROTOCOL_ERROR: 'Bytes that the protocol does not allow here; the stream or connection is ended.',
   UNKNOWN_FRAME: 'A frame type that this version does not know; the stream is ended.',
   FRAME_TOO_LARGE:

@@ -281,7 +281,7 @@ export type JoinGroupRequest = Message<"sluice.client.v1.JoinGroupRequest"> & {
   group: string;
 
   /**
-   * Chosen by the member, different for each; 1 to 128 bytes.
+   * Chosen by the member, different for each; 1 to 128 bytes. It is the principal's that joins with it, until the member is out.
    *
    * @generated from field: string member_id = 2;
    */
@@ -412,6 +412,8 @@ export const AssignedPartitionSchema: GenMessage<AssignedPartition> = /*@__PURE_
   messageDesc(file_sluice_client_v1_groups, 5);
 
 /**
+ * For the principal whose member it is, and for who administers the node.
+ *
  * @generated from message sluice.client.v1.LeaveGroupRequest
  */
 export type LeaveGroupRequest = Message<"sluice.client.v1.LeaveGroupRequest"> & {
