@@ -48,7 +48,7 @@ export const StoredGroupSchema: GenMessage<StoredGroup> = /*@__PURE__*/
   messageDesc(file_sluice_groups_v1_consumer_state, 0);
 
 /**
- * A topic that the group has begun to read: partitions that it gets later are read from their beginning.
+ * A topic that members have taken, and so many of its partitions: those beyond are read from their beginning.
  *
  * @generated from message sluice.groups.v1.KnownTopic
  */
