@@ -1,5 +1,5 @@
 import type { GroupRequest, GroupResponse } from '../gen/sluice/client/v1/groups_pb.ts';
-import type { Asking, GroupCase } from '../groups/api.ts';
+import type { GroupAsking, GroupCase } from '../groups/api.ts';
 import type { CoordinatorCounts, Coordinators } from '../groups/coordinators.ts';
 import { groupResponse } from '../groups/messages.ts';
 import { coordinationKey } from '../groups/question-kinds.ts';
@@ -43,17 +43,17 @@ export class GroupRouter {
    *
    * @throws NOT_LEADER when nobody does; UNAVAILABLE, TIMEOUT: it may have been done; CANCELLED; what is answered
    */
-  async ask(request: GroupRequest, asking: Asking): Promise<GroupResponse> {
+  async ask(request: GroupRequest, asking: GroupAsking): Promise<GroupResponse> {
     return this.#askAt(await this.#partitionOf(request), request, asking);
   }
 
   /** Asks whoever coordinates what another question is about. */
-  async askWhere(about: GroupRequest, request: GroupRequest, asking: Asking): Promise<GroupResponse> {
+  async askWhere(about: GroupRequest, request: GroupRequest, asking: GroupAsking): Promise<GroupResponse> {
     return this.#askAt(await this.#partitionOf(about), request, asking);
   }
 
   /** Asks all coordinators. */
-  async askAll(request: GroupRequest, asking: Asking): Promise<GroupResponse[]> {
+  async askAll(request: GroupRequest, asking: GroupAsking): Promise<GroupResponse[]> {
     const { partitions } = this.#parts.hosts;
     return Promise.all(
       Array.from({ length: partitions }, (_, partition) => this.#askAt(partition, request, asking)),
@@ -61,7 +61,7 @@ export class GroupRouter {
   }
 
   /** Asks the coordinator that this node is. @throws NOT_LEADER when it is none; what is answered */
-  async askHere(partition: number, { body }: GroupRequest, asking: Asking): Promise<GroupResponse> {
+  async askHere(partition: number, { body }: GroupRequest, asking: GroupAsking): Promise<GroupResponse> {
     if (body.case === undefined)
       throw new SluiceError('UNSUPPORTED', 'this broker does not know the question');
     const { coordinators } = this.#parts;
@@ -73,7 +73,11 @@ export class GroupRouter {
    * Asks whoever coordinates a partition now, once.
    * @throws NOT_LEADER, and nothing has been done; else as {@link ask}
    */
-  async askCoordinator(partition: number, request: GroupRequest, asking: Asking): Promise<GroupResponse> {
+  async askCoordinator(
+    partition: number,
+    request: GroupRequest,
+    asking: GroupAsking,
+  ): Promise<GroupResponse> {
     const { hosts, others } = this.#parts;
     const host = hosts.hostOf(partition);
     if (host === 'here') return this.askHere(partition, request, asking);
@@ -95,7 +99,7 @@ export class GroupRouter {
     return partitionOfKey(Buffer.from(key ?? ''), await this.#parts.hosts.ensure());
   }
 
-  async #askAt(partition: number, request: GroupRequest, asking: Asking): Promise<GroupResponse> {
+  async #askAt(partition: number, request: GroupRequest, asking: GroupAsking): Promise<GroupResponse> {
     for (let waitedMs = 0; ; waitedMs += LOOK_AGAIN_MS) {
       if (asking.signal.aborted) throw new SluiceError('CANCELLED', 'the asker has gone');
       try {

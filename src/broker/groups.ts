@@ -1,5 +1,5 @@
 import type { GroupRequest, GroupResponse } from '../gen/sluice/client/v1/groups_pb.ts';
-import type { AskOptions, Asking, GroupAnswer, GroupCase, GroupQuestionInit } from '../groups/api.ts';
+import type { AskOptions, GroupAsking, GroupAnswer, GroupCase, GroupQuestionInit } from '../groups/api.ts';
 import type { CoordinatorCounts } from '../groups/coordinators.ts';
 import { answerIn, groupRequest, groupResponse } from '../groups/messages.ts';
 import { SluiceError } from '../kernel/errors.ts';
@@ -73,7 +73,7 @@ export class Groups {
    * @param partition of `__groups`
    * @throws NOT_LEADER when it is none; what it answers
    */
-  coordinate(partition: number, request: GroupRequest, asking: Asking): Promise<GroupResponse> {
+  coordinate(partition: number, request: GroupRequest, asking: GroupAsking): Promise<GroupResponse> {
     return this.#router.askHere(partition, request, asking);
   }
 
@@ -97,7 +97,7 @@ export class Groups {
     return this.#state === 'open' || (this.#state === 'draining' && FAREWELLS.has(name));
   }
 
-  async #ask(principal: Principal, request: GroupRequest, asking: Asking): Promise<GroupResponse> {
+  async #ask(principal: Principal, request: GroupRequest, asking: GroupAsking): Promise<GroupResponse> {
     const { body } = request;
     if (body.case === 'listGroups' || body.case === 'listQueues') {
       return this.#list(principal, body.case, await this.#router.askAll(request, asking));
@@ -110,7 +110,7 @@ export class Groups {
     return response;
   }
 
-  #asking(principal: Principal, signal: AbortSignal): Asking {
+  #asking(principal: Principal, signal: AbortSignal): GroupAsking {
     const administers = this.#rights.access.allows(principal, 'admin', undefined);
     return { asker: { principal: principal.name, administers }, signal };
   }
@@ -133,7 +133,7 @@ export class Groups {
     principal: Principal,
     request: GroupRequest,
     name: string,
-    asking: Asking,
+    asking: GroupAsking,
   ): Promise<void> {
     const answer = await this.#router.askWhere(request, groupRequest('listGroups', {}), asking);
     const { groups } = answerIn<'listGroups'>(answer);

@@ -1,5 +1,5 @@
 import type { GroupRequest, GroupResponse } from '../gen/sluice/client/v1/groups_pb.ts';
-import type { Asking } from '../groups/api.ts';
+import type { GroupAsking } from '../groups/api.ts';
 import type { SluiceError } from '../kernel/errors.ts';
 import type { Acks } from '../partition/acknowledgements.ts';
 import type { Start } from '../partition/reader.ts';
@@ -78,6 +78,6 @@ export interface OtherNodes {
     statePartition: number,
     request: GroupRequest,
     waitMs: number,
-    asking: Asking,
+    asking: GroupAsking,
   ): Promise<GroupResponse>;
 }

@@ -33,7 +33,7 @@ export interface AskOptions {
 }
 
 /** Who asks, as far as coordinators care. */
-export interface Asker {
+export interface GroupAsker {
   /** Name of the principal, which is one to whatever credential it has shown; empty: the broker itself, which is a member of nothing. */
   readonly principal: string;
   /** Whether it may administer the node. */
@@ -41,11 +41,11 @@ export interface Asker {
 }
 
 /** The broker itself. */
-export const NO_ASKER: Asker = Object.freeze({ principal: '', administers: false });
+export const NO_ASKER: GroupAsker = Object.freeze({ principal: '', administers: false });
 
 /** What goes with a question on its way to its coordinator. */
-export interface Asking {
-  readonly asker: Asker;
+export interface GroupAsking {
+  readonly asker: GroupAsker;
   /** As in {@link AskOptions}. */
   readonly signal: AbortSignal;
 }

@@ -1,5 +1,5 @@
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
-import type { Asking, GroupAnswerInit, GroupCase, GroupQuestion, GroupQuestionInit } from './api.ts';
+import type { GroupAsking, GroupAnswerInit, GroupCase, GroupQuestion, GroupQuestionInit } from './api.ts';
 import type { GroupPart, GroupPartCounts, GroupPartOptions } from './group-part.ts';
 import type { ClosableStateLog, LedState } from './led-state.ts';
 import { notCoordinator } from './not-coordinator.ts';
@@ -74,7 +74,7 @@ export class GroupCoordinator {
   async ask<C extends GroupCase>(
     name: C,
     question: GroupQuestion<C>,
-    { asker, signal }: Partial<Asking> = {},
+    { asker, signal }: Partial<GroupAsking> = {},
   ): Promise<GroupAnswerInit<C>> {
     if (!this.#isOpen) {
       if (!(await this.#loaded)) throw notCoordinator();

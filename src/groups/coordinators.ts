@@ -1,7 +1,7 @@
 import { Backoff } from '../kernel/backoff.ts';
 import type { Timer } from '../kernel/clock.ts';
 import type { SluiceError } from '../kernel/errors.ts';
-import type { Asking, GroupAnswerInit, GroupCase, GroupQuestion } from './api.ts';
+import type { GroupAsking, GroupAnswerInit, GroupCase, GroupQuestion } from './api.ts';
 import type { CoordinatorOptions } from './coordinator.ts';
 import { GroupCoordinator } from './coordinator.ts';
 import type { Counted } from './counted.ts';
@@ -124,7 +124,7 @@ export class Coordinators {
     partition: number,
     name: C,
     question: GroupQuestion<C>,
-    asking: Partial<Asking> = {},
+    asking: Partial<GroupAsking> = {},
   ): Promise<GroupAnswerInit<C>> {
     const coordinator = this.#held.get(partition)?.coordinator;
     return coordinator ? coordinator.ask(name, question, asking) : Promise.reject(notCoordinator());

@@ -1,4 +1,4 @@
-import type { Asker, GroupAnswerInit, GroupCase, GroupQuestion, GroupQuestionInit } from './api.ts';
+import type { GroupAsker, GroupAnswerInit, GroupCase, GroupQuestion, GroupQuestionInit } from './api.ts';
 import type { StateLog, Topics } from './ports.ts';
 import type { PartitionBudget } from './queue/partition-budget.ts';
 import type { StateBudget } from './queue/state-budget.ts';
@@ -61,7 +61,7 @@ export interface GroupPart {
     name: C,
     question: GroupQuestion<C>,
     signal?: AbortSignal,
-    asker?: Asker,
+    asker?: GroupAsker,
   ): Promise<GroupAnswerInit<C>>;
   /** Nobody gets an answer of {@link ask}: what it has given to the asker is taken back, by whoever coordinates it now. */
   undelivered<C extends GroupCase>(name: C, question: GroupQuestion<C>, answer: GroupAnswerInit<C>): void;

@@ -1,6 +1,6 @@
 import type { GroupRequest, GroupResponse } from '../gen/sluice/client/v1/groups_pb.ts';
 import { CoordinateRequestSchema, CoordinateResponseSchema } from '../gen/sluice/peer/v1/peer_pb.ts';
-import type { Asker } from '../groups/api.ts';
+import type { GroupAsker } from '../groups/api.ts';
 import { SluiceError } from '../kernel/errors.ts';
 import type { MessageCodec } from '../transport/grpc/rpc-method.ts';
 import { decodeMessage, encodeMessage } from '../transport/grpc/rpc-method.ts';
@@ -9,7 +9,7 @@ import { decodeMessage, encodeMessage } from '../transport/grpc/rpc-method.ts';
 export interface CoordinateQuestion {
   readonly statePartition: number;
   readonly request: GroupRequest;
-  readonly asker: Asker;
+  readonly asker: GroupAsker;
 }
 
 /** A question to a coordinator, as a message. */

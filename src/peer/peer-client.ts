@@ -1,6 +1,6 @@
 import type { Clock } from '../kernel/clock.ts';
 import type { GroupRequest, GroupResponse } from '../gen/sluice/client/v1/groups_pb.ts';
-import type { Asking } from '../groups/api.ts';
+import type { GroupAsking } from '../groups/api.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Start } from '../partition/reader.ts';
@@ -122,7 +122,7 @@ export class PeerClient implements ReplicationClient {
     statePartition: number,
     request: GroupRequest,
     waitMs: number,
-    { asker, signal }: Asking,
+    { asker, signal }: GroupAsking,
   ): Promise<GroupResponse> {
     return this.#call(nodeId, PEER.coordinate, { statePartition, request, asker }, waitMs, signal);
   }

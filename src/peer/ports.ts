@@ -1,6 +1,6 @@
 import type { ForwardCallback, ForwardedPublish, PartitionFacts } from '../broker/other-nodes.ts';
 import type { GroupRequest, GroupResponse } from '../gen/sluice/client/v1/groups_pb.ts';
-import type { Asking } from '../groups/api.ts';
+import type { GroupAsking } from '../groups/api.ts';
 import type { SluiceError } from '../kernel/errors.ts';
 import type { EpochEnd } from '../partition/epoch-history.ts';
 import type { Start } from '../partition/reader.ts';
@@ -96,7 +96,7 @@ export interface GroupCoordination {
    * @param asking who asks; its signal is aborted when nobody waits for the answer any more
    * @throws NOT_LEADER when this node does not coordinate it; what is answered
    */
-  coordinate(partition: number, request: GroupRequest, asking: Asking): Promise<GroupResponse>;
+  coordinate(partition: number, request: GroupRequest, asking: GroupAsking): Promise<GroupResponse>;
 }
 
 /** What a node does for the others. */

@@ -1,4 +1,4 @@
-import type { Asker, GroupAnswerInit, GroupCase, GroupQuestion } from '../../src/groups/api.ts';
+import type { GroupAsker, GroupAnswerInit, GroupCase, GroupQuestion } from '../../src/groups/api.ts';
 import type { GroupParts, MakeGroupParts } from '../../src/groups/coordinator.ts';
 import type { GroupPart, GroupPartCounts, GroupPartOptions } from '../../src/groups/group-part.ts';
 import { SluiceError } from '../../src/kernel/errors.ts';
@@ -15,7 +15,7 @@ export class FakePart implements GroupPart {
   readonly asked: GroupCase[] = [];
   readonly questions: unknown[] = [];
   /** Who asked the last one. */
-  asker: Asker | undefined;
+  asker: GroupAsker | undefined;
   /** Name, question and answer, each time that an answer has reached nobody. */
   readonly undeliveredAnswers: (readonly unknown[])[] = [];
   /** What happened to it. */
@@ -40,7 +40,7 @@ export class FakePart implements GroupPart {
     name: C,
     question: GroupQuestion<C>,
     signal?: AbortSignal,
-    asker?: Asker,
+    asker?: GroupAsker,
   ): Promise<GroupAnswerInit<C>> {
     this.asker = asker;
     this.asked.push(name);

@@ -1,7 +1,7 @@
 import type { Timer } from '../../kernel/clock.ts';
 import { SluiceError } from '../../kernel/errors.ts';
 import { offsetToWire } from '../../wire/offset.ts';
-import type { Asker, GroupAnswerInit, GroupQuestion } from '../api.ts';
+import type { GroupAsker, GroupAnswerInit, GroupQuestion } from '../api.ts';
 import { notCoordinator } from '../not-coordinator.ts';
 import type { TopicFacts } from '../ports.ts';
 import { compareFilters } from './compare-filters.ts';
@@ -103,7 +103,7 @@ export class ConsumerGroup {
    * @param asker whose member it is, or who administers the node
    * @throws FORBIDDEN, NOT_LEADER
    */
-  async leave({ memberId, returning }: GroupQuestion<'leaveGroup'>, asker: Asker): Promise<void> {
+  async leave({ memberId, returning }: GroupQuestion<'leaveGroup'>, asker: GroupAsker): Promise<void> {
     const member = this.state.members.get(memberId);
     if (member && !asker.administers) checkOwner(member, asker);
     if (member && returning && member.instanceId !== '') {
@@ -121,7 +121,7 @@ export class ConsumerGroup {
    */
   commit(
     { memberId, generation, offsets }: GroupQuestion<'commitOffsets'>,
-    asker: Asker,
+    asker: GroupAsker,
   ): ReturnType<GroupCommits['commit']> {
     if (memberId === '') {
       this.checkEmpty();
@@ -300,7 +300,7 @@ export class ConsumerGroup {
   }
 
   /** @param of who says it is that member */
-  #member(id: string, of: Pick<Asker, 'principal'>): Member {
+  #member(id: string, of: Pick<GroupAsker, 'principal'>): Member {
     const member = this.state.members.get(id);
     if (!member) throw unknownMember(id);
     checkOwner(member, of);

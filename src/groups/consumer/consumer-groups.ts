@@ -1,6 +1,6 @@
 import { SluiceError } from '../../kernel/errors.ts';
 import { Turns } from '../../kernel/turns.ts';
-import type { Asker, GroupAnswerInit, GroupCase, GroupQuestion } from '../api.ts';
+import type { GroupAsker, GroupAnswerInit, GroupCase, GroupQuestion } from '../api.ts';
 import { NO_ASKER } from '../api.ts';
 import type { GroupPart, GroupPartCounts, GroupPartOptions } from '../group-part.ts';
 import { notCoordinator } from '../not-coordinator.ts';
@@ -32,12 +32,12 @@ type ConsumerCase =
 type Answers = {
   readonly [C in ConsumerCase]: (
     question: GroupQuestion<C>,
-    asker: Asker,
+    asker: GroupAsker,
     signal?: AbortSignal,
   ) => Promise<GroupAnswerInit<C>> | GroupAnswerInit<C>;
 };
 
-type Answer = (question: GroupQuestion, asker: Asker, signal?: AbortSignal) => Promise<GroupAnswerInit>;
+type Answer = (question: GroupQuestion, asker: GroupAsker, signal?: AbortSignal) => Promise<GroupAnswerInit>;
 
 /** The consumer groups that one coordinator looks after. @see docs/groups.md */
 export class ConsumerGroups implements GroupPart {
@@ -142,7 +142,7 @@ export class ConsumerGroups implements GroupPart {
 
   async #join(
     question: GroupQuestion<'joinGroup'>,
-    asker: Asker,
+    asker: GroupAsker,
     signal?: AbortSignal,
   ): Promise<GroupAnswerInit<'joinGroup'>> {
     const name = checkGroupName(question.group);
@@ -159,7 +159,10 @@ export class ConsumerGroups implements GroupPart {
   }
 
   /** Offsets may be committed before anybody joins, so that it goes on there. */
-  async #commit(question: GroupQuestion<'commitOffsets'>, asker: Asker): ReturnType<ConsumerGroup['commit']> {
+  async #commit(
+    question: GroupQuestion<'commitOffsets'>,
+    asker: GroupAsker,
+  ): ReturnType<ConsumerGroup['commit']> {
     const name = checkGroupName(question.group);
     const group = this.#groups.get(name);
     if (group) return group.commit(question, asker);

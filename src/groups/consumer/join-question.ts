@@ -1,6 +1,6 @@
 import { TOPIC_NAME_MAX, quoted } from '../../catalog/topic-name.ts';
 import { SluiceError } from '../../kernel/errors.ts';
-import type { Asker, GroupQuestion } from '../api.ts';
+import type { GroupAsker, GroupQuestion } from '../api.ts';
 import type { MemberFacts } from './member.ts';
 import { MemberFilters } from './member-filters.ts';
 import { offsetStartFromWire } from './start.ts';
@@ -26,7 +26,7 @@ export interface JoinFacts extends MemberFacts {
 /** @throws INVALID_ARGUMENT, INVALID_FILTER, OFFSET_OUT_OF_RANGE */
 export function checkJoin(
   question: GroupQuestion<'joinGroup'>,
-  { principal }: Asker,
+  { principal }: GroupAsker,
   numbers: TopicNumbers,
 ): JoinFacts {
   const { memberId, instanceId, clientId } = question;

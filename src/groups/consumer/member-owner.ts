@@ -1,6 +1,6 @@
 import { quoted } from '../../catalog/topic-name.ts';
 import { SluiceError } from '../../kernel/errors.ts';
-import type { Asker } from '../api.ts';
+import type { GroupAsker } from '../api.ts';
 import type { Member } from './member.ts';
 
 /**
@@ -11,7 +11,7 @@ import type { Member } from './member.ts';
  */
 export function checkOwner(
   { id, instanceId, principal: owner }: Member,
-  { principal }: Pick<Asker, 'principal'>,
+  { principal }: Pick<GroupAsker, 'principal'>,
 ): void {
   if (owner === '' || owner === principal) return;
   const instance = instanceId === '' ? '' : `, instance ${quoted(instanceId)},`;

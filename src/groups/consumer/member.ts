@@ -12,7 +12,7 @@ export interface MemberFacts {
   readonly sessionTimeoutMs: number;
   /** Where a partition begins for which nothing is committed. */
   readonly start: OffsetStart;
-  /** Whose it is; empty: not known. See `Asker.principal`. */
+  /** Whose it is; empty: not known. See `GroupAsker.principal`. */
   readonly principal: string;
 }
 
