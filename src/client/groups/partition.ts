@@ -39,6 +39,8 @@ export class GroupPartition {
   readonly #context: PartitionContext;
   #start: number;
   #feed: SubscriptionFeed;
+  /** Of the feed, which forgets it when its topic is deleted: what waits of it has to be dropped all the same. */
+  #known: PartitionProgress | undefined;
   #again: Timer | undefined;
 
   constructor(context: PartitionContext, { topic, partition, offset }: Position) {
@@ -59,7 +61,7 @@ export class GroupPartition {
 
   /** Undefined until the broker has accepted. */
   get progress(): PartitionProgress | undefined {
-    return this.#feed.partitions[0];
+    return this.#feed.partitions[0] ?? this.#known;
   }
 
   /** Goes on at `offset`; what waits is thrown away. */
@@ -68,6 +70,7 @@ export class GroupPartition {
     const { topic, partition } = this;
     this.#start = offset;
     this.earliest = Math.min(this.earliest, offset);
+    this.#known = undefined;
     this.#feed = this.#open([{ topic, partition, offset }]);
   }
 
@@ -79,7 +82,7 @@ export class GroupPartition {
   /** Reads no more; what waits is not handed out. Idempotent. */
   close(): void {
     this.#again?.cancel();
-    for (const progress of this.#feed.partitions) progress.dropped = true;
+    if (this.progress !== undefined) this.progress.dropped = true;
     this.#feed.close(CLOSED);
   }
 
@@ -99,7 +102,9 @@ export class GroupPartition {
     };
     const feed = new SubscriptionFeed(supervisor, ports, subscription, false, buffer, {
       counters: zeroCounters(),
-      status: () => undefined,
+      status: () => {
+        if (feed === this.#feed) this.#known ??= feed.partitions[0];
+      },
       ended: (error) => this.#ended(feed, error),
     });
     feed.open().catch(() => undefined); // it is told by `ended`
