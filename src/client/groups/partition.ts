@@ -70,7 +70,6 @@ export class GroupPartition {
     const { topic, partition } = this;
     this.#start = offset;
     this.earliest = Math.min(this.earliest, offset);
-    this.#known = undefined;
     this.#feed = this.#open([{ topic, partition, offset }]);
   }
 
@@ -89,6 +88,7 @@ export class GroupPartition {
   /** @param resume where to begin; empty: at the oldest record */
   #open(resume: readonly Position[]): SubscriptionFeed {
     const { supervisor, ports, buffer, plan } = this.#context;
+    this.#known = undefined;
     const subscription: SubscriptionPlan = {
       filter: this.topic,
       partitions: [this.partition],
