@@ -50,6 +50,18 @@ export interface TopicDefinition {
 /** What `createTopic` needs; the coordinator adds id and time. */
 export type NewTopic = Pick<TopicDefinition, 'name' | 'partitions' | 'settings'>;
 
+/** What of a topic shall be another; what is left out stays. */
+export interface TopicAlteration {
+  readonly partitions?: number | undefined;
+  readonly settings?: Partial<TopicSettings>;
+}
+
+/**
+ * An alteration, or what it is for a topic as it is when it is made, which others may have altered a moment before. It may be asked several times;
+ * what it throws is what the alteration is refused with.
+ */
+export type Alter = TopicAlteration | ((now: TopicDefinition) => TopicAlteration);
+
 /** What happened to a topic. */
 export type TopicChange =
   | { readonly kind: 'created' | 'altered'; readonly topic: TopicDefinition }
@@ -97,10 +109,7 @@ export interface Coordinator extends AsyncDisposable {
    * Changes settings and adds partitions; what is left out stays.
    * @throws TOPIC_NOT_FOUND; INVALID_ARGUMENT when there would be fewer partitions, or more replicas than there can be
    */
-  alterTopic(
-    name: string,
-    change: { readonly partitions?: number; readonly settings?: Partial<TopicSettings> },
-  ): Promise<TopicDefinition>;
+  alterTopic(name: string, alter: Alter): Promise<TopicDefinition>;
   /** @throws TOPIC_NOT_FOUND */
   deleteTopic(name: string): Promise<void>;
   /** Calls `listener` for each change from now on, in order; it must not throw. */

@@ -56,6 +56,11 @@ export interface PartitionLog {
    * Undefined: any. Not asked in memory, which is bounded whatever becomes of the records.
    */
   retainedFrom?: (() => number) | undefined;
+  /**
+   * Whether every replica has what is below {@link PartitionLog.retainedFrom}. While one has not, compaction leaves the records without value: it may
+   * have what they delete, and copies only what is there when it comes back. Undefined: yes. Not asked in memory.
+   */
+  isEverywhere?: (() => boolean) | undefined;
 
   /**
    * Appends one stamped batch whose base offset is `logEnd`, then drops what retention no longer keeps.

@@ -15,7 +15,9 @@ export function coordinatorObserver(
         ...{ partition, leaderEpoch, facts, ms: Math.round(ms) },
       }),
     onFailed: (partition, leaderEpoch, error) =>
-      log.error('groups.coordinator_failed', { partition, leaderEpoch, error }),
+      log[OF_EVERY_CHANGE.has(error.code) ? 'info' : 'error']('groups.coordinator_failed', {
+        ...{ partition, leaderEpoch, error },
+      }),
     onTrouble: ({ error, ...about }) => log[levelOf(error)]('queues.work_failed', { ...about, error }),
   };
 }

@@ -70,6 +70,7 @@ export class Partition implements ReaderSource {
       onNews: () => this.#news(),
     });
     this.log.retainedFrom = () => this.#replica.highWatermark;
+    this.log.isEverywhere = () => this.#replica.isComplete;
     this.log.onLoss = (end) => {
       this.#replica.lose(end);
       parts.onLoss?.(end);

@@ -66,6 +66,12 @@ export class Replica {
     return (this.#leadership ?? this.#state).isr;
   }
 
+  /** Whether all replicas are in sync, and so have what is below the high watermark; as far as is known here. */
+  get isComplete(): boolean {
+    const { replicas, isr } = this;
+    return replicas.length > 0 && replicas.every((nodeId) => isr.includes(nodeId));
+  }
+
   get highWatermark(): number {
     return this.#highWatermark;
   }

@@ -110,6 +110,34 @@ describe('bounds on topics', () => {
     expect(test.broker.snapshot().partitions).toBe(6);
   });
 
+  it('alters what others have left of a topic that they alter at the same time', async () => {
+    test = await TestBroker.open();
+    await test.broker.createTopic(ALICE, { name: 'a', partitions: 1 });
+    await Promise.all([
+      test.broker.alterTopic(ALICE, { name: 'a', partitions: 3 }),
+      test.broker.alterTopic(ALICE, { name: 'a', settings: { retentionRecords: 20 } }),
+      test.broker.alterTopic(ALICE, { name: 'a', settings: { batchMaxBytes: 2048 } }),
+    ]);
+    expect(test.coordinator.topic('a')).toMatchObject({
+      partitions: 3,
+      settings: { retentionRecords: 20, batchMaxBytes: 2048 },
+    });
+  });
+
+  it('refuses an alteration that others have made impossible at the same time', async () => {
+    test = await TestBroker.open();
+    await test.broker.createTopic(ALICE, {
+      name: 'a',
+      settings: { retentionBytes: 10_000, batchMaxBytes: 5000 },
+    });
+    const results = await Promise.allSettled(
+      [{ retentionBytes: 6000 }, { batchMaxBytes: 8000 }].map((settings) =>
+        test.broker.alterTopic(ALICE, { name: 'a', settings }),
+      ),
+    );
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+  });
+
   it('takes a number of partitions that no topic can have for a mistake and not for a lack of room', async () => {
     test = await TestBroker.open({ maxPartitions: 8 });
     const request = { name: 'a', partitions: 2 ** 32 - 1 };

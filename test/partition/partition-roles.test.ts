@@ -56,6 +56,22 @@ describe('a replica without a role', () => {
   });
 });
 
+describe('a replica in any role', () => {
+  it('says to its log whether all have what is there, which nobody knows before the state is', () => {
+    const answers = [partition.log.isEverywhere?.()];
+    const note = (): number => answers.push(partition.log.isEverywhere?.());
+    lead(5, ['a', 'b']);
+    note();
+    partition.stateChanged(cluster.put({ isr: ['a', 'b', 'c'] }));
+    note();
+    partition.follow(6);
+    note();
+    partition.stateChanged(cluster.put({ leader: 'b', leaderEpoch: 6, isr: ['b', 'c'] }));
+    note();
+    expect(answers).toEqual([false, false, true, true, false]);
+  });
+});
+
 describe('the leader', () => {
   it('acknowledges for one when it has stored a batch, and for all when all in sync have', () => {
     lead(5, ['a', 'b']);

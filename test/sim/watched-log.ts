@@ -64,6 +64,14 @@ export class WatchedLog implements PartitionLog {
     this.#log.retainedFrom = offset;
   }
 
+  get isEverywhere(): (() => boolean) | undefined {
+    return this.#log.isEverywhere;
+  }
+
+  set isEverywhere(answer: (() => boolean) | undefined) {
+    this.#log.isEverywhere = answer;
+  }
+
   /** What is in the log below its end, in order; perhaps also what retention has dropped. */
   batches(): readonly PlacedBatch[] {
     this.#cut(this.#log.logEnd);

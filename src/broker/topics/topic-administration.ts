@@ -1,6 +1,7 @@
 import { checkTopicName, isInternalTopic } from '../../catalog/topic-name.ts';
 import type { TopicSettingsChange } from '../../catalog/topic-settings.ts';
 import { TOPIC_PARTITIONS_LIMIT, mergeSettings } from '../../catalog/topic-settings.ts';
+import type { TopicAlteration, TopicDefinition } from '../../coordination/coordinator.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { SluiceError, asSluiceError } from '../../kernel/errors.ts';
 import type { AccessControl } from '../access-control.ts';
@@ -119,21 +120,8 @@ export class TopicAdministration {
 
   async alter(principal: Principal, request: AlterTopic): Promise<TopicDescription> {
     this.#access.check(principal, 'admin', request.name);
-    const { definition } = this.require(request.name);
-    const settings = mergeSettings(definition.settings, request.settings);
-    if (settings.storage !== definition.settings.storage) {
-      throw new SluiceError('INVALID_ARGUMENT', 'the storage of a topic cannot change; create another topic');
-    }
-    const partitions = request.partitions ?? definition.partitions;
-    this.#checkPartitions(partitions);
-    if (isInternalTopic(request.name) && partitions !== definition.partitions) {
-      // What is kept there is found by the hash of its key.
-      throw new SluiceError(
-        'INVALID_ARGUMENT',
-        'the partitions of a topic of the broker’s own stay as they are',
-      );
-    }
-    return this.#describe(await this.#directory.alter(request.name, { partitions, settings }));
+    this.require(request.name);
+    return this.#describe(await this.#directory.alter(request.name, (now) => this.#altered(request, now)));
   }
 
   async delete(principal: Principal, name: string): Promise<void> {
@@ -150,6 +138,24 @@ export class TopicAdministration {
     const topic = this.#directory.get(name);
     if (!topic) throw notFound(name);
     return this.#describe(topic);
+  }
+
+  /** @throws INVALID_ARGUMENT when it cannot be altered like that as it is now */
+  #altered({ name, partitions, settings: named }: AlterTopic, now: TopicDefinition): TopicAlteration {
+    const settings = mergeSettings(now.settings, named);
+    if (settings.storage !== now.settings.storage) {
+      throw new SluiceError('INVALID_ARGUMENT', 'the storage of a topic cannot change; create another topic');
+    }
+    if (partitions === undefined) return { settings };
+    this.#checkPartitions(partitions);
+    if (isInternalTopic(name) && partitions !== now.partitions) {
+      // What is kept there is found by the hash of its key.
+      throw new SluiceError(
+        'INVALID_ARGUMENT',
+        'the partitions of a topic of the broker’s own stay as they are',
+      );
+    }
+    return { partitions, settings };
   }
 
   async #metadataOf(principal: Principal, name: string, autoCreate: boolean): Promise<TopicMetadata> {

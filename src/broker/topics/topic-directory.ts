@@ -2,6 +2,7 @@ import type { PartitionEntry } from '../../coordination/cluster.ts';
 import type {
   Coordinator,
   NewTopic,
+  TopicAlteration,
   TopicChange,
   TopicDefinition,
   Unwatch,
@@ -156,18 +157,19 @@ export class TopicDirectory {
   }
 
   /**
-   * Changes settings, at once also for what is retained, and adds partitions, for whose leaders it waits as {@link create}.
+   * Changes settings of what the topic is by then, at once also for what is retained, and adds partitions, for whose leaders it waits as {@link create}.
    * @throws TOPIC_NOT_FOUND, INVALID_ARGUMENT, OVERLOADED, STORAGE_FULL, STORAGE_FAILED
    */
-  async alter(name: string, change: Pick<NewTopic, 'partitions' | 'settings'>): Promise<OpenTopic> {
+  async alter(name: string, alter: (now: TopicDefinition) => TopicAlteration): Promise<OpenTopic> {
     const before = this.#coordinator.topic(name);
     if (!before) throw new SluiceError('TOPIC_NOT_FOUND', `there is no topic ${name}`);
-    const added = Math.max(0, change.partitions - before.partitions);
+    const { partitions = before.partitions } = alter(before);
+    const added = Math.max(0, partitions - before.partitions);
     this.#checkRoom({ topics: 0, partitions: added });
     this.#addingPartitions += added;
     let definition: TopicDefinition;
     try {
-      definition = await this.#coordinator.alterTopic(name, change);
+      definition = await this.#coordinator.alterTopic(name, alter);
     } finally {
       this.#addingPartitions -= added;
     }

@@ -238,6 +238,7 @@ export class GroupConsumer implements AsyncIterable<ReceivedRecord>, AsyncDispos
     this.#ended = true;
     this.#error = error;
     this.#commitTimer?.cancel();
+    this.#membership.stop();
     this.#partitions.close();
     this.#context.requests.close();
     this.#joined.reject(error ?? new SluiceError('CLOSED', 'the member was closed'));

@@ -37,6 +37,8 @@ export class GroupPartition {
   readonly #context: PartitionContext;
   #start: number;
   #feed: SubscriptionFeed;
+  /** Of the feed, which forgets it when its topic is deleted: what waits of it has to be dropped all the same. */
+  #known: PartitionProgress | undefined;
   #again: Timer | undefined;
   /** Readings of the log that is read now, from other places than the present one. */
   #readBefore = new WeakSet<object>();
@@ -58,19 +60,20 @@ export class GroupPartition {
 
   /** Undefined until the broker has accepted. */
   get progress(): PartitionProgress | undefined {
-    return this.#feed.partitions[0];
+    return this.#feed.partitions[0] ?? this.#known;
   }
 
   /** Whether what came with that reading was handed out since the partition was assigned, and is of the log that is read now. */
   hasHandedOut(origin: object | undefined): boolean {
-    return origin !== undefined && (origin === this.progress || this.#readBefore.has(origin));
+    return origin !== undefined && (origin === this.#feed.partitions[0] || this.#readBefore.has(origin));
   }
 
   /** Goes on at `offset`; what waits is thrown away. */
   seek(offset: number): void {
+    const { topic, partition } = this;
+    const reading = this.#feed.partitions[0];
+    if (reading !== undefined) this.#readBefore.add(reading);
     this.close();
-    const { topic, partition, progress } = this;
-    if (progress !== undefined) this.#readBefore.add(progress);
     this.#start = offset;
     this.#feed = this.#open([{ topic, partition, offset }]);
   }
@@ -83,13 +86,14 @@ export class GroupPartition {
   /** Reads no more; what waits is not handed out. Idempotent. */
   close(): void {
     this.#again?.cancel();
-    for (const progress of this.#feed.partitions) progress.dropped = true;
+    if (this.progress !== undefined) this.progress.dropped = true;
     this.#feed.close(CLOSED);
   }
 
   /** @param resume where to begin; empty: at the oldest record */
   #open(resume: readonly Position[]): SubscriptionFeed {
     const { supervisor, ports, buffer, plan } = this.#context;
+    this.#known = undefined;
     const subscription: SubscriptionPlan = {
       filter: this.topic,
       partitions: [this.partition],
@@ -104,6 +108,7 @@ export class GroupPartition {
     const feed = new SubscriptionFeed(supervisor, ports, subscription, false, buffer, {
       counters: zeroCounters(),
       status: ({ kind }) => {
+        if (feed === this.#feed) this.#known = feed.partitions[0] ?? this.#known;
         if (kind === 'restarted') this.#forgetReadings();
       },
       ended: (error) => this.#ended(feed, error),

@@ -7,6 +7,7 @@ import { storageError } from '../../kernel/storage-error.ts';
 import type { TokenRecord, TokenStore } from '../../security/token.ts';
 import type { Cluster } from '../cluster.ts';
 import type {
+  Alter,
   Coordinator,
   NewTopic,
   PartitionClaim,
@@ -21,6 +22,7 @@ import { DiskReserve } from './disk-reserve.ts';
 import type { NodeState } from './node-files.ts';
 import { openNodeFiles, tokenStore } from './node-files.ts';
 import { newProducerKey } from '../producer-key.ts';
+import { alterationOf } from '../topic-alteration.ts';
 import { SingleNode } from './single-node.ts';
 import { StateFile, listStateFiles, removeFile } from './state-file.ts';
 import type { TopicState } from './topic-files.ts';
@@ -162,13 +164,13 @@ export class EmbeddedCoordinator implements Coordinator {
     });
   }
 
-  async alterTopic(
-    name: string,
-    change: { readonly partitions?: number; readonly settings?: Partial<TopicSettings> },
-  ): Promise<TopicDefinition> {
-    if (change.settings) checkAlone(change.settings);
+  async alterTopic(name: string, alter: Alter): Promise<TopicDefinition> {
     return this.#exclusive(name, async () => {
-      const { definition } = await this.#topic(name).update((state) => altered(state, change));
+      const { definition } = await this.#topic(name).update((state) => {
+        const change = alterationOf(alter, state.definition);
+        if (change.settings) checkAlone(change.settings);
+        return altered(state, change);
+      });
       this.#tell({ kind: 'altered', topic: definition });
       return definition;
     });

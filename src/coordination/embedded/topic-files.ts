@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { SluiceError } from '../../kernel/errors.ts';
 import { storageError } from '../../kernel/storage-error.ts';
-import type { TopicSettings } from '../coordinator.ts';
+import type { TopicAlteration } from '../coordinator.ts';
 import type { DiskReserve } from './disk-reserve.ts';
 import { StateFile, listStateFiles } from './state-file.ts';
 import { topicDefinitionSchema } from '../topic-schema.ts';
@@ -64,10 +64,7 @@ export async function openTopics(
  * A topic as it is after a change.
  * @throws INVALID_ARGUMENT for fewer partitions
  */
-export function altered(
-  state: TopicState,
-  change: { readonly partitions?: number; readonly settings?: Partial<TopicSettings> },
-): TopicState {
+export function altered(state: TopicState, change: TopicAlteration): TopicState {
   const { definition, offsetCeilings } = state;
   const partitions = change.partitions ?? definition.partitions;
   const added = partitions - definition.partitions;

@@ -6,12 +6,12 @@ import type { Random } from '../../kernel/random.ts';
 import type { TokenStore } from '../../security/token.ts';
 import type { Cluster, NodeDescription } from '../cluster.ts';
 import type {
+  Alter,
   Coordinator,
   NewTopic,
   PartitionClaim,
   TopicChange,
   TopicDefinition,
-  TopicSettings,
   Unwatch,
 } from '../coordinator.ts';
 import type { EtcdAccess } from './client-options.ts';
@@ -152,11 +152,8 @@ export class EtcdCoordinator implements Coordinator {
     return this.#topics.create(topic);
   }
 
-  alterTopic(
-    name: string,
-    change: { readonly partitions?: number; readonly settings?: Partial<TopicSettings> },
-  ): Promise<TopicDefinition> {
-    return this.#topics.alter(name, change);
+  alterTopic(name: string, alter: Alter): Promise<TopicDefinition> {
+    return this.#topics.alter(name, alter);
   }
 
   deleteTopic(name: string): Promise<void> {

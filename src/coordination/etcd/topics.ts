@@ -1,7 +1,8 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { SluiceError } from '../../kernel/errors.ts';
 import type { Random } from '../../kernel/random.ts';
-import type { NewTopic, TopicChange, TopicDefinition, TopicSettings } from '../coordinator.ts';
+import type { Alter, NewTopic, TopicAlteration, TopicChange, TopicDefinition } from '../coordinator.ts';
+import { alterationOf } from '../topic-alteration.ts';
 import type { Unwatch } from '../unwatch.ts';
 import type { ViewFeed } from './feed.ts';
 import type { Keys } from './keys.ts';
@@ -68,17 +69,14 @@ export class EtcdTopics {
     return definition;
   }
 
-  async alter(
-    name: string,
-    change: { readonly partitions?: number; readonly settings?: Partial<TopicSettings> },
-  ): Promise<TopicDefinition> {
+  async alter(name: string, alter: Alter): Promise<TopicDefinition> {
     const { store, view, feed } = this.#options;
     const key = this.#key(name);
     let entry = view.topics.get(name);
     for (;;) {
       if (!entry) throw notFound(name);
       const { value, modRevision } = entry;
-      const definition = altered(value, change);
+      const definition = altered(value, alterationOf(alter, value));
       const outcome = await store.persist(() =>
         store.transact([unchanged(key, modRevision)], [put(key, encodeValue(definition))], [get(key)]),
       );
@@ -168,10 +166,7 @@ function topicIn({ found }: Outcome): Entry<TopicValue> | undefined {
   };
 }
 
-function altered(
-  definition: TopicValue,
-  change: { readonly partitions?: number; readonly settings?: Partial<TopicSettings> },
-): TopicValue {
+function altered(definition: TopicValue, change: TopicAlteration): TopicValue {
   const partitions = change.partitions ?? definition.partitions;
   if (partitions < definition.partitions) {
     throw new SluiceError(

@@ -50,6 +50,7 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
   settings: DiskLogSettings;
   onLoss: ((end: number) => void) | undefined;
   retainedFrom: (() => number) | undefined;
+  isEverywhere: (() => boolean) | undefined;
   readonly #options: DiskLogOptions;
   readonly #store: SegmentStore;
   readonly #writer: LogWriter;

@@ -24,6 +24,8 @@ export interface CleanerHost {
   readonly settings: DiskLogSettings;
   /** See `PartitionLog.retainedFrom`. */
   readonly retainedFrom: (() => number) | undefined;
+  /** See `PartitionLog.isEverywhere`. */
+  readonly isEverywhere: (() => boolean) | undefined;
   /** Milliseconds since 1970, never falling. */
   wallMs(): number;
 }
@@ -127,7 +129,12 @@ export class LogCleaner {
       if (nextOffset > state.facts.compactedBelow) uncompacted += bytes;
     }
     if (uncompacted > 0 && uncompacted >= total * DUE_SHARE) return true;
-    return state.tombstonesDueMs(settings.tombstoneMs) <= wallMs;
+    return this.#tombstonesMayGo && state.tombstonesDueMs(settings.tombstoneMs) <= wallMs;
+  }
+
+  /** No replica is left that has what they delete, and would not hear of it any more. */
+  get #tombstonesMayGo(): boolean {
+    return this.#host.isEverywhere?.() ?? true;
   }
 
   /** Sealed segments before that of the newest snapshot, and of which all is there to stay; oldest first. */
@@ -163,6 +170,7 @@ export class LogCleaner {
     const { state, snapshots, shared, onCorrupt } = this.#parts;
     const { directory, clock, settings } = this.#host;
     const { tombstoneMs } = settings;
+    const expiredBelow = state.expiredBelow(tombstoneMs, this.#host.wallMs());
     const segments = this.#candidates();
     const end = segments.at(-1)?.nextOffset ?? 0;
     await snapshots.removeUpTo(end);
@@ -180,7 +188,7 @@ export class LogCleaner {
       },
       segments: segments.map((segment) => this.#sourceOf(segment)),
       compactedBelow: state.facts.compactedBelow,
-      tombstonesBelow: state.expiredBelow(tombstoneMs, this.#host.wallMs()),
+      tombstonesBelow: this.#tombstonesMayGo ? expiredBelow : 0,
       tombstoneParts: state.facts.tombstones.map(({ below }) => below),
       signal,
       onCorrupt,

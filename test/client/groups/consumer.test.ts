@@ -107,6 +107,21 @@ describe('a member of a consumer group', () => {
     expect(stage.owned).toEqual([1]);
   });
 
+  it('hands out nothing more of a partition that goes because its topic was deleted', async () => {
+    const member = await stage.member();
+    await stage.assign({ 0: 0, 1: 0 });
+    const reading = new Reading(member);
+    const delivery = stage.deliver(0, 0).batch(0, ['a', 'b', 'c']);
+    expect(await reading.next()).toBe('0:0=a');
+    expect(await reading.next()).toBe('0:1=b');
+    delivery.end();
+    await turns(5);
+    await stage.assign({ 1: 0 });
+    expect(stage.owned).toEqual([0, 1]);
+    expect(await reading.next()).toBeUndefined();
+    expect(stage.owned).toEqual([1]);
+  });
+
   it('says that it is alive, and owns the partition still, while its record is not done', async () => {
     const member = await stage.member({ sessionTimeoutMs: 3000 });
     await stage.assign({ 0: 0 });
@@ -513,6 +528,17 @@ describe('closing', () => {
     const closed = member.close();
     await stage.broker.pass(4000);
     await closed;
+  });
+
+  it('at once says no more that the member is alive, and does not take what is assigned to it', async () => {
+    const member = await stage.member({ sessionTimeoutMs: 3000 });
+    await stage.assign({ 0: 0 });
+    const seen = events(member);
+    const joins = stage.joins.length;
+    member.abort();
+    await stage.broker.pass(20_000);
+    await stage.assign({ 0: 0, 1: 0 });
+    expect([stage.joins.length, seen, stage.leaves]).toEqual([joins, [], 0]);
   });
 
   it('says that a static member may come back', async () => {

@@ -182,6 +182,24 @@ describe('compaction of a log', () => {
     expect(await stage.texts()).toEqual(['0 a=1', '1 b=1']);
   });
 
+  it('leaves records without value while a replica may have what they delete, and has not heard of them', async () => {
+    const stage = await Stage.open();
+    await stage.append('a=1 a= b=1 c=1 d=1 e=1');
+    await stage.compact();
+    let isEverywhere = false;
+    stage.log.isEverywhere = () => isEverywhere;
+    await stage.sweep();
+    await stage.append('f=1 g=1 h=1 i=1 j=1 k=1');
+    await stage.sweep();
+    expect((await stage.texts())[0]).toBe('1 a=');
+    const rounds = stage.disk.calls.length;
+    await stage.sweep();
+    expect(stage.disk.calls.length).toBe(rounds);
+    isEverywhere = true;
+    await stage.sweep();
+    expect((await stage.texts())[0]).toBe('2 b=1');
+  });
+
   it('waits after a start until it is known again that all that it has compacted is there to stay', async () => {
     const stage = await Stage.open();
     await stage.append('a=1 a= b=1 c=1 d=1 e=1');
