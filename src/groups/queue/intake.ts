@@ -52,6 +52,11 @@ export class Intake {
     return this.#ready.length === 0 && this.#state !== 'busy' && this.#state !== 'resting';
   }
 
+  /** Where the partition begins; undefined: nobody reads it here who could know. */
+  get logStart(): number | undefined {
+    return this.#open?.reader.logStart;
+  }
+
   /**
    * What comes next. Reads on for the time after, or begins to.
    * @param offset where the queue is: what lies below it is passed over

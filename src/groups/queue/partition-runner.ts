@@ -98,6 +98,8 @@ export class PartitionRunner {
   #retry: Timer | undefined;
   /** What the node's budget knows of. */
   #countedBytes = 0;
+  /** What lies below was dropped; what was leased then may come back. */
+  #droppedTo = 0;
   #isClosed = false;
 
   constructor(options: PartitionRunnerOptions) {
@@ -109,7 +111,10 @@ export class PartitionRunner {
     this.journal = journal;
     this.state = journal.partition;
     this.#intake = new Intake({ topics, topic, partition, clock, random, onChange, onOutOfRange });
-    this.#old = new OldBatches({ topics, topic, partition, clock, cache: cache.partition() });
+    this.#old = new OldBatches({
+      ...{ topics, topic, partition, clock, cache: cache.partition() },
+      logStart: () => this.#intake.logStart,
+    });
     this.#backoff = new Backoff(RETRY, random);
   }
 
@@ -126,6 +131,7 @@ export class PartitionRunner {
   /** Leases what there is, oldest first, with one grant; what has to be read first is there later, and `onChange` is called. */
   take(wanted: Wanted, now: Moment): TakenBatch[] {
     const picked: PickedBatch[] = [];
+    this.#dropDeleted();
     const heldBytes = this.state.heldBytes;
     let { records, bytes } = wanted;
     let offeredBytes = 0;
@@ -142,7 +148,7 @@ export class PartitionRunner {
         continue;
       }
       const before = picked.length;
-      bytes = this.#pick(runs, { ...wanted, bytes }, picked);
+      bytes = this.#pick(this.#notDeleted(runs), { ...wanted, bytes }, picked);
       for (let at = before; at < picked.length; at++) records -= recordsIn(picked[at]!.runs);
     }
     const taken = this.#grant(picked, wanted.leaseMs, now);
@@ -193,13 +199,34 @@ export class PartitionRunner {
     return bytes;
   }
 
+  /** The leader has said that there is nothing below `offset`: nobody gets it any more. */
+  deletedBelow(offset: number): void {
+    this.#old.deletedBelow(offset);
+    this.#dropDeleted();
+  }
+
   /** Records below `end` are gone. */
   skip(first: number, end: number): void {
-    const records = this.state.skip(first, end);
-    this.#options.counters.gaps += records;
-    if (records > 0) this.gaps.push({ first, end });
-    if (this.gaps.length > GAPS_MAX) this.gaps.shift();
-    this.changed();
+    this.#noteGap(first, end, this.state.skip(first, end));
+  }
+
+  /** What is left of leases that nobody was told of yet: those of records that were deleted since are done, and a gap. @returns undefined: none is left */
+  stillThere(taken: TakenBatch): TakenBatch | undefined {
+    const { grant } = taken;
+    const { logStart } = this.#old;
+    if (taken.leases[0]!.first >= logStart) return taken;
+    const leases = taken.leases.flatMap((lease) => {
+      const { first } = lease;
+      const end = Math.min(lease.end, logStart);
+      if (first < end) this.#noteGap(first, end, end - first - this.state.ack(grant, first, end));
+      return lease.end > logStart ? [{ ...lease, first: Math.max(first, logStart) }] : [];
+    });
+    return leases.length > 0 ? { ...taken, leases } : undefined;
+  }
+
+  /** Gaps that nobody was told of yet, for who is told of them now. */
+  takeGaps(): (OffsetRun & { readonly partition: number })[] {
+    return this.gaps.splice(0).map((gap) => ({ ...gap, partition: this.partition }));
   }
 
   /** Nobody waits: cursors close. */
@@ -217,6 +244,32 @@ export class PartitionRunner {
     this.#retry?.cancel();
     this.#intake.close();
     this.#old.close();
+  }
+
+  /** Batches go on above what is deleted, so that those at hand may have it still. What is leased is dropped when it comes back. */
+  #dropDeleted(): void {
+    const { logStart } = this.#old;
+    if (logStart <= this.#droppedTo) return;
+    this.#droppedTo = logStart;
+    if (logStart <= this.state.floor) return;
+    this.skip(this.state.floor, logStart);
+    this.#unparkBelow(logStart);
+  }
+
+  #notDeleted(runs: DeliveredRun[]): DeliveredRun[] {
+    if (runs[0]!.first >= this.#droppedTo) return runs;
+    return runs.flatMap((run) => {
+      if (run.first < this.#droppedTo) this.skip(run.first, Math.min(run.end, this.#droppedTo));
+      const first = Math.max(run.first, this.#droppedTo);
+      return first < run.end ? [{ ...run, first }] : [];
+    });
+  }
+
+  #noteGap(first: number, end: number, records: number): void {
+    this.#options.counters.gaps += records;
+    if (records > 0) this.gaps.push({ first, end });
+    if (this.gaps.length > GAPS_MAX) this.gaps.shift();
+    this.changed();
   }
 
   /** @returns bytes that are left to be had */
