@@ -5,7 +5,7 @@ import type { Random } from '../../kernel/random.ts';
 import { batchBaseOffset, batchNextOffset } from '../../wire/record-batch.ts';
 import type { Topics } from '../ports.ts';
 import { holesOf, inspectBatch } from './batch-inspection.ts';
-import type { BatchCache } from './batch-cache.ts';
+import type { BatchMemory } from './batch-memory.ts';
 import { Intake } from './intake.ts';
 import { batchToSend, recordsIn } from './leased-batch.ts';
 import { OldBatches } from './old-batches.ts';
@@ -69,7 +69,7 @@ export interface PartitionRunnerOptions {
   readonly topics: Topics;
   readonly clock: Clock;
   readonly random: Random;
-  readonly cache: BatchCache;
+  readonly batchMemory: BatchMemory;
   readonly writer: StateWriter;
   readonly stateBudget: StateBudget;
   readonly counters: QueueCounters;
@@ -103,14 +103,15 @@ export class PartitionRunner {
   #isClosed = false;
 
   constructor(options: PartitionRunnerOptions) {
-    const { journal, partition, topics, topic, clock, random, cache } = options;
+    const { journal, partition, topics, topic, clock, random, batchMemory } = options;
     const onChange = (): void => options.onChange(this);
     const onOutOfRange = (): void => options.onOutOfRange(this);
     this.#options = options;
     this.partition = partition;
     this.journal = journal;
     this.state = journal.partition;
-    this.#intake = new Intake({ topics, topic, partition, clock, random, onChange, onOutOfRange });
+    const { cache, readAhead } = batchMemory;
+    this.#intake = new Intake({ topics, topic, partition, clock, random, readAhead, onChange, onOutOfRange });
     this.#old = new OldBatches({
       ...{ topics, topic, partition, clock, cache: cache.partition() },
       logStart: () => this.#intake.logStart,
