@@ -1,5 +1,6 @@
 import type { OpenReader } from '../groups/ports.ts';
 import { SluiceError } from '../kernel/errors.ts';
+import type { Asker } from '../kernel/slots.ts';
 import type { Partition } from '../partition/partition.ts';
 import type { PartitionCounters } from '../partition/reader-source.ts';
 import { newPartitionCounters } from '../partition/reader-source.ts';
@@ -241,6 +242,7 @@ export class Broker {
   /**
    * The offsets that a place means now.
    * @param partitions empty: all
+   * @param asker who waits for them; CANCELLED when it has gone
    * @throws FORBIDDEN, TOPIC_NOT_FOUND, PARTITION_NOT_FOUND, OFFSET_OUT_OF_RANGE; INVALID_ARGUMENT for last-per-key; NOT_LEADER, UNAVAILABLE, TIMEOUT
    *   when the leader of one cannot be asked
    */
@@ -249,8 +251,9 @@ export class Broker {
     topic: string,
     partitions: readonly number[],
     at: Start,
+    asker?: Asker,
   ): Promise<readonly Position[]> {
-    return this.#offsets.list(principal, topic, partitions, at);
+    return this.#offsets.list(principal, topic, partitions, at, asker);
   }
 
   /**

@@ -1,4 +1,5 @@
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
+import type { Asker } from '../kernel/slots.ts';
 import { deleteForGood, firstToStay } from '../partition/delete-records.ts';
 import type { Partition } from '../partition/partition.ts';
 import type { Start } from '../partition/reader.ts';
@@ -37,12 +38,14 @@ export class LeaderQuestions {
     this.#others = others;
   }
 
-  /** The first offset that a reader beginning at `at` would want. */
-  offsets(partitions: readonly TopicPartition[], at: Start): Promise<Answer<number>[]> {
+  /** The first offset that a reader beginning at `at` would want. @param asker who waits for them; CANCELLED when it has gone */
+  offsets(partitions: readonly TopicPartition[], at: Start, asker?: Asker): Promise<Answer<number>[]> {
+    // Nothing else takes so long that it is worth a word.
+    const searcher = at.at === 'timestamp' ? asker : undefined;
     return this.#ask(
       partitions,
-      (copy) => copy.offsetAt(at),
-      (others, nodeId, refs) => others.listOffsets(nodeId, refs, at),
+      (copy) => copy.offsetAt(at, searcher),
+      (others, nodeId, refs) => others.listOffsets(nodeId, refs, at, searcher?.gone),
     );
   }
 

@@ -23,6 +23,7 @@ const ALONE: GroupStorage = { partitions: 16, replicationFactor: 1, minInsync: 1
 
 const MAX_QUEUE_PARTITIONS = 20_000;
 const MAX_QUEUE_STATE_BYTES = 512 * 1024 * 1024;
+const MAX_QUEUE_BATCH_BYTES = 256 * 1024 * 1024;
 
 /** How consumer groups and queues are kept and watched. */
 export interface BrokerGroupOptions {
@@ -32,6 +33,8 @@ export interface BrokerGroupOptions {
   readonly maxQueuePartitions?: number;
   /** What the states of the queues of a node may take in memory. Default 512 MiB. */
   readonly maxQueueStateBytes?: number;
+  /** Batches that the queues of a node may have at hand. Default 256 MiB. */
+  readonly maxQueueBatchBytes?: number;
   /** Default: those there are. */
   readonly makeParts?: MakeGroupParts;
   readonly observer?: Partial<CoordinatorObserver> | undefined;
@@ -55,6 +58,7 @@ export function openGroups({ options, access, listeners, ...parts }: GroupsOfBro
   const { coordinator, clock, random, others, groups = {} } = options;
   const { storage = ALONE, makeParts = makeGroupParts, observer } = groups;
   const { maxQueuePartitions = MAX_QUEUE_PARTITIONS, maxQueueStateBytes = MAX_QUEUE_STATE_BYTES } = groups;
+  const { maxQueueBatchBytes = MAX_QUEUE_BATCH_BYTES } = groups;
   const { directory } = parts;
   const topics = new GroupTopics({ ...parts, coordinator, clock });
   const untold = new UntoldLeases({
@@ -65,6 +69,7 @@ export function openGroups({ options, access, listeners, ...parts }: GroupsOfBro
   const coordinators = new Coordinators({
     releaseUntold: (partition, release) => untold.release(partition, release),
     ...{ topics, clock, random, makeParts, observer, maxQueuePartitions, maxQueueStateBytes },
+    maxQueueBatchBytes,
     nodeId: coordinator.nodeId,
   });
   const hosts = new GroupHosts({ directory, coordinators, clock, storage });

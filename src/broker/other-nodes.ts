@@ -54,11 +54,12 @@ export interface OtherNodes {
     nodeId: string,
     partitions: readonly PartitionRef[],
   ): Promise<readonly (PartitionFacts | SluiceError)[]>;
-  /** The first offset that a reader beginning at `at` would want. */
+  /** The first offset that a reader beginning at `at` would want. @param gone aborts when nobody waits for them any more */
   listOffsets(
     nodeId: string,
     partitions: readonly PartitionRef[],
     at: Start,
+    gone?: AbortSignal,
   ): Promise<readonly (number | SluiceError)[]>;
   /** Deletes what is below `before`. @returns where each partition begins now */
   deleteRecords(

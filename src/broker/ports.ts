@@ -1,4 +1,5 @@
 import type { TopicDefinition } from '../coordination/coordinator.ts';
+import type { Asker } from '../kernel/slots.ts';
 import type { Partition } from '../partition/partition.ts';
 import type { PartitionReader } from '../partition/reader.ts';
 import type { Operation, Principal } from '../security/principal.ts';
@@ -86,6 +87,8 @@ export interface SubscriberInfo {
 
 /** Who subscribes. */
 export interface Subscriber extends SubscriberInfo {
+  /** Waits for the subscription to be open: when it goes, logs are not searched any more for where it begins. Left out: somebody waits to the end. */
+  readonly asker?: Asker | undefined;
   /** Takes over the reader of a partition; it is closed with the subscription. When the topic is deleted it says `ended`. */
   takePartition(reader: PartitionReader): void;
 }

@@ -18,7 +18,7 @@ export type MakeGroupParts = (options: GroupPartOptions) => GroupParts;
 /** What a coordinator is made of. */
 export interface CoordinatorOptions extends Pick<
   GroupPartOptions,
-  'topics' | 'clock' | 'random' | 'budget' | 'stateBudget' | 'term' | 'nodeId' | 'onTrouble'
+  'topics' | 'clock' | 'random' | 'budget' | 'stateBudget' | 'batchMemory' | 'term' | 'nodeId' | 'onTrouble'
 > {
   readonly state: LedState;
   readonly makeParts: MakeGroupParts;
@@ -48,12 +48,13 @@ export class GroupCoordinator {
   #isOpen = false;
 
   constructor(options: CoordinatorOptions) {
-    const { state, makeParts, topics, clock, random, budget, stateBudget, term, nodeId, onTrouble } = options;
+    const { state, makeParts, topics, clock, random, budget, stateBudget, batchMemory } = options;
+    const { term, nodeId, onTrouble } = options;
     this.#options = options;
     this.leaderEpoch = state.leaderEpoch;
     this.#log = state.openLog();
     const onFailure = (error: unknown): void => this.#fail(error);
-    const shared = { topics, clock, random, budget, stateBudget, term, nodeId, onTrouble };
+    const shared = { topics, clock, random, budget, stateBudget, batchMemory, term, nodeId, onTrouble };
     const releaseUntold: GroupPartOptions['releaseUntold'] = (release) =>
       options.releaseUntold(state.partition, release);
     this.#parts = makeParts({ ...shared, releaseUntold, log: this.#log, onFailure });

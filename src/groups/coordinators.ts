@@ -8,6 +8,7 @@ import type { Counted } from './counted.ts';
 import { CountedParts } from './counted.ts';
 import type { LedState } from './led-state.ts';
 import { notCoordinator } from './not-coordinator.ts';
+import { BatchMemory } from './queue/batch-memory.ts';
 import { PartitionBudget } from './queue/partition-budget.ts';
 import { StateBudget } from './queue/state-budget.ts';
 import { termOf } from './term.ts';
@@ -29,12 +30,14 @@ export interface CoordinatorObserver {
 /** What coordinators of a node are made of. */
 export interface CoordinatorsOptions extends Omit<
   CoordinatorOptions,
-  'state' | 'budget' | 'stateBudget' | 'term' | 'onLoaded' | 'onFailed' | 'onTrouble'
+  'state' | 'budget' | 'stateBudget' | 'batchMemory' | 'term' | 'onLoaded' | 'onFailed' | 'onTrouble'
 > {
   /** Partitions that the queues of all of them may hold before no new queue is made. */
   readonly maxQueuePartitions: number;
   /** What the states of all queues may take in memory before they only shrink, but for a little each; bytes. */
   readonly maxQueueStateBytes: number;
+  /** Batches that all queues have at hand: read ahead, or for another delivery. */
+  readonly maxQueueBatchBytes: number;
   readonly observer?: Partial<CoordinatorObserver> | undefined;
 }
 
@@ -69,6 +72,7 @@ export class Coordinators {
   readonly #held = new Map<number, Held>();
   readonly #budget: PartitionBudget;
   readonly #stateBudget: StateBudget;
+  readonly #batchMemory: BatchMemory;
   readonly #groups = new CountedParts(['groups', 'members', 'offsets', 'unassigned_partitions']);
   readonly #queues = new CountedParts([
     'queues',
@@ -88,6 +92,7 @@ export class Coordinators {
     this.#options = options;
     this.#budget = new PartitionBudget(options.maxQueuePartitions);
     this.#stateBudget = new StateBudget(options.maxQueueStateBytes);
+    this.#batchMemory = new BatchMemory(options.maxQueueBatchBytes);
   }
 
   /** The epoch in which a partition is coordinated here; undefined: it is not. */
@@ -134,11 +139,12 @@ export class Coordinators {
     const all = [...this.#held.values()].flatMap(({ coordinator }) => coordinator ?? []);
     const open = all.filter(({ isOpen }) => isOpen);
     const counts = open.map((coordinator) => coordinator.counts());
+    const queues = this.#queues.sum(counts.map((one) => one.queues));
     return {
       ...{ open: open.length, loading: this.#held.size - open.length },
       ...{ failures: this.#failures, troubles: { ...this.#troubles } },
       groups: this.#groups.sum(counts.map(({ groups }) => groups)),
-      queues: this.#queues.sum(counts.map(({ queues }) => queues)),
+      queues: { ...queues, now: { ...queues.now, batchBytes: this.#batchMemory.bytes } },
     };
   }
 
@@ -152,6 +158,7 @@ export class Coordinators {
     const { partition, leaderEpoch } = held.state;
     held.coordinator = new GroupCoordinator({
       ...{ ...options, clock, state: held.state, budget: this.#budget, stateBudget: this.#stateBudget },
+      batchMemory: this.#batchMemory,
       term: termOf(leaderEpoch, held.loads++),
       onTrouble: (trouble) => {
         this.#troubles[trouble.work]! += 1;

@@ -1,5 +1,6 @@
 import type { GroupAsker, GroupAnswerInit, GroupCase, GroupQuestion, GroupQuestionInit } from './api.ts';
 import type { StateLog, Topics } from './ports.ts';
+import type { BatchMemory } from './queue/batch-memory.ts';
 import type { PartitionBudget } from './queue/partition-budget.ts';
 import type { StateBudget } from './queue/state-budget.ts';
 import type { Trouble } from './trouble.ts';
@@ -17,6 +18,8 @@ export interface GroupPartOptions {
   readonly budget: PartitionBudget;
   /** What their states take in memory. */
   readonly stateBudget: StateBudget;
+  /** The batches that they have at hand. */
+  readonly batchMemory: BatchMemory;
   /** See `termOf`. */
   readonly term: number;
   /** This node, as `coordinator_node_id` of answers. */

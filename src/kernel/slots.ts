@@ -22,6 +22,41 @@ export class Asking implements Asker {
   }
 }
 
+/** Several who wait for the same thing: gone when all of them are. */
+export class Askers implements Asker {
+  readonly #controller = new AbortController();
+  readonly #waiting = new Map<AbortSignal, () => void>();
+
+  /** @param asker one more; undefined: nobody knows when it goes, so this one does not go either */
+  constructor(asker: Asker | undefined) {
+    this.add(asker);
+  }
+
+  get gone(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  /** One more waits for it, unless all have {@link gone} already. */
+  add(asker: Asker | undefined): void {
+    const signal = asker?.gone ?? new AbortController().signal;
+    const leave = (): void => {
+      signal.removeEventListener('abort', leave);
+      this.#waiting.delete(signal);
+      if (this.#waiting.size === 0) this.#controller.abort();
+    };
+    if (this.#waiting.has(signal)) return;
+    this.#waiting.set(signal, leave);
+    signal.addEventListener('abort', leave);
+    if (signal.aborted) leave();
+  }
+
+  /** It is done: nobody is listened to any more. */
+  end(): void {
+    for (const [signal, leave] of this.#waiting) signal.removeEventListener('abort', leave);
+    this.#waiting.clear();
+  }
+}
+
 /** Lets a bounded number of things happen at once; the rest wait in order. */
 export class Slots {
   #free: number;

@@ -93,9 +93,14 @@ export interface PartitionLog {
   ): readonly Buffer[] | Promise<readonly Buffer[]>;
   /**
    * The first retained batch below `upTo` whose largest record timestamp is `timestampMs` or later.
+   * @param asker as of {@link read}
    * @returns undefined when there is none
    */
-  findTimestamp(timestampMs: number, upTo: number): Buffer | undefined | Promise<Buffer | undefined>;
+  findTimestamp(
+    timestampMs: number,
+    upTo: number,
+    asker?: Asker,
+  ): Buffer | undefined | Promise<Buffer | undefined>;
   /** Bytes of the batches from the one that holds `offset` on; for old ones on disk a guess. */
   bytesFrom(offset: number): number;
   /** Milliseconds since the batch that holds `offset` was appended; 0 when there is none; for old ones on disk a guess. */

@@ -26,6 +26,7 @@ import {
   diskLimits,
   gatewayLimits,
   memoryLogBytes,
+  queueBatchBytes,
   queueStateBytes,
   topicDefaults,
 } from './derived-limits.ts';
@@ -155,6 +156,7 @@ async function openBroker(
         storage: settings.groups,
         maxQueuePartitions: settings.groups.maxQueuePartitions,
         maxQueueStateBytes: queueStateBytes(settings),
+        maxQueueBatchBytes: queueBatchBytes(),
         observer: coordinatorObserver(new LimitedLog(log, clock)),
       },
     }),

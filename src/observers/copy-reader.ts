@@ -44,10 +44,11 @@ export interface CopyReader {
    * @throws PARTITION_NOT_FOUND; OFFSET_OUT_OF_RANGE when the offset is above the end of that copy; UNAVAILABLE, TIMEOUT; why its log cannot be read
    */
   read(nodeId: string, request: CopyRequest): Promise<CopyAnswer>;
-  /** Offsets of partitions that the node leads, in order. @throws UNAVAILABLE, TIMEOUT */
+  /** Offsets of partitions that the node leads, in order. @param gone aborts when nobody waits for them any more @throws UNAVAILABLE, TIMEOUT, CANCELLED */
   listOffsets(
     nodeId: string,
     partitions: readonly PartitionRef[],
     start: Start,
+    gone?: AbortSignal,
   ): Promise<readonly (number | SluiceError)[]>;
 }

@@ -3,6 +3,7 @@ import { Partition } from '../partition/partition.ts';
 import type { Start } from '../partition/reader.ts';
 import type { KeyPredicate } from '../partition/reader-source.ts';
 import { SluiceError } from '../kernel/errors.ts';
+import type { Asker } from '../kernel/slots.ts';
 import type { CopyFeed, CopyFeedOptions, CopyLag } from './copy-feed.ts';
 
 /** How long a reader that is opened waits for the copy to begin, or to come as far as its offset, milliseconds. */
@@ -46,13 +47,13 @@ export class ObservedPartition extends Partition {
   }
 
   /** @throws as {@link Partition.openReader}; UNAVAILABLE when no copy can be reached */
-  override openReader(start: Start, keep?: KeyPredicate): OpenedReader {
-    return this.#when(start, () => super.openReader(start, keep));
+  override openReader(start: Start, keep?: KeyPredicate, asker?: Asker): OpenedReader {
+    return this.#when(start, () => super.openReader(start, keep, asker));
   }
 
   /** @throws as {@link Partition.offsetAt}; UNAVAILABLE when no copy can be reached */
-  override offsetAt(start: Start): number | Promise<number> {
-    return this.#when(start, () => super.offsetAt(start));
+  override offsetAt(start: Start, asker?: Asker): number | Promise<number> {
+    return this.#when(start, () => super.offsetAt(start, asker));
   }
 
   override close(): void | Promise<void> {

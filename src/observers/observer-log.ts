@@ -1,5 +1,6 @@
 import type { Clock } from '../kernel/clock.ts';
 import { SluiceError } from '../kernel/errors.ts';
+import type { Asker } from '../kernel/slots.ts';
 import { NO_STATE } from '../log/log-state.ts';
 import type { MemoryBudget } from '../log/memory-budget.ts';
 import { MemoryLog } from '../log/memory-log.ts';
@@ -81,15 +82,24 @@ export class ObserverLog implements PartitionLog {
     callback(undefined);
   }
 
-  read(offset: number, upTo: number, maxBytes: number): readonly Buffer[] | Promise<readonly Buffer[]> {
+  read(
+    offset: number,
+    upTo: number,
+    maxBytes: number,
+    asker?: Asker,
+  ): readonly Buffer[] | Promise<readonly Buffer[]> {
     if (offset >= upTo || offset >= this.#end) return [];
     if (offset >= this.tailStart) return this.#tail.read(offset, upTo, maxBytes);
-    return this.#readOlder(offset, upTo, maxBytes);
+    return this.#readOlder(offset, upTo, maxBytes, asker);
   }
 
-  findTimestamp(timestampMs: number, upTo: number): Buffer | undefined | Promise<Buffer | undefined> {
+  findTimestamp(
+    timestampMs: number,
+    upTo: number,
+    asker?: Asker,
+  ): Buffer | undefined | Promise<Buffer | undefined> {
     if (this.tailStart <= this.#logStart) return this.#tail.findTimestamp(timestampMs, upTo);
-    return this.#findOlder(timestampMs, upTo);
+    return this.#findOlder(timestampMs, upTo, asker);
   }
 
   bytesFrom(offset: number): number {
@@ -165,24 +175,29 @@ export class ObserverLog implements PartitionLog {
     this.#older.forget();
   }
 
-  async #readOlder(offset: number, upTo: number, maxBytes: number): Promise<readonly Buffer[]> {
-    const found = await this.#older.read(offset, this.tailStart);
+  async #readOlder(
+    offset: number,
+    upTo: number,
+    maxBytes: number,
+    asker: Asker | undefined,
+  ): Promise<readonly Buffer[]> {
+    const found = await this.#older.read(offset, this.tailStart, asker);
     if (!found) return [];
     if ('logStart' in found) {
       this.deleteBefore(Math.min(found.logStart, this.#end));
       return [];
     }
     const batches = cut(found.batches, offset, upTo, maxBytes);
-    return batches.length > 0 ? batches : this.read(found.end, upTo, maxBytes);
+    return batches.length > 0 ? batches : this.read(found.end, upTo, maxBytes, asker);
   }
 
   /** @throws UNAVAILABLE when what was there has become something else meanwhile, and as {@link OlderReads.offsetAt} */
-  async #findOlder(timestampMs: number, upTo: number): Promise<Buffer | undefined> {
+  async #findOlder(timestampMs: number, upTo: number, asker?: Asker): Promise<Buffer | undefined> {
     const rewinds = this.#rewinds;
-    const offset = await this.#older.offsetAt(timestampMs);
+    const offset = await this.#older.offsetAt(timestampMs, asker);
     for (;;) {
       const from = Math.max(offset, this.#logStart);
-      const [found] = await this.read(from, upTo, 1);
+      const [found] = await this.read(from, upTo, 1, asker);
       if (rewinds !== this.#rewinds) {
         throw new SluiceError(
           'UNAVAILABLE',

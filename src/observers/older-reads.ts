@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '../kernel/clock.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
-import type { Slots } from '../kernel/slots.ts';
+import type { Asker, Slots } from '../kernel/slots.ts';
+import { Askers } from '../kernel/slots.ts';
 import type { MemoryBudget } from '../log/memory-budget.ts';
 import type { PartitionRef } from '../partition/replication.ts';
 import { batchNextOffset, checkBatch } from '../wire/record-batch.ts';
@@ -40,6 +41,11 @@ interface Wanted {
   readonly maxBytes: number;
 }
 
+interface UnderWay {
+  readonly reading: Promise<OlderResult | undefined>;
+  readonly askers: Askers;
+}
+
 /** What was found: a chunk, or that the log begins above the offset asked for. */
 export type OlderResult = Chunk | { readonly logStart: number };
 
@@ -53,7 +59,7 @@ export class OlderReads {
   epoch = 0;
   readonly #options: OlderReadsOptions;
   readonly #cache: ChunkCache;
-  #underWay = new Map<number, Promise<OlderResult | undefined>>();
+  #underWay = new Map<number, UnderWay>();
   #resting = new Map<Timer, () => void>();
   /** Another one each time what was there may have become something else. */
   #history = {};
@@ -71,32 +77,33 @@ export class OlderReads {
   /**
    * Batches from the one that holds `offset` on.
    * @param end exclusive; above it the tail has everything
+   * @param asker who waits for it: when all who do have gone it is not begun, nor tried again
    * @returns undefined when what was there has become something else meanwhile
+   * @throws CANCELLED
    */
-  read(offset: number, end: number): Promise<OlderResult | undefined> {
+  read(offset: number, end: number, asker?: Asker): Promise<OlderResult | undefined> {
     const cached = this.#cache.find(offset);
     if (cached) return Promise.resolve(cached);
     const underWay = this.#underWay.get(offset);
-    if (underWay) return underWay;
+    if (underWay && !underWay.askers.gone.aborted) {
+      underWay.askers.add(asker);
+      return underWay.reading;
+    }
     this.#cache.passed(offset);
-    const underWayNow = this.#underWay;
-    const reading = this.#read({ offset, end, maxBytes: this.#share() }).finally(() =>
-      underWayNow.delete(offset),
-    );
-    underWayNow.set(offset, reading);
-    return reading;
+    return this.#begin({ offset, end, maxBytes: this.#share() }, new Askers(asker));
   }
 
   /**
    * Offset of the first record of that time or later, as the leader says.
-   * @throws UNAVAILABLE when there is no leader, and what it answers
+   * @throws UNAVAILABLE when there is no leader, and what it answers; CANCELLED
    */
-  async offsetAt(timestampMs: number): Promise<number> {
+  async offsetAt(timestampMs: number, asker?: Asker): Promise<number> {
     const { reader, sources, ref } = this.#options;
     const { leader } = sources;
     const { topicId, partition } = ref;
     if (leader === null) throw new SluiceError('UNAVAILABLE', `nobody leads ${topicId}/${partition} now`);
-    const [offset] = await reader.listOffsets(leader, [ref], { at: 'timestamp', timestampMs });
+    const start = { at: 'timestamp', timestampMs } as const;
+    const [offset] = await reader.listOffsets(leader, [ref], start, asker?.gone);
     if (typeof offset === 'number') return offset;
     throw offset ?? new SluiceError('PROTOCOL_ERROR', `node ${leader} did not answer for all partitions`);
   }
@@ -126,21 +133,34 @@ export class OlderReads {
     return Math.min(readBytes, Math.floor(cacheBytes / laggards));
   }
 
-  async #read(wanted: Wanted): Promise<OlderResult | undefined> {
+  #begin(wanted: Wanted, askers: Askers): Promise<OlderResult | undefined> {
+    const underWay = this.#underWay;
+    const reading = this.#read(wanted, askers).finally(() => {
+      askers.end();
+      // Who asked after all others had gone has begun another.
+      if (underWay.get(wanted.offset)?.askers === askers) underWay.delete(wanted.offset);
+    });
+    underWay.set(wanted.offset, { reading, askers });
+    return reading;
+  }
+
+  async #read(wanted: Wanted, askers: Askers): Promise<OlderResult | undefined> {
     const history = this.#history;
+    const isGone = (): boolean => askers.gone.aborted;
     for (;;) {
-      const found = await this.#options.slots.run(() => this.#try(wanted, history));
+      if (isGone()) throw new SluiceError('CANCELLED', 'nobody waits for it any more');
+      const found = await this.#options.slots.run(() => this.#try(wanted, history, askers), askers);
       if (history !== this.#history) return undefined;
       if (found) return found;
-      await this.#rest(Math.max(LEAST_WAIT_MS, this.#options.sources.waitMs()));
+      if (!isGone()) await this.#rest(Math.max(LEAST_WAIT_MS, this.#options.sources.waitMs()));
     }
   }
 
   /** @returns undefined: not now */
-  async #try(wanted: Wanted, history: object): Promise<OlderResult | undefined> {
+  async #try(wanted: Wanted, history: object, { gone }: Asker): Promise<OlderResult | undefined> {
     const { offset, end, maxBytes } = wanted;
     const { reader, sources, ref, counters } = this.#options;
-    while (history === this.#history) {
+    while (history === this.#history && !gone.aborted) {
       const node = sources.replica();
       if (node === undefined) return undefined;
       try {

@@ -70,6 +70,11 @@ export class LogReader implements PartitionReader, Waiter {
     return this.#nextOffset;
   }
 
+  get logStart(): number | undefined {
+    if (this.#ended || this.#isSuspended || this.#source.closed) return undefined;
+    return this.#source.log.logStart;
+  }
+
   read(maxBytes: number): ReadResult | Promise<ReadResult> {
     const startedMs = this.#keep || this.#scan ? this.#source.clock.monotonicMs() : 0;
     for (;;) {

@@ -1,4 +1,5 @@
 import { SluiceError } from '../kernel/errors.ts';
+import type { Asker } from '../kernel/slots.ts';
 import type { ByteBudget } from '../log/byte-budget.ts';
 import { batchBaseOffset } from '../wire/record-batch.ts';
 import { RecordBatch } from '../wire/record-batch-decoder.ts';
@@ -44,9 +45,13 @@ export class PartitionReaders {
     if (!isRead) this.onRead?.();
   }
 
-  /** @throws OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT; TOPIC_NOT_FOUND when the partition has closed meanwhile */
-  open(start: Start, keep: KeyPredicate | undefined): LogReader | Promise<LogReader> {
-    const offset = this.offsetAt(start);
+  /** @throws OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT; CANCELLED; TOPIC_NOT_FOUND when the partition has closed meanwhile */
+  open(
+    start: Start,
+    keep: KeyPredicate | undefined,
+    asker: Asker | undefined,
+  ): LogReader | Promise<LogReader> {
+    const offset = this.offsetAt(start, asker);
     return typeof offset === 'number'
       ? this.#openAt(offset, start, keep)
       : offset.then((found) => this.#openAt(found, start, keep));
@@ -64,8 +69,8 @@ export class PartitionReaders {
     if (reader.moveTo(this.#source)) this.#open.add(reader);
   }
 
-  /** @throws OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT */
-  offsetAt(start: Start): number | Promise<number> {
+  /** @throws OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT; CANCELLED */
+  offsetAt(start: Start, asker?: Asker): number | Promise<number> {
     switch (start.at) {
       case 'latest':
         return this.#source.highWatermark;
@@ -75,7 +80,7 @@ export class PartitionReaders {
       case 'offset':
         return this.#checkOffset(start.offset);
       case 'timestamp':
-        return this.#offsetOfTimestamp(start.timestampMs);
+        return this.#offsetOfTimestamp(start.timestampMs, asker);
     }
   }
 
@@ -141,11 +146,11 @@ export class PartitionReaders {
     return offset;
   }
 
-  #offsetOfTimestamp(timestampMs: number): number | Promise<number> {
+  #offsetOfTimestamp(timestampMs: number, asker: Asker | undefined): number | Promise<number> {
     const { log, inflatedMaxBytes, highWatermark: upTo } = this.#source;
     const toOffset = (batch: Buffer | undefined) =>
       batch ? firstRecordAt(batch, timestampMs, log.logStart, inflatedMaxBytes) : upTo;
-    const found = log.findTimestamp(timestampMs, upTo);
+    const found = log.findTimestamp(timestampMs, upTo, asker);
     return found instanceof Promise ? found.then(toOffset) : toOffset(found);
   }
 }

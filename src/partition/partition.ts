@@ -2,6 +2,7 @@ import type { PartitionEntry } from '../coordination/cluster.ts';
 import type { Clock } from '../kernel/clock.ts';
 import type { ErrorCode } from '../kernel/errors.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
+import type { Asker } from '../kernel/slots.ts';
 import type { PartitionLog } from '../log/partition-log.ts';
 import type { AckCallback, Acks } from './acknowledgements.ts';
 import { Acknowledgements } from './acknowledgements.ts';
@@ -315,11 +316,13 @@ export class Partition implements ReaderSource {
    * Opens a cursor, which stays open through all roles.
    *
    * @param keep which records the reader wants; undefined: all, and batches pass untouched
+   * @param asker who waits where it takes a promise
    * @returns a promise only where the log is on disk and has to be searched
-   * @throws OFFSET_OUT_OF_RANGE when the start is above the log end; INVALID_ARGUMENT; TOPIC_NOT_FOUND after close
+   * @throws OFFSET_OUT_OF_RANGE when the start is above the log end; INVALID_ARGUMENT; TOPIC_NOT_FOUND after close; CANCELLED when `asker` went before
+   *   the log was searched
    */
-  openReader(start: Start, keep?: KeyPredicate): LogReader | Promise<LogReader> {
-    return this.#readers.open(start, keep);
+  openReader(start: Start, keep?: KeyPredicate, asker?: Asker): LogReader | Promise<LogReader> {
+    return this.#readers.open(start, keep, asker);
   }
 
   /**
@@ -344,8 +347,8 @@ export class Partition implements ReaderSource {
    * The first offset that a reader beginning at `start` would want.
    * @throws as {@link openReader}
    */
-  offsetAt(start: Start): number | Promise<number> {
-    return this.#readers.offsetAt(start);
+  offsetAt(start: Start, asker?: Asker): number | Promise<number> {
+    return this.#readers.offsetAt(start, asker);
   }
 
   /** Why a follower of `epoch` gets nothing here; undefined: it does. */

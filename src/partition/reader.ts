@@ -49,6 +49,8 @@ export interface PartitionReader {
   readonly leaderEpoch: number;
   /** The first offset not yet handed out. */
   readonly nextOffset: number;
+  /** Where the partition begins, as far as the copy knows that is read: what lies below is gone, also where a batch goes on above it. Undefined while there is no copy. */
+  readonly logStart: number | undefined;
   /** Records lost to gaps so far. */
   readonly gapRecords: number;
   /**

@@ -1,5 +1,6 @@
 import { factsOf } from '../broker/partition-facts.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
+import type { Asker } from '../kernel/slots.ts';
 import { Slots } from '../kernel/slots.ts';
 import { deleteForGood, firstToStay } from '../partition/delete-records.ts';
 import type { FetchSessionParts } from '../partition/fetch-session.ts';
@@ -38,8 +39,14 @@ export class LeaderAnswers implements LedPartitions {
     });
   }
 
-  listOffsets(partitions: readonly PartitionRef[], at: Start): Promise<(number | SluiceError)[]> {
-    return answerEach(partitions, (ref) => this.#slots.run(() => this.#leaderOf(ref).offsetAt(at)));
+  listOffsets(
+    partitions: readonly PartitionRef[],
+    at: Start,
+    asker?: Asker,
+  ): Promise<(number | SluiceError)[]> {
+    return answerEach(partitions, (ref) =>
+      this.#slots.run(() => this.#leaderOf(ref).offsetAt(at, asker), asker),
+    );
   }
 
   deleteRecords(partitions: readonly PartitionRef[], before: Start): Promise<(number | SluiceError)[]> {

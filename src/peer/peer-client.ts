@@ -98,13 +98,14 @@ export class PeerClient implements ReplicationClient {
     return this.#call(nodeId, PEER.describePartitions, partitions);
   }
 
-  /** Offsets of partitions that the other node leads. */
+  /** Offsets of partitions that the other node leads. @param gone aborts when nobody waits for them any more */
   listOffsets(
     nodeId: string,
     partitions: readonly PartitionRef[],
     start: Start,
+    gone?: AbortSignal,
   ): Promise<readonly (number | SluiceError)[]> {
-    return this.#call(nodeId, PEER.listOffsets, { partitions, start });
+    return this.#call(nodeId, PEER.listOffsets, { partitions, start }, 0, gone);
   }
 
   /** Deletes records of partitions that the other node leads. */

@@ -107,7 +107,9 @@ function routesOf(
       ),
     ),
     calls(PEER.describePartitions, (_, refs) => partitions.describe(refs)),
-    calls(PEER.listOffsets, (_, request) => partitions.listOffsets(request.partitions, request.start)),
+    calls(PEER.listOffsets, (_, request, gone) =>
+      partitions.listOffsets(request.partitions, request.start, { gone }),
+    ),
     calls(PEER.deleteRecords, (_, request) => partitions.deleteRecords(request.partitions, request.start)),
     calls(PEER.coordinate, (_, { statePartition, request, asker }, gone) =>
       groups.coordinate(statePartition, request, { asker, signal: gone }),

@@ -2,6 +2,7 @@ import type { ForwardCallback, ForwardedPublish, PartitionFacts } from '../broke
 import type { GroupRequest, GroupResponse } from '../gen/sluice/client/v1/groups_pb.ts';
 import type { GroupAsking } from '../groups/api.ts';
 import type { SluiceError } from '../kernel/errors.ts';
+import type { Asker } from '../kernel/slots.ts';
 import type { EpochEnd } from '../partition/epoch-history.ts';
 import type { Start } from '../partition/reader.ts';
 import type { PartitionRef, ReplicationServer } from '../partition/replication.ts';
@@ -26,8 +27,12 @@ export interface ForwardTarget {
 /** What the other nodes ask of the partitions that are led here; an answer for each partition, in order. NOT_LEADER where that is not so. */
 export interface LedPartitions {
   describe(partitions: readonly PartitionRef[]): readonly (PartitionFacts | SluiceError)[];
-  /** The first offset that a reader beginning at `at` would want. */
-  listOffsets(partitions: readonly PartitionRef[], at: Start): Promise<readonly (number | SluiceError)[]>;
+  /** The first offset that a reader beginning at `at` would want. @param asker who waits for them */
+  listOffsets(
+    partitions: readonly PartitionRef[],
+    at: Start,
+    asker?: Asker,
+  ): Promise<readonly (number | SluiceError)[]>;
   /** Deletes what is below `before`. @returns where each partition begins now */
   deleteRecords(
     partitions: readonly PartitionRef[],

@@ -33,7 +33,7 @@ export interface DiskObserver {
   onUnknown(folder: string): void;
   /** A folder that had been put aside is where it was again: its topic is known again. */
   onPutBack(folder: string): void;
-  /** A folder could not be removed or moved. */
+  /** A folder could not be removed, which is tried again, or moved. */
   onRemoveFailed(error: SluiceError): void;
 }
 
@@ -63,10 +63,10 @@ export class DiskLogs implements ReplicaLogs, AsyncDisposable {
 
   /** @throws STORAGE_FAILED when the directory belongs to another cluster or cannot be used, STORAGE_FULL */
   static async open(options: DiskLogsOptions): Promise<DiskLogs> {
-    const { directory, clusterId, shared, observer } = options;
+    const { directory, clock, clusterId, shared, observer } = options;
     const ids = new Set(options.topics.map(({ id }) => id));
     const folders = await TopicFolders.open({
-      files: shared.files,
+      ...{ files: shared.files, clock, random: shared.random },
       directory,
       clusterId,
       isTopic: (id) => ids.has(id),
@@ -114,7 +114,7 @@ export class DiskLogs implements ReplicaLogs, AsyncDisposable {
 
   /** Waits for folders that are being removed. Logs are closed by who opened them. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#folders.settled();
+    await this.#folders.close();
   }
 
   async #openIn(directory: string, request: ReplicaLogRequest): Promise<OpenedLog> {

@@ -2,13 +2,13 @@ import type { PartitionEntry } from '../coordination/cluster.ts';
 import type { PartitionClaim, TopicDefinition } from '../coordination/coordinator.ts';
 import { Backoff } from '../kernel/backoff.ts';
 import type { SluiceError } from '../kernel/errors.ts';
-import { asSluiceError } from '../kernel/errors.ts';
 import type { Random } from '../kernel/random.ts';
 import type { Partition } from '../partition/partition.ts';
 import { LOG_BEGUN, giveBackOffsets } from './leader-offsets.ts';
 import type { BuiltPartition, PartitionBuilder } from './partition-builder.ts';
 import type { RoleHost, RoleParts } from './partition-roles.ts';
 import { PartitionRoles } from './partition-roles.ts';
+import type { Removals } from './removals.ts';
 import { ReplicaLoss } from './replica-loss.ts';
 import type { ReplicaLogs } from './replica-logs.ts';
 import type { ReplicaListener, ReplicaPlace } from './replica-observer.ts';
@@ -26,6 +26,17 @@ export interface HeldParts extends RoleParts {
   readonly logs: ReplicaLogs;
   readonly builder: PartitionBuilder;
   readonly listener: ReplicaListener;
+  readonly removals: Removals;
+}
+
+/** What a removal of a partition is called; with `''` what all of a topic begin with. */
+export function removalKey(topicId: string, partition: number | ''): string {
+  return `${topicId}/${partition}`;
+}
+
+/** Whether other nodes have the partition, and none of its replicas is this one. */
+export function isOthers({ isr, replicas }: PartitionEntry['state'], selfId: string): boolean {
+  return isr.length > 0 && !replicas.includes(selfId);
 }
 
 interface OpenPartition extends BuiltPartition {
@@ -170,6 +181,10 @@ export class HeldPartition implements RoleHost {
     return this.#parts.coordinator.nodeId;
   }
 
+  get #removalKey(): string {
+    return removalKey(this.#topic.id, this.partitionIndex);
+  }
+
   get #place(): ReplicaPlace {
     return { topic: this.#topic, partition: this.partitionIndex };
   }
@@ -185,6 +200,7 @@ export class HeldPartition implements RoleHost {
       if (entry) await this.#remove(entry);
       return;
     }
+    await this.#parts.removals.drop(this.#removalKey);
     // The coordinator was set back to an older state.
     if (this.#open && entry.state.leaderEpoch < this.#open.partition.leaderEpoch) await this.#close();
     if (this.#isThere === undefined) await this.#look(entry);
@@ -263,15 +279,16 @@ export class HeldPartition implements RoleHost {
     await open?.partition.close();
   }
 
-  /** What this node keeps of a partition that others have now. */
+  /** What this node keeps of a partition that others have now; what cannot be removed is tried again, also when nobody holds this any more. */
   async #remove({ state }: PartitionEntry): Promise<void> {
-    if (state.isr.length === 0) return;
-    const { logs, observer } = this.#parts;
-    try {
-      await logs.removePartition(this.#topic, this.partitionIndex);
-    } catch (error) {
-      observer.onRemoveFailed?.(this.#topic, this.partitionIndex, asSluiceError(error));
-    }
+    if (!isOthers(state, this.#selfId)) return;
+    const { logs, observer, removals } = this.#parts;
+    const [topic, partition] = [this.#topic, this.partitionIndex];
+    removals.begin(this.#removalKey, {
+      remove: () => logs.removePartition(topic, partition),
+      onFailed: (error) => observer.onRemoveFailed?.(topic, partition, error),
+    });
+    await removals.settled(this.#removalKey);
   }
 
   #announceOpened(partition: Partition): void {

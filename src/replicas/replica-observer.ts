@@ -32,6 +32,6 @@ export interface ReplicaObserver extends FetcherObserver {
   onReset(place: ReplicaPlace, from: number, to: number): void;
   /** As a follower it could not go on, and tries again. */
   onPaused(place: ReplicaPlace, code: ErrorCode): void;
-  /** It, or with `partition` undefined its topic, has left something behind that could not be taken away; a topic's is tried again, told once for each error. */
+  /** It, or with `partition` undefined its topic, has left something behind that could not be taken away; it is tried again, told once for each error. */
   onRemoveFailed(topic: TopicDefinition, partition: number | undefined, error: SluiceError): void;
 }

@@ -12,8 +12,8 @@ import { PartitionBuilder } from './partition-builder.ts';
 import type { ReplicaLogs } from './replica-logs.ts';
 import type { ReplicaListener, ReplicaObserver } from './replica-observer.ts';
 import type { HeldParts } from './held-partition.ts';
-import { HeldPartition } from './held-partition.ts';
-import { TopicRemovals } from './topic-removals.ts';
+import { HeldPartition, isOthers, removalKey } from './held-partition.ts';
+import { Removals } from './removals.ts';
 
 const MAX_LAG_MS = 10_000;
 
@@ -53,7 +53,7 @@ export class Replicas {
   readonly #fetchers: Fetchers;
   readonly #parts: HeldParts;
   readonly #topics = new Map<string, Topic>();
-  readonly #removals: TopicRemovals;
+  readonly #removals: Removals;
   readonly #unwatch: readonly Unwatch[];
   #isClosed = false;
 
@@ -63,11 +63,14 @@ export class Replicas {
     this.#coordinator = coordinator;
     this.#logs = logs;
     this.#observer = observer;
-    this.#removals = new TopicRemovals({ clock, random, logs, observer });
+    this.#removals = new Removals(clock, random);
     this.#fetchers = new Fetchers({ clock, random, client, catchUpBytesPerSecond, observer });
     const builder = new PartitionBuilder({ clock, logs, counters, inflatedMaxBytes });
     const fetchers = this.#fetchers;
-    this.#parts = { coordinator, clock, random, logs, builder, fetchers, maxLagMs, listener, observer };
+    const removals = this.#removals;
+    this.#parts = {
+      ...{ coordinator, clock, random, logs, builder, fetchers, maxLagMs, listener, observer, removals },
+    };
     const { cluster } = coordinator;
     this.#unwatch = [
       coordinator.watchTopics((change) => this.#applyTopic(change)),
@@ -157,14 +160,15 @@ export class Replicas {
   #add(definition: TopicDefinition): Topic {
     const topic: Topic = { definition, replicas: new Map() };
     this.#topics.set(definition.id, topic);
-    this.#removals.drop(definition.id);
+    // As the coordination has been set back: what it has now is not tried to be taken away.
+    void this.#removals.drop(definition.id);
     return topic;
   }
 
   /** Topics that were deleted after it was looked what is there of them, when nobody watched yet. */
   #deleteGone(): void {
     for (const definition of this.#logs.topics ?? []) {
-      if (!this.#topics.has(definition.id)) this.#removals.begin(definition, []);
+      if (!this.#topics.has(definition.id)) this.#removeTopic(definition, []);
     }
   }
 
@@ -192,9 +196,13 @@ export class Replicas {
   }
 
   #applyPartition({ kind, entry }: PartitionChange): void {
-    if (kind === 'updated') this.#update(entry, true);
+    if (kind === 'updated') {
+      this.#update(entry, true);
+      return;
+    }
     // Removed with its topic, or by mistake: then its data stays.
-    else this.#topics.get(entry.topicId)?.replicas.get(entry.partition)?.update(undefined);
+    this.#topics.get(entry.topicId)?.replicas.get(entry.partition)?.update(undefined);
+    void this.#removals.drop(removalKey(entry.topicId, entry.partition));
   }
 
   #update(entry: PartitionEntry, isNew: boolean): void {
@@ -202,6 +210,8 @@ export class Replicas {
     if (!topic) return;
     let replica = topic.replicas.get(entry.partition);
     const isHere = entry.state.replicas.includes(this.#coordinator.nodeId);
+    if (!isOthers(entry.state, this.#coordinator.nodeId))
+      void this.#removals.drop(removalKey(entry.topicId, entry.partition));
     if (!replica && !isHere) return;
     replica ??= this.#hold(topic, entry.partition, isNew);
     replica.update(entry);
@@ -244,7 +254,17 @@ export class Replicas {
 
   #delete(topic: Topic): void {
     this.#topics.delete(topic.definition.id);
-    const stopping = [...topic.replicas.values()].map((replica) => replica.stop(false));
-    this.#removals.begin(topic.definition, stopping);
+    const { definition, replicas } = topic;
+    const stopping = [...replicas.values()].map((replica) => replica.stop(false));
+    this.#removeTopic(definition, [...stopping, this.#removals.dropAll(removalKey(definition.id, ''))]);
+  }
+
+  /** @param stopping what uses what is to go */
+  #removeTopic(topic: TopicDefinition, stopping: readonly Promise<void>[]): void {
+    this.#removals.begin(topic.id, {
+      after: stopping,
+      remove: () => this.#logs.removeTopic(topic),
+      onFailed: (error) => this.#observer.onRemoveFailed?.(topic, undefined, error),
+    });
   }
 }

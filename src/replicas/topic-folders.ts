@@ -1,9 +1,12 @@
 import { join } from 'node:path';
 import type { TopicDefinition } from '../coordination/coordinator.ts';
+import type { Clock } from '../kernel/clock.ts';
 import { SluiceError, asSluiceError } from '../kernel/errors.ts';
+import type { Random } from '../kernel/random.ts';
 import { storageError } from '../kernel/storage-error.ts';
 import { hasLog } from '../log/disk/file-names.ts';
 import type { FileSystem } from '../log/disk/file-system.ts';
+import { Removals } from './removals.ts';
 
 /*
  * The folder of all topics on disk:
@@ -25,6 +28,8 @@ const PARTITION = /^(0|[1-9][0-9]*)$/;
 /** What the folders of topics take. */
 export interface TopicFoldersOptions {
   readonly files: FileSystem;
+  readonly clock: Clock;
+  readonly random: Random;
   /** Made when it is missing. */
   readonly directory: string;
   readonly clusterId: string;
@@ -36,7 +41,7 @@ export interface TopicFoldersOptions {
   readonly onUnknown: (folder: string) => void;
   /** Told of each folder that was put aside, by where it is again: its topic is known again. */
   readonly onPutBack: (folder: string) => void;
-  /** Told when a folder that has been taken away could not be removed, or one could not be moved at a start; it is tried again at the next. */
+  /** Told when a folder that has been taken away could not be removed, which is tried again, or one could not be moved at a start, which is at the next. */
   readonly onRemoveFailed: (error: SluiceError) => void;
 }
 
@@ -51,10 +56,12 @@ export interface TopicFoldersOptions {
 export class TopicFolders {
   readonly #options: TopicFoldersOptions;
   readonly #making = new Map<string, Promise<void>>();
-  readonly #removing = new Map<string, Promise<void>>();
+  /** Of folders that have been taken away, by their path. */
+  readonly #removals: Removals;
 
   private constructor(options: TopicFoldersOptions) {
     this.#options = options;
+    this.#removals = new Removals(options.clock, options.random);
   }
 
   /**
@@ -119,9 +126,14 @@ export class TopicFolders {
     return this.#takeAway(this.#folder(topicId), String(partition));
   }
 
-  /** Resolves when nothing is being removed. */
-  async settled(): Promise<void> {
-    await Promise.all(this.#removing.values());
+  /** Resolves when nothing is being removed; what could not be is tried again later. */
+  settled(): Promise<void> {
+    return this.#removals.allSettled();
+  }
+
+  /** Removes nothing from now on; resolves when nothing is being removed. */
+  close(): Promise<void> {
+    return this.#removals.close();
   }
 
   #folder(topicId: string): string {
@@ -194,7 +206,7 @@ export class TopicFolders {
 
   #removeLeftover(path: string): void {
     this.#options.onLeftover(path);
-    void this.#removeInBackground(path);
+    this.#removeInBackground(path);
   }
 
   async #takeAway(above: string, name: string): Promise<void> {
@@ -203,24 +215,27 @@ export class TopicFolders {
     const gone = `${path}${DELETED}`;
     try {
       // What had this name before may still be there.
-      await (this.#removing.get(gone) ?? files.removeDirectory(gone));
+      await this.#removals.drop(gone);
+      await files.removeDirectory(gone);
       await files.rename(path, gone);
       await files.syncDirectory(above);
     } catch (cause) {
       if (isMissing(cause)) return;
       throw storageError(cause, `cannot remove ${path}`);
     }
-    void this.#removeInBackground(gone);
+    this.#removeInBackground(gone);
   }
 
-  #removeInBackground(path: string): Promise<void> {
+  #removeInBackground(path: string): void {
     const { files, onRemoveFailed } = this.#options;
-    const removing = files
-      .removeDirectory(path)
-      .catch((cause: unknown) => onRemoveFailed(storageError(cause, `cannot remove ${path}`)))
-      .finally(() => this.#removing.delete(path));
-    this.#removing.set(path, removing);
-    return removing;
+    const remove = async (): Promise<void> => {
+      try {
+        await files.removeDirectory(path);
+      } catch (cause) {
+        throw storageError(cause, `cannot remove ${path}`);
+      }
+    };
+    this.#removals.begin(path, { remove, onFailed: onRemoveFailed });
   }
 
   async #namesIn(directory: string): Promise<readonly string[]> {

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { createDiskShared } from '../../src/log/disk/disk-shared.ts';
+import { Asking } from '../../src/kernel/slots.ts';
+import { DEFAULT_DISK_LIMITS, createDiskShared } from '../../src/log/disk/disk-shared.ts';
+import type { DiskShared } from '../../src/log/disk/disk-shared.ts';
 import { MemoryBudget } from '../../src/log/memory-budget.ts';
 import type { PartitionReader } from '../../src/partition/reader.ts';
 import { DiskLogs } from '../../src/replicas/disk-logs.ts';
@@ -7,7 +9,7 @@ import { memoryAndDiskReplicaLogs, memoryReplicaLogs } from '../../src/replicas/
 import { batchOf, textOf } from '../support/batch.ts';
 import { FakeDisk } from '../support/fake-disk.ts';
 import { turns } from '../support/turns.ts';
-import { ALICE, TestBroker } from './fixture.ts';
+import { ALICE, SUBSCRIBER, TestBroker } from './fixture.ts';
 import type { MakeLogs } from './fixture.ts';
 
 const DISK = { settings: { storage: 'disk' } } as const;
@@ -15,8 +17,10 @@ const coded = (code: string): Error => expect.objectContaining({ code }) as Erro
 
 let test: TestBroker;
 let disk: FakeDisk;
+let shared: DiskShared;
 
 const logs: MakeLogs = async ({ clock, coordinator }) => {
+  shared = createDiskShared(disk, { ...DEFAULT_DISK_LIMITS, tailBytes: 0 });
   const observer = {
     onRecovered: () => undefined,
     onCorrupt: () => undefined,
@@ -32,7 +36,7 @@ const logs: MakeLogs = async ({ clock, coordinator }) => {
     clock,
     clusterId: coordinator.clusterId,
     topics: coordinator.topics(),
-    shared: createDiskShared(disk),
+    shared,
     observer,
   });
   return memoryAndDiskReplicaLogs(memoryReplicaLogs(clock, new MemoryBudget(Infinity)), diskLogs);
@@ -416,4 +420,47 @@ describe('deleting records', () => {
     );
     expect((await test.broker.describeTopic(ALICE, 'orders')).partitions[0]!.logStart).toBe(0);
   });
+});
+
+describe('a search for a time that waits for the disk', () => {
+  const start = { at: 'timestamp', timestampMs: 0 } as const;
+
+  it.each(['listOffsets', 'openReader', 'subscribe'] as const)(
+    'leaves the queue when who has asked goes: %s',
+    async (what) => {
+      await test.broker.createTopic(ALICE, { name: 't', ...DISK });
+      await test.publish('t', batchOf([{ value: 'a' }]));
+      const release = disk.hold(['read']);
+      const asking = new Asking();
+      const ask = (): Promise<unknown> => {
+        switch (what) {
+          case 'listOffsets':
+            return test.broker.listOffsets(ALICE, 't', [], start, asking);
+          case 'openReader':
+            return test.broker.openReader(ALICE, {
+              topic: 't',
+              partition: 0,
+              start,
+              name: 'x',
+              asker: asking,
+            });
+          case 'subscribe':
+            return test.subscribe('t', {
+              start,
+              subscriber: { ...SUBSCRIBER, asker: asking, takePartition: () => undefined },
+            });
+        }
+      };
+      const others = Array.from({ length: 8 }, () => test.broker.listOffsets(ALICE, 't', [], start));
+      await turns(20);
+      const asked = ask();
+      await turns(20);
+      expect(shared.reads.waitingCount).toBe(1);
+      asking.drop();
+      await expect(asked).rejects.toThrow(coded('CANCELLED'));
+      expect(shared.reads.waitingCount).toBe(0);
+      release();
+      await Promise.all(others);
+    },
+  );
 });

@@ -2,6 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { expect, it } from 'vitest';
 import { GroupCoordinator } from '../../src/groups/coordinator.ts';
 import type { LedState } from '../../src/groups/led-state.ts';
+import { BatchMemory } from '../../src/groups/queue/batch-memory.ts';
 import { PartitionBudget } from '../../src/groups/queue/partition-budget.ts';
 import { StateBudget } from '../../src/groups/queue/state-budget.ts';
 import type { Topics } from '../../src/groups/ports.ts';
@@ -39,6 +40,7 @@ it('answers nothing without the lease to lead, also what it would not have to st
     releaseUntold: () => undefined,
     budget: new PartitionBudget(1),
     stateBudget: new StateBudget(1),
+    batchMemory: new BatchMemory(1),
   });
   const ask = (): Promise<unknown> =>
     coordinator.ask('describeGroup', create(DescribeGroupRequestSchema, { group: 'g' }));

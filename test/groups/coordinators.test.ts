@@ -23,7 +23,7 @@ function coordinating(): { clock: FakeClock; parts: FakeParts; coordinators: Coo
   const [clock, parts] = [new FakeClock(), new FakeParts()];
   const coordinators = new Coordinators({
     ...{ clock, random: new SeededRandom(1), topics: {} as Topics, nodeId: 'a', makeParts: parts.make },
-    ...{ maxQueuePartitions: 100, maxQueueStateBytes: 1 },
+    ...{ maxQueuePartitions: 100, maxQueueStateBytes: 1, maxQueueBatchBytes: 1 },
     releaseUntold: () => undefined,
   });
   coordinators.lead(STATE);

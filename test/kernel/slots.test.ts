@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Slots } from '../../src/kernel/slots.ts';
+import { Askers, Asking, Slots } from '../../src/kernel/slots.ts';
 import { turns } from '../support/turns.ts';
 
 describe('slots', () => {
@@ -54,5 +54,38 @@ describe('slots', () => {
     expect(await Promise.all(asked)).toEqual(['first', 'CANCELLED', 'last', 'CANCELLED']);
     expect(started).toEqual(['first', 'last']);
     expect(await run('after')).toBe('after');
+  });
+});
+
+describe('several who wait for the same', () => {
+  it('are gone when all of them are, and not before', () => {
+    const [one, other] = [new Asking(), new Asking()];
+    const askers = new Askers(one);
+    askers.add(one);
+    askers.add(other);
+    one.drop();
+    expect(askers.gone.aborted).toBe(false);
+    other.drop();
+    expect(askers.gone.aborted).toBe(true);
+  });
+
+  it('are never gone when nobody knows when one of them goes', () => {
+    const one = new Asking();
+    const askers = new Askers(one);
+    askers.add(undefined);
+    one.drop();
+    expect(askers.gone.aborted).toBe(false);
+  });
+
+  it('are gone at once when the only one is', () => {
+    expect(new Askers({ gone: AbortSignal.abort() }).gone.aborted).toBe(true);
+  });
+
+  it('are not listened to any more when it is done', () => {
+    const one = new Asking();
+    const askers = new Askers(one);
+    askers.end();
+    one.drop();
+    expect(askers.gone.aborted).toBe(false);
   });
 });

@@ -87,6 +87,45 @@ describe('a read of what is older than the tail', () => {
     expect(await searching).toBe('UNAVAILABLE');
   });
 
+  it('is not tried again when all have gone who wait for it, and is when another comes', async () => {
+    const gone = await copy.openReader({ at: 'offset', offset: 2 });
+    const other = await copy.openReader({ at: 'offset', offset: 2 });
+    const reads = [gone, other].map(async (reader) => reader.read(1));
+    await turns();
+    gone.close();
+    await source.answer(2, { highWatermark: 3, logEnd: 10 });
+    expect(source.asked).toContain('b: 2 to 9');
+    other.close();
+    await source.answer(2, { highWatermark: 3, logEnd: 10 });
+    expect(await Promise.all(reads)).toEqual(reads.map(() => ({ kind: 'ended', code: undefined })));
+    source.clock.advance(10_000);
+    await turns();
+    expect(source.asked).toEqual(['c: 10 after 5', 'c: 4 to 9']);
+
+    const later = offsetsOf(await copy.openReader({ at: 'offset', offset: 2 }));
+    await turns();
+    await source.answer(2, { ...ENDS, batches: batches(2, 9, 5) });
+    expect(await later).toBe(span(2, 10));
+  });
+
+  it('is not begun when its reader has gone before its turn', async () => {
+    const long = new ScriptedSource();
+    const behind = await long.begin(1000, 5);
+    const readers = await Promise.all(
+      Array.from({ length: 40 }, async (_, n) => behind.openReader({ at: 'offset', offset: n * 10 })),
+    );
+    const reads = readers.map(async (reader) => reader.read(1));
+    await turns();
+    const begun = (): number[] => long.asked.slice(1).map((asked) => parseInt(asked.split(' ')[1]!));
+    const { length } = begun();
+    expect(length).toBeLessThan(39);
+    for (const reader of readers.slice(length, 39)) reader.close();
+    await long.answer(0, { highWatermark: 1000, logEnd: 1000, batches: batches(0, 1, 5) });
+    await reads[0];
+    expect(begun().at(-1)).toBe(390);
+    void behind.close();
+  });
+
   it('brings nothing of a history that was taken back meanwhile', async () => {
     source.cluster.put({ leader: 'c', leaderEpoch: 9 });
     const diverging = { epoch: 4, endOffset: 3 };

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { Asking } from '../../src/kernel/slots.ts';
 import type { DiskShared } from '../../src/log/disk/disk-shared.ts';
 import { DEFAULT_DISK_LIMITS, createDiskShared } from '../../src/log/disk/disk-shared.ts';
 import { FetchSessions } from '../../src/partition/fetch-sessions.ts';
@@ -6,6 +7,7 @@ import type { LogReader } from '../../src/partition/log-reader.ts';
 import type { Partition } from '../../src/partition/partition.ts';
 import { ProducerWindow } from '../../src/partition/producer-window.ts';
 import { CopyReads } from '../../src/peer/copy-reads.ts';
+import { LeaderAnswers } from '../../src/peer/leader-answers.ts';
 import { KEEP_ALL, openDiskLog } from '../log/disk/open-disk-log.ts';
 import { batchOf } from '../support/batch.ts';
 import { FakeClock } from '../support/fake-clock.ts';
@@ -146,6 +148,34 @@ describe('a read of the disk for a subscriber that is still in the queue', () =>
     release();
     expect(await result).toEqual({ kind: 'ended', code: undefined });
     await closing;
+  });
+});
+
+describe('a search of the disk for a time leaves the queue', () => {
+  const OLDEST = { at: 'timestamp', timestampMs: 0 } as const;
+
+  it('when who wanted to read from there goes', async () => {
+    const asking = new Asking();
+    const opening = partition.openReader(OLDEST, undefined, asking) as Promise<LogReader>;
+    const other = partition.openReader(OLDEST) as Promise<LogReader>;
+    expect((await reads()).waiting).toBe(2);
+    asking.drop();
+    await expect(opening).rejects.toMatchObject({ code: 'CANCELLED' });
+    expect((await reads()).waiting).toBe(1);
+    release();
+    expect((await other).nextOffset).toBe(0);
+  });
+
+  it('when the node does not wait any more that has asked its leader', async () => {
+    const answers = new LeaderAnswers(() => partition);
+    const gone = new AbortController();
+    // More than are looked into at once.
+    const refs = Array.from({ length: 40 }, () => ({ topicId: 't1', partition: 0 }));
+    const asked = answers.listOffsets(refs, OLDEST, { gone: gone.signal });
+    expect((await reads()).waiting).toBe(32);
+    gone.abort();
+    expect(await asked).toEqual(refs.map(() => expect.objectContaining({ code: 'CANCELLED' }) as unknown));
+    expect((await reads()).waiting).toBe(0);
   });
 });
 

@@ -57,7 +57,8 @@ describe('questions to the leader', () => {
       expect(error).toMatchObject({ code: 'OFFSET_OUT_OF_RANGE' });
     }
     expect(seen).toEqual([
-      [REFS, at],
+      // What is searched for is given up with the call.
+      [REFS, at, { gone: expect.any(AbortSignal) as unknown }],
       [REFS, at],
     ]);
   });

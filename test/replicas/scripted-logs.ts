@@ -22,7 +22,7 @@ export class ScriptedLogs implements ReplicaLogs {
   readonly gaps = new Map<string, number>();
   /** Opening of these waits. */
   readonly gates = new Map<string, Promise<void>>();
-  /** Removing a topic fails with it. */
+  /** Removing a topic, or a partition, fails with it. */
   removeError: SluiceError | undefined;
   /** Opening of any fails with it. */
   error: SluiceError | undefined;
@@ -64,6 +64,7 @@ export class ScriptedLogs implements ReplicaLogs {
   }
 
   removePartition(topic: TopicDefinition, partition: number): void {
+    if (this.removeError) throw this.removeError;
     this.calls.push(`remove ${keyOf(topic, partition)}`);
     this.there.delete(keyOf(topic, partition));
   }

@@ -1,8 +1,11 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { TopicFolders } from '../../src/replicas/topic-folders.ts';
 import type { TopicDefinition } from '../../src/coordination/coordinator.ts';
+import { FakeClock } from '../support/fake-clock.ts';
 import { FakeDisk } from '../support/fake-disk.ts';
+import { SeededRandom } from '../support/seeded-random.ts';
 import { topicSettings } from '../support/topic-settings.ts';
+import { turns } from '../support/turns.ts';
 
 const ID = '11111111-2222-3333-4444-555555555555';
 const OTHER_ID = '99999999-2222-3333-4444-555555555555';
@@ -16,12 +19,13 @@ const TOPIC: TopicDefinition = {
 const ASIDE = `/data/topics/${ID}.unknown`;
 const failed = expect.objectContaining({ code: 'STORAGE_FAILED' }) as Error;
 
+let clock: FakeClock;
 let disk: FakeDisk;
 let told: string[];
 
 async function open(clusterId = 'c1', topics: readonly string[] = [ID]): Promise<TopicFolders> {
   return TopicFolders.open({
-    files: disk,
+    ...{ files: disk, clock, random: new SeededRandom(1) },
     directory: '/data/topics',
     clusterId,
     isTopic: (id) => topics.includes(id),
@@ -49,6 +53,7 @@ async function emptyDisk(seed: number): Promise<void> {
 
 beforeEach(async () => {
   told = [];
+  clock = new FakeClock();
   await emptyDisk(1);
 });
 
@@ -225,6 +230,22 @@ describe('a partition that others have', () => {
     }
     await folders.settled();
     expect(disk.peek(`/data/topics/${ID}/0/00000000000000000000.log`)?.toString()).toBe('anew');
+    expect(disk.names(`/data/topics/${ID}`)).toEqual(['0', 'topic.json']);
+  });
+
+  it('is tried again when it could not be removed, and told of once', async () => {
+    await used();
+    const leftovers = [`/data/topics/${ID}/1.deleted`, `/data/topics/${OTHER_ID}.deleted`];
+    for (const leftover of leftovers) await disk.makeDirectory(leftover);
+    const undo = disk.fail({ kinds: ['removeDirectory'], code: 'EBUSY' });
+    await (await open()).settled();
+    clock.advance(60_000);
+    await turns(20);
+    expect(told.filter((text) => text === 'STORAGE_FAILED')).toHaveLength(2);
+    undo();
+    clock.advance(60_000);
+    await turns(20);
+    expect(disk.names('/data/topics')).toEqual([ID, 'cluster']);
     expect(disk.names(`/data/topics/${ID}`)).toEqual(['0', 'topic.json']);
   });
 

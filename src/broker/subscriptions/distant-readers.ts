@@ -1,5 +1,7 @@
 import type { Clock } from '../../kernel/clock.ts';
 import { asSluiceError } from '../../kernel/errors.ts';
+import type { Asker } from '../../kernel/slots.ts';
+import { Asking } from '../../kernel/slots.ts';
 import type { LogReader } from '../../partition/log-reader.ts';
 import type { Partition } from '../../partition/partition.ts';
 import type { Place } from '../../partition/place-table.ts';
@@ -34,6 +36,7 @@ interface Attempt {
   /** Those that have not been opened yet. */
   readonly pending: Set<Wanted>;
   readonly take: (reader: LogReader) => void;
+  readonly asker: Asker;
 }
 
 /** A copy that was opened for a reader. */
@@ -59,6 +62,8 @@ export class DistantReaders {
   /** Those whose reader reads a copy that was opened for it. */
   readonly #observed = new Map<string, Observed>();
   readonly #unread = new Map<string, Wanted>();
+  /** For what is opened later. */
+  readonly #asking = new Asking();
   #isClosed = false;
 
   /** @param keep which records are wanted; undefined: all */
@@ -73,7 +78,8 @@ export class DistantReaders {
    * @throws OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT and what else opening a reader throws
    */
   async start(wanted: readonly Wanted[], take: (reader: LogReader) => void): Promise<void> {
-    const attempt: Attempt = { isStrict: true, pending: new Set(wanted), take };
+    const asking = new Asking();
+    const attempt: Attempt = { isStrict: true, pending: new Set(wanted), take, asker: asking };
     const { promise: bound, resolve } = Promise.withResolvers<undefined>();
     const timer = this.#parts.clock.setTimer(START_MS, () => resolve(undefined));
     try {
@@ -82,12 +88,13 @@ export class DistantReaders {
     } finally {
       timer.cancel();
       attempt.pending.clear();
+      asking.drop();
     }
   }
 
   /** Opens readers as soon as that can be done; what cannot be opened is noted. */
   async open(wanted: readonly Wanted[], take: (reader: LogReader) => void): Promise<void> {
-    const attempt: Attempt = { isStrict: false, pending: new Set(wanted), take };
+    const attempt: Attempt = { isStrict: false, pending: new Set(wanted), take, asker: this.#asking };
     for (const one of wanted) this.#unread.delete(keyOf(one));
     await Promise.all(wanted.map((one) => this.#openOne(one, attempt)));
   }
@@ -151,6 +158,7 @@ export class DistantReaders {
 
   close(): void {
     this.#isClosed = true;
+    this.#asking.drop();
     for (const { topic, index } of this.#observed.values()) {
       this.#parts.copies?.release(topic.definition, index);
     }
@@ -159,11 +167,11 @@ export class DistantReaders {
   }
 
   async #openOne(one: Wanted, attempt: Attempt): Promise<void> {
-    const { pending, take, isStrict } = attempt;
+    const { pending, take } = attempt;
     try {
-      const answer = await this.#ask(one);
+      const answer = await this.#ask(one, attempt.asker);
       if (!pending.has(one)) return;
-      const opened = one.topic.isDeleted ? undefined : this.#open(one, answer, isStrict);
+      const opened = one.topic.isDeleted ? undefined : this.#open(one, answer, attempt);
       const reader = opened instanceof Promise ? await opened.catch(() => undefined) : opened;
       if (!pending.delete(one)) reader?.close();
       else if (reader && !one.topic.isDeleted) take(reader);
@@ -171,24 +179,24 @@ export class DistantReaders {
     } catch (error) {
       if (!pending.delete(one)) return;
       this.#noteAgain(one);
-      if (isStrict) throw error;
+      if (attempt.isStrict) throw error;
     }
   }
 
   /** @returns what the leader says; undefined: it needs not be asked */
-  async #ask(one: Wanted): Promise<Answer<number> | undefined> {
+  async #ask(one: Wanted, asker: Asker): Promise<Answer<number> | undefined> {
     const question = questionOf(one);
     if (!question) return undefined;
     // A copy that is needed begins meanwhile.
     this.#copyFor(one, offsetOf(one.at));
-    return this.#parts.questions.ask(one, question);
+    return this.#parts.questions.ask(one, question, asker);
   }
 
   /** Does with what is known here what the leader has not answered in time. */
-  #giveUp(one: Wanted, { pending, take }: Attempt): void {
+  #giveUp(one: Wanted, { pending, take, asker }: Attempt): void {
     pending.delete(one);
     try {
-      const opened = this.#isClosed || one.topic.isDeleted ? undefined : this.#openHere(one);
+      const opened = this.#isClosed || one.topic.isDeleted ? undefined : this.#openHere(one, asker);
       if (opened && !(opened instanceof Promise)) {
         take(opened);
         return;
@@ -211,12 +219,12 @@ export class DistantReaders {
   #open(
     one: Wanted,
     answer: Answer<number> | undefined,
-    isStrict: boolean,
+    { isStrict, asker }: Attempt,
   ): LogReader | Promise<LogReader> | undefined {
     if (typeof answer === 'number') return this.#openAt(one, answer);
     const isRefused = answer?.code === 'OFFSET_OUT_OF_RANGE' || answer?.code === 'INVALID_ARGUMENT';
     if (isRefused && isStrict) throw answer;
-    return this.#openHere(isRefused ? { ...one, at: EARLIEST } : one);
+    return this.#openHere(isRefused ? { ...one, at: EARLIEST } : one, asker);
   }
 
   #openAt(one: Wanted, offset: number): LogReader | undefined {
@@ -227,14 +235,14 @@ export class DistantReaders {
   }
 
   /** As far as a copy can tell where to begin. */
-  #openHere(one: Wanted): LogReader | Promise<LogReader> | undefined {
+  #openHere(one: Wanted, asker: Asker): LogReader | Promise<LogReader> | undefined {
     const { at } = one;
     const offset = offsetOf(at);
     const copy = this.#copyFor(one, offset);
     // One that is behind does not know whether there is such an offset.
     if (at.at === 'offset' && copy === one.topic.copy(one.index) && offset > (copy?.logEnd ?? 0))
       return undefined;
-    return copy?.openReader(at, this.#keep);
+    return copy?.openReader(at, this.#keep, asker);
   }
 
   /** The copy to read from an offset on. @param offset Infinity: what only a copy that is up to date can tell */

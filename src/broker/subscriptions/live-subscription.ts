@@ -224,7 +224,7 @@ export class LiveSubscription implements Subscription {
 
   #openHere(wanted: Wanted, copy: Partition, ready: LogReader[], searching: Search[]): void {
     const { topic, at } = wanted;
-    const reader = copy.openReader(at, this.#filter.matchesKey);
+    const reader = copy.openReader(at, this.#filter.matchesKey, this.#subscriber.asker);
     if (!(reader instanceof Promise)) {
       // From now on it is moved with its partition.
       this.#readers.set(reader);

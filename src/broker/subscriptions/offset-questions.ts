@@ -1,3 +1,5 @@
+import type { Asker } from '../../kernel/slots.ts';
+import { Askers } from '../../kernel/slots.ts';
 import type { Start } from '../../partition/reader.ts';
 import type { Answer, LeaderQuestions, TopicPartition } from '../leader-questions.ts';
 import type { Leaders } from '../topics/leaders.ts';
@@ -5,6 +7,7 @@ import type { Leaders } from '../topics/leaders.ts';
 interface Question {
   readonly place: TopicPartition;
   readonly at: Start;
+  readonly askers: Askers;
   readonly answer: Promise<Answer<number>>;
   readonly resolve: (answer: Answer<number>) => void;
 }
@@ -25,8 +28,13 @@ export class OffsetQuestions {
     this.#leaders = leaders;
   }
 
-  /** The first offset that a reader beginning at `at` would want; OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT; see {@link LeaderQuestions}. */
-  async ask(place: TopicPartition, at: Start): Promise<Answer<number>> {
+  /**
+   * The first offset that a reader beginning at `at` would want; OFFSET_OUT_OF_RANGE, INVALID_ARGUMENT; see {@link LeaderQuestions}.
+   * @param asker who waits for it; CANCELLED when all have gone who have asked for what is asked for in one call
+   */
+  async ask(place: TopicPartition, at: Start, asker?: Asker): Promise<Answer<number>> {
+    // Only a search takes so long that it matters who has gone.
+    if (at.at === 'timestamp') return this.#ask(place, at, asker);
     if (at.at !== 'offset' || !Number.isSafeInteger(at.offset) || at.offset < 0) return this.#ask(place, at);
     // Readers that go on at different offsets all need to know but one thing.
     const end = await this.#ask(place, LATEST);
@@ -34,13 +42,16 @@ export class OffsetQuestions {
     return at.offset <= end ? at.offset : this.#ask(place, at);
   }
 
-  #ask(place: TopicPartition, at: Start): Promise<Answer<number>> {
+  #ask(place: TopicPartition, at: Start, asker?: Asker): Promise<Answer<number>> {
     const key = `${place.topic.definition.id}/${place.index} ${JSON.stringify(at)}`;
     const asked = this.#next.get(key);
-    if (asked) return asked.answer;
+    if (asked) {
+      asked.askers.add(asker);
+      return asked.answer;
+    }
     if (this.#next.size === 0) queueMicrotask(() => this.#send());
     const { promise: answer, resolve } = Promise.withResolvers<Answer<number>>();
-    this.#next.set(key, { place, at, answer, resolve });
+    this.#next.set(key, { place, at, askers: new Askers(asker), answer, resolve });
     return answer;
   }
 
@@ -59,7 +70,12 @@ export class OffsetQuestions {
 
   async #call(questions: readonly Question[]): Promise<void> {
     const places = questions.map(({ place }) => place);
-    const answers = await this.#questions.offsets(places, questions[0]!.at);
-    for (const [nth, { resolve }] of questions.entries()) resolve(answers[nth]!);
+    const [{ at, askers }, ...others] = questions as [Question, ...Question[]];
+    for (const other of others) askers.add(other.askers);
+    const answers = await this.#questions.offsets(places, at, askers);
+    for (const [nth, question] of questions.entries()) {
+      question.askers.end();
+      question.resolve(answers[nth]!);
+    }
   }
 }

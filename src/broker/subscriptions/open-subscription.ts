@@ -2,6 +2,7 @@ import { parseFilter } from '../../catalog/topic-filter.ts';
 import type { OpenReader } from '../../groups/ports.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { SluiceError } from '../../kernel/errors.ts';
+import type { Asker } from '../../kernel/slots.ts';
 import type { Start } from '../../partition/reader.ts';
 import type { AccessControl } from '../access-control.ts';
 import { openOnePartition } from './one-partition.ts';
@@ -30,6 +31,8 @@ export interface OneReader {
   readonly partition: number;
   readonly start: Start;
   readonly name: string;
+  /** Who waits for it; left out: somebody to the end. */
+  readonly asker?: Asker | undefined;
 }
 
 /** What opening subscriptions takes. */
@@ -78,7 +81,10 @@ export class SubscriptionOpener {
   }
 
   /** @see Broker.openReader */
-  async openReader(principal: Principal, { topic, partition, start, name }: OneReader): Promise<OpenReader> {
+  async openReader(
+    principal: Principal,
+    { topic, partition, start, name, asker }: OneReader,
+  ): Promise<OpenReader> {
     const { checkNotDraining, administration, clock } = this.#parts;
     checkNotDraining();
     await this.#require(principal, topic);
@@ -87,6 +93,7 @@ export class SubscriptionOpener {
       (subscriber) => this.open(principal, { filter: topic, start, partitions: [partition], subscriber }),
       clock,
       name,
+      asker,
     );
   }
 

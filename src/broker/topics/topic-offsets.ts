@@ -1,4 +1,5 @@
 import { SluiceError } from '../../kernel/errors.ts';
+import type { Asker } from '../../kernel/slots.ts';
 import type { Start } from '../../partition/reader.ts';
 import type { AccessControl } from '../access-control.ts';
 import { partitionsOf } from './describe-topic.ts';
@@ -32,11 +33,12 @@ export class TopicOffsets {
     topic: string,
     partitions: readonly number[],
     at: Start,
+    asker?: Asker,
   ): Promise<readonly Position[]> {
     this.#access.check(principal, 'subscribe', topic);
     checkOneOffset(at);
     const wanted = this.#partitions(topic, partitions);
-    return positionsOf(wanted, await this.#questions.offsets(wanted, at));
+    return positionsOf(wanted, await this.#questions.offsets(wanted, at, asker));
   }
 
   /** @see Broker.deleteRecords */

@@ -1,5 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { SluiceError } from '../../kernel/errors.ts';
+import type { Asker } from '../../kernel/slots.ts';
 import type { ApiContext } from './api-context.ts';
 
 /**
@@ -25,6 +26,17 @@ export function signalOf(
     if (!reply.raw.writableFinished) gone.abort();
   });
   return AbortSignal.any([gone.signal, going]);
+}
+
+/** Whoever waits for the answer of a request, as {@link signalOf} tells when it goes; costs nothing until that is asked. */
+export function askerOf(...args: Parameters<typeof signalOf>): Asker {
+  let gone: AbortSignal | undefined;
+  return {
+    get gone() {
+      gone ??= signalOf(...args);
+      return gone;
+    },
+  };
 }
 
 /** Why who has been let in is not any more. */

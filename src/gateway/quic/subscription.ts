@@ -3,6 +3,7 @@ import type { Subscriber } from '../../broker/ports.ts';
 import type { Position } from '../../broker/views.ts';
 import type { ErrorCode } from '../../kernel/errors.ts';
 import { asSluiceError, SluiceError } from '../../kernel/errors.ts';
+import { Asking } from '../../kernel/slots.ts';
 import { PlaceTable } from '../../partition/place-table.ts';
 import type { PartitionReader, Start } from '../../partition/reader.ts';
 import type { TopicLag } from './counters.ts';
@@ -59,6 +60,8 @@ export class ClientSubscription implements DeliveryOwner, Subscriber, SinkHost, 
   #credit: StreamCredit | undefined;
   /** Where its partitions begin; only while it is being opened. */
   #firstPositions: Position[] | undefined = [];
+  /** Waits for it to be open; only until it is. */
+  #asking: Asking | undefined = new Asking();
   #brokerSide: Subscription | undefined;
   /** Why it cannot go on, found while a partition was added. */
   #failure: SluiceError | undefined;
@@ -98,6 +101,10 @@ export class ClientSubscription implements DeliveryOwner, Subscriber, SinkHost, 
       subscription.end(refusal.code, refusal.message);
       throw refusal;
     }
+  }
+
+  get asker(): Asking | undefined {
+    return this.#asking;
   }
 
   get account(): TurnAccount {
@@ -209,6 +216,7 @@ export class ClientSubscription implements DeliveryOwner, Subscriber, SinkHost, 
   #opened(brokerSide: Subscription): readonly Position[] {
     const positions = this.#firstPositions ?? [];
     this.#firstPositions = undefined;
+    this.#asking = undefined;
     this.#brokerSide = brokerSide;
     if (this.#failure) throw this.#failure;
     if (!this.#over) return positions;
@@ -218,6 +226,7 @@ export class ClientSubscription implements DeliveryOwner, Subscriber, SinkHost, 
 
   #close(): void {
     this.#over = true;
+    this.#asking?.drop();
     this.#brokerSide?.close();
     this.session.subscriptions.remove(this);
   }

@@ -5,9 +5,7 @@ import type { Random } from '../../kernel/random.ts';
 import type { ReadResult } from '../../partition/reader.ts';
 import { batchBaseOffset, batchNextOffset } from '../../wire/record-batch.ts';
 import type { OpenReader, Topics } from '../ports.ts';
-
-/** Bytes of batches that wait to be offered, of one partition. */
-const READ_AHEAD_BYTES = 256 * 1024;
+import type { AheadReader, ReadAhead } from './read-ahead.ts';
 
 const RETRY = { minMs: 50, maxMs: 5000 } as const;
 
@@ -24,6 +22,7 @@ export interface IntakeOptions {
   readonly partition: number;
   readonly clock: Clock;
   readonly random: Random;
+  readonly readAhead: ReadAhead;
   /** There may be something to {@link Intake.next}, or it has become known that there is nothing. Only schedules; never called by `next` itself. */
   readonly onChange: () => void;
   /** The log of the partition ends below where the queue wants to go on. */
@@ -31,7 +30,7 @@ export interface IntakeOptions {
 }
 
 /** Reads what is new in one partition, in order, a little ahead, and only when somebody asks. */
-export class Intake {
+export class Intake implements AheadReader {
   readonly #options: IntakeOptions;
   readonly #backoff: Backoff;
   readonly #ready: NewBatch[] = [];
@@ -50,6 +49,11 @@ export class Intake {
   /** Whether there is nothing, and nothing is being read. */
   get isQuiet(): boolean {
     return this.#ready.length === 0 && this.#state !== 'busy' && this.#state !== 'resting';
+  }
+
+  /** Where the partition begins; undefined: nobody reads it here who could know. */
+  get logStart(): number | undefined {
+    return this.#open?.reader.logStart;
   }
 
   /**
@@ -74,8 +78,14 @@ export class Intake {
     this.#open?.close();
     this.#open = undefined;
     this.#ready.length = 0;
-    this.#readyBytes = 0;
+    this.#keepCount(0);
     if (this.#state !== 'closed') this.#state = 'resting';
+  }
+
+  letGo(): void {
+    this.rest();
+    // Whoever waits for it has it read again.
+    this.#options.onChange();
   }
 
   /** Idempotent. */
@@ -86,10 +96,15 @@ export class Intake {
 
   #shift(offset: number): NewBatch | undefined {
     for (let next = this.#ready.shift(); next; next = this.#ready.shift()) {
-      if (next.kind === 'batch') this.#readyBytes -= next.batch.length;
+      if (next.kind === 'batch') this.#keepCount(this.#readyBytes - next.batch.length);
       if (next.end > offset) return next;
     }
     return undefined;
+  }
+
+  #keepCount(readyBytes: number): void {
+    this.#readyBytes = readyBytes;
+    this.#options.readAhead.hold(this, readyBytes);
   }
 
   #readOn(offset: number): void {
@@ -121,8 +136,9 @@ export class Intake {
   #read(open: OpenReader): void {
     const turn = this.#turn;
     this.#state = 'busy';
-    while (this.#readyBytes < READ_AHEAD_BYTES) {
-      const result = open.reader.read(READ_AHEAD_BYTES - this.#readyBytes);
+    const { readAhead } = this.#options;
+    for (let room = readAhead.room(this.#readyBytes); room > 0; room = readAhead.room(this.#readyBytes)) {
+      const result = open.reader.read(room);
       if (result instanceof Promise) {
         void result.then((late) => {
           this.#takeLate(open, late, turn);
@@ -143,9 +159,10 @@ export class Intake {
   /** @returns whether to read on */
   #take(open: OpenReader, result: ReadResult): boolean {
     switch (result.kind) {
-      case 'batches':
+      case 'batches': {
+        let bytes = this.#readyBytes;
         for (const batch of result.batches) {
-          this.#readyBytes += batch.length;
+          bytes += batch.length;
           this.#ready.push({
             kind: 'batch',
             batch,
@@ -153,7 +170,9 @@ export class Intake {
             end: batchNextOffset(batch),
           });
         }
+        this.#keepCount(bytes);
         return true;
+      }
       case 'gap':
         this.#ready.push({ kind: 'gap', first: result.from, end: result.to });
         return true;

@@ -50,7 +50,7 @@ export interface MoveLane {
 /** How a move ended. */
 export type MoveOutcome =
   | { readonly kind: 'moved' }
-  /** One of its records is somebody else's by now; nothing was done. */
+  /** One of its records is somebody else's by now, or was deleted; nothing was done. */
   | { readonly kind: 'not-free' }
   /** Nothing was published, and the records are as before. */
   | { readonly kind: 'refused'; readonly error: SluiceError };
@@ -116,14 +116,17 @@ export class Mover {
     if (!move) return { kind: 'not-free' };
     runner.changed();
     await writer.stored();
-    const error = await this.#publish(move, batch);
-    if (error) runner.state.cancelMove(move.id);
+    // Deleted meanwhile: from now on it is in no topic.
+    const isGone = records[0]!.offset < runner.batches.logStart;
+    const error = isGone ? undefined : await this.#publish(move, batch);
+    if (error || isGone) runner.state.cancelMove(move.id);
     else {
       runner.state.endMove(move.id);
       lane.nextSequence += records.length;
     }
     runner.changed();
     await writer.stored();
+    if (isGone) return { kind: 'not-free' };
     return error ? { kind: 'refused', error } : { kind: 'moved' };
   }
 

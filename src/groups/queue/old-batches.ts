@@ -24,23 +24,47 @@ export interface OldBatchesOptions {
   readonly partition: number;
   readonly clock: Clock;
   readonly cache: PartitionCache;
+  /** Where the partition begins, if somebody else reads it here who knows. */
+  readonly logStart: () => number | undefined;
 }
 
-/** Finds the batches of one partition that were read before: in the cache, else with a cursor of its own. One at a time, in the order of the calls. */
+/**
+ * Finds the batches of one partition that were read before: in the cache, else with a cursor of its own. One at a time, in the order of the calls.
+ *
+ * Records may be deleted in the middle of a batch, and the cache is not told: what is in it counts only while a cursor is open that says where the partition
+ * begins, and only from there on.
+ */
 export class OldBatches {
   readonly #options: OldBatchesOptions;
   #open: OpenReader | undefined;
   #last: Promise<unknown> = Promise.resolve();
   #loads = 0;
+  #logStart = 0;
   #isClosed = false;
 
   constructor(options: OldBatchesOptions) {
     this.#options = options;
   }
 
-  /** The batch that covers `offset`, if it is at hand. */
+  /** Where the partition begins, as far as it was ever known here: what lies below is gone for good. */
+  get logStart(): number {
+    this.deletedBelow(this.#currentStart ?? 0);
+    return this.#logStart;
+  }
+
+  /** Whether somebody reads the partition here, so that {@link logStart} is what it is now. */
+  get isCurrent(): boolean {
+    return this.#currentStart !== undefined;
+  }
+
+  /** The leader has said that there is nothing below. */
+  deletedBelow(offset: number): void {
+    if (offset > this.#logStart) this.#logStart = offset;
+  }
+
+  /** The batch that covers `offset`, if it is at hand, and it is known that the record may be there still. */
   find(offset: number): Buffer | undefined {
-    return this.#options.cache.find(offset);
+    return this.isCurrent && offset >= this.logStart ? this.#options.cache.find(offset) : undefined;
   }
 
   /** A batch that was read elsewhere and may be wanted again. */
@@ -76,6 +100,12 @@ export class OldBatches {
     this.#options.cache.clear();
   }
 
+  get #currentStart(): number | undefined {
+    const own = this.#open?.reader.logStart;
+    const other = this.#options.logStart();
+    return own === undefined || other === undefined ? (own ?? other) : Math.max(own, other);
+  }
+
   #end(): void {
     this.#open?.close();
     this.#open = undefined;
@@ -83,12 +113,13 @@ export class OldBatches {
 
   async #load(offset: number): Promise<FoundBatch> {
     if (this.#isClosed) throw new SluiceError('CLOSED', 'the queue was closed');
-    const { cache } = this.#options;
-    const cached = cache.find(offset);
+    if (offset < this.logStart) return { kind: 'gone', to: this.logStart };
+    const cached = this.find(offset);
     if (cached) return { kind: 'batch', batch: cached };
     const reader = await this.#readerAt(offset);
     try {
-      return await this.#read(reader, offset);
+      const found = await this.#read(reader, offset);
+      return offset < this.logStart ? { kind: 'gone', to: this.logStart } : found;
     } catch (error) {
       this.#end();
       throw error;

@@ -5,7 +5,7 @@ import type { Random } from '../../kernel/random.ts';
 import { batchBaseOffset, batchNextOffset } from '../../wire/record-batch.ts';
 import type { Topics } from '../ports.ts';
 import { holesOf, inspectBatch } from './batch-inspection.ts';
-import type { BatchCache } from './batch-cache.ts';
+import type { BatchMemory } from './batch-memory.ts';
 import { Intake } from './intake.ts';
 import { batchToSend, recordsIn } from './leased-batch.ts';
 import { OldBatches } from './old-batches.ts';
@@ -69,7 +69,7 @@ export interface PartitionRunnerOptions {
   readonly topics: Topics;
   readonly clock: Clock;
   readonly random: Random;
-  readonly cache: BatchCache;
+  readonly batchMemory: BatchMemory;
   readonly writer: StateWriter;
   readonly stateBudget: StateBudget;
   readonly counters: QueueCounters;
@@ -98,18 +98,24 @@ export class PartitionRunner {
   #retry: Timer | undefined;
   /** What the node's budget knows of. */
   #countedBytes = 0;
+  /** What lies below was dropped; what was leased then may come back. */
+  #droppedTo = 0;
   #isClosed = false;
 
   constructor(options: PartitionRunnerOptions) {
-    const { journal, partition, topics, topic, clock, random, cache } = options;
+    const { journal, partition, topics, topic, clock, random, batchMemory } = options;
     const onChange = (): void => options.onChange(this);
     const onOutOfRange = (): void => options.onOutOfRange(this);
     this.#options = options;
     this.partition = partition;
     this.journal = journal;
     this.state = journal.partition;
-    this.#intake = new Intake({ topics, topic, partition, clock, random, onChange, onOutOfRange });
-    this.#old = new OldBatches({ topics, topic, partition, clock, cache: cache.partition() });
+    const { cache, readAhead } = batchMemory;
+    this.#intake = new Intake({ topics, topic, partition, clock, random, readAhead, onChange, onOutOfRange });
+    this.#old = new OldBatches({
+      ...{ topics, topic, partition, clock, cache: cache.partition() },
+      logStart: () => this.#intake.logStart,
+    });
     this.#backoff = new Backoff(RETRY, random);
   }
 
@@ -126,6 +132,7 @@ export class PartitionRunner {
   /** Leases what there is, oldest first, with one grant; what has to be read first is there later, and `onChange` is called. */
   take(wanted: Wanted, now: Moment): TakenBatch[] {
     const picked: PickedBatch[] = [];
+    this.#dropDeleted();
     const heldBytes = this.state.heldBytes;
     let { records, bytes } = wanted;
     let offeredBytes = 0;
@@ -142,7 +149,7 @@ export class PartitionRunner {
         continue;
       }
       const before = picked.length;
-      bytes = this.#pick(runs, { ...wanted, bytes }, picked);
+      bytes = this.#pick(this.#notDeleted(runs), { ...wanted, bytes }, picked);
       for (let at = before; at < picked.length; at++) records -= recordsIn(picked[at]!.runs);
     }
     const taken = this.#grant(picked, wanted.leaseMs, now);
@@ -193,13 +200,34 @@ export class PartitionRunner {
     return bytes;
   }
 
+  /** The leader has said that there is nothing below `offset`: nobody gets it any more. */
+  deletedBelow(offset: number): void {
+    this.#old.deletedBelow(offset);
+    this.#dropDeleted();
+  }
+
   /** Records below `end` are gone. */
   skip(first: number, end: number): void {
-    const records = this.state.skip(first, end);
-    this.#options.counters.gaps += records;
-    if (records > 0) this.gaps.push({ first, end });
-    if (this.gaps.length > GAPS_MAX) this.gaps.shift();
-    this.changed();
+    this.#noteGap(first, end, this.state.skip(first, end));
+  }
+
+  /** What is left of leases that nobody was told of yet: those of records that were deleted since are done, and a gap. @returns undefined: none is left */
+  stillThere(taken: TakenBatch): TakenBatch | undefined {
+    const { grant } = taken;
+    const { logStart } = this.#old;
+    if (taken.leases[0]!.first >= logStart) return taken;
+    const leases = taken.leases.flatMap((lease) => {
+      const { first } = lease;
+      const end = Math.min(lease.end, logStart);
+      if (first < end) this.#noteGap(first, end, end - first - this.state.ack(grant, first, end));
+      return lease.end > logStart ? [{ ...lease, first: Math.max(first, logStart) }] : [];
+    });
+    return leases.length > 0 ? { ...taken, leases } : undefined;
+  }
+
+  /** Gaps that nobody was told of yet, for who is told of them now. */
+  takeGaps(): (OffsetRun & { readonly partition: number })[] {
+    return this.gaps.splice(0).map((gap) => ({ ...gap, partition: this.partition }));
   }
 
   /** Nobody waits: cursors close. */
@@ -217,6 +245,32 @@ export class PartitionRunner {
     this.#retry?.cancel();
     this.#intake.close();
     this.#old.close();
+  }
+
+  /** Batches go on above what is deleted, so that those at hand may have it still. What is leased is dropped when it comes back. */
+  #dropDeleted(): void {
+    const { logStart } = this.#old;
+    if (logStart <= this.#droppedTo) return;
+    this.#droppedTo = logStart;
+    if (logStart <= this.state.floor) return;
+    this.skip(this.state.floor, logStart);
+    this.#unparkBelow(logStart);
+  }
+
+  #notDeleted(runs: DeliveredRun[]): DeliveredRun[] {
+    if (runs[0]!.first >= this.#droppedTo) return runs;
+    return runs.flatMap((run) => {
+      if (run.first < this.#droppedTo) this.skip(run.first, Math.min(run.end, this.#droppedTo));
+      const first = Math.max(run.first, this.#droppedTo);
+      return first < run.end ? [{ ...run, first }] : [];
+    });
+  }
+
+  #noteGap(first: number, end: number, records: number): void {
+    this.#options.counters.gaps += records;
+    if (records > 0) this.gaps.push({ first, end });
+    if (this.gaps.length > GAPS_MAX) this.gaps.shift();
+    this.changed();
   }
 
   /** @returns bytes that are left to be had */

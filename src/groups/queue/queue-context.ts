@@ -2,7 +2,7 @@ import type { Clock } from '../../kernel/clock.ts';
 import type { Random } from '../../kernel/random.ts';
 import type { GroupPartOptions } from '../group-part.ts';
 import type { Topics } from '../ports.ts';
-import type { BatchCache } from './batch-cache.ts';
+import type { BatchMemory } from './batch-memory.ts';
 import type { PartitionBudget } from './partition-budget.ts';
 import type { RecordBatchEncoder } from '../../wire/record-batch-encoder.ts';
 import type { StateBudget } from './state-budget.ts';
@@ -33,13 +33,13 @@ export interface QueueCounters {
 export interface QueueContext {
   readonly topics: Topics;
   readonly writer: StateWriter;
-  readonly cache: BatchCache;
   /** Of batches that are moved; one for all, since it is large. */
   readonly encoder: RecordBatchEncoder;
   readonly clock: Clock;
   readonly random: Random;
   readonly budget: PartitionBudget;
   readonly stateBudget: StateBudget;
+  readonly batchMemory: BatchMemory;
   readonly nodeId: string;
   readonly term: number;
   readonly counters: QueueCounters;

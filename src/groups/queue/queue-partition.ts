@@ -3,15 +3,7 @@ import { applyEvent } from './apply-event.ts';
 import { EventBuffer, extendRuns } from './event-buffer.ts';
 import { makesMore } from './held-bound.ts';
 import type { Lot } from './lot.ts';
-import type {
-  DeadReason,
-  Moment,
-  Move,
-  MoveIntent,
-  OffsetRun,
-  QueueEvent,
-  RecordDetails,
-} from './queue-event.ts';
+import type { Moment, Move, MoveIntent, OffsetRun, QueueEvent, RecordDetails } from './queue-event.ts';
 import {
   addDelivered,
   addOpen,
@@ -25,12 +17,9 @@ import {
 } from './queue-runs.ts';
 import { captureState, restoreState, type QueueSnapshot } from './queue-snapshot.ts';
 import { QueueState } from './queue-state.ts';
+import { Redelivery } from './redelivery.ts';
 
 export type { DeadRun, DeliveredRun, Grant, OpenRun, QueueCounts, RedeliverySettings } from './queue-runs.ts';
-
-/** From such a delay on it ends on a grid. */
-const GRID_LEAST_MS = 1000;
-const GRID_MS = 100;
 
 /**
  * What a queue knows about one partition: which records are done, leased, delayed, dead. Pure: time is an argument, nothing is read or waited for.
@@ -45,7 +34,7 @@ const GRID_MS = 100;
 export class QueuePartition {
   readonly #state: QueueState;
   readonly #events = new EventBuffer();
-  #settings: RedeliverySettings;
+  readonly #redelivery: Redelivery;
   /** Of the coordinator that gives the grants. */
   #term: number | undefined;
 
@@ -56,7 +45,7 @@ export class QueuePartition {
    */
   constructor(cursor: number, settings: RedeliverySettings, firstGrant = 1) {
     this.#state = new QueueState(cursor, firstGrant);
-    this.#settings = settings;
+    this.#redelivery = new Redelivery(this.#state, this.#events, settings);
     this.#events.add({ kind: 'advanced', cursor });
   }
 
@@ -111,7 +100,7 @@ export class QueuePartition {
 
   /** Counts from the next decision on. */
   configure(settings: RedeliverySettings): void {
-    this.#settings = settings;
+    this.#redelivery.settings = settings;
   }
 
   /**
@@ -241,14 +230,14 @@ export class QueuePartition {
   /** Again after `delayMs`, or the backoff; dead after the last attempt. @param text for people, in the dead letter */
   nack(grant: number, first: number, end: number, now: Moment, delayMs?: number, text = ''): number {
     return this.#settle(grant, first, end, (lot) =>
-      this.#deliverAgain(this.#state.lift(lot, first, end), now, delayMs, text),
+      this.#redelivery.again(this.#state.lift(lot, first, end), now, delayMs, text),
     );
   }
 
   /** Dead at once. */
   reject(grant: number, first: number, end: number, text = ''): number {
     return this.#settle(grant, first, end, (lot) =>
-      this.#die(this.#state.lift(lot, first, end), 'rejected', text),
+      this.#redelivery.die(this.#state.lift(lot, first, end), 'rejected', text),
     );
   }
 
@@ -264,7 +253,9 @@ export class QueuePartition {
 
   /** Ready at once, and the attempt does not count. */
   release(grant: number, first: number, end: number): number {
-    return this.#settle(grant, first, end, (lot) => this.#retry(this.#state.lift(lot, first, end), 0, true));
+    return this.#settle(grant, first, end, (lot) =>
+      this.#redelivery.release(this.#state.lift(lot, first, end)),
+    );
   }
 
   /** Ends the leases whose time is over, as {@link nack} does, and makes delayed records ready whose time has come. @returns how many leases ended */
@@ -273,7 +264,7 @@ export class QueuePartition {
     const { leased } = this.#state.shelves;
     for (let lot = leased.first; lot && lot.deadlineMs <= now.steadyMs; lot = leased.first) {
       this.#state.shelves.leave(lot);
-      records += this.#deliverAgain(lot, now, undefined, 'The lease ended without an answer.');
+      records += this.#redelivery.again(lot, now, undefined, 'The lease ended without an answer.');
     }
     this.#state.promote(now.wallMs);
     return records;
@@ -384,29 +375,6 @@ export class QueuePartition {
     this.#events.done(from, to);
     this.#state.finish(lot, from, to);
     return to - from;
-  }
-
-  /** A delay of a second or more ends with a tenth of a second, so that neighbours that fail one by one have one end, and are one run. */
-  #deliverAgain(lot: Lot, now: Moment, delayMs: number | undefined, text: string): number {
-    const { maxAttempts, backoffMs, maxBackoffMs } = this.#settings;
-    if (maxAttempts > 0 && lot.attempts >= maxAttempts) return this.#die(lot, 'max-attempts', text);
-    const waitMs = delayMs ?? Math.min(maxBackoffMs, backoffMs * 2 ** (lot.attempts - 1));
-    const atMs = now.wallMs + waitMs;
-    const gridMs = waitMs < GRID_LEAST_MS ? 1 : GRID_MS;
-    return this.#retry(lot, Math.ceil(atMs / gridMs) * gridMs, false);
-  }
-
-  #retry(lot: Lot, availableAtMs: number, released: boolean): number {
-    const { records } = lot;
-    this.#events.retried(lot.first, lot.end, availableAtMs, released);
-    this.#state.retry(lot, availableAtMs, released);
-    return records;
-  }
-
-  #die(lot: Lot, reason: DeadReason, text: string): number {
-    const { records, first, end } = lot;
-    this.#events.died(first, end, reason, this.#state.die(lot, reason, text));
-    return records;
   }
 
   /** Whether all of a run can be moved. */

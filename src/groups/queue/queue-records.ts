@@ -35,7 +35,7 @@ export async function browseRecords(
   }
   const from = new Map(positions.map(({ partition, offset }) => [partition, offsetFromWire(offset)]));
   const works = queue.works();
-  const ends = await queueEnds(context, queue, works);
+  const ends = await endsToLookFor(context, queue, works);
   const limits = { records: maxRecords, bytes: Math.min(maxBytes || BROWSE_BYTES, BROWSE_MAX_BYTES) };
   const browse = new Browse(limits, context.clock, signal);
   for (const [at, { runner }] of works.entries()) {
@@ -109,16 +109,35 @@ export async function discardRecords(
   return { discarded: BigInt(discarded) };
 }
 
-/** Exclusive ends of what readers see of some partitions of a queue. @throws as `Topics.ends` */
-export function queueEnds(
+interface QueueRanges {
+  readonly starts: readonly number[];
+  /** Exclusive. */
+  readonly ends: readonly number[];
+}
+
+/** What readers see of some partitions of a queue, as their leaders say. @throws as `Topics.ends` */
+async function queueRanges(
   { topics }: QueueContext,
   { topic }: Queue,
   works: readonly PartitionWork[],
+): Promise<QueueRanges> {
+  const partitions = works.map(({ runner }) => runner.partition);
+  const [starts, ends] = await Promise.all([
+    topics.starts(topic, partitions),
+    topics.ends(topic, partitions),
+  ]);
+  return { starts, ends };
+}
+
+/** Where they end, for who looks for records in them; what was deleted is dropped first. @throws as `Topics.ends` */
+async function endsToLookFor(
+  context: QueueContext,
+  queue: Queue,
+  works: readonly PartitionWork[],
 ): Promise<readonly number[]> {
-  return topics.ends(
-    topic,
-    works.map(({ runner }) => runner.partition),
-  );
+  const { starts, ends } = await queueRanges(context, queue, works);
+  for (const [at, { runner }] of works.entries()) runner.deletedBelow(starts[at]!);
+  return ends;
 }
 
 /** Where a partition ends, exclusive, and how many of its records nobody has looked at yet. */
@@ -133,11 +152,7 @@ export async function queueTails(
   queue: Queue,
   works: readonly PartitionWork[],
 ): Promise<readonly QueueTail[]> {
-  const partitions = works.map(({ runner }) => runner.partition);
-  const [starts, ends] = await Promise.all([
-    context.topics.starts(queue.topic, partitions),
-    queueEnds(context, queue, works),
-  ]);
+  const { starts, ends } = await queueRanges(context, queue, works);
   // What a log has lost or dropped, as one in memory has after a restart, is not there to be leased.
   return works.map(({ runner: { state } }, at) => {
     const end = Math.max(ends[at]!, state.cursor);
@@ -179,7 +194,7 @@ async function wantedRuns(
   named: GroupQuestion<'discardRecords'>['ranges'],
 ): Promise<[PartitionWork, OffsetRun[]][]> {
   const works = queue.works();
-  const ends = await queueEnds(context, queue, works);
+  const ends = await endsToLookFor(context, queue, works);
   return works.flatMap((work, at): [PartitionWork, OffsetRun[]][] => {
     const { floor } = work.runner.state;
     const all = { first: floor, end: ends[at]! };

@@ -162,7 +162,7 @@ export class Queue {
       this.#release(taken);
       throw goneError();
     }
-    return this.#answer(taken, question.leaseMs || this.#settings.leaseMs, askedMs);
+    return this.#answer(stillThere(taken), question.leaseMs || this.#settings.leaseMs, askedMs);
   }
 
   /** Settles leases, one after the other; what is wrong with one changes nothing for the others. @throws NOT_LEADER; UNAVAILABLE: they may be settled */
@@ -294,6 +294,14 @@ export class Queue {
     // Rounded down: who asks has to know of no lease that it lasts longer than it does.
     return answerOf(taken, leaseMs, Math.floor(now.steadyMs - askedMs));
   }
+}
+
+/** Without what was deleted while it was being stored. */
+function stillThere(taken: Taken): Taken {
+  const batches = taken.batches.flatMap((one) => one.runner.stillThere(one) ?? []);
+  const runners = new Set(taken.batches.map(({ runner }) => runner));
+  const gaps = [...runners].flatMap((runner) => runner.takeGaps());
+  return { batches, gaps: [...taken.gaps, ...gaps] };
 }
 
 function answerOf({ batches, gaps }: Taken, leaseMs: number, waitedMs: number): GroupAnswerInit<'receive'> {

@@ -5,7 +5,6 @@ import type { GroupPart, GroupPartCounts, GroupPartOptions } from '../group-part
 import { notCoordinator } from '../not-coordinator.ts';
 import { StateWriter } from '../state-writer.ts';
 import { RecordBatchEncoder } from '../../wire/record-batch-encoder.ts';
-import { BatchCache } from './batch-cache.ts';
 import { momentOf } from './moment.ts';
 import type { QueueContext } from './queue-context.ts';
 import { queueCounters } from './queue-context.ts';
@@ -16,9 +15,6 @@ import type { QueueName } from './queue-table.ts';
 import { QueueTable } from './queue-table.ts';
 import { StoredQueues } from './stored-queues.ts';
 import { releaseUntold } from './untold-leases.ts';
-
-/** Batches that are kept for the rest of their records, and for their next delivery: of all queues of one coordinator. */
-const CACHE_BYTES = 16 * 1024 * 1024;
 
 type QueueCase = Exclude<
   GroupCase,
@@ -49,9 +45,8 @@ export class Queues implements GroupPart {
 
   constructor({ log, onFailure, ...options }: GroupPartOptions) {
     const writer = new StateWriter(log, onFailure);
-    const cache = new BatchCache(CACHE_BYTES);
     const encoder = new RecordBatchEncoder();
-    this.#context = { ...options, writer, cache, encoder, counters: queueCounters() };
+    this.#context = { ...options, writer, encoder, counters: queueCounters() };
     this.#table = new QueueTable(this.#context);
   }
 

@@ -100,7 +100,7 @@ export class WaitingLine {
       const taken = runner.take({ ...left, leaseMs, atLeastOne: batches.length === 0 }, now);
       for (const one of taken) left = leftAfter(left, one);
       batches.push(...taken);
-      for (const gap of runner.gaps.splice(0)) gaps.push({ ...gap, partition: runner.partition });
+      gaps.push(...runner.takeGaps());
     }
     return { batches, gaps };
   }

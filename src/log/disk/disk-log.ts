@@ -212,9 +212,9 @@ export class DiskLog implements PartitionLog, WriterHost, HealingHost {
     return this.#store.read(offset, Math.min(upTo, this.#durableEnd), maxBytes, asker).catch(rethrow);
   }
 
-  findTimestamp(timestampMs: number, upTo: number): Promise<Buffer | undefined> {
+  findTimestamp(timestampMs: number, upTo: number, asker?: Asker): Promise<Buffer | undefined> {
     return this.#store
-      .findTimestamp(timestampMs, this.logStart, Math.min(upTo, this.#durableEnd))
+      .findTimestamp(timestampMs, this.logStart, Math.min(upTo, this.#durableEnd), asker)
       .catch(rethrow);
   }
 

@@ -79,10 +79,15 @@ export class SegmentStore {
     }
   }
 
-  /** The first batch from `from` on, below `upTo`, with a record of `timestampMs` or later. @throws as {@link read} */
-  async findTimestamp(timestampMs: number, from: number, upTo: number): Promise<Buffer | undefined> {
+  /** The first batch from `from` on, below `upTo`, with a record of `timestampMs` or later. @param asker as of {@link read} @throws as {@link read} */
+  async findTimestamp(
+    timestampMs: number,
+    from: number,
+    upTo: number,
+    asker?: Asker,
+  ): Promise<Buffer | undefined> {
     for (;;) {
-      const found = await this.#findOnce(timestampMs, from, upTo);
+      const found = await this.#findOnce(timestampMs, from, upTo, asker);
       if (found !== AGAIN) return found;
     }
   }
@@ -158,14 +163,18 @@ export class SegmentStore {
     return [];
   }
 
-  async #findOnce(timestampMs: number, from: number, upTo: number): Promise<Buffer | Again | undefined> {
+  async #findOnce(
+    timestampMs: number,
+    from: number,
+    upTo: number,
+    asker: Asker | undefined,
+  ): Promise<Buffer | Again | undefined> {
     const changes = this.#changes;
     for (const segment of this.segments.slice(Math.max(0, segmentAt(this.segments, from)))) {
       if (segment.baseOffset >= upTo) return undefined;
       if (segment.maxTimestampMs < timestampMs) continue;
-      const found = await this.#settle(segment, changes, () =>
-        this.#findInSegment(segment, timestampMs, from),
-      );
+      const work = (): Promise<Buffer | undefined> => this.#findInSegment(segment, timestampMs, from);
+      const found = await this.#settle(segment, changes, work, asker);
       if (found === AGAIN) return AGAIN;
       if (found) return batchBaseOffset(found) < upTo ? found : undefined;
     }

@@ -223,6 +223,7 @@ function stageOf(results: Read[], clock = new FakeClock()) {
     partition: 0,
     leaderEpoch: 1,
     nextOffset: 0,
+    logStart: 0,
     gapRecords: 0,
     onReadable: undefined,
     read: () => {

@@ -2,6 +2,7 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { create } from '@bufbuild/protobuf';
 import type { GroupAnswerInit } from '../../../src/groups/api.ts';
 import { NO_ASKER } from '../../../src/groups/api.ts';
+import { BatchMemory } from '../../../src/groups/queue/batch-memory.ts';
 import { PartitionBudget } from '../../../src/groups/queue/partition-budget.ts';
 import { StateBudget } from '../../../src/groups/queue/state-budget.ts';
 import { ConsumerGroups } from '../../../src/groups/consumer/consumer-groups.ts';
@@ -56,6 +57,7 @@ export class Stage {
       ...{ log, topics: this.topics, clock: this.clock, random: new SeededRandom(1), nodeId: 'node-1' },
       budget: new PartitionBudget(1),
       stateBudget: new StateBudget(1),
+      batchMemory: new BatchMemory(1),
       onFailure: (error) => {
         this.failures.push(error);
       },

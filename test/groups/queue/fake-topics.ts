@@ -80,6 +80,10 @@ class FakeReader implements PartitionReader {
     log.readers.add(this);
   }
 
+  get logStart(): number | undefined {
+    return this.#isClosed ? undefined : this.#log.start;
+  }
+
   read(maxBytes: number): ReadResult | Promise<ReadResult> {
     this.#topics.reads++;
     return this.#topics.isSlow ? Promise.resolve().then(() => this.#read(maxBytes)) : this.#read(maxBytes);

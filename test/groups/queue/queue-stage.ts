@@ -5,6 +5,7 @@ import type {
   GroupQuestion,
   GroupQuestionInit,
 } from '../../../src/groups/api.ts';
+import { BatchMemory } from '../../../src/groups/queue/batch-memory.ts';
 import { PartitionBudget } from '../../../src/groups/queue/partition-budget.ts';
 import { StateBudget } from '../../../src/groups/queue/state-budget.ts';
 import { Queues } from '../../../src/groups/queue/queues.ts';
@@ -49,6 +50,7 @@ export class QueueStage {
   readonly log: FakeStateLog;
   readonly budget: PartitionBudget;
   readonly stateBudget: StateBudget;
+  readonly batchMemory: BatchMemory;
   readonly failures: unknown[] = [];
   /** What it would have another coordinator release. */
   readonly untold: GroupQuestionInit<'settle'>[] = [];
@@ -62,7 +64,9 @@ export class QueueStage {
     clock = new FakeClock(),
     budget = new PartitionBudget(1000),
     stateBudget = new StateBudget(Infinity),
+    batchMemory = new BatchMemory(32 * 1024 * 1024),
   ) {
+    this.batchMemory = batchMemory;
     this.budget = budget;
     this.stateBudget = stateBudget;
     this.topics = topics;
@@ -75,6 +79,7 @@ export class QueueStage {
       random: new SeededRandom(1),
       budget: this.budget,
       stateBudget,
+      batchMemory,
       term: log.leaderEpoch,
       releaseUntold: (release) => this.untold.push(release),
       nodeId: 'n1',
@@ -93,7 +98,8 @@ export class QueueStage {
   /** This node is no leader any more, or has crashed: another one goes on with what is stored. */
   succeed(): QueueStage {
     this.queues.close();
-    return new QueueStage(this.topics, this.log.next(), this.clock, this.budget, this.stateBudget);
+    const { topics, log, clock, budget, stateBudget, batchMemory } = this;
+    return new QueueStage(topics, log.next(), clock, budget, stateBudget, batchMemory);
   }
 
   ask<C extends GroupCase>(

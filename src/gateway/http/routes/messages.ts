@@ -7,7 +7,7 @@ import type { RecordCursor } from '../../../wire/record-cursor.ts';
 import type { MadeAnswer } from '../answers/answer-desk.ts';
 import { answerBytes, MessageList } from '../answers/message-list.ts';
 import type { ApiContext } from '../api-context.ts';
-import { signalOf } from '../going.ts';
+import { askerOf, signalOf } from '../going.ts';
 import type { ShowRecord } from '../peek.ts';
 import { peek } from '../peek.ts';
 import { parseEncoding, parsePlace } from '../place.ts';
@@ -127,7 +127,8 @@ export function addMessageRoutes(scope: FastifyInstance, context: ApiContext): v
       const start = parsePlace(request.query.offset);
       const name = `HTTP ${request.ip}`;
       await requireTopic(broker, request.principal, topic);
-      const open = await broker.openReader(request.principal, { topic, partition, start, name });
+      const asker = askerOf(request, reply, context);
+      const open = await broker.openReader(request.principal, { topic, partition, start, name, asker });
       let answer: MadeAnswer;
       try {
         answer = await fetchRecords(context, open.reader, form, request, reply);

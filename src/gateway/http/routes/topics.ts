@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import type { TopicDescription } from '../../../broker/views.ts';
 import type { TopicSettingsChange } from '../../../catalog/topic-settings.ts';
 import type { ApiContext } from '../api-context.ts';
+import { askerOf } from '../going.ts';
 import { parsePlace } from '../place.ts';
 import { flag, integer, list, object, reference, text } from '../schemas/json-schema.ts';
 import { PLACE } from '../schemas/shared.ts';
@@ -123,7 +124,8 @@ const DELETE_RECORDS_ROUTE = {
 };
 
 /** Topics: made, changed, deleted, described. */
-export function addTopicRoutes(scope: FastifyInstance, { broker }: ApiContext): void {
+export function addTopicRoutes(scope: FastifyInstance, context: ApiContext): void {
+  const { broker } = context;
   scope.get<{ Querystring: { internal?: boolean } }>(
     '/v1/topics',
     LIST_TOPICS_ROUTE,
@@ -157,10 +159,11 @@ export function addTopicRoutes(scope: FastifyInstance, { broker }: ApiContext): 
       return reply.code(204).send();
     },
   );
-  addOffsetRoutes(scope, broker);
+  addOffsetRoutes(scope, context);
 }
 
-function addOffsetRoutes(scope: FastifyInstance, broker: ApiContext['broker']): void {
+function addOffsetRoutes(scope: FastifyInstance, context: ApiContext): void {
+  const { broker } = context;
   scope.get<{ Params: TopicParams }>(
     '/v1/topics/:topic/count',
     COUNT_ROUTE,
@@ -169,14 +172,14 @@ function addOffsetRoutes(scope: FastifyInstance, broker: ApiContext['broker']): 
   scope.get<{ Params: TopicParams; Querystring: PlaceQuery }>(
     '/v1/topics/:topic/offsets',
     LIST_OFFSETS_ROUTE,
-    async ({ principal, params, query: { at, partition } }) => ({
-      offsets: await broker.listOffsets(
-        principal,
-        params.topic,
-        partition === undefined ? [] : [partition],
-        parsePlace(at),
-      ),
-    }),
+    async (request, reply) => {
+      const { principal, params, query } = request;
+      const partitions = query.partition === undefined ? [] : [query.partition];
+      const asker = askerOf(request, reply, context);
+      return {
+        offsets: await broker.listOffsets(principal, params.topic, partitions, parsePlace(query.at), asker),
+      };
+    },
   );
   scope.delete<{ Params: TopicParams; Querystring: { before: string; partition?: number } }>(
     '/v1/topics/:topic/messages',

@@ -52,13 +52,18 @@ export const topicHandlers: RequestHandlers<
     const topic = await session.context.broker.describeTopic(session.requireIdentity(), name);
     return { topic: topicToWire(topic) };
   },
-  async listOffsets(session, { topic, partitions, at }) {
+  async listOffsets(session, { topic, partitions, at }, channel) {
     const start = startFromWire(at);
     if (start.at === 'last-per-key') {
       throw new SluiceError('INVALID_ARGUMENT', 'last_per_key is no single offset');
     }
     const { broker } = session.context;
-    const positions = await broker.listOffsets(session.requireIdentity(), topic, partitions, start);
+    const asker = {
+      get gone() {
+        return channel.signal;
+      },
+    };
+    const positions = await broker.listOffsets(session.requireIdentity(), topic, partitions, start, asker);
     return { positions: positions.map(positionToWire) };
   },
   async deleteRecords(session, { topic, partitions, before }) {
