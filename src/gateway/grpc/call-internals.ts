@@ -7,6 +7,7 @@ interface CallInternals {
   readonly stream: ServerHttp2Stream;
   /** @param message complete: flag, length, contents @param encoding `identity` unless the flag is set */
   decompressMessage(message: Buffer, encoding: string): Buffer | Promise<Buffer>;
+  sendMessage(message: unknown, callback: () => void): void;
 }
 
 /** How the messages of a call arrive. */
@@ -27,6 +28,28 @@ export function watchArrival(call: ServerInterceptingCallInterface, arrival: Arr
   internals.stream.prependListener('data', (bytes: Buffer) => arrival.part(bytes));
   internals.decompressMessage = (message, encoding) =>
     arrival.complete(message.subarray(HEAD_BYTES), encoding);
+}
+
+/** Tells what is written to the client of a call: `count` is called with its bytes, and once they have left with as many less. */
+export function watchAnswers(call: ServerInterceptingCallInterface, count: (bytes: number) => void): void {
+  const internals = internalsOf(call);
+  const { stream } = internals;
+  const send = internals.sendMessage.bind(internals);
+  internals.sendMessage = (message, callback) => {
+    const before = stream.writableLength;
+    let bytes = 0;
+    send(message, () => {
+      count(-bytes);
+      callback();
+    });
+    bytes = stream.writableLength - before;
+    count(bytes);
+  };
+}
+
+/** Drops what the client of a call has not taken. */
+export function cutStream(call: ServerInterceptingCallInterface): void {
+  internalsOf(call).stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 /** Ends the stream of a call that has been answered: what has arrived of a message is kept until then, and a client may leave it open. */

@@ -4,7 +4,7 @@ import type { SluiceError } from '../../kernel/errors.ts';
 import type { Slots } from '../../kernel/slots.ts';
 import { errorToStatus } from '../../transport/grpc/grpc-error.ts';
 import { ArrivingMessages } from './arriving-messages.ts';
-import { endStream, watchArrival } from './call-internals.ts';
+import { cutStream, endStream, watchAnswers, watchArrival } from './call-internals.ts';
 import type { GrpcCounters } from './counters.ts';
 import type { HeldBytes, HoldsBytes } from './held-bytes.ts';
 import type { Caller } from './ports.ts';
@@ -28,7 +28,7 @@ export interface OpenCallParts {
 /**
  * One call from its first header to its end: what it holds, and the way to end it.
  *
- *     arriving: messages that are not handed on     working: messages that nobody has said are done with
+ *     arriving: messages that are not handed on     working: messages that nobody has said are done with     unsent: answers that the client has not taken
  */
 export class OpenCall implements HoldsBytes, Caller {
   readonly principal: Principal;
@@ -41,6 +41,7 @@ export class OpenCall implements HoldsBytes, Caller {
   readonly #counters: GrpcCounters;
   readonly #arriving: ArrivingMessages;
   #working = 0;
+  #unsent = 0;
   /** Complete, and waits for room; a part of what is worked on. */
   #waiting: { readonly bytes: number; readonly handOn: () => void } | undefined;
 
@@ -58,10 +59,14 @@ export class OpenCall implements HoldsBytes, Caller {
     });
     held.add(this);
     watchArrival(call, this.#arriving);
+    watchAnswers(call, (bytes) => {
+      this.#unsent += bytes;
+      this.#count(bytes);
+    });
   }
 
   get heldBytes(): number {
-    return this.#arriving.heldBytes + this.#working;
+    return this.#arriving.heldBytes + this.#working + this.#unsent;
   }
 
   /** A message is complete. @param handOn happens once there is room for it */
@@ -86,7 +91,9 @@ export class OpenCall implements HoldsBytes, Caller {
     const { code, details, metadata } = errorToStatus(error);
     this.#call.sendStatus({ code: code!, details: details!, metadata });
     this.closed(error);
-    endStream(this.#call);
+    // A client that does not take its answer does not take the reason either.
+    if (this.#unsent > 0) cutStream(this.#call);
+    else endStream(this.#call);
   }
 
   /** The call is over. Idempotent. */
