@@ -9,6 +9,8 @@ import type { Principal } from '../../broker/ports.ts';
 import type { Clock } from '../../kernel/clock.ts';
 import { SluiceError, asSluiceError } from '../../kernel/errors.ts';
 import type { FailedAuthentications } from '../../security/failed-authentications.ts';
+import { Slots } from '../../kernel/slots.ts';
+import { ANONYMOUS } from '../../security/principal.ts';
 import { errorToStatus } from '../../transport/grpc/grpc-error.ts';
 import type { SecurityLog } from '../security-log.ts';
 import type { GrpcCounters } from './counters.ts';
@@ -18,6 +20,12 @@ import type { MessageBroker } from './ports.ts';
 
 /** Requests that one call of health or reflection may make: their answers wait for whoever does not read them. */
 const FOREIGN_REQUESTS_MAX = 1_000;
+/** Bytes of messages to health and reflection that all clients together may have on their way or being answered, */
+const FOREIGN_HELD_MAX_BYTES = 16 * 1024 * 1024;
+/** and of one, once it is inflated. */
+const FOREIGN_MESSAGE_MAX_BYTES = 64 * 1024;
+/** Messages of all clients that are inflated at once: each may take `maxMessageBytes` before it is counted. */
+const INFLATED_AT_ONCE = 4;
 /** Clients whose coming has been logged; beyond that all are forgotten. */
 const KNOWN_MAX = 10_000;
 
@@ -32,6 +40,8 @@ export interface CallGuardOptions {
   readonly prefix: string;
   /** Bytes of messages that all clients together may have on their way or being worked on. */
   readonly maxHeldBytes: number;
+  /** Largest message, bytes. */
+  readonly maxMessageBytes: number;
   /** Calls of all clients at once; one more is refused with OVERLOADED. */
   readonly maxCalls: number;
 }
@@ -42,7 +52,8 @@ export class CallGuard {
   readonly #held: HeldBytes<OpenCall>;
   readonly #open = new WeakMap<Metadata, OpenCall>();
   readonly #known = new Set<string>();
-  readonly #foreign = new Set<ServerInterceptingCallInterface>();
+  readonly #foreign = new HeldBytes<OpenCall>(FOREIGN_HELD_MAX_BYTES);
+  readonly #inflating = new Slots(INFLATED_AT_ONCE);
 
   constructor(options: CallGuardOptions) {
     this.#options = options;
@@ -51,7 +62,7 @@ export class CallGuard {
 
   /** Calls open, of all services. */
   get callCount(): number {
-    return this.#held.callCount + this.#foreign.size;
+    return this.#held.callCount + this.#foreign.callCount;
   }
 
   /** Bytes of messages that have arrived and are not done with. */
@@ -78,7 +89,7 @@ export class CallGuard {
 
   /** Ends calls of health and reflection. */
   endForeignCalls(error: SluiceError): void {
-    for (const call of this.#foreign) this.#refuse(call, error);
+    for (const call of this.#foreign.calls()) call.end(error);
   }
 
   #guard(
@@ -112,7 +123,9 @@ export class CallGuard {
       method,
       principal,
       held: this.#held,
+      inflating: this.#inflating,
       counters: this.#options.counters,
+      maxMessageBytes: this.#options.maxMessageBytes,
     });
     this.#open.set(metadata, open);
     return open;
@@ -154,22 +167,28 @@ export class CallGuard {
     call.sendStatus({ code: code!, details: details!, metadata });
   }
 
-  /** Health and reflection are for everybody; they are only counted, and bounded. */
+  /** Health and reflection are for everybody; they are only counted, and bounded. What they are sent counts until the call is over. */
   #countForeign(call: ServerInterceptingCallInterface): ServerInterceptingCall {
+    let open: OpenCall | undefined;
     let requests = 0;
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, next) => {
-        this.#options.counters.countCall('other');
+        const { counters } = this.#options;
+        counters.countCall('other');
         if (this.#isFull(call)) return;
-        this.#foreign.add(call);
+        open = new OpenCall(call, {
+          ...{ method: 'other', principal: ANONYMOUS, counters },
+          ...{ held: this.#foreign, inflating: this.#inflating },
+          maxMessageBytes: FOREIGN_MESSAGE_MAX_BYTES,
+        });
         next(metadata);
       })
       .withOnReceiveMessage((message, next) => {
         requests += 1;
         if (requests <= FOREIGN_REQUESTS_MAX) next(message);
-        else this.#refuse(call, new SluiceError('OVERLOADED', 'too many requests in one call'));
+        else open?.end(new SluiceError('OVERLOADED', 'too many requests in one call'));
       })
-      .withOnCancel(() => this.#foreign.delete(call))
+      .withOnCancel(() => open?.closed())
       .build();
     return new ServerInterceptingCall(call, { start: (next) => next(listener) });
   }

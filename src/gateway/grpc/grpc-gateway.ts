@@ -1,5 +1,4 @@
 import { Server } from '@grpc/grpc-js';
-import { HealthImplementation } from 'grpc-health-check';
 import { file_grpc_health_v1_health } from '../../gen/grpc/health/v1/health_pb.ts';
 import { MessageService } from '../../gen/sluice/messages/v1/messages_pb.ts';
 import type { Clock } from '../../kernel/clock.ts';
@@ -14,6 +13,7 @@ import { CallGuard } from './call-guard.ts';
 import { GrpcCounters } from './counters.ts';
 import type { GrpcListenOptions } from './grpc-listener.ts';
 import { GrpcListener } from './grpc-listener.ts';
+import { Health } from './health.ts';
 import { LeaseLedger } from './lease-ledger.ts';
 import { LeaseSettler } from './lease-settler.ts';
 import type { MessageContext, MessageLimits } from './message-context.ts';
@@ -51,7 +51,7 @@ export class GrpcGateway {
   readonly #server: Server;
   readonly #guard: CallGuard;
   readonly #ledger = new LeaseLedger();
-  readonly #health = new HealthImplementation({ '': 'SERVING', [MessageService.typeName]: 'SERVING' });
+  readonly #health = new Health(['', MessageService.typeName]);
   readonly #clock: Clock;
   #listener!: GrpcListener;
   #stopping: Promise<void> | undefined;
@@ -63,6 +63,7 @@ export class GrpcGateway {
       ...{ broker, clock, counters, security, failedAuthentications },
       prefix: `/${MessageService.typeName}/`,
       maxHeldBytes: limits.maxHeldBytes,
+      maxMessageBytes: limits.maxMessageBytes,
       maxCalls: limits.maxCalls,
     });
     this.#server = new Server({ ...serverOptions(limits), interceptors: [this.#guard.interceptor] });
@@ -145,8 +146,7 @@ export class GrpcGateway {
 
   async #stop(reason: SluiceError, timeoutMs: number): Promise<void> {
     const gone = this.#listener.stop();
-    this.#health.setStatus('', 'NOT_SERVING');
-    this.#health.setStatus(MessageService.typeName, 'NOT_SERVING');
+    this.#health.setAll('NOT_SERVING');
     this.#guard.endCalls(reason, MessageService.method.consume.name);
     this.#guard.endForeignCalls(reason);
     // Says GOAWAY to all; it does not know of connections that it has not accepted itself, so that its answer means nothing.

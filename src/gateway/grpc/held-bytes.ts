@@ -1,6 +1,6 @@
 import { SluiceError } from '../../kernel/errors.ts';
 
-/** What one call holds of the gateway's memory: messages that have arrived in part, and those that are being worked on. */
+/** What one call holds of the gateway's memory: messages that have arrived in part, those that are being worked on, answers. */
 export interface HoldsBytes {
   readonly heldBytes: number;
   /** Ends the call at once, and gives up what it holds. */
@@ -43,7 +43,10 @@ export class HeldBytes<Call extends HoldsBytes> {
       const most = this.#largest();
       if (!most) return;
       most.end(
-        new SluiceError('OVERLOADED', 'unfinished messages of all clients took too much, and yours the most'),
+        new SluiceError(
+          'OVERLOADED',
+          'unfinished messages and answers not taken, of all clients, are too much, and yours the most',
+        ),
       );
     }
   }

@@ -1,9 +1,10 @@
 import type { ServerInterceptingCallInterface } from '@grpc/grpc-js';
-import type { ServerHttp2Stream } from 'node:http2';
-import { constants } from 'node:http2';
 import type { Principal } from '../../broker/ports.ts';
 import type { SluiceError } from '../../kernel/errors.ts';
+import type { Slots } from '../../kernel/slots.ts';
 import { errorToStatus } from '../../transport/grpc/grpc-error.ts';
+import { ArrivingMessages } from './arriving-messages.ts';
+import { cutStream, endStream, watchAnswers, watchArrival } from './call-internals.ts';
 import type { GrpcCounters } from './counters.ts';
 import type { HeldBytes, HoldsBytes } from './held-bytes.ts';
 import type { Caller } from './ports.ts';
@@ -18,12 +19,16 @@ export interface OpenCallParts {
   /** What all calls hold together. */
   readonly held: HeldBytes<OpenCall>;
   readonly counters: GrpcCounters;
+  /** Largest message, bytes, once it is inflated. */
+  readonly maxMessageBytes: number;
+  /** Messages of all calls that are inflated at once. */
+  readonly inflating: Slots;
 }
 
 /**
- * One call of the message service from its first header to its end: what it holds, and the way to end it.
+ * One call from its first header to its end: what it holds, and the way to end it.
  *
- *     arriving: bytes of a message that is not complete     working: messages that nobody has said are done with
+ *     arriving: messages that are not handed on     working: messages that nobody has said are done with     unsent: answers that the client has not taken
  */
 export class OpenCall implements HoldsBytes, Caller {
   readonly principal: Principal;
@@ -34,39 +39,50 @@ export class OpenCall implements HoldsBytes, Caller {
   readonly #call: ServerInterceptingCallInterface;
   readonly #held: HeldBytes<OpenCall>;
   readonly #counters: GrpcCounters;
-  #arriving = 0;
+  readonly #arriving: ArrivingMessages;
   #working = 0;
-  #waiting: (() => void) | undefined;
+  #unsent = 0;
+  /** Complete, and waits for room; a part of what is worked on. */
+  #waiting: { readonly bytes: number; readonly handOn: () => void } | undefined;
 
-  constructor(call: ServerInterceptingCallInterface, { method, principal, held, counters }: OpenCallParts) {
+  constructor(call: ServerInterceptingCallInterface, parts: OpenCallParts) {
+    const { method, principal, held, counters, maxMessageBytes, inflating } = parts;
     this.#call = call;
     this.method = method;
     this.principal = principal;
     this.#held = held;
     this.#counters = counters;
+    this.#arriving = new ArrivingMessages({
+      ...{ maxBytes: maxMessageBytes, inflating },
+      asker: { gone: this.over.signal },
+      count: (bytes) => this.#count(bytes),
+    });
     held.add(this);
-    streamOf(call).on('data', (bytes: Buffer) => this.#count(bytes.length, 0));
+    watchArrival(call, this.#arriving);
+    watchAnswers(call, (bytes) => {
+      this.#unsent += bytes;
+      this.#count(bytes);
+    });
   }
 
   get heldBytes(): number {
-    return this.#arriving + this.#working;
+    return this.#arriving.heldBytes + this.#working + this.#unsent;
   }
 
-  /** A message is complete. @param next hands it on, which happens once there is room for it */
-  arrived(bytes: number, next: () => void): void {
-    this.#count(-this.#arriving, bytes);
-    if (this.over.signal.aborted) return;
-    if (this.#working <= WORKING_MAX_BYTES) next();
-    else this.#waiting = next;
+  /** A message is complete. @param handOn happens once there is room for it */
+  arrived(bytes: number, handOn: () => void): void {
+    this.#arriving.handedOn(bytes);
+    this.#waiting = { bytes, handOn };
+    this.#working += bytes;
+    this.#count(bytes);
+    this.#handOn();
   }
 
+  /** A message that was handed on is done with. */
   release(bytes: number): void {
-    if (this.over.signal.aborted) return;
-    this.#count(0, -bytes);
-    const next = this.#waiting;
-    if (!next || this.#working > WORKING_MAX_BYTES) return;
-    this.#waiting = undefined;
-    next();
+    this.#working -= bytes;
+    this.#count(-bytes);
+    this.#handOn();
   }
 
   end(error: SluiceError): void {
@@ -75,38 +91,31 @@ export class OpenCall implements HoldsBytes, Caller {
     const { code, details, metadata } = errorToStatus(error);
     this.#call.sendStatus({ code: code!, details: details!, metadata });
     this.closed(error);
-    const stream = streamOf(this.#call);
-    if (stream.readableEnded) return;
-    // What has arrived of a message is kept until the stream ends, and a client may leave it open.
-    stream.once('finish', () => afterwards(() => stream.close(constants.NGHTTP2_NO_ERROR)));
+    // A client that does not take its answer does not take the reason either.
+    if (this.#unsent > 0) cutStream(this.#call);
+    else endStream(this.#call);
   }
 
   /** The call is over. Idempotent. */
   closed(reason?: SluiceError): void {
     if (this.over.signal.aborted) return;
     const held = this.heldBytes;
-    this.#arriving = 0;
-    this.#working = 0;
     this.#waiting = undefined;
     this.#held.delete(this);
     this.over.abort(reason);
     this.#held.changed(-held);
   }
 
-  #count(arriving: number, working: number): void {
-    if (this.over.signal.aborted) return;
-    this.#arriving += arriving;
-    this.#working += working;
-    this.#held.changed(arriving + working);
+  #handOn(): void {
+    if (!this.#waiting || this.over.signal.aborted) return;
+    const { bytes, handOn } = this.#waiting;
+    const isAlone = this.#working === bytes;
+    if (!isAlone && this.#working > WORKING_MAX_BYTES) return;
+    this.#waiting = undefined;
+    handOn();
   }
-}
 
-/** Once what was written before is on its way: a stream that is reset drops what it has not sent. */
-function afterwards(callback: () => void): void {
-  setImmediate(() => setImmediate(callback));
-}
-
-/** The HTTP/2 stream of a call, which grpc-js keeps to itself: only there can be seen what has arrived of a message. */
-function streamOf(call: ServerInterceptingCallInterface): ServerHttp2Stream {
-  return (call as unknown as { readonly stream: ServerHttp2Stream }).stream;
+  #count(bytes: number): void {
+    if (!this.over.signal.aborted) this.#held.changed(bytes);
+  }
 }

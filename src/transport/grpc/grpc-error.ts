@@ -36,7 +36,8 @@ export function errorToStatus(error: unknown): ServerErrorResponse & { metadata:
     name: known.name,
     message: known.message,
     code: toStatus(ERRORS[known.code].grpc),
-    details: known.message.slice(0, TEXT_MAX),
+    // grpc-js throws, where nobody catches it, for half a character: of a text that was cut, here or before.
+    details: known.message.slice(0, TEXT_MAX).toWellFormed(),
     metadata,
   };
 }

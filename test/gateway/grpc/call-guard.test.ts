@@ -1,6 +1,8 @@
-import { connect } from 'node:http2';
+import { connect, constants } from 'node:http2';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { MessageService } from '../../../src/gen/sluice/messages/v1/messages_pb.ts';
+import { SluiceError } from '../../../src/kernel/errors.ts';
+import { encodeMessage } from '../../../src/transport/grpc/rpc-method.ts';
 import { turns } from '../../support/turns.ts';
 import { FakeClock } from '../../support/fake-clock.ts';
 import { GrpcStage } from './grpc-stage.ts';
@@ -171,6 +173,35 @@ describe('calls', () => {
     for (const go of small.broker.held) go();
     expect((await little).results).toHaveLength(1);
     await until(() => small.gateway.heldBytes === 0);
+  });
+});
+
+describe('answers that nobody takes', () => {
+  it('are dropped with their calls when all together are too many', async () => {
+    await using stage = await GrpcStage.open({ limits: { maxHeldBytes: 16 * MiB } });
+    stage.broker.refuse = () => new SluiceError('INVALID_TOPIC', 'x'.repeat(200));
+    const session = connect(`http://127.0.0.1:${stage.gateway.port}`, { settings: { initialWindowSize: 0 } });
+    const messages = Array.from({ length: 10_000 }, () => ({}));
+    const bytes = encodeMessage(publish.input, { topic: 't', messages });
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(bytes.length, 1);
+    const codes: number[] = [];
+    for (let count = 0; count < 20; count++) {
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': '/sluice.messages.v1.MessageService/Publish',
+        'content-type': 'application/grpc',
+        te: 'trailers',
+      });
+      stream.on('error', () => undefined);
+      stream.on('close', () => codes.push(stream.rstCode));
+      stream.end(Buffer.concat([head, bytes]));
+    }
+    await until(() => codes.length > 0);
+    expect(new Set(codes)).toEqual(new Set([constants.NGHTTP2_ENHANCE_YOUR_CALM]));
+    expect(stage.gateway.heldBytes).toBeLessThanOrEqual(16 * MiB);
+    session.destroy();
+    await until(() => stage.gateway.heldBytes === 0 && stage.gateway.callCount === 0);
   });
 });
 

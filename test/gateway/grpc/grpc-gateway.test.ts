@@ -1,5 +1,6 @@
 import { credentials } from '@grpc/grpc-js';
 import { service as healthService } from 'grpc-health-check';
+import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -11,6 +12,7 @@ import { GrpcStage } from './grpc-stage.ts';
 
 const { publish, consume } = MessageService.method;
 const request = { topic: 't', messages: [{ body: Buffer.from('a') }] };
+const MiB = 1024 * 1024;
 const asIs = (bytes: Buffer): Buffer => bytes;
 
 describe('the gRPC gateway', () => {
@@ -63,6 +65,27 @@ describe('the gRPC gateway', () => {
     const failed = new Promise<{ code: number }>((resolve) => stream.on('error', resolve as () => void));
     for (let count = 0; count < 1_001; count++) stream.write(Buffer.from([0x3a, 1, 0x2a]));
     expect(await failed).toMatchObject({ code: 8 });
+  });
+
+  it('keeps no more of unfinished requests for health than there is room for', async () => {
+    const session = connectHttp2(`http://127.0.0.1:${stage.gateway.port}`);
+    const statuses: unknown[] = [];
+    const [head, body] = [Buffer.from([0, 0, 0x0f, 0xff, 0xff]), Buffer.alloc(MiB / 2)];
+    for (let count = 0; count < 40; count++) {
+      const stream = session.request({
+        ...{ ':method': 'POST', ':path': '/grpc.health.v1.Health/Check' },
+        ...{ 'content-type': 'application/grpc', te: 'trailers' },
+      });
+      stream.on('error', () => undefined);
+      stream.on('response', (headers) => statuses.push(headers['sluice-error']));
+      stream.write(head);
+      stream.write(body);
+    }
+    await until(() => statuses.length > 0);
+    expect(new Set(statuses)).toEqual(new Set(['OVERLOADED']));
+    expect(await health('')).toBe('SERVING');
+    session.destroy();
+    await until(() => stage.gateway.callCount === 0);
   });
 
   it('has no methods but its own', async () => {

@@ -6,6 +6,7 @@ import { turns } from '../../support/turns.ts';
 import type { GrpcTestClient } from './grpc-stage.ts';
 import { GrpcStage } from './grpc-stage.ts';
 
+const MiB = 1024 * 1024;
 const { publish, publishStream } = MessageService.method;
 const text = (value: string): { body: Buffer } => ({ body: Buffer.from(value) });
 
@@ -35,6 +36,16 @@ describe('publishing over gRPC', () => {
         },
       ],
     ]);
+  });
+
+  it('stores messages that are larger than what of a call is worked on at once', async () => {
+    await using wide = await GrpcStage.open({ limits: { maxMessageBytes: 8 * MiB } });
+    const message = { body: Buffer.alloc(2 * MiB, 'x') };
+    await wide.client().call(publish, { topic: 't', messages: [message] });
+    const { write, stream, answer } = wide.client().clientStream(publishStream);
+    for (let count = 0; count < 3; count++) write({ topic: 't', message });
+    stream.end();
+    expect(await answer).toMatchObject({ published: 3n });
   });
 
   it('says where each message is', async () => {

@@ -51,6 +51,13 @@ describe('settling over gRPC', () => {
     expect(settled()).toEqual([{ ...lease, kind: SettlementKind.RELEASE, reason: '' }]);
   });
 
+  it('of what is no token, whose text is cut in the middle of a character, fails with INVALID_ARGUMENT', async () => {
+    const leaseTokens = [`${'x'.repeat(63)}\u{1f600}`];
+    await expect(client.call(ack, { topic: 't', leaseTokens })).rejects.toMatchObject({
+      code: 'INVALID_ARGUMENT',
+    });
+  });
+
   it('of a lease that has gone fails with LEASE_EXPIRED', async () => {
     stage.broker.expired.add(9);
     await expect(client.call(ack, { topic: 't', leaseTokens: [token(9)] })).rejects.toMatchObject({

@@ -28,6 +28,12 @@ describe('errors of calls', () => {
     expect(sent(new SluiceError('INTERNAL', 'x'.repeat(100_000)))?.message.length).toBeLessThan(2_000);
   });
 
+  it('that are cut in the middle of a character are text that grpc-js can send', () => {
+    for (const text of ['\u{1f600}'.repeat(1_000), `x${'\u{1f600}'.repeat(1_000)}`, 'x\ud83d']) {
+      expect(() => encodeURI(errorToStatus(new SluiceError('INTERNAL', text)).details!)).not.toThrow();
+    }
+  });
+
   it.each<[status, ErrorCode]>([
     [status.UNAVAILABLE, 'UNAVAILABLE'],
     [status.DEADLINE_EXCEEDED, 'TIMEOUT'],
