@@ -121,7 +121,7 @@ const CHECKS: { readonly [C in GroupCase]: Check<C> } = {
     ...question,
     filters: await rights.filters(principal, question.filters),
   }),
-  // Who knows a member's id is that member, or may see the group.
+  // Looked at by the coordinator, which knows whose the member is.
   leaveGroup: (_rights, _principal, question) => question,
   commitOffsets: (rights, principal, question) => {
     for (const topic of new Set(question.offsets.map((offset) => offset.topic))) {

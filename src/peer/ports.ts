@@ -81,7 +81,7 @@ export interface LocalCopies {
   /**
    * Waits only while there is nothing at or above the offset and it is not below the log start.
    * @param nodeId who asks
-   * @param asking who asks; its signal is aborted when nobody waits for the answer any more
+   * @param gone aborted when nobody waits for the answer any more
    * @param room asked before something is read: resolves when what is read can be sent, undefined when it can now; left out: it always can
    * @throws PARTITION_NOT_FOUND when there is no such copy; OFFSET_OUT_OF_RANGE when the offset is above the end of this copy, or that copy is
    *   one for readers and keeps nothing so old; why a log cannot be read

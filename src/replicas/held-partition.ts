@@ -63,6 +63,8 @@ export class HeldPartition implements RoleHost {
   #isAnnounced = false;
   /** Whether there was a log; undefined: nobody has looked yet. */
   #isThere: boolean | undefined;
+  /** What was here before it became a replica again is still to be removed. */
+  #isLeft = false;
   /** It became a replica while this process ran, so it can have had nothing before. */
   #isNew: boolean;
   readonly #loss: ReplicaLoss;
@@ -200,7 +202,7 @@ export class HeldPartition implements RoleHost {
       if (entry) await this.#remove(entry);
       return;
     }
-    await this.#parts.removals.drop(this.#removalKey);
+    await this.#dropLeft(entry);
     // The coordinator was set back to an older state.
     if (this.#open && entry.state.leaderEpoch < this.#open.partition.leaderEpoch) await this.#close();
     if (this.#isThere === undefined) await this.#look(entry);
@@ -208,6 +210,18 @@ export class HeldPartition implements RoleHost {
     if (await this.#loss.leaveInsync(entry, this.#open, (now) => this.update(now))) return;
     if (this.#open) await this.#takeRole(this.#open, entry);
     else await this.#begin(entry);
+  }
+
+  /**
+   * What was to be removed and is there still is not gone on with: the others may have compacted away what deletes a part of it.
+   * @throws why it cannot be removed
+   */
+  async #dropLeft({ state }: PartitionEntry): Promise<void> {
+    const { removals, logs } = this.#parts;
+    if (await removals.drop(this.#removalKey)) this.#isLeft = true;
+    if (!this.#isLeft) return;
+    if (!state.isr.includes(this.#selfId)) await logs.removePartition(this.#topic, this.partitionIndex);
+    this.#isLeft = false;
   }
 
   /** Before a log is begun: after that it looks as if nothing had been lost. */

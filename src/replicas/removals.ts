@@ -39,7 +39,8 @@ export class Removals {
       clock: this.#clock,
       step: async () => {
         await Promise.allSettled([before, ...after]);
-        if (!runner.isStopped) await remove();
+        if (runner.isStopped) return;
+        await remove();
         this.#forget(key, runner);
       },
       waitMs: () => backoff.nextMs(),
@@ -50,12 +51,14 @@ export class Removals {
     runner.wake();
   }
 
-  /** It is wanted again: it is tried no more. @returns once no try is under way */
-  async drop(key: string): Promise<void> {
+  /** It is wanted again: it is tried no more. @returns once no try is under way; whether it was begun and is there still */
+  async drop(key: string): Promise<boolean> {
     const runner = this.#runners.get(key);
-    if (!runner) return;
+    if (!runner) return false;
     await runner.stop();
+    const isLeft = this.#runners.get(key) === runner;
     this.#forget(key, runner);
+    return isLeft;
   }
 
   /** Drops all whose key begins so. @returns as {@link drop} */

@@ -210,7 +210,8 @@ export class Replicas {
     if (!topic) return;
     let replica = topic.replicas.get(entry.partition);
     const isHere = entry.state.replicas.includes(this.#coordinator.nodeId);
-    if (!isOthers(entry.state, this.#coordinator.nodeId))
+    // One that is here again sees to what it has left itself.
+    if (!isHere && !isOthers(entry.state, this.#coordinator.nodeId))
       void this.#removals.drop(removalKey(entry.topicId, entry.partition));
     if (!replica && !isHere) return;
     replica ??= this.#hold(topic, entry.partition, isNew);

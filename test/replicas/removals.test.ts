@@ -107,8 +107,17 @@ describe('the log of a partition that others have now and that cannot be removed
     expect(isThere()).toBe(false);
   });
 
-  it('is kept when the node is a replica again', async () => {
+  it('is removed before the node is a replica again: the others may have dropped what deletes a part of it', async () => {
     await stage.assign(topic, { replicas: ALL });
+    disk.calls.length = 0;
+    await later();
+    const calls = disk.calls.filter((call) => call.endsWith('orders/0'));
+    expect(calls.slice(0, 2)).toEqual(['remove orders/0', 'begin orders/0']);
+    expect(isThere()).toBe(true);
+  });
+
+  it('is kept when the node is counted on again', async () => {
+    await stage.assign(topic, { replicas: ALL, isr: ALL });
     await later();
     expect(disk.calls).not.toContain('remove orders/0');
     expect(isThere()).toBe(true);

@@ -1,3 +1,4 @@
+import { SluiceError } from '../../kernel/errors.ts';
 import type { Asker } from '../../kernel/slots.ts';
 import { Askers } from '../../kernel/slots.ts';
 import type { Start } from '../../partition/reader.ts';
@@ -45,10 +46,11 @@ export class OffsetQuestions {
   #ask(place: TopicPartition, at: Start, asker?: Asker): Promise<Answer<number>> {
     const key = `${place.topic.definition.id}/${place.index} ${JSON.stringify(at)}`;
     const asked = this.#next.get(key);
-    if (asked) {
+    if (asked && !asked.askers.gone.aborted) {
       asked.askers.add(asker);
       return asked.answer;
     }
+    asked?.resolve(new SluiceError('CANCELLED', 'nobody waits for it any more'));
     if (this.#next.size === 0) queueMicrotask(() => this.#send());
     const { promise: answer, resolve } = Promise.withResolvers<Answer<number>>();
     this.#next.set(key, { place, at, askers: new Askers(asker), answer, resolve });
@@ -70,8 +72,8 @@ export class OffsetQuestions {
 
   async #call(questions: readonly Question[]): Promise<void> {
     const places = questions.map(({ place }) => place);
-    const [{ at, askers }, ...others] = questions as [Question, ...Question[]];
-    for (const other of others) askers.add(other.askers);
+    const { at, askers } = questions.find((question) => !question.askers.gone.aborted) ?? questions[0]!;
+    for (const other of questions) if (other.askers !== askers) askers.add(other.askers);
     const answers = await this.#questions.offsets(places, at, askers);
     for (const [nth, question] of questions.entries()) {
       question.askers.end();

@@ -52,6 +52,8 @@ export class ArrivingMessages implements Arrival {
     this.#lastBuffer = undefined;
     this.#completeBytes += contents.length;
     this.#options.count(contents.length - less);
+    if (contents.length > this.#options.maxBytes)
+      return Promise.reject(errorToStatus(tooLarge(this.#options.maxBytes)));
     return encoding === 'identity' ? contents : this.#inflate(contents, encoding);
   }
 
@@ -82,10 +84,7 @@ function inflatedBy(encoding: string, contents: Buffer, maxBytes: number): Promi
   return new Promise((resolve, reject) => {
     const done = (cause: NodeJS.ErrnoException | null, inflated: Buffer): void => {
       if (!cause) resolve(inflated);
-      else if (cause.code === 'ERR_BUFFER_TOO_LARGE')
-        reject(
-          new SluiceError('OVERLOADED', `a message of more than ${maxBytes} bytes, inflated`, { cause }),
-        );
+      else if (cause.code === 'ERR_BUFFER_TOO_LARGE') reject(tooLarge(maxBytes));
       else reject(new SluiceError('PROTOCOL_ERROR', `no ${encoding}: ${cause.message}`, { cause }));
     };
     if (encoding === 'gzip') gunzip(contents, options, done);
@@ -95,4 +94,8 @@ function inflatedBy(encoding: string, contents: Buffer, maxBytes: number): Promi
         new SluiceError('UNSUPPORTED', 'messages may be compressed by gzip or deflate, and nothing else'),
       );
   });
+}
+
+function tooLarge(maxBytes: number): SluiceError {
+  return new SluiceError('OVERLOADED', `a message of more than ${maxBytes} bytes`);
 }

@@ -20,9 +20,9 @@ import type { MessageBroker } from './ports.ts';
 
 /** Requests that one call of health or reflection may make: their answers wait for whoever does not read them. */
 const FOREIGN_REQUESTS_MAX = 1_000;
-/** Bytes of messages to health and reflection that all clients together may have on their way or being answered, */
+/** Bytes of messages to health and reflection that all clients together may have on their way or being answered. */
 const FOREIGN_HELD_MAX_BYTES = 16 * 1024 * 1024;
-/** and of one, once it is inflated. */
+/** Bytes of one message to health or reflection. */
 const FOREIGN_MESSAGE_MAX_BYTES = 64 * 1024;
 /** Messages of all clients that are inflated at once: each may take `maxMessageBytes` before it is counted. */
 const INFLATED_AT_ONCE = 4;
@@ -120,6 +120,7 @@ export class CallGuard {
       return undefined;
     }
     const open = new OpenCall(call, {
+      clock: this.#options.clock,
       method,
       principal,
       held: this.#held,
@@ -173,11 +174,11 @@ export class CallGuard {
     let requests = 0;
     const listener = new ServerListenerBuilder()
       .withOnReceiveMetadata((metadata, next) => {
-        const { counters } = this.#options;
+        const { clock, counters } = this.#options;
         counters.countCall('other');
         if (this.#isFull(call)) return;
         open = new OpenCall(call, {
-          ...{ method: 'other', principal: ANONYMOUS, counters },
+          ...{ clock, method: 'other', principal: ANONYMOUS, counters },
           ...{ held: this.#foreign, inflating: this.#inflating },
           maxMessageBytes: FOREIGN_MESSAGE_MAX_BYTES,
         });

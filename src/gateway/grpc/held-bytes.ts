@@ -3,8 +3,8 @@ import { SluiceError } from '../../kernel/errors.ts';
 /** What one call holds of the gateway's memory: messages that have arrived in part, those that are being worked on, answers. */
 export interface HoldsBytes {
   readonly heldBytes: number;
-  /** Ends the call at once, and gives up what it holds. */
-  end(error: SluiceError): void;
+  /** Ends the call at once, and gives up what it holds, answers too. */
+  drop(error: SluiceError): void;
 }
 
 /** Bounds what all calls together hold: when it is too much, the call that holds most of it ends. */
@@ -42,7 +42,7 @@ export class HeldBytes<Call extends HoldsBytes> {
     while (this.heldBytes > this.#limitBytes) {
       const most = this.#largest();
       if (!most) return;
-      most.end(
+      most.drop(
         new SluiceError(
           'OVERLOADED',
           'unfinished messages and answers not taken, of all clients, are too much, and yours the most',

@@ -1,5 +1,6 @@
 import type { ServerInterceptingCallInterface } from '@grpc/grpc-js';
 import type { Principal } from '../../broker/ports.ts';
+import type { Clock } from '../../kernel/clock.ts';
 import type { SluiceError } from '../../kernel/errors.ts';
 import type { Slots } from '../../kernel/slots.ts';
 import { errorToStatus } from '../../transport/grpc/grpc-error.ts';
@@ -11,9 +12,12 @@ import type { Caller } from './ports.ts';
 
 /** Bytes of messages of one call that are worked on at once, a single larger one aside; then no more are taken from it for now. */
 const WORKING_MAX_BYTES = 1024 * 1024;
+/** How long a call that has ended waits until its client has taken the last answers and the reason, milliseconds. */
+const GOODBYE_MS = 500;
 
 /** What a call is made of. */
 export interface OpenCallParts {
+  readonly clock: Clock;
   readonly method: string;
   readonly principal: Principal;
   /** What all calls hold together. */
@@ -37,6 +41,7 @@ export class OpenCall implements HoldsBytes, Caller {
   /** Aborted when the call is over; the reason is an error where this end has ended it. */
   readonly over = new AbortController();
   readonly #call: ServerInterceptingCallInterface;
+  readonly #clock: Clock;
   readonly #held: HeldBytes<OpenCall>;
   readonly #counters: GrpcCounters;
   readonly #arriving: ArrivingMessages;
@@ -46,8 +51,9 @@ export class OpenCall implements HoldsBytes, Caller {
   #waiting: { readonly bytes: number; readonly handOn: () => void } | undefined;
 
   constructor(call: ServerInterceptingCallInterface, parts: OpenCallParts) {
-    const { method, principal, held, counters, maxMessageBytes, inflating } = parts;
+    const { clock, method, principal, held, counters, maxMessageBytes, inflating } = parts;
     this.#call = call;
+    this.#clock = clock;
     this.method = method;
     this.principal = principal;
     this.#held = held;
@@ -85,15 +91,30 @@ export class OpenCall implements HoldsBytes, Caller {
     this.#handOn();
   }
 
+  /** Ends the call; the client gets what it has been answered, and why. */
   end(error: SluiceError): void {
-    if (this.over.signal.aborted) return;
+    const isUnsent = this.#unsent > 0;
+    if (!this.#say(error)) return;
+    endStream(this.#call);
+    if (isUnsent) this.#clock.setTimer(GOODBYE_MS, () => cutStream(this.#call));
+  }
+
+  drop(error: SluiceError): void {
+    const isUnsent = this.#unsent > 0;
+    if (!this.#say(error)) return;
+    // A client that does not take its answer does not take the reason either.
+    if (isUnsent) cutStream(this.#call);
+    else endStream(this.#call);
+  }
+
+  /** @returns whether it was not over */
+  #say(error: SluiceError): boolean {
+    if (this.over.signal.aborted) return false;
     this.#counters.countError(error.code);
     const { code, details, metadata } = errorToStatus(error);
     this.#call.sendStatus({ code: code!, details: details!, metadata });
     this.closed(error);
-    // A client that does not take its answer does not take the reason either.
-    if (this.#unsent > 0) cutStream(this.#call);
-    else endStream(this.#call);
+    return true;
   }
 
   /** The call is over. Idempotent. */

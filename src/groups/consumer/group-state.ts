@@ -264,7 +264,7 @@ export class GroupState {
       this.unassigned += facts.partitions - room;
       if (this.#known.has(facts.id)) continue;
       // Made while nobody coordinated, when it was taken before.
-      this.#know(facts.id, before.some((filters) => filters.takes(facts.name)) ? 0 : room);
+      this.#know(facts.id, before.some((filters) => filters.takes(facts.name)) ? 0 : facts.partitions);
     }
     this.ownership.retarget(assign(members, shared, this.ownership.target));
   }

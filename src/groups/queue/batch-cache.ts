@@ -10,7 +10,7 @@ interface CachedBatch {
   newer: CachedBatch | undefined;
 }
 
-/** Batches that are likely to be delivered again, or the rest of which is: those used last, up to a bound over all queues of a coordinator. */
+/** Batches that are likely to be delivered again, or the rest of which is: those used last, up to a bound over all queues of a node. */
 export class BatchCache {
   readonly #maxBytes: number;
   readonly #byUse = new UseOrder();

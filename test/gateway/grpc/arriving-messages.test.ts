@@ -50,6 +50,7 @@ describe('messages that arrive', () => {
   });
 
   it.each([
+    ['that are too large', 'identity', Buffer.alloc(MiB + 1), status(8, 'OVERLOADED')],
     ['that inflate to too much', 'gzip', gzipSync(Buffer.alloc(MiB + 1)), status(8, 'OVERLOADED')],
     ['that are cut', 'gzip', gzipSync(Buffer.alloc(100)).subarray(0, 15), status(3, 'PROTOCOL_ERROR')],
     ['that are empty', 'gzip', Buffer.alloc(0), status(3, 'PROTOCOL_ERROR')],

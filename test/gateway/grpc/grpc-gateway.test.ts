@@ -1,5 +1,6 @@
-import { credentials } from '@grpc/grpc-js';
+import { credentials, status as grpcStatus } from '@grpc/grpc-js';
 import { service as healthService } from 'grpc-health-check';
+import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
 import { connect } from 'node:net';
 import { connect as connectTls } from 'node:tls';
@@ -125,7 +126,7 @@ describe('the gRPC gateway', () => {
       service: '',
     });
     const seen: string[] = [];
-    watching.on('error', () => undefined);
+    const watched = once(watching, 'error');
     watching.on('data', ({ status }: { status: string }) => seen.push(status));
     await until(
       () => stage.broker.held.length === 1 && stage.broker.receives.length === 1 && seen.length === 1,
@@ -136,6 +137,7 @@ describe('the gRPC gateway', () => {
     expect((await publishing).results).toHaveLength(1);
     await drained;
     expect(seen).toEqual(['SERVING', 'NOT_SERVING']);
+    expect(await watched).toMatchObject([{ code: grpcStatus.UNAVAILABLE }]);
     await until(() => stage.gateway.connectionCount === 0);
     await expect(stage.client().call(publish, request)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
   });
